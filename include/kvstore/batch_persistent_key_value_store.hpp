@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The store that many threads share and that survives a restart.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/codec.hpp"
+#include "kvstore/detail/auto_saver.hpp"
+#include "kvstore/detail/change_buffer.hpp"
+#include "kvstore/detail/change_log.hpp"
+#include "kvstore/detail/observer.hpp"
+#include "kvstore/detail/progress_source.hpp"
+#include "kvstore/detail/reentry.hpp"
+#include "kvstore/detail/save_ledger.hpp"
+#include "kvstore/detail/segments.hpp"
+#include "kvstore/detail/table_loader.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/key_value_store.hpp"
+#include "kvstore/metrics.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+#include "kvstore/storage/json_file.hpp"
+
+namespace kvstore::inline v0 {
+
+/// A `KeyValueStore` whose entries are kept by a `Storage`, by default a JSON file, and reloaded on restart.
+///
+/// *Thread safety*: every member may be called from any thread. Readers block on a writer of the same segment
+/// only; writers on readers and writers of the same segment, and for at most one slice of a snapshot's
+/// encoding; nobody blocks on the disk but the operation that fills a batch (`BatchSave::wait`), `save` and
+/// `close`. Writers are not starved by readers.
+///
+/// *Durability*: with `BatchSave::wait`, when an operation returns, fewer than `batch_size` operations are
+/// not yet on disk, and none stays so for longer than `auto_save_interval`. While saves fail this does not
+/// hold: operations that would break it throw `StorageError`, `on_error` is told, and `last_error` tells.
+///
+/// *Requirements*: those of `KeyValueStore`, and a `Codec` for `Key` and `Value` (there is one for most
+/// types; see codec.hpp). `Mutex` meets the standard's SharedMutex requirements.
+///
+/// *Lock order*: a batch or `clear` locks its segments in ascending order; then the change log. Saving locks
+/// the snapshot, then one segment at a time. No storage, file or handler is called under a segment's lock.
+///
+/// ```cpp
+/// kvstore::BatchPersistentKeyValueStore<std::string, int> store{"ages.json", {.batch_size = 100}};
+/// store.upsert("alice", 30);  // from any thread
+/// store.close();              // saves, and throws if that fails
+/// ```
+template <class Key, class Value, class Hash = kvstore::Hash<Key>, class KeyEqual = std::equal_to<>,
+          class Mutex = std::shared_mutex>
+class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash, KeyEqual> {
+  using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
+  using typename Base::Mutation;
+  using typename Base::Table;
+
+ public:
+  using typename Base::LookupKey;
+
+  /// Opens the JSON file at `path`, which need not exist, and loads it.
+  /// @throws LockedError, CorruptionError, StorageError: the file is as it was; UsageError for a bad option.
+  explicit BatchPersistentKeyValueStore(const std::filesystem::path& path, Options options = {},
+                                        Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
+      : BatchPersistentKeyValueStore(std::make_unique<JsonFile>(path), std::move(options), std::move(hash),
+                                     std::move(equal)) {}
+
+  /// Takes any other storage and loads it. Errors as above.
+  explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
+                                        Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
+      : Base(1, std::move(hash), std::move(equal)),
+        options_{checked(std::move(options))},
+        storage_{std::move(storage)},
+        observer_{options_, storage_path(storage_.get())} {
+    load();
+    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
+      saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); });
+    }
+  }
+
+  /// Closes the store. A failure goes to `on_error`, since a destructor cannot throw: call `close` to see it.
+  ~BatchPersistentKeyValueStore() override {
+    try {
+      close();
+    } catch (...) {  // NOLINT(bugprone-empty-catch): whoever saved has reported it
+    }
+  }
+
+  /// Makes every operation that has returned durable. Does nothing if all are.
+  /// @throws StorageError if that failed: memory and the last good file are as they were.
+  /// *Thread safety*: blocks on a save under way; blocks nobody who does not need the same save.
+  void save() {
+    detail::CallbackScope::refuse_reentry(this);
+    saving([&](detail::SaveLedger::Save save) { ledger_.settle_now(ledger_.applied(), save); });
+  }
+
+  /// Saves, stops the auto-saver and releases the file. Afterwards reads still work, and writes throw
+  /// `UsageError`. A second call does nothing. @throws StorageError if saving failed; the store stays open
+  /// then, so that the cause can be mended and `close` called again. Not from `on_error`.
+  void close() {
+    detail::CallbackScope::refuse_reentry(this);
+    if (saver_ && saver_->is_this_thread()) throw UsageError{"close() called from the auto-saver's thread"};
+    const std::scoped_lock closing{close_mutex_};
+    if (!storage_) return;
+    refuse_writes(true);
+    try {
+      save();
+    } catch (...) {
+      refuse_writes(false);
+      throw;
+    }
+    if (saver_) saver_->stop();
+    storage_.reset();
+    observer_.log(LogLevel::info, "closed", this->size());
+  }
+
+  /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all,
+  /// while readers and writers go on. @throws LockedError if `path` is open as a store, this one included;
+  /// StorageError. *Durability*: when it returns, the copy survives power loss.
+  void checkpoint(const std::filesystem::path& path) {
+    detail::CallbackScope::refuse_reentry(this);
+    JsonFile copy{path};
+    const std::scoped_lock snapshot{snapshot_mutex_};
+    detail::SnapshotSource source{this->tables(), segments_};
+    copy.save(source);
+  }
+
+  /// Operations that are applied and not yet on disk. Wait-free.
+  [[nodiscard]] std::uint64_t unsaved() const noexcept { return ledger_.unsaved(); }
+
+  /// Why the last save failed; nothing once a save has succeeded since.
+  [[nodiscard]] std::optional<std::string> last_error() const { return ledger_.last_error(); }
+
+  /// Figures about this store. *Complexity*: O(segments).
+  [[nodiscard]] Metrics metrics() const {
+    return {.entries = this->size(),
+            .segments = segments_.size(),
+            .applied = ledger_.applied(),
+            .unsaved = ledger_.unsaved(),
+            .saves = ledger_.metrics(),
+            .load_duration = load_duration_};
+  }
+
+ protected:
+  void look_at_table(std::uint64_t hash, detail::FunctionRef<void(const Table&)> fn) const override {
+    const std::size_t index = this->table_index(hash);
+    const std::shared_lock lock{segments_[index].mutex};
+    fn(this->tables()[index]);
+  }
+
+  void look_at_tables(detail::FunctionRef<void(const Table&)> fn) const override {
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const std::shared_lock lock{segments_[i].mutex};
+      fn(this->tables()[i]);
+    }
+  }
+
+  void edit_table(std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) override {
+    if (const std::uint64_t ticket = edit_locked(hash, decide); ticket != 0) settle(ticket);
+  }
+
+  void edit_tables(std::span<const std::uint64_t> hashes,
+                   detail::FunctionRef<std::vector<Mutation>()> decide) override {
+    if (const std::uint64_t ticket = edit_locked(hashes, decide); ticket != 0) settle(ticket);
+  }
+
+  void clear_tables() override {
+    std::vector<Table> old(segments_.size());  // destroyed after the locks
+    if (const std::uint64_t ticket = clear_locked(old); ticket != 0) settle(ticket);
+  }
+
+  void check_entry(const Key& key, const Value& value) const override {
+    try {
+      KeyText<Key>::check(key);
+    } catch (const ValueError& error) {
+      throw ValueError{"key " + KeyText<Key>::for_message(key) + ": " + error.what()};
+    }
+    check_value(key, value);
+  }
+
+  void check_value(LookupKey key, const Value& value) const override {
+    try {
+      detail::check_value(value);
+    } catch (const ValueError& error) {
+      throw ValueError{"value of key " + KeyText<Key>::for_message(key) + ": " + error.what()};
+    }
+  }
+
+  /// A move-only value is duplicated through its JSON text.
+  [[nodiscard]] std::optional<Value> duplicate(const Value& value) const override {
+    if constexpr (std::copy_constructible<Value>) return value;
+    detail::ScratchWriter text;
+    Codec<Value>::encode(value, *text);
+    JsonReader reader{text->text()};
+    return Codec<Value>::decode(reader);
+  }
+
+ private:
+  using Segments = detail::Segments<Key, Value, Mutex>;
+  using Lock = std::unique_lock<detail::FairSharedMutex<Mutex>>;
+
+  // Opening
+  // --------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] static Options checked(Options options) {
+    if (options.auto_save_interval.count() < 0) {
+      throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
+    }
+    if (options.segments > detail::kMostSegments) {
+      throw UsageError{"Options::segments is " + std::to_string(options.segments) + "; use at most 65536"};
+    }
+    return options;
+  }
+
+  [[nodiscard]] static std::filesystem::path storage_path(const Storage* storage) {
+    if (storage == nullptr) throw UsageError{"a persistent store needs a storage, not a null pointer"};
+    return storage->path();
+  }
+
+  void load() {
+    const auto start = std::chrono::steady_clock::now();
+    const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
+    detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual> loader{
+        options_.segments, hash_of, this->key_equal(), options_.on_progress};
+    try {
+      storage_->load(loader);
+      loader.finish();
+    } catch (const ParseError& error) {
+      throw CorruptionError{storage_->path(), error.offset(), error.what()};
+    } catch (const DuplicateEntryError& error) { throw CorruptionError{storage_->path(), 0, error.what()}; }
+    const std::uint64_t entries = loader.entries();
+    this->tables() = std::move(loader).take();
+    segments_.resize(this->tables().size());
+    logs_ = storage_->scope() == SaveScope::changes;
+    load_duration_ = std::chrono::steady_clock::now() - start;
+    observer_.log(LogLevel::info, "opened", entries);
+  }
+
+  // Editing: decide, prepare what may fail, then do what cannot
+  // -----------------------------------------------
+
+  std::uint64_t edit_locked(std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) {
+    const std::size_t index = this->table_index(hash);
+    auto& guard = segments_[index];
+    Table& table = this->tables()[index];
+    const Lock lock{guard.mutex};
+    refuse_if_closed();
+    const Mutation mutation = decide(table);
+    if (!mutation) return 0;
+    if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
+    const detail::Epoch epoch = segments_.epoch();
+    guard.cut.prepare(epoch, table, mutation);
+    const std::uint64_t ticket = record({&mutation, 1});
+    guard.cut.perform(epoch, table, mutation);
+    return ticket;
+  }
+
+  std::uint64_t edit_locked(std::span<const std::uint64_t> hashes,
+                            detail::FunctionRef<std::vector<Mutation>()> decide) {
+    const std::vector<Lock> locks = lock_segments(hashes);
+    refuse_if_closed();
+    const std::vector<Mutation> mutations = decide();
+    if (mutations.empty()) return 0;
+    this->prepare_inserts(mutations);
+    const detail::Epoch epoch = segments_.epoch();
+    for (const Mutation& mutation : mutations) {
+      const std::size_t index = this->table_index(mutation.hash);
+      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, mutations.size());
+    }
+    const std::uint64_t ticket = record(mutations);
+    for (const Mutation& mutation : mutations) {
+      const std::size_t index = this->table_index(mutation.hash);
+      segments_[index].cut.perform(epoch, this->tables()[index], mutation);
+    }
+    return ticket;
+  }
+
+  std::uint64_t clear_locked(std::vector<Table>& old) {
+    std::vector<Lock> locks;
+    locks.reserve(segments_.size());
+    std::uint64_t entries = 0;
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      locks.emplace_back(segments_[i].mutex);
+      entries += this->tables()[i].size();
+    }
+    refuse_if_closed();
+    if (entries == 0) return 0;
+    const std::uint64_t ticket = record_clear();
+    const detail::Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
+    }
+    return ticket;
+  }
+
+  [[nodiscard]] std::vector<Lock> lock_segments(std::span<const std::uint64_t> hashes) {
+    std::vector<std::size_t> indices;
+    indices.reserve(hashes.size());
+    for (const std::uint64_t hash : hashes) indices.push_back(this->table_index(hash));
+    std::sort(indices.begin(), indices.end());
+    indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
+    std::vector<Lock> locks;
+    locks.reserve(indices.size());
+    for (const std::size_t index : indices) locks.emplace_back(segments_[index].mutex);
+    return locks;
+  }
+
+  void refuse_if_closed() const {
+    if (closed_.load(std::memory_order_relaxed)) {
+      throw UsageError{"the store is closed; open another one to write"};
+    }
+  }
+
+  /// Once it returns, every writer sees `refuse`: those inside have left their segment's lock.
+  void refuse_writes(bool refuse) {
+    closed_.store(refuse);
+    for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock{segments_[i].mutex};
+  }
+
+  /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
+  std::uint64_t record(std::span<const Mutation> mutations) {
+    const auto count = [&] { return ledger_.count(mutations.size()); };
+    if (!logs_) return count();
+    thread_local detail::ChangeBuffer changes;
+    changes.clear();
+    for (const Mutation& mutation : mutations) {
+      const Key& key = mutation.key_in(this->table_of(mutation.hash));
+      if (mutation.kind == Mutation::Kind::erase)
+        changes.remove(key);
+      else
+        changes.put(key, *mutation.value);
+    }
+    return log_.append(changes, count);
+  }
+
+  std::uint64_t record_clear() {
+    const auto count = [&] { return ledger_.count(1); };
+    if (!logs_) return count();
+    detail::ChangeBuffer changes;
+    for (const Table& table : this->tables()) {
+      for (const auto& entry : table.entries()) changes.remove(entry.key);
+    }
+    return log_.append(changes, count);
+  }
+
+  // Saving
+  // -----------------------------------------------------------------------------------------------------
+
+  /// What an operation does once it is applied and holds no lock: see that the durability bound is kept.
+  void settle(std::uint64_t ticket) {
+    if (options_.batch_size == 0 || !ledger_.owes(ticket, options_.batch_size - 1)) return;
+    if (options_.batch_save == BatchSave::background) return saver_->wake();
+    try {
+      saving([&](detail::SaveLedger::Save save) { ledger_.settle(ticket, options_.batch_size - 1, save); });
+    } catch (const StorageError& error) {
+      throw StorageError::not_on_disk(error.path(), error.code(), error.what());
+    } catch (const std::exception& error) {
+      throw StorageError::not_on_disk(observer_.path(), {}, error.what());
+    }
+  }
+
+  /// Runs `settle` with the function that saves; reports a failure once, from the thread that met it, when
+  /// others may already save again.
+  template <class Settle>
+  void saving(const Settle& settle) {
+    std::exception_ptr failure;
+    const auto save = [&] {
+      try {
+        return save_now();
+      } catch (...) {
+        failure = std::current_exception();
+        throw;
+      }
+    };
+    try {
+      settle(detail::SaveLedger::Save{save});
+    } catch (...) {
+      if (failure) observer_.report(failure);
+      throw;
+    }
+  }
+
+  /// Saves what the storage wants. @returns the number of the last operation that is durable by that.
+  std::uint64_t save_now() {
+    const auto applied = [this] { return ledger_.applied(); };
+    const bool whole = storage_->scope() == SaveScope::everything;
+    std::unique_lock snapshot{snapshot_mutex_, std::defer_lock};
+    if (whole) snapshot.lock();
+    // First the number and the log's position, then the cut: whatever was logged or numbered before is in it.
+    const std::uint64_t saved = logs_ ? log_.take(applied) : applied();
+    if (whole) {
+      detail::SnapshotSource source{this->tables(), segments_};
+      hand_over(source);
+    } else {
+      detail::LoggedChanges source{log_.taken()};
+      hand_over(source);
+    }
+    log_.drop_taken();
+    return saved;
+  }
+
+  void hand_over(ChangeSource& changes) {
+    detail::ProgressSource source{changes, options_.on_progress};
+    storage_->save(source);
+    observer_.log(LogLevel::info, "saved", source.entries());
+  }
+
+  [[nodiscard]] detail::AutoSaver::Delay next_delay() const {
+    const auto retry = ledger_.retry_delay();
+    if (options_.auto_save_interval.count() == 0) return retry;
+    const std::chrono::steady_clock::duration interval = options_.auto_save_interval;
+    return retry ? std::min(*retry, interval) : interval;
+  }
+
+  void auto_save() {
+    try {
+      saving([&](detail::SaveLedger::Save save) { ledger_.settle(ledger_.applied(), 0, save); });
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported by saving(), kept by the ledger
+    }
+  }
+
+  Options options_;
+  std::unique_ptr<Storage> storage_;  // null once closed
+  detail::Observer observer_;
+  Segments segments_;
+  bool logs_ = false;  // whether the storage wants changes
+  std::atomic<bool> closed_ = false;
+  detail::ChangeLog log_;
+  detail::SaveLedger ledger_;
+  std::chrono::nanoseconds load_duration_{0};
+  std::mutex close_mutex_;                  // one close() at a time
+  std::mutex snapshot_mutex_;               // one snapshot at a time
+  std::optional<detail::AutoSaver> saver_;  // last, so that its thread ends before what it uses dies
+};
+
+}  // namespace kvstore::inline v0

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What changed since the last save, in the order in which it happened, for storages that save changes. Only
+// memory: the storage sees it later, under no lock that readers or writers of entries need.
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <utility>
+
+#include "kvstore/detail/change_buffer.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+class ChangeLog {
+ public:
+  /// Appends changes, and counts them by `count()` in the same step, so that counts follow the log's order.
+  template <class Count>
+  auto append(const ChangeBuffer& changes, const Count& count) {
+    const std::scoped_lock lock{mutex_};
+    fresh_.append(changes);
+    return count();
+  }
+
+  /// Sets aside what was logged so far, behind what an earlier save failed to save. @returns `count()` of
+  /// the same moment.
+  template <class Count>
+  auto take(const Count& count) {
+    const std::scoped_lock lock{mutex_};
+    if (taken_.empty()) {
+      std::swap(taken_, fresh_);
+    } else {
+      taken_.append(fresh_);
+      fresh_.clear();
+    }
+    return count();
+  }
+
+  /// What was set aside. One thread at a time, the one that saves.
+  [[nodiscard]] const ChangeBuffer& taken() const noexcept { return taken_; }
+  void drop_taken() noexcept { taken_.clear(); }
+
+ private:
+  std::mutex mutex_;
+  ChangeBuffer fresh_;
+  ChangeBuffer taken_;
+};
+
+/// Hands over what a log has set aside.
+class LoggedChanges final : public ChangeSource {
+ public:
+  explicit LoggedChanges(const ChangeBuffer& changes) noexcept : changes_{changes} {}
+
+  bool next(Change& change) override {
+    if (index_ == changes_.count()) return false;
+    change = changes_[index_++];
+    return true;
+  }
+
+ private:
+  const ChangeBuffer& changes_;
+  std::size_t index_ = 0;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What every codec header needs: the declaration of `Codec`, and what codecs say about themselves beyond
+// their functions. The class itself is documented in `kvstore/codec.hpp`.
+
+#include <concepts>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+
+#include "kvstore/detail/json_reader.hpp"
+#include "kvstore/detail/json_writer.hpp"
+
+namespace kvstore::inline v0 {
+
+template <class T>
+struct Codec;
+
+/// Types that can be written as JSON and read back. Requires `kvstore/codec.hpp`.
+template <class T>
+concept HasCodec = !requires {
+  typename Codec<T>::Missing;
+};
+
+}  // namespace kvstore::inline v0
+
+namespace kvstore::inline v0::detail {
+
+/// The kind of JSON value that a codec writes, where it is always the same; else `any`.
+enum class JsonKind { boolean, number, string, array, object, any };
+
+template <class T>
+[[nodiscard]] consteval JsonKind json_kind() {
+  if constexpr (requires { Codec<T>::kKind; }) {
+    return Codec<T>::kKind;
+  } else {
+    return JsonKind::any;
+  }
+}
+
+/// Codecs whose `check` says all there is to say about a value, wherever it is nested: the depth of what they
+/// write is known from the type. A codec says so by `kFlat`.
+template <class T>
+concept FlatCodec = requires(const T& value) {
+  Codec<T>::check(value);
+  requires Codec<T>::kFlat;
+};
+
+/// Stands in for types without a codec, so that using one says what to do.
+template <class T>
+struct MissingCodec {
+  using Missing = void;
+  template <class U>
+  static void encode(const U&, JsonWriter&) {
+    static_assert(!std::same_as<U, T>,
+                  "kvstore: no way to write this type (or one inside it) as JSON. Give it to_json and "
+                  "from_json, for example by NLOHMANN_DEFINE_TYPE_INTRUSIVE, or specialise kvstore::Codec");
+  }
+  template <class Reader>
+  static void decode(Reader&) {
+    static_assert(!std::same_as<Reader, JsonReader>,
+                  "kvstore: no way to read this type (or one inside it) from JSON. Give it to_json and "
+                  "from_json, for example by NLOHMANN_DEFINE_TYPE_INTRUSIVE, or specialise kvstore::Codec");
+  }
+};
+
+/// A codec that exists only if the types inside `T` have theirs.
+template <bool kExists, class Impl, class T>
+using CodecIf = std::conditional_t<kExists, Impl, MissingCodec<T>>;
+
+/// A writer kept per thread, to encode what nobody will look at.
+class ScratchWriter {
+ public:
+  ScratchWriter() noexcept : writer_{std::move(slot())} { writer_.clear(); }
+  ScratchWriter(const ScratchWriter&) = delete;
+  ScratchWriter& operator=(const ScratchWriter&) = delete;
+  ~ScratchWriter() {
+    constexpr std::size_t kKeep = std::size_t{1} << 20;  // one huge value must not pin its size per thread
+    if (writer_.capacity() <= kKeep) slot() = std::move(writer_);
+  }
+
+  [[nodiscard]] JsonWriter& operator*() noexcept { return writer_; }
+  [[nodiscard]] JsonWriter* operator->() noexcept { return &writer_; }
+
+ private:
+  static JsonWriter& slot() noexcept {
+    thread_local JsonWriter writer;
+    return writer;
+  }
+
+  JsonWriter writer_;  // taken out of the slot, so that a codec that needs a second one gets a second one
+};
+
+/// Refuses a value that could not be read back from its JSON text.
+/// @throws ValueError
+template <class T>
+void check_value(const T& value) {
+  if constexpr (requires { Codec<T>::check(value); }) {
+    Codec<T>::check(value);
+  } else {
+    ScratchWriter scratch;
+    Codec<T>::encode(value, *scratch);
+  }
+}
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// One writer per file: an advisory lock on `<file>.lock`, with the holder's process id inside. The kernel
+// gives the lock up when its holder dies, so a lock file that a crash left behind is simply taken over.
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "kvstore/detail/file_system.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Holds the lock of one file from construction to destruction, which removes the lock file.
+class FileLock {
+ public:
+  /// @throws LockedError if another store, in this process or another, has it; StorageError if the operating
+  ///         system refuses.
+  FileLock(FileSystem& files, std::filesystem::path file)
+      : files_{files}, file_{std::move(file)}, name_{file_}, holder_{files.process_id()} {
+    name_ += ".lock";
+    while (!take()) {}
+    write_holder();
+  }
+
+  FileLock(const FileLock&) = delete;
+  FileLock& operator=(const FileLock&) = delete;
+
+  ~FileLock() {
+    if (files_.process_id() != holder_) return;  // a forked child: the lock is its parent's
+    // Still locked, so nobody can have taken the name over; closing the handle then unlocks.
+    if (has_name()) static_cast<void>(files_.remove(name_));
+  }
+
+ private:
+  /// False if the lock file was removed between opening and locking it: the next one counts, not this one.
+  bool take() {
+    auto opened = open_file(files_, name_, OpenMode::update);
+    const bool foreign = opened.error == std::errc::permission_denied;  // another user's crash left it
+    if (foreign) opened = open_file(files_, name_, OpenMode::read);
+    if (opened.error) fail(opened.error, "cannot open");
+    handle_ = std::move(opened.value);
+    const auto error = uninterrupted([&] { return handle_->try_lock(); });
+    if (error == std::errc::operation_would_block) throw LockedError{file_, read_holder()};
+    if (error) fail(error, "cannot lock");
+    if (!has_name()) return false;
+    if (foreign) remove_foreign();
+    return !foreign;
+  }
+
+  [[nodiscard]] bool has_name() {
+    const auto mine = uninterrupted([&] { return handle_->status(); });
+    const auto named = uninterrupted([&] { return files_.status(name_); });
+    if (mine.error || named.error) return false;
+    return named.value.kind != FileKind::missing && mine.value.device == named.value.device &&
+           mine.value.inode == named.value.inode;
+  }
+
+  void remove_foreign() {
+    if (const auto error = files_.remove(name_)) fail(error, "cannot remove another user's stale");
+  }
+
+  void write_holder() {
+    if (const auto error = uninterrupted([&] { return handle_->truncate(0); })) fail(error, "cannot write");
+    // A full disk is no reason to refuse: the id only makes the other's message better.
+    static_cast<void>(write_all(*handle_, 0, std::to_string(holder_) + "\n"));
+  }
+
+  [[nodiscard]] long read_holder() {
+    std::array<char, 24> text{};
+    const auto got = read_full(*handle_, 0, text);
+    long holder = 0;
+    if (!got.error) std::from_chars(text.data(), text.data() + got.value, holder);
+    return holder;
+  }
+
+  [[noreturn]] void fail(std::error_code error, std::string_view what) const {
+    throw StorageError{file_, error, std::string{what} + " lock file " + name_.string()};
+  }
+
+  FileSystem& files_;
+  std::filesystem::path file_;
+  std::filesystem::path name_;
+  std::unique_ptr<File> handle_;
+  long holder_;
+};
+
+}  // namespace kvstore::inline v0::detail

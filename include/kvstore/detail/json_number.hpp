@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Numbers as RFC 8259 writes them, and their conversion. `std::from_chars` accepts more than JSON does ("1.",
+// ".5", "inf", "007"), so the grammar is checked first.
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <concepts>
+#include <cstddef>
+#include <limits>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0 {
+
+/// Integers that JSON text carries here: up to 64 bits, character types included, `bool` excluded.
+template <class T>
+concept JsonInteger = std::integral<T> && !std::same_as<std::remove_cv_t<T>, bool> && sizeof(T) <= 8;
+
+/// Floating-point numbers that JSON text carries here.
+template <class T>
+concept JsonFloat = std::same_as<T, float> || std::same_as<T, double>;
+
+}  // namespace kvstore::inline v0
+
+namespace kvstore::inline v0::detail {
+
+/// The widest integer with the sign of `T`, which `std::from_chars` knows whatever `T` is.
+template <JsonInteger T>
+using Widest = std::conditional_t<std::is_signed_v<T>, long long, unsigned long long>;
+
+struct NumberText {
+  std::string_view text;  ///< empty if there is no number
+  bool is_integer;        ///< neither fraction nor exponent
+};
+
+[[nodiscard]] inline const char* skip_digits(const char* at, const char* end) noexcept {
+  while (at != end && *at >= '0' && *at <= '9') ++at;
+  return at;
+}
+
+/// The end of a fraction or exponent whose digits start at `digits`, or `start` if it has none.
+[[nodiscard]] inline const char* part_end(const char* start, const char* digits, const char* end) noexcept {
+  const char* const stop = skip_digits(digits, end);
+  return stop == digits ? start : stop;
+}
+
+/// The longest number at the start of a text. What follows an incomplete one ("1.", "1e", "01") can follow no
+/// JSON value, so whoever reads on refuses it.
+[[nodiscard]] inline NumberText scan_number(const char* const start, const char* const end) noexcept {
+  const char* at = start;
+  if (at != end && *at == '-') ++at;
+  const char* const digits = at;
+  at = at != end && *at == '0' ? at + 1 : skip_digits(at, end);
+  if (at == digits) return {{}, false};
+  const char* const whole = at;
+  if (at != end && *at == '.') at = part_end(at, at + 1, end);
+  if (at != end && (*at == 'e' || *at == 'E')) {
+    const bool has_sign = end - at > 1 && (at[1] == '+' || at[1] == '-');
+    at = part_end(at, at + (has_sign ? 2 : 1), end);
+  }
+  return {{start, static_cast<std::size_t>(at - start)}, at == whole};
+}
+
+/// An integer as a `T`; none if it does not fit.
+template <JsonInteger T, class Wide>
+[[nodiscard]] constexpr std::optional<T> narrow(Wide wide) noexcept {
+  constexpr Widest<T> kMin = std::numeric_limits<T>::min();
+  constexpr Widest<T> kMax = std::numeric_limits<T>::max();
+  if (std::cmp_less(wide, kMin) || std::cmp_greater(wide, kMax)) return std::nullopt;
+  return static_cast<T>(wide);
+}
+
+/// The value of an integer's text; none if it does not fit `T`.
+template <JsonInteger T>
+[[nodiscard]] std::optional<T> to_integer(std::string_view text) noexcept {
+  if (std::is_unsigned_v<T> && text == "-0") return T{0};
+  Widest<T> wide{};
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), wide);
+  if (error != std::errc{} || stop != text.data() + text.size()) return std::nullopt;
+  return narrow<T>(wide);
+}
+
+/// Tells a number too small to be represented from one too large, for `std::from_chars` does not.
+[[nodiscard]] inline bool is_below_one(std::string_view text) noexcept {
+  const std::size_t mark = text.find_first_of("eE");
+  const std::string_view digits = text.substr(0, mark);
+  const std::size_t first = digits.find_first_of("123456789");
+  if (first == std::string_view::npos) return true;
+  long long exponent = 0;
+  if (mark != std::string_view::npos) {
+    const std::string_view sign_and_digits = text.substr(mark + (text[mark + 1] == '+' ? 2 : 1));
+    const bool negative = sign_and_digits.front() == '-';
+    const auto result =
+        std::from_chars(sign_and_digits.data(), sign_and_digits.data() + sign_and_digits.size(), exponent);
+    if (result.ec != std::errc{}) return negative;
+  }
+  const auto point = static_cast<long long>(std::min(digits.find('.'), digits.size()));
+  const auto lead = static_cast<long long>(first);
+  return exponent < (lead > point ? lead - point : lead + 1 - point);
+}
+
+/// The nearest `T` to a number's text; none if that would be infinite.
+template <JsonFloat T>
+[[nodiscard]] std::optional<T> to_float(std::string_view text) noexcept {
+  T value{};
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc::result_out_of_range && is_below_one(text)) return text[0] == '-' ? -T{0} : T{0};
+  if (error != std::errc{} || stop != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  return value;
+}
+
+/// Refuses the numbers that JSON does not have.
+template <JsonFloat T>
+void check_finite(T value) {
+  if (!std::isfinite(value)) throw ValueError{"JSON has no number for NaN or infinity"};
+}
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Reads JSON text, strictly by RFC 8259. Our own, because it reads straight into the caller's types
+// (nlohmann's parser builds a tree or calls back through a virtual interface, byte by byte), and because it
+// refuses what would be silently changed: numbers out of range, lone surrogates, duplicate keys.
+
+#include <bit>
+#include <charconv>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "kvstore/detail/byte_block.hpp"
+#include "kvstore/detail/json_depth.hpp"
+#include "kvstore/detail/json_number.hpp"
+#include "kvstore/detail/utf8.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0 {
+
+/// Reads JSON values one after another from a text that must outlive it.
+///
+/// Every call skips white space first. Every call that finds something else than it was asked for throws
+/// `ParseError` with the offset in the text; the reader is of no use afterwards.
+///
+/// *Thread safety*: none; one thread at a time.
+///
+/// ```cpp
+/// kvstore::JsonReader in{R"([1, 2, 3])"};
+/// int sum = 0;
+/// in.each_element([&] { sum += in.integer<int>(); });
+/// in.finish();
+/// ```
+class JsonReader {
+ public:
+  explicit JsonReader(std::string_view text) noexcept
+      : begin_{text.data()}, at_{text.data()}, end_{text.data() + text.size()} {}
+
+  /// Offset of the next byte to read.
+  [[nodiscard]] std::size_t position() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
+
+  void skip_space() noexcept {
+    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+  }
+
+  /// The first byte of the next value or punctuation; 0 at the end.
+  [[nodiscard]] char peek() noexcept {
+    skip_space();
+    return at_ != end_ ? *at_ : '\0';
+  }
+
+  /// Consumes one byte of punctuation if it comes next.
+  [[nodiscard]] bool try_consume(char byte) noexcept {
+    if (peek() != byte || at_ == end_) return false;
+    ++at_;
+    return true;
+  }
+  void expect(char byte) {
+    if (!try_consume(byte)) fail(std::string{"expected '"} + byte + '\'');
+  }
+
+  void null() { keyword("null", "expected null"); }
+  [[nodiscard]] bool boolean() {
+    const bool value = peek() == 't';
+    keyword(value ? "true" : "false", "expected true or false");
+    return value;
+  }
+
+  /// Reads a number without fraction and exponent that fits `T`: 300 is no `uint8_t`, and 1.0 no integer.
+  template <JsonInteger T>
+  [[nodiscard]] T integer();
+
+  /// Reads any number, rounded to the nearest `T`; refuses one too large for it.
+  template <JsonFloat T>
+  [[nodiscard]] T number();
+
+  /// Reads a number as text, checked for its grammar only.
+  [[nodiscard]] detail::NumberText number_text();
+
+  /// Reads a string. The view is into the text where nothing was escaped, else into a buffer of this reader,
+  /// valid until it reads the next string.
+  [[nodiscard]] std::string_view string();
+
+  /// Checks one value as strictly as if it were read, but for the range of numbers and for duplicate keys,
+  /// and returns its text.
+  std::string_view skip_value();
+
+  /// Requires that nothing but white space is left.
+  void finish() {
+    if (peek() != '\0' || at_ != end_) fail("expected the end of the text");
+  }
+
+  /// Reads an array: `read()` reads one element each time.
+  template <class Read>
+  void each_element(Read&& read);
+
+  /// Reads an object: `read(key)` reads the value of one member each time. The key is a view as `string`
+  /// returns it: copy it before reading on. Duplicate keys are the caller's business.
+  template <class Read>
+  void each_member(Read&& read);
+
+  /// Enters an array or object; better through `Nested`, which leaves it again.
+  void enter() {
+    if (depth_ == kMaxDepth) fail("expected at most 512 levels of nesting");
+    ++depth_;
+  }
+  void leave() noexcept { --depth_; }
+
+  /// Refuses the text at the current position, or at another.
+  [[noreturn]] void fail(const std::string& expected) const {
+    throw ParseError{position(), at_ == end_ ? expected + ", but the text ends" : expected};
+  }
+  [[noreturn]] static void fail_at(std::size_t offset, const std::string& expected) {
+    throw ParseError{offset, expected};
+  }
+
+ private:
+  void keyword(std::string_view word, const char* expected);
+  void skip_characters();
+  void unescape();
+  [[nodiscard]] char32_t escaped_code_point();
+  [[nodiscard]] char32_t four_hex_digits();
+
+  const char* begin_;
+  const char* at_;
+  const char* end_;
+  int depth_ = 0;
+  std::string unescaped_;
+};
+
+template <JsonInteger T>
+T JsonReader::integer() {
+  skip_space();
+  const std::size_t start = position();
+  const auto [text, is_integer] = number_text();
+  if (!is_integer) fail_at(start, "expected an integer");
+  const auto value = detail::to_integer<T>(text);
+  if (!value) {
+    const std::string kind = std::is_signed_v<T> ? "signed" : "unsigned";
+    fail_at(start, "expected a " + kind + " integer of " + std::to_string(sizeof(T) * 8) + " bits");
+  }
+  return *value;
+}
+
+template <JsonFloat T>
+T JsonReader::number() {
+  skip_space();
+  const std::size_t start = position();
+  const auto value = detail::to_float<T>(number_text().text);
+  if (!value)
+    fail_at(start, "expected a number in the range of a " + std::to_string(sizeof(T) * 8) + "-bit float");
+  return *value;
+}
+
+inline detail::NumberText JsonReader::number_text() {
+  skip_space();
+  const detail::NumberText number = detail::scan_number(at_, end_);
+  if (number.text.empty()) fail("expected a number");
+  at_ += number.text.size();
+  return number;
+}
+
+inline std::string_view JsonReader::string() {
+  if (peek() != '"') fail("expected a string");
+  const char* chunk = ++at_;
+  skip_characters();
+  if (*at_ == '"') return {chunk, static_cast<std::size_t>(at_++ - chunk)};
+  unescaped_.assign(chunk, at_);
+  while (*at_ == '\\') {
+    unescape();
+    chunk = at_;
+    skip_characters();
+    unescaped_.append(chunk, at_);
+  }
+  ++at_;
+  return unescaped_;
+}
+
+/// Moves to the quote or backslash that ends a run of characters of a string.
+inline void JsonReader::skip_characters() {
+  while (true) {
+    while (end_ - at_ >= detail::kBlockSize) {
+      const unsigned special = detail::special_bits(at_);
+      at_ += special == 0 ? detail::kBlockSize : std::countr_zero(special);
+      if (special != 0) break;
+    }
+    while (at_ != end_ && !detail::is_special(*at_)) ++at_;
+    if (at_ == end_) fail("expected the closing quote of a string");
+    if (*at_ == '"' || *at_ == '\\') return;
+    if (detail::is_ascii(*at_)) fail("expected a control character in a string to be escaped");
+    while (at_ != end_ && !detail::is_ascii(*at_)) {
+      const char* const next = detail::sequence_end(at_, end_);
+      if (next == nullptr) fail("expected valid UTF-8");
+      at_ = next;
+    }
+  }
+}
+
+/// Reads what a backslash starts.
+inline void JsonReader::unescape() {
+  constexpr std::string_view kNamed = "\"\"\\\\//b\bf\fn\nr\rt\t";  // pairs: the letter, the byte
+  ++at_;
+  if (at_ != end_ && *at_ == 'u') {
+    ++at_;
+    return detail::append_utf8(unescaped_, escaped_code_point());
+  }
+  for (std::size_t i = 0; at_ != end_ && i < kNamed.size(); i += 2) {
+    if (kNamed[i] != *at_) continue;
+    ++at_;
+    return unescaped_.push_back(kNamed[i + 1]);
+  }
+  fail("expected one of \"\\/bfnrtu after a backslash");
+}
+
+inline char32_t JsonReader::escaped_code_point() {
+  const char32_t first = four_hex_digits();
+  if (first < 0xD800 || first > 0xDFFF) return first;
+  const bool is_high = first < 0xDC00;
+  if (!is_high || end_ - at_ < 2 || at_[0] != '\\' || at_[1] != 'u') fail("expected a pair of surrogates");
+  at_ += 2;
+  const char32_t second = four_hex_digits();
+  if (second < 0xDC00 || second > 0xDFFF) fail("expected the second of a pair of surrogates");
+  return 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+}
+
+inline char32_t JsonReader::four_hex_digits() {
+  unsigned code = 0;
+  const char* const stop = end_ - at_ < 4 ? end_ : at_ + 4;
+  const auto result = std::from_chars(at_, stop, code, 16);
+  if (stop - at_ != 4 || result.ptr != stop) fail("expected four hexadecimal digits after \\u");
+  at_ = stop;
+  return code;
+}
+
+template <class Read>
+void JsonReader::each_element(Read&& read) {
+  expect('[');
+  const Nested depth{*this};
+  if (try_consume(']')) return;
+  do read();
+  while (try_consume(','));
+  if (!try_consume(']')) fail("expected ',' or ']'");
+}
+
+template <class Read>
+void JsonReader::each_member(Read&& read) {
+  expect('{');
+  const Nested depth{*this};
+  if (try_consume('}')) return;
+  do {
+    const std::string_view key = string();
+    expect(':');
+    read(key);
+  } while (try_consume(','));
+  if (!try_consume('}')) fail("expected ',' or '}'");
+}
+
+inline std::string_view JsonReader::skip_value() {
+  const char first = peek();
+  const char* const start = at_;
+  if (first == '"') {
+    static_cast<void>(string());
+  } else if (first == '{') {
+    each_member([this](std::string_view) { skip_value(); });
+  } else if (first == '[') {
+    each_element([this] { skip_value(); });
+  } else if (first == 'n') {
+    null();
+  } else if (first == 't' || first == 'f') {
+    static_cast<void>(boolean());
+  } else if (first == '-' || (first >= '0' && first <= '9')) {
+    static_cast<void>(number_text());
+  } else {
+    fail("expected a value");
+  }
+  return {start, static_cast<std::size_t>(at_ - start)};
+}
+
+inline void JsonReader::keyword(std::string_view word, const char* expected) {
+  skip_space();
+  const std::string_view rest{at_, static_cast<std::size_t>(end_ - at_)};
+  if (!rest.starts_with(word)) fail(expected);
+  at_ += word.size();
+}
+
+}  // namespace kvstore::inline v0

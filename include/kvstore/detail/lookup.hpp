@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What the verbs take to look a key up: a view where the hash offers one, so that no temporary key is made.
+
+#include <type_traits>
+
+namespace kvstore::inline v0::detail {
+
+template <class Key, class Hash>
+struct LookupKeyOf {
+  using type = const Key&;
+};
+
+template <class Key, class Hash>
+  requires requires { typename Hash::lookup_type; }
+struct LookupKeyOf<Key, Hash> {
+  using type = typename Hash::lookup_type;
+};
+
+template <class Key, class Hash>
+using LookupKey = typename LookupKeyOf<Key, Hash>::type;
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The operating system's own files. The only header of the local stores that calls it.
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "kvstore/detail/file_system.hpp"
+
+namespace kvstore::inline v0::detail {
+
+static_assert(sizeof(::off_t) >= 8, "compile with -D_FILE_OFFSET_BITS=64: files outgrow 2 GiB");
+
+inline std::error_code posix_error() { return {errno, std::generic_category()}; }
+
+inline std::error_code posix_outcome(int result) { return result == 0 ? std::error_code{} : posix_error(); }
+
+inline Result<std::size_t> posix_transfer(::ssize_t bytes) {
+  if (bytes < 0) return {0, posix_error()};
+  return {static_cast<std::size_t>(bytes), {}};
+}
+
+inline FileKind posix_kind(::mode_t mode) {
+  if (S_ISREG(mode)) return FileKind::regular;
+  return S_ISDIR(mode) ? FileKind::folder : FileKind::other;
+}
+
+inline FileStatus posix_status(const struct ::stat& status) {
+  return {.kind = posix_kind(status.st_mode),
+          .size = static_cast<std::uint64_t>(status.st_size),
+          .mode = static_cast<std::uint32_t>(status.st_mode & 07777),
+          .owner = status.st_uid,
+          .group = status.st_gid,
+          .device = status.st_dev,
+          .inode = status.st_ino};
+}
+
+inline int posix_flags(OpenMode mode) {
+  constexpr int kWrite = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+  switch (mode) {
+    case OpenMode::read:
+      return O_RDONLY | O_CLOEXEC;
+    case OpenMode::update:
+      return kWrite;
+    case OpenMode::truncate:
+      return kWrite | O_TRUNC;
+    case OpenMode::exclusive:
+      return kWrite | O_EXCL;
+  }
+  return O_RDONLY | O_CLOEXEC;
+}
+
+class PosixFile final : public File {
+ public:
+  explicit PosixFile(int descriptor) : descriptor_{descriptor} {}
+  PosixFile(const PosixFile&) = delete;
+  PosixFile& operator=(const PosixFile&) = delete;
+  ~PosixFile() override { close_descriptor(); }
+
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) override {
+    return posix_transfer(::pread(descriptor_, out.data(), out.size(), static_cast<::off_t>(offset)));
+  }
+
+  Result<std::size_t> write_at(std::uint64_t offset, std::string_view text) override {
+    return posix_transfer(::pwrite(descriptor_, text.data(), text.size(), static_cast<::off_t>(offset)));
+  }
+
+  std::error_code sync() override { return posix_outcome(::fdatasync(descriptor_)); }
+
+  std::error_code truncate(std::uint64_t size) override {
+    return posix_outcome(::ftruncate(descriptor_, static_cast<::off_t>(size)));
+  }
+
+  std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
+    // Not posix_fallocate: where the file system cannot, that one writes zeros behind our back.
+    return posix_outcome(
+        ::fallocate(descriptor_, 0, static_cast<::off_t>(offset), static_cast<::off_t>(bytes)));
+  }
+
+  Result<FileStatus> status() override {
+    struct ::stat status {};
+    if (::fstat(descriptor_, &status) != 0) return {{}, posix_error()};
+    return {posix_status(status), {}};
+  }
+
+  std::error_code set_mode(std::uint32_t mode) override {
+    return posix_outcome(::fchmod(descriptor_, static_cast<::mode_t>(mode)));
+  }
+
+  std::error_code set_owner(std::uint32_t owner, std::uint32_t group) override {
+    return posix_outcome(::fchown(descriptor_, owner, group));
+  }
+
+  std::error_code try_lock() override { return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB)); }
+
+  std::error_code close() override { return close_descriptor(); }
+
+ private:
+  std::error_code close_descriptor() {
+    if (descriptor_ < 0) return {};
+    const std::error_code error = posix_outcome(::close(std::exchange(descriptor_, -1)));
+    return interrupted(error) ? std::error_code{} : error;  // Linux has closed it all the same
+  }
+
+  int descriptor_;
+};
+
+class PosixFileSystem final : public FileSystem {
+ public:
+  Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode,
+                                     std::uint32_t permissions) override {
+    const int descriptor = ::open(path.c_str(), posix_flags(mode), static_cast<::mode_t>(permissions));
+    if (descriptor < 0) return {nullptr, posix_error()};
+    return {std::make_unique<PosixFile>(descriptor), {}};
+  }
+
+  Result<FileStatus> status(const std::filesystem::path& path) override {
+    struct ::stat status {};
+    if (::stat(path.c_str(), &status) == 0) return {posix_status(status), {}};
+    if (errno == ENOENT) return {};
+    return {{}, posix_error()};
+  }
+
+  Result<std::filesystem::path> read_link(const std::filesystem::path& path) override {
+    std::string text(4096, '\0');  // PATH_MAX: no longer one can be made
+    const auto size = ::readlink(path.c_str(), text.data(), text.size());
+    if (size < 0) return {{}, posix_error()};
+    text.resize(static_cast<std::size_t>(size));
+    return {std::filesystem::path{std::move(text)}, {}};
+  }
+
+  std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
+    return posix_outcome(::rename(from.c_str(), to.c_str()));
+  }
+
+  std::error_code remove(const std::filesystem::path& path) override {
+    return posix_outcome(::unlink(path.c_str()));
+  }
+
+  std::error_code sync_folder(const std::filesystem::path& folder) override {
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return posix_error();
+    const PosixFile closer{descriptor};
+    const std::error_code error = posix_outcome(::fsync(descriptor));
+    // Some network file systems have nothing to sync in a folder and answer EINVAL.
+    return error == std::errc::invalid_argument ? std::error_code{} : error;
+  }
+
+  std::error_code check_writable(const std::filesystem::path& folder) override {
+    return posix_outcome(::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS));
+  }
+
+  Result<std::filesystem::path> current_folder() override {
+    std::error_code error;
+    auto folder = std::filesystem::current_path(error);
+    return {std::move(folder), error};
+  }
+
+  [[nodiscard]] long process_id() override { return ::getpid(); }
+};
+
+/// The one that every store uses unless a test hands over its own.
+inline FileSystem& system_file_system() {
+  static PosixFileSystem files;
+  return files;
+}
+
+}  // namespace kvstore::inline v0::detail

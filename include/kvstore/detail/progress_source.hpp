@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Counts what passes from a store to a storage, and tells a progress callback.
+
+#include <cstdint>
+#include <functional>
+
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+class ProgressSource final : public ChangeSource {
+ public:
+  ProgressSource(ChangeSource& source, const std::function<void(const Progress&)>& progress)
+      : source_{source}, progress_{progress} {}
+
+  bool next(Change& change) override {
+    const bool more = source_.next(change);
+    if (more) {
+      ++entries_;
+      bytes_ += change.key.size() + (change.value ? change.value->size() : 0);
+    }
+    if (progress_ && (!more || entries_ % 4096 == 0)) {
+      progress_({Progress::Phase::save, entries_, bytes_, !more});
+    }
+    return more;
+  }
+
+  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
+
+ private:
+  ChangeSource& source_;
+  const std::function<void(const Progress&)>& progress_;
+  std::uint64_t entries_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Notices a callback that calls the store which is running it, which would deadlock.
+
+#include <string>
+
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Lives while a thread runs a user's callback under a store's lock.
+class CallbackScope {
+ public:
+  explicit CallbackScope(const void* store) noexcept : store_{store}, outer_{innermost} { innermost = this; }
+  CallbackScope(const CallbackScope&) = delete;
+  CallbackScope& operator=(const CallbackScope&) = delete;
+  ~CallbackScope() { innermost = outer_; }
+
+  /// @throws ReentryError if this thread is inside a callback of `store`.
+  static void refuse_reentry(const void* store) {
+    for (const CallbackScope* scope = innermost; scope != nullptr; scope = scope->outer_) {
+      if (scope->store_ == store) throw_reentry();
+    }
+  }
+
+ private:
+  [[noreturn]] static void throw_reentry() {
+    throw ReentryError{
+        "a callback of visit(), modify() or for_each() called the store that is running it; "
+        "do that after the callback has returned"};
+  }
+
+  static inline constinit thread_local const CallbackScope* innermost = nullptr;
+
+  const void* store_;
+  const CallbackScope* outer_;
+};
+
+}  // namespace kvstore::inline v0::detail

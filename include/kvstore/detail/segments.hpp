@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What guards the tables of a persistent store, one of each per segment, and the snapshot that walks them.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <vector>
+
+#include "kvstore/detail/change_buffer.hpp"
+#include "kvstore/detail/fair_shared_mutex.hpp"
+#include "kvstore/detail/segment_cut.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What lies beside one table. `mutex` guards the table and `cut`.
+template <class Key, class Value, class Mutex>
+struct alignas(64) SegmentGuard {
+  mutable FairSharedMutex<Mutex> mutex;
+  SegmentCut<Key, Value> cut;
+};
+
+/// The guards of all segments and the number of the current cut.
+template <class Key, class Value, class Mutex>
+class Segments {
+ public:
+  using Table = DenseMap<Key, Value>;
+  using Guard = SegmentGuard<Key, Value, Mutex>;
+
+  void resize(std::size_t count) {
+    guards_ = std::make_unique<Guard[]>(count);
+    count_ = count;
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }
+  [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
+
+  /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
+  [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
+  Epoch open_cut() noexcept { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+  void close_cut() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+
+ private:
+  std::unique_ptr<Guard[]> guards_;
+  std::size_t count_ = 0;
+  alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
+};
+
+/// Every entry of a store as of the moment of its construction, while writers go on. One at a time.
+template <class Key, class Value, class Mutex>
+class SnapshotSource final : public ChangeSource {
+ public:
+  using Table = DenseMap<Key, Value>;
+
+  SnapshotSource(const std::vector<Table>& tables, Segments<Key, Value, Mutex>& segments)
+      : tables_{tables}, segments_{segments}, epoch_{segments.open_cut()} {}
+  ~SnapshotSource() override {
+    segments_.close_cut();
+    for (; segment_ < segments_.size(); ++segment_) {
+      const std::unique_lock lock{segments_[segment_].mutex};
+      segments_[segment_].cut.abandon(epoch_);
+    }
+  }
+
+  bool next(Change& change) override {
+    while (index_ == slice_.count()) {
+      if (segment_ == segments_.size()) return false;
+      fetch_slice();
+    }
+    change = slice_[index_++];
+    return true;
+  }
+
+ private:
+  void fetch_slice() {
+    slice_.clear();
+    index_ = 0;
+    auto& guard = segments_[segment_];
+    const std::shared_lock lock{guard.mutex};
+    if (!guard.cut.encode_slice(epoch_, tables_[segment_], slice_)) ++segment_;
+  }
+
+  const std::vector<Table>& tables_;
+  Segments<Key, Value, Mutex>& segments_;
+  const Epoch epoch_;
+  std::size_t segment_ = 0;
+  ChangeBuffer slice_;
+  std::size_t index_ = 0;  // of the next change in the slice
+};
+
+}  // namespace kvstore::inline v0::detail

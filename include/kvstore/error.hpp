@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Every error that the library throws. Messages name the key and the file, and say what to do.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace kvstore::inline v0 {
+
+/// The base of every error that this library throws on purpose.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// `create` (alone or in a `WriteBatch`) met a key that exists already. Nothing was changed.
+class DuplicateKeyError : public Error {
+ public:
+  explicit DuplicateKeyError(std::string key)
+      : Error{"key " + key + " already exists; use update() or upsert() to replace its value"},
+        key_{std::move(key)} {}
+
+  /// The key as text, as it would stand in the JSON file.
+  [[nodiscard]] const std::string& key() const noexcept { return key_; }
+
+ private:
+  std::string key_;
+};
+
+/// `read`, `update` or `remove` (alone or in a `WriteBatch`) met a key that does not exist. Nothing was
+/// changed.
+class KeyNotFoundError : public Error {
+ public:
+  explicit KeyNotFoundError(std::string key)
+      : Error{"key " + key + " does not exist; use create() or upsert() to add it"}, key_{std::move(key)} {}
+
+  /// The key as text, as it would stand in the JSON file.
+  [[nodiscard]] const std::string& key() const noexcept { return key_; }
+
+ private:
+  std::string key_;
+};
+
+/// A key or value that could not be read back from its JSON text (NaN, infinity, invalid UTF-8, nested too
+/// deep): refused when it is written, so that whatever was accepted can be loaded again. Nothing was changed.
+class ValueError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A callback of `visit`, `modify` or `for_each` called the store that is running it. The call is refused
+/// because it would deadlock; the store is unchanged by it.
+class ReentryError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// The operating system refused something. Thrown by an operation that changes an entry, it means: the change
+/// is applied in memory and not yet on disk.
+class StorageError : public Error {
+ public:
+  StorageError(std::filesystem::path path, std::error_code code, const std::string& what)
+      : Error{path.string() + ": " + what + (code ? ": " + code.message() : std::string{})},
+        path_{std::move(path)},
+        code_{code} {}
+
+  /// What a verb throws when the save that it waited for failed.
+  [[nodiscard]] static StorageError not_on_disk(std::filesystem::path path, std::error_code code,
+                                                const std::string& reason) {
+    StorageError error{std::move(path),
+                       {},
+                       "the operation is applied in memory and not yet on disk, because saving failed (" +
+                           reason + "); it is retried, or call save()"};
+    error.code_ = code;
+    return error;
+  }
+
+  /// The file or folder concerned.
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// The operating system's reason; empty where the reason is not one of its own.
+  [[nodiscard]] const std::error_code& code() const noexcept { return code_; }
+
+ private:
+  std::filesystem::path path_;
+  std::error_code code_;
+};
+
+/// A stored file is not what this library could have written or can read. The file is left as it was.
+class CorruptionError : public Error {
+ public:
+  CorruptionError(std::filesystem::path path, std::uint64_t offset, std::string expected)
+      : Error{path.string() + ": byte " + std::to_string(offset) + ": " + expected +
+              "; the file was not changed: mend it or move it away"},
+        path_{std::move(path)},
+        offset_{offset},
+        expected_{std::move(expected)} {}
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// Byte offset in the file at which the damage was noticed, counted from 0.
+  [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
+  /// What stood wrong there, in words.
+  [[nodiscard]] const std::string& expected() const noexcept { return expected_; }
+
+ private:
+  std::filesystem::path path_;
+  std::uint64_t offset_;
+  std::string expected_;
+};
+
+/// Another store, in this process or another, has the file open.
+class LockedError : public Error {
+ public:
+  LockedError(std::filesystem::path path, long holder)
+      : Error{path.string() + ": already open for writing" +
+              (holder > 0 ? " by process " + std::to_string(holder) : std::string{" by another process"}) +
+              "; close that store first, or use another file"},
+        path_{std::move(path)},
+        holder_{holder} {}
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// Process id of the holder, as far as it is known; 0 if not.
+  [[nodiscard]] long holder() const noexcept { return holder_; }
+
+ private:
+  std::filesystem::path path_;
+  long holder_;
+};
+
+/// A piece of JSON text is not what was expected; from a `Codec` or a `LoadSink` to a storage, which knows
+/// the file and turns it into a `CorruptionError`.
+class ParseError : public Error {
+ public:
+  ParseError(std::size_t offset, const std::string& expected) : Error{expected}, offset_{offset} {}
+  /// Byte offset in the text that was handed over, counted from 0.
+  [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
+
+ private:
+  std::size_t offset_;
+};
+
+/// Two stored entries have the same key; from a `LoadSink` to a storage, which knows the file.
+class DuplicateEntryError : public Error {
+ public:
+  explicit DuplicateEntryError(std::string key) : Error{"duplicate key " + key}, key_{std::move(key)} {}
+  /// The key's text, unquoted.
+  [[nodiscard]] const std::string& key() const noexcept { return key_; }
+
+ private:
+  std::string key_;
+};
+
+/// An option or a call that cannot be honoured, such as a negative interval or writing to a closed store.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+}  // namespace kvstore::inline v0

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The default hash: 64 well-mixed bits, since a store takes its segment from the middle of a hash and its
+// place in the segment from the upper end. std::hash of an integer is the integer itself on common
+// implementations, which would put neighbours into one segment.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+namespace kvstore::inline v0 {
+namespace detail {
+
+/// Multiplies to 128 bits and folds the halves. Source: wyhash by Wang Yi, public domain.
+constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
+#ifdef __SIZEOF_INT128__
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+#else
+  const std::uint64_t ah = a >> 32, al = a & 0xffffffffU, bh = b >> 32, bl = b & 0xffffffffU;
+  const std::uint64_t low = al * bl, mid1 = ah * bl + (low >> 32), mid2 = al * bh + (mid1 & 0xffffffffU);
+  return ((mid2 << 32) | (low & 0xffffffffU)) ^ (ah * bh + (mid1 >> 32) + (mid2 >> 32));
+#endif
+}
+
+inline constexpr std::uint64_t kSecret[] = {0xa0761d6478bd642fU, 0xe7037ed1a0b428dbU, 0x8ebc6af09c88c6e3U,
+                                            0x589965cc75374cc3U};
+
+template <class Word>
+std::uint64_t load_word(const char* from) noexcept {
+  Word word;
+  std::memcpy(&word, from, sizeof word);
+  return word;
+}
+
+/// Hash of the bytes of `text`. Source: wyhash final version 4, its loop for long keys one lane wide.
+inline std::uint64_t hash_bytes(std::string_view text) noexcept {
+  const char* at = text.data();
+  const std::size_t length = text.size();
+  std::uint64_t seed = kSecret[0], a = 0, b = 0;
+  if (length > 16) {
+    std::size_t left = length;
+    for (; left > 16; left -= 16, at += 16) {
+      seed = mix(load_word<std::uint64_t>(at) ^ kSecret[1], load_word<std::uint64_t>(at + 8) ^ seed);
+    }
+    a = load_word<std::uint64_t>(at + left - 16);  // the last 16 bytes, overlapping what went before
+    b = load_word<std::uint64_t>(at + left - 8);
+  } else if (length >= 4) {
+    const std::size_t step = (length >> 3) << 2;
+    a = (load_word<std::uint32_t>(at) << 32) | load_word<std::uint32_t>(at + step);
+    b = (load_word<std::uint32_t>(at + length - 4) << 32) | load_word<std::uint32_t>(at + length - 4 - step);
+  } else if (length > 0) {
+    const auto byte = [at](std::size_t i) { return std::uint64_t{static_cast<unsigned char>(at[i])}; };
+    a = (byte(0) << 16) | (byte(length >> 1) << 8) | byte(length - 1);
+  }
+  return mix(kSecret[1] ^ length, mix(a ^ kSecret[1], b ^ seed));
+}
+
+template <class Key>
+concept StringLike = std::is_convertible_v<const Key&, std::string_view>;
+
+template <class Key>
+concept HashedByStd = requires(const Key& key) {
+  std::hash<Key>{}(key);
+};
+
+template <class Tuple>
+concept TupleLike = requires {
+  std::tuple_size<Tuple>::value;
+};
+
+}  // namespace detail
+
+/// The default hash of keys: strings (any string-like type hashes like its `std::string_view`, so that
+/// lookups need no temporary), integers, enums, pairs and tuples of these, and whatever `std::hash` takes.
+/// For another key type, specialise it or pass a hash of your own to the store. It is not keyed: who lets
+/// strangers choose keys and fears flooding passes a keyed hash.
+template <class Key>
+struct Hash {
+  using is_avalanching = void;  ///< its bits are well mixed already; a store mixes those of other hashes
+
+  [[nodiscard]] std::uint64_t operator()(const Key& key) const {
+    if constexpr (std::is_integral_v<Key> || std::is_enum_v<Key>) {
+      return detail::mix(static_cast<std::uint64_t>(key) ^ detail::kSecret[2], detail::kSecret[3]);
+    } else if constexpr (detail::HashedByStd<Key>) {
+      return detail::mix(std::hash<Key>{}(key) ^ detail::kSecret[2], detail::kSecret[3]);
+    } else {
+      static_assert(detail::TupleLike<Key>, "specialise kvstore::Hash or std::hash for this key type");
+      std::uint64_t seed = detail::kSecret[0];
+      std::apply(
+          [&seed](const auto&... part) {
+            ((seed = detail::mix(seed ^ detail::kSecret[1],
+                                 Hash<std::remove_cvref_t<decltype(part)>>{}(part) ^ detail::kSecret[3])),
+             ...);
+          },
+          key);
+      return seed;
+    }
+  }
+};
+
+template <class Key>
+  requires detail::StringLike<Key>
+struct Hash<Key> {
+  using is_avalanching = void;
+  using lookup_type = std::string_view;  ///< what lookups take instead of a `const Key&`
+
+  [[nodiscard]] std::uint64_t operator()(std::string_view key) const noexcept {
+    return detail::hash_bytes(key);
+  }
+};
+
+}  // namespace kvstore::inline v0

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Keys as text: for storages, and for messages.
+
+#include <concepts>
+#include <cstddef>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "kvstore/codec.hpp"
+#include "kvstore/detail/key_codec.hpp"
+#include "kvstore/detail/utf8.hpp"
+
+namespace kvstore::inline v0::detail {
+
+[[nodiscard]] inline std::string hex_escape(char byte) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  const auto code = static_cast<unsigned char>(byte);
+  return {'\\', 'x', kHex[code >> 4], kHex[code & 0xF]};
+}
+
+/// The start of any bytes, about 64 of them, fit for a terminal: what is no printable UTF-8 as `\xNN`.
+[[nodiscard]] inline std::string printable(std::string_view bytes, std::string_view quote) {
+  constexpr std::size_t kLongest = 64;
+  std::string out{quote};
+  const char* at = bytes.data();
+  const char* const end = at + bytes.size();
+  while (at != end && out.size() < kLongest) {
+    const char* const next = is_ascii(*at) ? at + 1 : sequence_end(at, end);
+    const bool is_control = static_cast<unsigned char>(*at) < 0x20 || *at == 0x7F;
+    if (next == nullptr || is_control) {
+      out += hex_escape(*at++);
+      continue;
+    }
+    if (!quote.empty() && (*at == '"' || *at == '\\')) out += '\\';
+    out.append(at, next);
+    at = next;
+  }
+  return out.append(at == end ? "" : "...").append(quote);
+}
+
+}  // namespace kvstore::inline v0::detail
+
+namespace kvstore::inline v0 {
+
+/// Turns keys into the text under which they are stored, and back. Strings are their own text; other keys are
+/// written as JSON, and where that is a string, without its quotes and escapes.
+///
+/// *Thread safety*: the functions are called from several threads at once.
+template <class Key>
+struct KeyText {
+  /// Appends the text of a key.
+  /// @throws ValueError if it could not be read back; `out` may hold part of it then.
+  static void append(const Key& key, JsonWriter& out) requires(!detail::kIsString<Key>) {
+    detail::append_key(key, out);
+  }
+  static void append(std::string_view key, JsonWriter& out) requires detail::kIsString<Key> {
+    detail::check_utf8(key);
+    out.raw(key);
+  }
+
+  /// The key of a text that `append` wrote. Strict: "042", "+5" and " 5" are no integers.
+  /// @throws ParseError
+  [[nodiscard]] static Key parse(std::string_view text) { return detail::parse_key<Key>(text); }
+
+  /// Refuses a key that has no text.
+  /// @throws ValueError
+  static void check(const Key& key) {
+    if constexpr (detail::kIsString<Key> || (detail::BareKey<Key> && detail::FlatCodec<Key>)) {
+      detail::check_value(key);
+    } else {
+      detail::ScratchWriter scratch;
+      append(key, *scratch);
+    }
+  }
+
+  /// A key as error messages show it: strings in quotes, shortened to about 64 bytes, with what is no
+  /// printable UTF-8 made visible; "(key)" if there is no codec. Takes whatever a store can look up, such as
+  /// a `std::string_view` for a `std::string`. Throws nothing but `std::bad_alloc`.
+  template <class Lookup>
+  [[nodiscard]] static std::string for_message(const Lookup& key) {
+    if constexpr (HasCodec<Lookup> && !detail::kIsString<Lookup>) {
+      return json_for_message(key);
+    } else if constexpr (std::convertible_to<const Lookup&, std::string_view>) {
+      return detail::printable(key, "\"");
+    } else {
+      return "(key)";
+    }
+  }
+
+ private:
+  template <class Lookup>
+  [[nodiscard]] static std::string json_for_message(const Lookup& key) {
+    try {
+      detail::ScratchWriter scratch;
+      Codec<Lookup>::encode(key, *scratch);
+      return detail::printable(scratch->text(), "");
+    } catch (const std::bad_alloc&) { throw; } catch (...) {
+      return "(key)";
+    }
+  }
+};
+
+}  // namespace kvstore::inline v0

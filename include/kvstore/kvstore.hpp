@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The whole core in one include: no dependency but the standard library and nlohmann/json.
+
+#include "kvstore/batch_persistent_key_value_store.hpp"
+#include "kvstore/codec.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/hash.hpp"
+#include "kvstore/key_value_store.hpp"
+#include "kvstore/metrics.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+#include "kvstore/storage/json_file.hpp"
+#include "kvstore/write_batch.hpp"

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// How a persistent store saves, and whom it tells.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <string_view>
+
+namespace kvstore::inline v0 {
+
+/// Who waits for the save that a full batch triggers.
+enum class BatchSave {
+  wait,        ///< the operation that fills the batch: when it returns, fewer than `batch_size` are unsaved
+  background,  ///< nobody: the auto-saver's thread saves, and operations go on meanwhile without that bound
+};
+
+/// What a progress callback is told. Called from the thread that loads or saves, under no lock of the data.
+struct Progress {
+  enum class Phase { load, save };
+  Phase phase;            ///< what is going on
+  std::uint64_t entries;  ///< entries done so far
+  std::uint64_t bytes;    ///< bytes of keys and values done so far
+  bool finished;          ///< true in the last call of this load or save
+};
+
+/// Severity of a `LogEvent`.
+enum class LogLevel { info, warning, error };
+
+/// One thing that happened to a store, for a log. Values never appear; keys do not either.
+struct LogEvent {
+  LogLevel level;
+  std::string_view event;   ///< "opened", "saved", "save failed" or "closed"
+  std::string_view path;    ///< the file, or empty
+  std::uint64_t entries;    ///< entries concerned
+  std::string_view detail;  ///< the error's message, or empty
+};
+
+/// How a persistent store saves. Every field has a default; name only what differs:
+/// `{.batch_size = 3, .auto_save_interval = 10s}`.
+struct Options {
+  /// Unsaved operations that trigger a save. 1 makes each durable before it returns; 0 = never by count.
+  std::size_t batch_size = 1000;
+
+  /// The longest that an operation stays unsaved while saves succeed. Zero = no saving by time; negative is
+  /// refused.
+  std::chrono::milliseconds auto_save_interval = std::chrono::seconds{10};
+
+  /// Whether the operation that fills a batch waits until it is on disk.
+  BatchSave batch_save = BatchSave::wait;
+
+  /// Segments of the map, each with a lock of its own: rounded up to a power of two, at most 65536. 0 = 256,
+  /// or more when what is loaded is large.
+  std::size_t segments = 0;
+
+  /// Told of each failed save, with the exception; from the thread that saved, under no lock of the data, so
+  /// it may use the store. What it throws is swallowed. It must not destroy the store.
+  std::function<void(const std::exception&)> on_error = {};
+
+  /// Told how a load or save gets on, every few thousand entries. It must not throw.
+  std::function<void(const Progress&)> on_progress = {};
+
+  /// Told what happens to the store. What it throws is swallowed.
+  std::function<void(const LogEvent&)> logger = {};
+};
+
+}  // namespace kvstore::inline v0

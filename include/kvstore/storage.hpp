@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The one plug-in point: where a persistent store keeps its entries. A storage sees text only (a key's text,
+// a value's JSON), so it is an ordinary class without templates.
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+namespace kvstore::inline v0 {
+
+/// One entry as text. `key` is the key's text, unquoted; `value` is one JSON value, or none if the key was
+/// removed. The views live until the next call on whatever handed them out.
+struct Change {
+  std::string_view key;
+  std::optional<std::string_view> value;
+};
+
+/// What the next `Storage::save` wants to be handed.
+enum class SaveScope {
+  everything,  ///< every entry of the store, each once, as of one point in time
+  changes,     ///< what changed since the last successful save, in the order in which it happened
+};
+
+/// Takes the entries of a storage while it loads.
+class LoadSink {
+ public:
+  LoadSink() = default;
+  LoadSink(const LoadSink&) = delete;
+  LoadSink& operator=(const LoadSink&) = delete;
+  virtual ~LoadSink() = default;
+
+  /// Says roughly how many bytes of text will come, before the first `put`. Optional: it sizes the tables.
+  virtual void expect(std::uint64_t bytes) = 0;
+
+  /// Takes one stored entry. `value` is the JSON text of its value, which is parsed strictly here.
+  /// @throws ParseError if the key or the value is not of the store's types; a storage that knows offsets in
+  ///         its file turns it into a `CorruptionError`.
+  virtual void put(std::string_view key, std::string_view value) = 0;
+
+  /// Ends the load: builds the tables.
+  /// @throws DuplicateEntryError if two entries had the same key. A storage that knows offsets calls this
+  ///         itself to report where; the store calls it in any case, and a second call does nothing.
+  virtual void finish() = 0;
+};
+
+/// Hands the entries of a save to a storage, one at a time.
+class ChangeSource {
+ public:
+  ChangeSource() = default;
+  ChangeSource(const ChangeSource&) = delete;
+  ChangeSource& operator=(const ChangeSource&) = delete;
+  virtual ~ChangeSource() = default;
+
+  /// Fetches the next entry into `change`; false when there are no more. Its views die at the next call.
+  /// Pull from one thread until it returns false, or abandon the save by throwing.
+  virtual bool next(Change& change) = 0;
+};
+
+/// Where a `BatchPersistentKeyValueStore` keeps its entries.
+///
+/// *Thread safety*: the store makes one call at a time, from whichever thread saves, and never under a lock
+/// that readers or writers of entries need.
+///
+/// ```cpp
+/// class Discard : public kvstore::Storage {
+///   void load(kvstore::LoadSink&) override {}
+///   kvstore::SaveScope scope() const noexcept override { return kvstore::SaveScope::changes; }
+///   void save(kvstore::ChangeSource& source) override { for (kvstore::Change c; source.next(c);) {} }
+/// };
+/// ```
+class Storage {
+ public:
+  Storage() = default;
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  /// Releases whatever the storage holds (files, locks). It saves nothing: the store has done so before.
+  virtual ~Storage() = default;
+
+  /// Hands every stored entry to `sink`, each key once. Called once, before any save.
+  /// @throws CorruptionError, StorageError; what is stored is left as it was.
+  virtual void load(LoadSink& sink) = 0;
+
+  /// What the next `save` wants to be handed. A storage whose last save failed may ask for `everything`.
+  [[nodiscard]] virtual SaveScope scope() const noexcept = 0;
+
+  /// Makes what `source` hands over durable, as a whole or not at all: when it returns, it survives power
+  /// loss; when it throws, what was stored before is still what the next `load` finds.
+  /// @throws StorageError
+  virtual void save(ChangeSource& source) = 0;
+
+  /// The file or folder that messages name; empty if there is none.
+  [[nodiscard]] virtual std::filesystem::path path() const { return {}; }
+};
+
+}  // namespace kvstore::inline v0

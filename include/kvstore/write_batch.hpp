@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Several changes that happen together or not at all.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace kvstore::inline v0 {
+
+/// A list of changes for `apply`, which carries them out in order, all or none, in memory and on disk.
+/// A later change of the list sees the earlier ones: `create` then `update` of one key is well-formed.
+///
+/// *Thread safety*: none; a batch is one thread's.
+///
+/// ```cpp
+/// kvstore::WriteBatch<std::string, int> transfer;
+/// transfer.update("alice", 70).update("bob", 130);
+/// store.apply(transfer);
+/// ```
+template <class Key, class Value>
+class WriteBatch {
+ public:
+  enum class Verb : std::uint8_t { create, update, upsert, remove };
+
+  /// One change; `value` is empty for `remove`.
+  struct Operation {
+    Verb verb;
+    Key key;
+    std::optional<Value> value;
+  };
+
+  /// Adds an entry; `apply` throws `DuplicateKeyError` if the key exists by then.
+  WriteBatch& create(Key key, Value value) { return add(Verb::create, std::move(key), std::move(value)); }
+  /// Replaces a value; `apply` throws `KeyNotFoundError` if the key does not exist by then.
+  WriteBatch& update(Key key, Value value) { return add(Verb::update, std::move(key), std::move(value)); }
+  /// Replaces a value or adds an entry.
+  WriteBatch& upsert(Key key, Value value) { return add(Verb::upsert, std::move(key), std::move(value)); }
+  /// Removes an entry; `apply` throws `KeyNotFoundError` if the key does not exist by then.
+  WriteBatch& remove(Key key) { return add(Verb::remove, std::move(key), std::nullopt); }
+
+  [[nodiscard]] std::size_t size() const noexcept { return operations_.size(); }
+  [[nodiscard]] bool empty() const noexcept { return operations_.empty(); }
+  void clear() noexcept { operations_.clear(); }
+
+  /// The changes in order; what `apply` reads and moves from.
+  [[nodiscard]] const std::vector<Operation>& operations() const noexcept { return operations_; }
+  [[nodiscard]] std::vector<Operation>& operations() noexcept { return operations_; }
+
+ private:
+  WriteBatch& add(Verb verb, Key&& key, std::optional<Value>&& value) {
+    operations_.push_back(Operation{verb, std::move(key), std::move(value)});
+    return *this;
+  }
+
+  std::vector<Operation> operations_;
+};
+
+}  // namespace kvstore::inline v0
