@@ -23,13 +23,9 @@
 #include <vector>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/auto_saver.hpp"
 #include "kvstore/detail/change_buffer.hpp"
-#include "kvstore/detail/change_log.hpp"
-#include "kvstore/detail/observer.hpp"
-#include "kvstore/detail/progress_source.hpp"
 #include "kvstore/detail/reentry.hpp"
-#include "kvstore/detail/save_ledger.hpp"
+#include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segments.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/error.hpp"
@@ -85,13 +81,12 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
       : Base(1, std::move(hash), std::move(equal)),
-        options_{checked(std::move(options))},
-        storage_{std::move(storage)},
-        observer_{options_, storage_path(storage_.get())} {
+        driver_{std::move(storage), checked(std::move(options)),
+                [this](detail::FunctionRef<void(ChangeSource&)> use) {
+                  detail::SnapshotSource source{this->tables(), segments_};
+                  use(source);
+                }} {
     load();
-    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
-      saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); });
-    }
   }
 
   /// Closes the store. A failure goes to `on_error`, since a destructor cannot throw: call `close` to see it.
@@ -107,7 +102,15 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// *Thread safety*: blocks on a save under way; blocks nobody who does not need the same save.
   void save() {
     detail::CallbackScope::refuse_reentry(this);
-    saving([&](detail::SaveLedger::Save save) { ledger_.settle_now(ledger_.applied(), save); });
+    driver_.save();
+  }
+
+  /// Folds a journal into a new snapshot now and makes everything durable; the same as `save` for a storage
+  /// that keeps no journal. @throws StorageError: the old snapshot and journal still count.
+  /// *Thread safety*: readers and writers go on.
+  void compact() {
+    detail::CallbackScope::refuse_reentry(this);
+    driver_.compact();
   }
 
   /// Saves, stops the auto-saver and releases the file. Afterwards reads still work, and writes throw
@@ -115,19 +118,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// then, so that the cause can be mended and `close` called again. Not from `on_error`.
   void close() {
     detail::CallbackScope::refuse_reentry(this);
-    if (saver_ && saver_->is_this_thread()) throw UsageError{"close() called from the auto-saver's thread"};
-    const std::scoped_lock closing{close_mutex_};
-    if (!storage_) return;
-    refuse_writes(true);
-    try {
-      save();
-    } catch (...) {
-      refuse_writes(false);
-      throw;
-    }
-    if (saver_) saver_->stop();
-    storage_.reset();
-    observer_.log(LogLevel::info, "closed", this->size());
+    driver_.close([this](bool refuse) { refuse_writes(refuse); });
   }
 
   /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all,
@@ -136,24 +127,22 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   void checkpoint(const std::filesystem::path& path) {
     detail::CallbackScope::refuse_reentry(this);
     JsonFile copy{path};
-    const std::scoped_lock snapshot{snapshot_mutex_};
-    detail::SnapshotSource source{this->tables(), segments_};
-    copy.save(source);
+    driver_.with_snapshot([&](ChangeSource& everything) { copy.save(everything); });
   }
 
   /// Operations that are applied and not yet on disk. Wait-free.
-  [[nodiscard]] std::uint64_t unsaved() const noexcept { return ledger_.unsaved(); }
+  [[nodiscard]] std::uint64_t unsaved() const noexcept { return driver_.ledger().unsaved(); }
 
   /// Why the last save failed; nothing once a save has succeeded since.
-  [[nodiscard]] std::optional<std::string> last_error() const { return ledger_.last_error(); }
+  [[nodiscard]] std::optional<std::string> last_error() const { return driver_.ledger().last_error(); }
 
   /// Figures about this store. *Complexity*: O(segments).
   [[nodiscard]] Metrics metrics() const {
     return {.entries = this->size(),
             .segments = segments_.size(),
-            .applied = ledger_.applied(),
-            .unsaved = ledger_.unsaved(),
-            .saves = ledger_.metrics(),
+            .applied = driver_.ledger().applied(),
+            .unsaved = driver_.ledger().unsaved(),
+            .saves = driver_.ledger().metrics(),
             .load_duration = load_duration_};
   }
 
@@ -172,17 +161,17 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   }
 
   void edit_table(std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) override {
-    if (const std::uint64_t ticket = edit_locked(hash, decide); ticket != 0) settle(ticket);
+    if (const std::uint64_t ticket = edit_locked(hash, decide); ticket != 0) driver_.settle(ticket);
   }
 
   void edit_tables(std::span<const std::uint64_t> hashes,
                    detail::FunctionRef<std::vector<Mutation>()> decide) override {
-    if (const std::uint64_t ticket = edit_locked(hashes, decide); ticket != 0) settle(ticket);
+    if (const std::uint64_t ticket = edit_locked(hashes, decide); ticket != 0) driver_.settle(ticket);
   }
 
   void clear_tables() override {
     std::vector<Table> old(segments_.size());  // destroyed after the locks
-    if (const std::uint64_t ticket = clear_locked(old); ticket != 0) settle(ticket);
+    if (const std::uint64_t ticket = clear_locked(old); ticket != 0) driver_.settle(ticket);
   }
 
   void check_entry(const Key& key, const Value& value) const override {
@@ -219,37 +208,22 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   // --------------------------------------------------------------------------------------------------
 
   [[nodiscard]] static Options checked(Options options) {
-    if (options.auto_save_interval.count() < 0) {
-      throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
-    }
     if (options.segments > detail::kMostSegments) {
       throw UsageError{"Options::segments is " + std::to_string(options.segments) + "; use at most 65536"};
     }
     return options;
   }
 
-  [[nodiscard]] static std::filesystem::path storage_path(const Storage* storage) {
-    if (storage == nullptr) throw UsageError{"a persistent store needs a storage, not a null pointer"};
-    return storage->path();
-  }
-
   void load() {
     const auto start = std::chrono::steady_clock::now();
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual> loader{
-        options_.segments, hash_of, this->key_equal(), options_.on_progress};
-    try {
-      storage_->load(loader);
-      loader.finish();
-    } catch (const ParseError& error) {
-      throw CorruptionError{storage_->path(), error.offset(), error.what()};
-    } catch (const DuplicateEntryError& error) { throw CorruptionError{storage_->path(), 0, error.what()}; }
-    const std::uint64_t entries = loader.entries();
+        driver_.options().segments, hash_of, this->key_equal(), driver_.options().on_progress};
+    driver_.load(loader);
     this->tables() = std::move(loader).take();
     segments_.resize(this->tables().size());
-    logs_ = storage_->scope() == SaveScope::changes;
     load_duration_ = std::chrono::steady_clock::now() - start;
-    observer_.log(LogLevel::info, "opened", entries);
+    driver_.start(this->size());
   }
 
   // Editing: decide, prepare what may fail, then do what cannot
@@ -335,8 +309,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
 
   /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
   std::uint64_t record(std::span<const Mutation> mutations) {
-    const auto count = [&] { return ledger_.count(mutations.size()); };
-    if (!logs_) return count();
+    if (!driver_.logs()) return driver_.record(mutations.size());
     thread_local detail::ChangeBuffer changes;
     changes.clear();
     for (const Mutation& mutation : mutations) {
@@ -346,107 +319,26 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
       else
         changes.put(key, *mutation.value);
     }
-    return log_.append(changes, count);
+    changes.end_group();
+    return driver_.record(mutations.size(), changes);
   }
 
+  // A journal has a word for it; other storages that save changes are told of each entry.
   std::uint64_t record_clear() {
-    const auto count = [&] { return ledger_.count(1); };
-    if (!logs_) return count();
+    if (!driver_.logs()) return driver_.record(1);
     detail::ChangeBuffer changes;
     for (const Table& table : this->tables()) {
+      if (driver_.has_journal()) break;
       for (const auto& entry : table.entries()) changes.remove(entry.key);
     }
-    return log_.append(changes, count);
+    changes.end_group();
+    return driver_.record(1, changes);
   }
 
-  // Saving
-  // -----------------------------------------------------------------------------------------------------
-
-  /// What an operation does once it is applied and holds no lock: see that the durability bound is kept.
-  void settle(std::uint64_t ticket) {
-    if (options_.batch_size == 0 || !ledger_.owes(ticket, options_.batch_size - 1)) return;
-    if (options_.batch_save == BatchSave::background) return saver_->wake();
-    try {
-      saving([&](detail::SaveLedger::Save save) { ledger_.settle(ticket, options_.batch_size - 1, save); });
-    } catch (const StorageError& error) {
-      throw StorageError::not_on_disk(error.path(), error.code(), error.what());
-    } catch (const std::exception& error) {
-      throw StorageError::not_on_disk(observer_.path(), {}, error.what());
-    }
-  }
-
-  /// Runs `settle` with the function that saves; reports a failure once, from the thread that met it, when
-  /// others may already save again.
-  template <class Settle>
-  void saving(const Settle& settle) {
-    std::exception_ptr failure;
-    const auto save = [&] {
-      try {
-        return save_now();
-      } catch (...) {
-        failure = std::current_exception();
-        throw;
-      }
-    };
-    try {
-      settle(detail::SaveLedger::Save{save});
-    } catch (...) {
-      if (failure) observer_.report(failure);
-      throw;
-    }
-  }
-
-  /// Saves what the storage wants. @returns the number of the last operation that is durable by that.
-  std::uint64_t save_now() {
-    const auto applied = [this] { return ledger_.applied(); };
-    const bool whole = storage_->scope() == SaveScope::everything;
-    std::unique_lock snapshot{snapshot_mutex_, std::defer_lock};
-    if (whole) snapshot.lock();
-    // First the number and the log's position, then the cut: whatever was logged or numbered before is in it.
-    const std::uint64_t saved = logs_ ? log_.take(applied) : applied();
-    if (whole) {
-      detail::SnapshotSource source{this->tables(), segments_};
-      hand_over(source);
-    } else {
-      detail::LoggedChanges source{log_.taken()};
-      hand_over(source);
-    }
-    log_.drop_taken();
-    return saved;
-  }
-
-  void hand_over(ChangeSource& changes) {
-    detail::ProgressSource source{changes, options_.on_progress};
-    storage_->save(source);
-    observer_.log(LogLevel::info, "saved", source.entries());
-  }
-
-  [[nodiscard]] detail::AutoSaver::Delay next_delay() const {
-    const auto retry = ledger_.retry_delay();
-    if (options_.auto_save_interval.count() == 0) return retry;
-    const std::chrono::steady_clock::duration interval = options_.auto_save_interval;
-    return retry ? std::min(*retry, interval) : interval;
-  }
-
-  void auto_save() {
-    try {
-      saving([&](detail::SaveLedger::Save save) { ledger_.settle(ledger_.applied(), 0, save); });
-    } catch (...) {  // NOLINT(bugprone-empty-catch): reported by saving(), kept by the ledger
-    }
-  }
-
-  Options options_;
-  std::unique_ptr<Storage> storage_;  // null once closed
-  detail::Observer observer_;
   Segments segments_;
-  bool logs_ = false;  // whether the storage wants changes
   std::atomic<bool> closed_ = false;
-  detail::ChangeLog log_;
-  detail::SaveLedger ledger_;
   std::chrono::nanoseconds load_duration_{0};
-  std::mutex close_mutex_;                  // one close() at a time
-  std::mutex snapshot_mutex_;               // one snapshot at a time
-  std::optional<detail::AutoSaver> saver_;  // last, so that its thread ends before what it uses dies
+  detail::SaveDriver driver_;  // last, so that its threads end before what they use dies
 };
 
 }  // namespace kvstore::inline v0

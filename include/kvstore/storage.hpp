@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace kvstore::inline v0 {
@@ -44,6 +45,13 @@ class LoadSink {
   /// @throws DuplicateEntryError if two entries had the same key. A storage that knows offsets calls this
   ///         itself to report where; the store calls it in any case, and a second call does nothing.
   virtual void finish() = 0;
+
+  /// Takes a change that came after the entries put so far; calls `finish` first if nobody has. Removing a
+  /// key that is not there is no error. @throws ParseError as `put`; DuplicateEntryError as `finish`.
+  virtual void change(const Change& change) = 0;
+
+  /// Takes that every entry so far was removed.
+  virtual void clear() = 0;
 };
 
 /// Hands the entries of a save to a storage, one at a time.
@@ -57,6 +65,40 @@ class ChangeSource {
   /// Fetches the next entry into `change`; false when there are no more. Its views die at the next call.
   /// Pull from one thread until it returns false, or abandon the save by throwing.
   virtual bool next(Change& change) = 0;
+};
+
+/// What a storage offers besides if it keeps a journal: it takes each change as it happens, so that a killed
+/// process loses nothing that it acknowledged, and from time to time folds the journal into a snapshot.
+///
+/// *Thread safety*: `append`, `append_clear`, `flush` and `switch_over` come one at a time, but beside a
+/// `save` or `compact` that other threads run. `prepare_switch`, `switch_over` and `compact` follow each
+/// other.
+class Journal {
+ public:
+  Journal() = default;
+  Journal(const Journal&) = delete;
+  Journal& operator=(const Journal&) = delete;
+
+  /// Takes changes that happened in one step; later calls are later steps. After a failure, and until a
+  /// `compact` has succeeded, it does nothing and `Storage::scope` is `everything`. @throws StorageError
+  virtual void append(std::span<const Change> step) = 0;
+  /// Takes that every entry was removed, as one step.
+  virtual void append_clear() = 0;
+  /// Puts what was appended into the operating system's hands, without waiting for the disk.
+  virtual void flush() = 0;
+
+  /// Whether the journal has outgrown the snapshot.
+  [[nodiscard]] virtual bool wants_compaction() const noexcept = 0;
+  /// Makes ready what `switch_over` needs, with whatever input and output that takes.
+  virtual void prepare_switch() = 0;
+  /// What is appended from now on comes after the snapshot that the next `compact` is handed.
+  virtual void switch_over() = 0;
+  /// Replaces the snapshot by `everything` and drops the journal up to the switch; durable as a whole or not
+  /// at all. @throws StorageError: the old snapshot and journal still count.
+  virtual void compact(ChangeSource& everything) = 0;
+
+ protected:
+  ~Journal() = default;
 };
 
 /// Where a `BatchPersistentKeyValueStore` keeps its entries.
@@ -90,6 +132,10 @@ class Storage {
   /// loss; when it throws, what was stored before is still what the next `load` finds.
   /// @throws StorageError
   virtual void save(ChangeSource& source) = 0;
+
+  /// The journal, if the storage keeps one. Its `scope` is `changes` then while all is well, and `save` syncs
+  /// what was appended: what it is handed is empty.
+  [[nodiscard]] virtual Journal* journal() noexcept { return nullptr; }
 
   /// The file or folder that messages name; empty if there is none.
   [[nodiscard]] virtual std::filesystem::path path() const { return {}; }

@@ -89,10 +89,7 @@ class AtomicFile {
       check(files_.remove(temporary_), "remove the leftover");
       opened = open_file(files_, temporary_, OpenMode::exclusive, permissions);
     }
-    if (opened.error) {
-      renamed_ = true;  // nothing of ours to remove
-      check(opened.error, "make");
-    }
+    check(opened.error, "make");
     file_ = std::move(opened.value);
   }
 

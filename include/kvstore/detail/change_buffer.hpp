@@ -23,7 +23,7 @@ class ChangeBuffer {
       KeyText<Key>::append(key, text_);
       const std::size_t key_end = text_.size();
       Codec<Value>::encode(value, text_);
-      return Ends{key_end, text_.size()};
+      return Ends{key_end, text_.size(), false};
     });
   }
 
@@ -32,30 +32,47 @@ class ChangeBuffer {
   void remove(const Key& key) {
     append([&] {
       KeyText<Key>::append(key, text_);
-      return Ends{text_.size(), kRemoved};
+      return Ends{text_.size(), kRemoved, false};
     });
   }
 
-  /// Appends all changes of `other`.
-  void append(const ChangeBuffer& other) {
-    const std::size_t base = text_.size();
-    ends_.reserve(ends_.size() + other.ends_.size());
-    text_.raw(other.text_.text());
-    for (const Ends& ends : other.ends_) {
-      ends_.push_back({ends.key + base, ends.value == kRemoved ? kRemoved : ends.value + base});
-    }
+  /// Ends a group: what stands in one happened in one step. A group without a change stands for "all
+  /// removed".
+  void end_group() {
+    if (groups_.empty() ? ends_.empty() : groups_.back() == ends_.size())
+      ends_.push_back({text_.size(), 0, true});
+    groups_.push_back(ends_.size());
   }
 
-  /// Forgets all but the first `count` changes.
-  void truncate(std::size_t count) noexcept {
-    text_.truncate(count == 0 ? 0 : ends_[count - 1].end());
-    ends_.resize(count);
+  /// Appends all changes and groups of `other`. Strong.
+  void append(const ChangeBuffer& other) {
+    const std::size_t base = text_.size();
+    const std::size_t count = ends_.size();
+    reserve(ends_, other.ends_.size());
+    reserve(groups_, other.groups_.size());
+    text_.raw(other.text_.text());
+    for (const Ends& ends : other.ends_) {
+      ends_.push_back(
+          {ends.key + base, ends.value == kRemoved ? kRemoved : ends.value + base, ends.is_clear});
+    }
+    for (const std::size_t group : other.groups_) groups_.push_back(group + count);
+  }
+
+  void clear() noexcept {
+    text_.clear();
+    ends_.clear();
+    groups_.clear();
   }
 
   [[nodiscard]] std::size_t count() const noexcept { return ends_.size(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return text_.size(); }
   [[nodiscard]] bool empty() const noexcept { return ends_.empty(); }
-  void clear() noexcept { truncate(0); }
+
+  /// Ends of the groups, as numbers of changes, ascending.
+  [[nodiscard]] const std::vector<std::size_t>& groups() const noexcept { return groups_; }
+
+  /// Whether the change number `index` removed every entry; then it has neither key nor value.
+  [[nodiscard]] bool is_clear(std::size_t index) const noexcept { return ends_[index].is_clear; }
 
   /// The change number `index`; its views die when the buffer changes.
   [[nodiscard]] Change operator[](std::size_t index) const noexcept {
@@ -63,7 +80,7 @@ class ChangeBuffer {
     const Ends& ends = ends_[index];
     const std::string_view text = text_.text();
     Change change{text.substr(begin, ends.key - begin), std::nullopt};
-    if (ends.value != kRemoved) change.value = text.substr(ends.key, ends.value - ends.key);
+    if (!ends.is_clear && ends.value != kRemoved) change.value = text.substr(ends.key, ends.value - ends.key);
     return change;
   }
 
@@ -73,8 +90,16 @@ class ChangeBuffer {
   struct Ends {
     std::size_t key;
     std::size_t value;  // or kRemoved
-    [[nodiscard]] std::size_t end() const noexcept { return value == kRemoved ? key : value; }
+    bool is_clear;
+    [[nodiscard]] std::size_t end() const noexcept { return value == kRemoved || is_clear ? key : value; }
   };
+
+  template <class Element>
+  static void reserve(std::vector<Element>& elements, std::size_t more) {
+    const std::size_t needed = elements.size() + more;
+    if (needed > elements.capacity())
+      elements.reserve(needed + needed / 2);  // amortised, unlike reserve() alone
+  }
 
   template <class Encode>
   void append(const Encode& encode) {
@@ -89,6 +114,7 @@ class ChangeBuffer {
 
   JsonWriter text_;
   std::vector<Ends> ends_;
+  std::vector<std::size_t> groups_;
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -38,6 +38,15 @@ class ChangeLog {
     return count();
   }
 
+  /// Moves what was logged so far into `into`. @returns `count()` of the same moment.
+  template <class Count>
+  auto move_to(ChangeBuffer& into, const Count& count) {
+    into.clear();
+    const std::scoped_lock lock{mutex_};
+    std::swap(into, fresh_);
+    return count();
+  }
+
   /// What was set aside. One thread at a time, the one that saves.
   [[nodiscard]] const ChangeBuffer& taken() const noexcept { return taken_; }
   void drop_taken() noexcept { taken_.clear(); }

@@ -9,6 +9,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "kvstore/detail/json_reader.hpp"
 #include "kvstore/detail/json_writer.hpp"
 
@@ -45,6 +47,17 @@ template <class T>
 concept FlatCodec = requires(const T& value) {
   Codec<T>::check(value);
   requires Codec<T>::kFlat;
+};
+
+/// Passed to a user's `to_json` to see whether there is one, without seeing those that come with nlohmann.
+struct ToJsonProbe {
+  operator nlohmann::json&() const;  // NOLINT(google-explicit-constructor)
+};
+
+/// Types whose author wrote a `to_json`, which then has the say, even if they look like a container.
+template <class T>
+concept ConvertsItself = requires(ToJsonProbe& probe, const T& value) {
+  to_json(probe, value);
 };
 
 /// Stands in for types without a codec, so that using one says what to do.

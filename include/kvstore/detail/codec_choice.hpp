@@ -4,6 +4,7 @@
 // Codecs of what may be there or not, or be one thing or another: optional, unique_ptr, variant.
 
 #include <array>
+#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <optional>

@@ -101,6 +101,16 @@ template <class E>
   return static_cast<E>(*number);
 }
 
+template <class E>
+inline constexpr bool kIsOverBool = std::is_same_v<std::underlying_type_t<E>, bool>;
+
+/// Enums that nlohmann/json reads. Its own conversion does not compile for enums over bool, so it must not
+/// even be asked for.
+template <class E>
+concept ReadableEnum = (!kIsOverBool<E> || ConvertsItself<E>)&&requires(const nlohmann::json& dom) {
+  dom.template get<E>();
+};
+
 /// The enumerator that a tree stands for. NLOHMANN_JSON_SERIALIZE_ENUM maps whatever it does not know to the
 /// first of its list, so only an enumerator that converts back to the same tree counts.
 template <class E>
@@ -111,7 +121,7 @@ template <class E>
   };
   const auto numbered = numbered_enumerator<E>(dom);
   if (numbered && stands_for(*numbered)) return numbered;
-  if constexpr (requires { dom.template get<E>(); }) {
+  if constexpr (ReadableEnum<E>) {
     try {
       const auto value = dom.template get<E>();
       if (stands_for(value)) return value;

@@ -7,7 +7,9 @@
 #include <concepts>
 #include <cstddef>
 #include <ranges>
+#include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "kvstore/detail/codec_base.hpp"

@@ -9,24 +9,12 @@
 #include <ranges>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "kvstore/detail/codec_base.hpp"
 
 namespace kvstore::inline v0::detail {
-
-/// Passed to a user's `to_json` to see whether there is one, without seeing those that come with nlohmann.
-struct ToJsonProbe {
-  operator nlohmann::json&() const;  // NOLINT(google-explicit-constructor)
-};
-
-/// Types whose author wrote a `to_json`, which then has the say, even if they look like a container.
-template <class T>
-concept ConvertsItself = requires(ToJsonProbe& probe, const T& value) {
-  to_json(probe, value);
-};
 
 /// Containers of elements that grow by `push_back` or by `insert` (sets).
 template <class T>

@@ -37,31 +37,44 @@ class FileLock {
   ~FileLock() {
     if (files_.process_id() != holder_) return;  // a forked child: the lock is its parent's
     // Still locked, so nobody can have taken the name over; closing the handle then unlocks.
-    if (has_name()) static_cast<void>(files_.remove(name_));
+    if (has_name().value) static_cast<void>(files_.remove(name_));
   }
 
  private:
   /// False if the lock file was removed between opening and locking it: the next one counts, not this one.
   bool take() {
-    auto opened = open_file(files_, name_, OpenMode::update);
-    const bool foreign = opened.error == std::errc::permission_denied;  // another user's crash left it
-    if (foreign) opened = open_file(files_, name_, OpenMode::read);
-    if (opened.error) fail(opened.error, "cannot open");
-    handle_ = std::move(opened.value);
+    const bool foreign = open_lock_file();
     const auto error = uninterrupted([&] { return handle_->try_lock(); });
     if (error == std::errc::operation_would_block) throw LockedError{file_, read_holder()};
     if (error) fail(error, "cannot lock");
-    if (!has_name()) return false;
-    if (foreign) remove_foreign();
-    return !foreign;
+    const auto current = has_name();
+    if (current.error) fail(current.error, "cannot look at");
+    if (current.value && foreign) remove_foreign();
+    return current.value && !foreign;
   }
 
-  [[nodiscard]] bool has_name() {
+  /// True if it is another user's, left by a crash: it can be locked, but not written.
+  bool open_lock_file() {
+    auto opened = open_file(files_, name_, OpenMode::update);
+    bool foreign = false;
+    if (opened.error == std::errc::permission_denied) {
+      auto readable = open_file(files_, name_, OpenMode::read);
+      foreign = !readable.error;
+      if (foreign) opened = std::move(readable);
+    }
+    if (opened.error) fail(opened.error, "cannot open");
+    handle_ = std::move(opened.value);
+    return foreign;
+  }
+
+  /// Whether the lock file's name still stands for the file that is open here.
+  [[nodiscard]] Result<bool> has_name() {
     const auto mine = uninterrupted([&] { return handle_->status(); });
+    if (mine.error) return {false, mine.error};
     const auto named = uninterrupted([&] { return files_.status(name_); });
-    if (mine.error || named.error) return false;
-    return named.value.kind != FileKind::missing && mine.value.device == named.value.device &&
-           mine.value.inode == named.value.inode;
+    if (named.error) return {false, named.error};
+    const bool exists = named.value.kind != FileKind::missing;
+    return {exists && mine.value.device == named.value.device && mine.value.inode == named.value.inode, {}};
   }
 
   void remove_foreign() {

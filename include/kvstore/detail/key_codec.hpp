@@ -4,6 +4,7 @@
 // Keys as text without quotes: strings as they are, everything else as its JSON. Two keys never share a text:
 // a key for which that would happen (an optional string "null" beside the empty one) is refused when written.
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>

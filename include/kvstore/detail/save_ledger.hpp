@@ -36,7 +36,8 @@ class SaveLedger {
   }
   /// Whether more than `allowed` operations up to number `ticket` are unsaved.
   [[nodiscard]] bool owes(std::uint64_t ticket, std::uint64_t allowed) const noexcept {
-    return ticket > durable_.load(std::memory_order_acquire) + allowed;
+    const std::uint64_t durable = durable_.load(std::memory_order_acquire);
+    return ticket > durable && ticket - durable > allowed;
   }
 
   /// Returns once at most `allowed` operations up to number `ticket` are unsaved: by waiting for a save that
@@ -63,6 +64,12 @@ class SaveLedger {
       else
         run(lock, save);
     }
+  }
+
+  /// Notes that everything up to number `saved` has become durable by other means.
+  void advance(std::uint64_t saved) {
+    const std::scoped_lock lock{mutex_};
+    if (saved > durable_.load(std::memory_order_relaxed)) durable_.store(saved, std::memory_order_release);
   }
 
   /// Why the last save failed; nothing once one has succeeded since.

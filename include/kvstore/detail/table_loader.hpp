@@ -52,14 +52,10 @@ class TableLoader final : public LoadSink {
 
   void put(std::string_view key_text, std::string_view value_text) override {
     Key key = KeyText<Key>::parse(key_text);
-    JsonReader reader{value_text};
-    Value value = Codec<Value>::decode(reader);
-    reader.finish();
+    Value value = parse(value_text);
     const std::uint64_t hash = hash_of_(key);
-    tables_[(hash >> 16) & (tables_.size() - 1)].append(hash, std::move(key), std::move(value));
-    ++entries_;
-    bytes_ += key_text.size() + value_text.size();
-    if (entries_ % 4096 == 0) report(false);
+    table_of(hash).append(hash, std::move(key), std::move(value));
+    count(key_text.size() + value_text.size());
   }
 
   void finish() override {
@@ -71,10 +67,51 @@ class TableLoader final : public LoadSink {
     report(true);
   }
 
+  void change(const Change& change) override {
+    finish();
+    Key key = KeyText<Key>::parse(change.key);
+    const std::uint64_t hash = hash_of_(key);
+    Table& table = table_of(hash);
+    const std::size_t position = table.find(hash, [&](const Key& other) { return equal_(other, key); });
+    const bool exists = position != Table::kNone;
+    if (change.value) {
+      Value value = parse(*change.value);
+      if (!exists) table.prepare_insert(1);
+      if (exists)
+        table.replace(position, value);
+      else
+        table.insert(hash, std::move(key), std::move(value));
+    } else if (exists) {
+      table.erase(position);
+    }
+    count(change.key.size() + (change.value ? change.value->size() : 0));
+  }
+
+  void clear() override {
+    finish();
+    for (Table& table : tables_) table = Table{};
+  }
+
   [[nodiscard]] std::vector<Table> take() && { return std::move(tables_); }
-  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
 
  private:
+  [[nodiscard]] static Value parse(std::string_view text) {
+    JsonReader reader{text};
+    Value value = Codec<Value>::decode(reader);
+    reader.finish();
+    return value;
+  }
+
+  [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept {
+    return tables_[static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1)];
+  }
+
+  void count(std::size_t bytes) {
+    ++entries_;
+    bytes_ += bytes;
+    if (entries_ % 4096 == 0) report(false);
+  }
+
   void report(bool finished) const {
     if (progress_) progress_({Progress::Phase::load, entries_, bytes_, finished});
   }

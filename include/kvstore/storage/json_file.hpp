@@ -23,34 +23,41 @@ namespace kvstore::inline v0 {
 
 namespace detail {
 
+/// Throws for `path` if the operating system refused.
+inline void check_usable(const std::filesystem::path& path, std::error_code error, const std::string& what) {
+  if (error) throw StorageError{path, error, what};
+}
+
+inline FileKind kind_of(FileSystem& files, const std::filesystem::path& path,
+                        const std::filesystem::path& name) {
+  const auto status = uninterrupted([&] { return files.status(name); });
+  check_usable(path, status.error, "cannot look at " + name.string());
+  return status.value.kind;
+}
+
+inline void check_folder(FileSystem& files, const std::filesystem::path& path,
+                         const std::filesystem::path& folder) {
+  if (kind_of(files, path, folder) == FileKind::missing) {
+    const auto missing = std::make_error_code(std::errc::no_such_file_or_directory);
+    check_usable(path, missing, "make folder " + folder.string() + " first");
+  }
+  check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
+               "saving makes files in folder " + folder.string() + ", which is not writable");
+}
+
 /// The file that `path` stands for, once it is clear that a storage can keep its entries there.
 /// @throws StorageError
 inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
-  const auto check = [&path](std::error_code error, const std::string& what) {
-    if (error) throw StorageError{path, error, what};
-  };
-  const auto kind_of = [&](const std::filesystem::path& name) {
-    const auto status = uninterrupted([&] { return files.status(name); });
-    check(status.error, "cannot look at " + name.string());
-    return status.value.kind;
-  };
   if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
-  const auto target = resolve(files, path);
-  check(target.error, "cannot follow the path");
-  const auto folder = target.value.parent_path();
-  const auto folder_kind = kind_of(folder);
-  if (folder_kind == FileKind::missing) {
-    check(std::make_error_code(std::errc::no_such_file_or_directory),
-          "make folder " + folder.string() + " first");
-  }
-  check(uninterrupted([&] { return files.check_writable(folder); }),
-        "saving makes files in folder " + folder.string() + ", which is not writable");
-  const auto kind = kind_of(target.value);
+  auto target = resolve(files, path);
+  check_usable(path, target.error, "cannot follow the path");
+  check_folder(files, path, target.value.parent_path());
+  const auto kind = kind_of(files, path, target.value);
   if (kind == FileKind::folder) {
-    check(std::make_error_code(std::errc::is_a_directory), "name a file, not a folder");
+    check_usable(path, std::make_error_code(std::errc::is_a_directory), "name a file, not a folder");
   }
   if (kind == FileKind::other) throw StorageError{path, {}, "is neither a regular file nor missing"};
-  return target.value;
+  return std::move(target.value);
 }
 
 /// Replaces the file at `path`, which is no link, by the entries of `source`, durably, or leaves it as it is.

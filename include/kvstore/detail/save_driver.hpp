@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// When a store saves, what it hands to its storage, and whom it tells. Knows nothing of keys and values: the
+// store gives it text (changes as they happen, a snapshot when asked).
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/auto_saver.hpp"
+#include "kvstore/detail/change_buffer.hpp"
+#include "kvstore/detail/change_log.hpp"
+#include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/observer.hpp"
+#include "kvstore/detail/progress_source.hpp"
+#include "kvstore/detail/save_ledger.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/metrics.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// *Lock order*: the snapshot, then the delivery, then the log.
+class SaveDriver final {
+ public:
+  /// Makes a snapshot of the store, as of the moment of the call, and hands it to the function.
+  using Snapshot = std::function<void(FunctionRef<void(ChangeSource&)>)>;
+
+  SaveDriver(std::unique_ptr<Storage> storage, Options options, Snapshot snapshot)
+      : options_{std::move(options)},
+        storage_{std::move(storage)},
+        observer_{options_, path_of(storage_.get())},
+        snapshot_{std::move(snapshot)} {
+    if (options_.auto_save_interval.count() < 0) {
+      throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
+    }
+  }
+
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] SaveLedger& ledger() noexcept { return ledger_; }
+  [[nodiscard]] const SaveLedger& ledger() const noexcept { return ledger_; }
+
+  /// Hands what is stored to `sink`. @throws CorruptionError, StorageError
+  void load(LoadSink& sink) {
+    try {
+      storage_->load(sink);
+      sink.finish();
+    } catch (const ParseError& error) {
+      throw CorruptionError{observer_.path(), error.offset(), error.what()};
+    } catch (const DuplicateEntryError& error) { throw CorruptionError{observer_.path(), 0, error.what()}; }
+  }
+
+  /// Begins to save, once the store is loaded and can be asked for snapshots.
+  void start(std::uint64_t entries) {
+    journal_ = storage_->journal();
+    logs_ = journal_ != nullptr || storage_->scope() == SaveScope::changes;
+    observer_.log(LogLevel::info, "opened", entries);
+    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
+      saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); });
+    }
+    if (journal_ != nullptr) {
+      folder_.emplace([] { return AutoSaver::Delay{}; }, [this] { fold(); });
+    }
+  }
+
+  // For operations
+  // -------------------------------------------------------------------------------------------
+
+  /// Whether `record` wants the changes as text.
+  [[nodiscard]] bool logs() const noexcept { return logs_; }
+  [[nodiscard]] bool has_journal() const noexcept { return journal_ != nullptr; }
+
+  /// Counts operations; under the lock of what they change. @returns their ticket.
+  std::uint64_t record(std::uint64_t operations) noexcept { return ledger_.count(operations); }
+  /// The same, and logs them as one step.
+  std::uint64_t record(std::uint64_t operations, const ChangeBuffer& changes) {
+    return log_.append(changes, [&] { return ledger_.count(operations); });
+  }
+
+  /// What an operation does once it is applied and holds no lock: puts it into the journal, and sees that the
+  /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
+  void settle(std::uint64_t ticket) {
+    const std::uint64_t allowed = deliver(ticket) ? bound() : 0;
+    if (!ledger_.owes(ticket, allowed)) return;
+    if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
+    try {
+      saving([&](SaveLedger::Save save) { ledger_.settle(ticket, allowed, save); });
+    } catch (const StorageError& error) {
+      throw StorageError::not_on_disk(error.path(), error.code(), error.what());
+    } catch (const std::exception& error) {
+      throw StorageError::not_on_disk(observer_.path(), {}, error.what());
+    }
+  }
+
+  // For the store's own calls
+  // ----------------------------------------------------------------------------------
+
+  void save() {
+    saving([&](SaveLedger::Save save) { ledger_.settle_now(ledger_.applied(), save); });
+  }
+
+  /// Folds the journal into the snapshot; without a journal, saves.
+  void compact() {
+    if (journal_ == nullptr) return save();
+    try {
+      ledger_.advance(save_everything());
+    } catch (...) {
+      observer_.report(std::current_exception());
+      throw;
+    }
+  }
+
+  /// Saves and lets go of the storage. `refuse_writes(true)` comes first; `false` if saving failed.
+  void close(FunctionRef<void(bool)> refuse_writes) {
+    if ((saver_ && saver_->is_this_thread()) || (folder_ && folder_->is_this_thread())) {
+      throw UsageError{"close() called from a thread of the store itself, in a handler"};
+    }
+    const std::scoped_lock closing{close_mutex_};
+    if (!storage_) return;
+    refuse_writes(true);
+    try {
+      save();
+    } catch (...) {
+      refuse_writes(false);
+      throw;
+    }
+    if (saver_) saver_->stop();
+    if (folder_) folder_->stop();
+    const std::scoped_lock snapshot{snapshot_mutex_};
+    storage_.reset();
+    observer_.log(LogLevel::info, "closed", 0);
+  }
+
+  /// Runs `use` while no save or compaction takes a snapshot.
+  template <class Use>
+  void with_snapshot(const Use& use) {
+    const std::scoped_lock snapshot{snapshot_mutex_};
+    snapshot_(use);
+  }
+
+ private:
+  [[nodiscard]] static std::filesystem::path path_of(const Storage* storage) {
+    if (storage == nullptr) throw UsageError{"a persistent store needs a storage, not a null pointer"};
+    return storage->path();
+  }
+
+  /// Operations that may stay unsaved when one returns.
+  [[nodiscard]] std::uint64_t bound() const noexcept {
+    return options_.batch_size == 0 ? ~std::uint64_t{0} : options_.batch_size - 1;
+  }
+
+  [[nodiscard]] bool needs_everything() const noexcept { return storage_->scope() == SaveScope::everything; }
+
+  // The journal
+  // ------------------------------------------------------------------------------------------------
+
+  /// Sees that the journal has everything up to `ticket`. @returns false if it is broken and needs a full
+  /// save.
+  bool deliver(std::uint64_t ticket) {
+    if (journal_ == nullptr) return true;
+    if (delivered_.load(std::memory_order_acquire) < ticket) {
+      const std::scoped_lock lock{delivery_mutex_};
+      if (delivered_.load(std::memory_order_relaxed) < ticket) deliver_locked();
+    }
+    return !needs_everything();
+  }
+
+  /// Hands what was logged to the journal. @returns the number of the last operation in it. What a broken
+  /// journal does not take is not lost: it waits for a save of everything.
+  std::uint64_t deliver_locked() {
+    const std::uint64_t last = log_.move_to(outgoing_, [this] { return ledger_.applied(); });
+    try {
+      append_outgoing();
+      journal_->flush();
+    } catch (...) { observer_.report(std::current_exception()); }
+    delivered_.store(last, std::memory_order_release);
+    if (journal_->wants_compaction()) folder_->wake();
+    return last;
+  }
+
+  void append_outgoing() {
+    std::size_t begin = 0;
+    for (const std::size_t end : outgoing_.groups()) {
+      step_.clear();
+      for (std::size_t i = begin; i < end; ++i) step_.push_back(outgoing_[i]);
+      if (outgoing_.is_clear(begin))
+        journal_->append_clear();
+      else
+        journal_->append(step_);
+      begin = end;
+    }
+  }
+
+  void fold() {
+    if (!journal_->wants_compaction()) return;
+    try {
+      compact();
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported; tried again when more was appended
+    }
+  }
+
+  // Saving
+  // -----------------------------------------------------------------------------------------------------
+
+  /// Runs `settle` with the function that saves; reports a failure once, from the thread that met it, when
+  /// others may already save again.
+  template <class Settle>
+  void saving(const Settle& settle) {
+    std::exception_ptr failure;
+    const auto save = [&] {
+      try {
+        return save_now();
+      } catch (...) {
+        failure = std::current_exception();
+        throw;
+      }
+    };
+    try {
+      settle(SaveLedger::Save{save});
+    } catch (...) {
+      if (failure) observer_.report(failure);
+      throw;
+    }
+  }
+
+  /// Saves what the storage wants. @returns the number of the last operation that is durable by that.
+  std::uint64_t save_now() {
+    if (needs_everything()) return save_everything();
+    return journal_ != nullptr ? sync_journal() : save_changes();
+  }
+
+  std::uint64_t sync_journal() {
+    std::unique_lock lock{delivery_mutex_};
+    const std::uint64_t last = deliver_locked();
+    lock.unlock();  // the next batch fills while this one syncs
+    if (needs_everything()) return save_everything();
+    hand_over([&](ChangeSource& nothing) { storage_->save(nothing); }, LoggedChanges{ChangeBuffer{}});
+    return last;
+  }
+
+  std::uint64_t save_changes() {
+    const std::uint64_t last = log_.take([this] { return ledger_.applied(); });
+    hand_over([&](ChangeSource& changes) { storage_->save(changes); }, LoggedChanges{log_.taken()});
+    log_.drop_taken();
+    return last;
+  }
+
+  std::uint64_t save_everything() {
+    const std::scoped_lock snapshot{snapshot_mutex_};
+    if (journal_ != nullptr) journal_->prepare_switch();
+    // First the number and the log's position, then the cut: whatever was numbered or logged before is in it.
+    const std::uint64_t last = mark();
+    snapshot_([&](ChangeSource& everything) {
+      hand_over(
+          [&](ChangeSource& source) {
+            journal_ != nullptr ? journal_->compact(source) : storage_->save(source);
+          },
+          everything);
+    });
+    log_.drop_taken();
+    return last;
+  }
+
+  std::uint64_t mark() {
+    const auto applied = [this] { return ledger_.applied(); };
+    if (journal_ == nullptr) return logs_ ? log_.take(applied) : applied();
+    const std::scoped_lock lock{delivery_mutex_};
+    const std::uint64_t last = deliver_locked();
+    journal_->switch_over();
+    return last;
+  }
+
+  template <class Save, class Source>
+  void hand_over(const Save& save, Source&& changes) {
+    ProgressSource source{changes, options_.on_progress};
+    save(source);
+    observer_.log(LogLevel::info, "saved", source.entries());
+  }
+
+  [[nodiscard]] AutoSaver::Delay next_delay() const {
+    const auto retry = ledger_.retry_delay();
+    if (options_.auto_save_interval.count() == 0) return retry;
+    const std::chrono::steady_clock::duration interval = options_.auto_save_interval;
+    return retry ? std::min(*retry, interval) : interval;
+  }
+
+  void auto_save() {
+    try {
+      saving([&](SaveLedger::Save save) { ledger_.settle(ledger_.applied(), 0, save); });
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported by saving(), kept by the ledger
+    }
+  }
+
+  Options options_;
+  std::unique_ptr<Storage> storage_;  // null once closed
+  Observer observer_;
+  Snapshot snapshot_;
+  SaveLedger ledger_;
+  Journal* journal_ = nullptr;
+  bool logs_ = false;  // whether the storage wants changes
+  ChangeLog log_;
+
+  std::mutex close_mutex_;     // one close() at a time
+  std::mutex snapshot_mutex_;  // one snapshot at a time
+
+  std::mutex delivery_mutex_;  // one thread hands over to the journal at a time; guards the next two
+  ChangeBuffer outgoing_;
+  std::vector<Change> step_;
+  std::atomic<std::uint64_t> delivered_ = 0;  // the last operation that the journal was handed
+
+  std::optional<AutoSaver> folder_;
+  std::optional<AutoSaver> saver_;  // last, as their threads end before what they use dies
+};
+
+}  // namespace kvstore::inline v0::detail
