@@ -3,7 +3,6 @@
 
 // How keys and values become JSON text and come back.
 
-
 #include "kvstore/detail/codec_base.hpp"
 #include "kvstore/detail/codec_choice.hpp"
 #include "kvstore/detail/codec_dom.hpp"

@@ -12,4 +12,5 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 #include "kvstore/storage/json_file.hpp"
+#include "kvstore/storage/json_journal.hpp"
 #include "kvstore/write_batch.hpp"

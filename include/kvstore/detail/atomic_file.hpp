@@ -65,11 +65,33 @@ class AtomicFile {
   /// Makes the new contents durable under the target's name. If only the last step fails (syncing the
   /// folder), they have the name already, and it is an error all the same: power loss may take them back.
   void commit() {
+    seal();
+    rename();
+    sync_folder();
+  }
+
+  // The steps of `commit`, for who has something to do between them.
+
+  /// Makes the new contents durable under the temporary name.
+  void seal() {
     flush();
     copy_permissions();
     check(uninterrupted([&] { return file_->sync(); }), "sync");
     check(file_->close(), "close");
-    rename();
+  }
+
+  void rename() {
+    const auto error = files_.rename(temporary_, target_);
+    if (error == std::errc::device_or_resource_busy || error == std::errc::cross_device_link) {
+      throw StorageError{target_, error,
+                         "cannot be replaced, because it is a mount point of its own (a bind-mounted file); "
+                         "mount its folder instead"};
+    }
+    check(error, "rename");
+    renamed_ = true;
+  }
+
+  void sync_folder() {
     const auto folder = target_.parent_path();
     if (const auto error = uninterrupted([&] { return files_.sync_folder(folder); })) {
       throw StorageError{target_, error,
@@ -136,17 +158,6 @@ class AtomicFile {
     if (!uninterrupted([&] { return file_->set_owner(replaced_.owner, replaced_.group); })) return true;
     if (same_group) return true;  // only root may give a file away; that is no reason not to save
     return !uninterrupted([&] { return file_->set_owner(mine.owner, replaced_.group); });
-  }
-
-  void rename() {
-    const auto error = files_.rename(temporary_, target_);
-    if (error == std::errc::device_or_resource_busy || error == std::errc::cross_device_link) {
-      throw StorageError{target_, error,
-                         "cannot be replaced, because it is a mount point of its own (a bind-mounted file); "
-                         "mount its folder instead"};
-    }
-    check(error, "rename");
-    renamed_ = true;
   }
 
   void check(std::error_code error, std::string_view call) const {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Reads JSON text, strictly by RFC 8259. Our own, because it reads straight into the caller's types
-// (nlohmann's parser builds a tree or calls back through a virtual interface, byte by byte), and because it
-// refuses what would be silently changed: numbers out of range, lone surrogates, duplicate keys.
+// Reads JSON text, strictly by RFC 8259. Our own, because it reads straight into the caller's types, where
+// nlohmann's parser copies every string byte by byte and builds a tree, and because it refuses what would be
+// changed silently: numbers out of range, lone surrogates, duplicate keys.
 
 #include <bit>
 #include <charconv>

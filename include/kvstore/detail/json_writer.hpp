@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Writes JSON text. Our own, because a snapshot encodes millions of values and `nlohmann::json::dump` needs
-// about 40 times as long: it appends byte by byte through a virtual call and decodes UTF-8 by a state machine
-// even where all is ASCII. Here 16 bytes are copied and checked in one step.
+// Writes JSON text. Our own, because a snapshot encodes millions of values and `nlohmann::json(text).dump()`
+// takes 20 to 35 times as long for a string of 100 bytes: it runs every byte through a UTF-8 state machine,
+// and needs a tree first. Here 16 bytes are copied and checked in one step, straight from the caller's value.
 
 #include <algorithm>
 #include <bit>

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Reads a journal line by line and tells a torn end from damage. A crash may leave the end torn: lines that
+// no sync had covered may be missing, cut or overtaken by later ones, and none of them was acknowledged as
+// durable. Such an end is dropped. But where a line further on says that a sync had covered the place, the
+// place was damaged since, and that is reported.
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/atomic_file.hpp"
+#include "kvstore/detail/crc32c.hpp"
+#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/journal_format.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+class JournalReader {
+ public:
+  /// `path` is for messages.
+  JournalReader(File& file, std::filesystem::path path, std::size_t block_bytes = kBlockBytes)
+      : file_{file}, path_{std::move(path)}, block_bytes_{block_bytes} {}
+
+  /// Fetches the body of the next good line; false at the end of what counts. Views live until the next call.
+  /// @throws CorruptionError for damage before that end; StorageError
+  bool next(std::string_view& body) {
+    position_ = next_;
+    const Line line = read_line();
+    if (line.outcome == Line::Outcome::good) {
+      body = line.body;
+      body_offset_ = position_ + line.body_at;
+      next_ = position_ + line.bytes;
+      marked_ = marked_ || line.synced != 0;
+      return true;
+    }
+    if (line.outcome != Line::Outcome::nothing) refuse_damage(line);
+    return false;
+  }
+
+  /// Once `next` returned false: where the good lines end.
+  [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
+  /// Whether anything but zeros stands behind that end.
+  [[nodiscard]] bool torn() const noexcept { return torn_; }
+  /// Whether a line said that something before it was synced.
+  [[nodiscard]] bool marked() const noexcept { return marked_; }
+  /// Offset in the file of the body that was fetched last.
+  [[nodiscard]] std::uint64_t body_offset() const noexcept { return body_offset_; }
+
+ private:
+  struct Line {
+    enum class Outcome { good, bad, zeros, nothing };
+    Outcome outcome = Outcome::nothing;
+    std::size_t bytes = 0;     // with the newline, or up to where the search gave up
+    std::uint64_t synced = 0;  // what its mark says was synced; 0 = no mark
+    std::size_t body_at = 0;   // offset of the body in the line
+    std::string_view body;
+  };
+
+  /// The line at `position_`.
+  Line read_line() {
+    std::size_t searched = 0;
+    while (true) {
+      const std::string_view text = buffered();
+      if (!text.empty() && text.front() == '\0') return zeros();
+      const std::size_t newline = text.find('\n', searched);
+      if (newline != std::string_view::npos) return parse(text.substr(0, newline));
+      if (text.size() > kLongestLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
+      searched = text.size();
+      if (!fetch()) break;
+    }
+    const std::size_t left = buffered().size();
+    return {left == 0 ? Line::Outcome::nothing : Line::Outcome::bad, left, 0, 0, {}};
+  }
+
+  /// Zeros are no line: the file was allocated ahead. They are passed over block by block.
+  Line zeros() {
+    const std::string_view text = buffered();
+    const std::size_t count = std::min(text.find_first_not_of('\0'), text.size());
+    return {Line::Outcome::zeros, count, 0, 0, {}};
+  }
+
+  static Line parse(std::string_view line) {
+    Line result{Line::Outcome::bad, line.size() + 1, 0, 0, {}};
+    if (line.size() <= kCrcDigits || line.size() > kLongestLine + kRoomForFrame) return result;
+    const auto crc = parse_crc(line.substr(0, kCrcDigits));
+    const std::string_view rest = line.substr(kCrcDigits);
+    if (!crc || *crc != crc32c(rest)) return result;
+    const std::size_t space = rest.find(' ');
+    if (space == std::string_view::npos) return result;
+    if (space != 0) {
+      const char* const end = rest.data() + space;
+      const auto parsed = std::from_chars(rest.data() + 1, end, result.synced);
+      if (rest.front() != '|' || parsed.ec != std::errc{} || parsed.ptr != end) return result;
+    }
+    result.outcome = Line::Outcome::good;
+    result.body_at = kCrcDigits + space + 1;
+    result.body = rest.substr(space + 1);
+    return result;
+  }
+
+  /// Looks behind a bad line for one that says that this place was synced.
+  void refuse_damage(Line line) {
+    const std::uint64_t bad = position_;
+    for (; line.outcome != Line::Outcome::nothing; line = read_line()) {
+      if (line.outcome == Line::Outcome::good && line.synced > bad) {
+        throw CorruptionError{path_, bad, "expected a line with a matching checksum, which was there once"};
+      }
+      torn_ = torn_ || line.outcome != Line::Outcome::zeros;
+      position_ += line.bytes;
+    }
+    position_ = bad;
+  }
+
+  /// What is in memory from `position_` on.
+  [[nodiscard]] std::string_view buffered() const noexcept {
+    const std::size_t skipped =
+        static_cast<std::size_t>(std::min<std::uint64_t>(position_ - base_, buffer_.size()));
+    return std::string_view{buffer_.data(), buffer_.size()}.substr(skipped);
+  }
+
+  /// Reads a block more, keeping what stands from `position_` on; false at the end of the file.
+  bool fetch() {
+    const std::size_t kept = buffered().size();
+    std::memmove(buffer_.data(), buffer_.data() + (buffer_.size() - kept), kept);
+    const std::uint64_t offset = position_ + kept;
+    base_ = position_;
+    buffer_.resize(kept + std::max(block_bytes_, kept));  // doubles, so that a long line is copied O(1) times
+    const auto got = read_full(file_, offset, {buffer_.data() + kept, buffer_.size() - kept});
+    buffer_.resize(kept + (got.error ? 0 : got.value));
+    if (got.error) throw StorageError{path_, got.error, "cannot read"};
+    return got.value != 0;
+  }
+
+  static constexpr std::size_t kRoomForFrame = 64;
+
+  File& file_;
+  std::filesystem::path path_;
+  std::size_t block_bytes_;
+  std::vector<char> buffer_;
+  std::uint64_t base_ = 0;      // offset in the file of the buffer's start
+  std::uint64_t position_ = 0;  // of the line at hand
+  std::uint64_t next_ = 0;      // of the line after it
+  std::uint64_t body_offset_ = 0;
+  bool torn_ = false;
+  bool marked_ = false;
+};
+
+}  // namespace kvstore::inline v0::detail

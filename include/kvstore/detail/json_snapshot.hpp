@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A JSON file as the storages handle it: where it may be, how it is loaded, how it is written.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "kvstore/detail/atomic_file.hpp"
+#include "kvstore/detail/crc32c.hpp"
+#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/json_entries.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Throws for `path` if the operating system refused.
+inline void check_usable(const std::filesystem::path& path, std::error_code error, const std::string& what) {
+  if (error) throw StorageError{path, error, what};
+}
+
+inline FileKind kind_of(FileSystem& files, const std::filesystem::path& path,
+                        const std::filesystem::path& name) {
+  const auto status = uninterrupted([&] { return files.status(name); });
+  check_usable(path, status.error, "cannot look at " + name.string());
+  return status.value.kind;
+}
+
+inline void check_folder(FileSystem& files, const std::filesystem::path& path,
+                         const std::filesystem::path& folder) {
+  if (kind_of(files, path, folder) == FileKind::missing) {
+    const auto missing = std::make_error_code(std::errc::no_such_file_or_directory);
+    check_usable(path, missing, "make folder " + folder.string() + " first");
+  }
+  check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
+               "saving makes files in folder " + folder.string() + ", which is not writable");
+}
+
+/// The file that `path` stands for, once it is clear that a storage can keep its entries there.
+/// @throws StorageError
+inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
+  if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
+  auto target = resolve(files, path);
+  check_usable(path, target.error, "cannot follow the path");
+  check_folder(files, path, target.value.parent_path());
+  const auto kind = kind_of(files, path, target.value);
+  if (kind == FileKind::folder) {
+    check_usable(path, std::make_error_code(std::errc::is_a_directory), "name a file, not a folder");
+  }
+  if (kind == FileKind::other) throw StorageError{path, {}, "is neither a regular file nor missing"};
+  return std::move(target.value);
+}
+
+/// Removes what a crash left of a save.
+inline void remove_leftover(FileSystem& files, const std::filesystem::path& path) {
+  const auto name = AtomicFile::temporary_path(path);
+  const auto error = uninterrupted([&] { return files.remove(name); });
+  if (!error || error == std::errc::no_such_file_or_directory) return;
+  throw StorageError{path, error, "cannot remove the leftover " + name.string()};
+}
+
+/// Hands every entry of `file` to `sink` and finishes it.
+/// @throws CorruptionError with the offset at which the file stops making sense; StorageError
+inline void load_json_snapshot(File& file, const std::filesystem::path& path, LoadSink& sink,
+                               std::size_t block_bytes = kBlockBytes) {
+  const auto status = uninterrupted([&] { return file.status(); });
+  if (status.error) throw StorageError{path, status.error, "cannot read its size"};
+  sink.expect(status.value.size);
+  read_json_entries(file, path, sink, block_bytes);
+  try {
+    sink.finish();
+  } catch (const DuplicateEntryError& error) {
+    const std::uint64_t offset = find_second(file, path, error.key(), block_bytes);
+    throw CorruptionError{path, offset, "expected each key once, found a " + std::string{error.what()}};
+  }
+}
+
+/// Writes every entry of `source` to `file`, without committing it. Extra memory: one block, however many
+/// entries there are. @returns the CRC-32C of what was written
+inline std::uint32_t write_json_snapshot(AtomicFile& file, ChangeSource& source) {
+  struct Output {
+    AtomicFile& file;
+    std::uint32_t crc = 0;
+    void append(std::string_view text) {
+      crc = crc32c(text, crc);
+      file.append(text);
+    }
+  } output{file};
+  write_json_entries(output, source);
+  return output.crc;
+}
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A store at work on a simulated disk, and what it has promised so far.
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/batch_persistent_key_value_store.hpp"
+#include "kvstore/detail/file_system.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+#include "kvstore/storage/json_file.hpp"
+#include "kvstore/write_batch.hpp"
+#include "support/fault_file_system.hpp"
+#include "support/simulated_disk.hpp"
+
+namespace support {
+
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+using State = std::map<std::string, int>;
+
+/// A storage under test.
+struct StorageKind {
+  std::string name;
+  std::function<std::unique_ptr<kvstore::Storage>(kvstore::detail::FileSystem&)> make;
+  bool survives_kill;           ///< whether a killed process loses nothing that it acknowledged
+  std::set<std::string> files;  ///< what a clean close may leave in the folder
+};
+
+inline constexpr std::size_t kBlock = 64;  // so that a save takes several writes
+
+template <class AnyStorage, auto... kMore>
+std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& files) {
+  return std::make_unique<AnyStorage>("/sim/data.json", files, kMore...);
+}
+
+/// All of them: a new one is one line here.
+[[nodiscard]] inline const std::vector<StorageKind>& storage_kinds() {
+  static const std::vector<StorageKind> kinds{
+      {"JsonFile", open_storage<kvstore::JsonFile, kBlock>, false, {"data.json"}},
+  };
+  return kinds;
+}
+
+/// No thread of the store does anything by itself while no save fails.
+[[nodiscard]] inline kvstore::Options quiet_options(std::size_t batch_size) {
+  return {.batch_size = batch_size, .auto_save_interval = std::chrono::milliseconds{0}, .segments = 1};
+}
+
+[[nodiscard]] inline State contents_of(const Store& store) {
+  State state;
+  store.for_each([&](const std::string& key, int value) { state.emplace(key, value); });
+  return state;
+}
+
+[[nodiscard]] inline std::string describe(const State& state) {
+  std::string words = "{";
+  for (const auto& [key, value] : state) words += ' ' + key + '=' + std::to_string(value);
+  return words + " }";
+}
+
+/// The states that a store went through, and which of them a crash may bring back: any that is not older than
+/// `durable` (after power loss) or `acknowledged` (after a kill, where the storage promises that).
+class Timeline {
+ public:
+  Timeline(State start, std::size_t batch_size) : batch_size_{batch_size}, states_{std::move(start)} {}
+
+  /// A step of `operations` that happen together is called for.
+  void begin(State next, std::size_t operations) {
+    states_.push_back(std::move(next));
+    operations_.push_back(operations);
+  }
+  /// The last step has returned: fewer than `batch_size` operations are not on disk.
+  void acknowledge() {
+    acknowledged_ = begun();
+    if (batch_size_ == 0) return;
+    std::size_t unsaved = 0;
+    std::size_t oldest = begun();
+    while (oldest > durable_ && unsaved + operations_[oldest] < batch_size_) unsaved += operations_[oldest--];
+    durable_ = oldest;
+  }
+  /// A save has returned.
+  void save() { durable_ = acknowledged_ = begun(); }
+
+  [[nodiscard]] const State& now() const { return states_.back(); }
+  [[nodiscard]] std::size_t begun() const { return states_.size() - 1; }
+  [[nodiscard]] std::size_t acknowledged() const { return acknowledged_; }
+  [[nodiscard]] std::size_t durable() const { return durable_; }
+  /// The states from number `first` to `last`.
+  [[nodiscard]] std::span<const State> states(std::size_t first, std::size_t last) const {
+    return std::span{states_}.subspan(first, last - first + 1);
+  }
+
+ private:
+  std::size_t batch_size_;
+  std::vector<State> states_;
+  std::vector<std::size_t> operations_{0};  // in the step to each state
+  std::size_t durable_ = 0;
+  std::size_t acknowledged_ = 0;
+};
+
+enum class Verb { create, update, remove, batch, clear, save, compact, close };
+
+inline constexpr std::array kVerbs{Verb::create, Verb::update, Verb::remove,  Verb::batch,
+                                   Verb::clear,  Verb::save,   Verb::compact, Verb::close};
+
+using Workload = std::vector<Verb>;
+
+[[nodiscard]] inline std::string describe(const Workload& workload) {
+  static constexpr std::array<std::string_view, kVerbs.size()> kNames{"create", "update", "remove",  "batch",
+                                                                      "clear",  "save",   "compact", "close"};
+  std::string words;
+  for (const Verb verb : workload) words += std::string{kNames[static_cast<std::size_t>(verb)]} + ' ';
+  return words;
+}
+
+/// A process that works with one store. Every call to the disk goes through `files`.
+class Session {
+ public:
+  Session(const StorageKind& kind, std::unique_ptr<SimulatedDisk> disk, State start, std::size_t batch_size)
+      : kind_{kind},
+        batch_size_{batch_size},
+        disk_{std::move(disk)},
+        files_{*disk_},
+        timeline_{std::move(start), batch_size} {}
+
+  [[nodiscard]] SimulatedDisk& disk() { return *disk_; }
+  [[nodiscard]] FaultFileSystem& files() { return files_; }
+  [[nodiscard]] const StorageKind& kind() const { return kind_; }
+  [[nodiscard]] const Timeline& timeline() const { return timeline_; }
+  /// Null while it is closed.
+  [[nodiscard]] Store* store() { return store_.get(); }
+
+  /// Opens the store if it is not open. False if that threw a StorageError.
+  bool open() {
+    return unless_refused([&] {
+      if (!store_) store_ = std::make_unique<Store>(kind_.make(files_), quiet_options(batch_size_));
+    });
+  }
+
+  /// Opens the store if need be, and does one thing. False if that threw a StorageError.
+  bool run(Verb verb) {
+    return open() && unless_refused([&] { perform(verb); });
+  }
+
+  /// Why something returned false last.
+  [[nodiscard]] const std::string& refusal() const { return refusal_; }
+
+ private:
+  template <class Do>
+  bool unless_refused(const Do& action) {
+    try {
+      action();
+      return true;
+    } catch (const kvstore::StorageError& error) {
+      refusal_ = error.what();
+      return false;
+    }
+  }
+
+  void perform(Verb verb) {
+    ++step_;
+    State next = timeline_.now();
+    switch (verb) {
+      case Verb::create:
+        return create(std::move(next));
+      case Verb::update:
+        return update(std::move(next));
+      case Verb::remove:
+        return remove(std::move(next));
+      case Verb::batch:
+        return batch(std::move(next));
+      case Verb::clear:
+        return step({}, next.empty() ? 0 : 1, [&] { store_->clear(); });
+      case Verb::save:
+        store_->save();
+        return timeline_.save();
+      case Verb::compact:
+        store_->compact();
+        return timeline_.save();
+      case Verb::close:
+        store_->close();
+        timeline_.save();
+        return store_.reset();
+    }
+  }
+
+  void create(State next) {
+    const std::string key = 'c' + std::to_string(step_);
+    next[key] = step_;
+    step(std::move(next), 1, [&] { store_->create(key, step_); });
+  }
+  void update(State next) {
+    const std::string key = next.empty() ? "missing" : next.rbegin()->first;
+    const std::size_t operations = next.empty() ? 0 : 1;
+    if (operations != 0) next[key] = step_;
+    step(std::move(next), operations, [&] { store_->try_update(key, step_); });
+  }
+  void remove(State next) {
+    const std::string key = next.empty() ? "missing" : next.begin()->first;
+    const std::size_t operations = next.erase(key);
+    step(std::move(next), operations, [&] { store_->try_remove(key); });
+  }
+  void batch(State next) {
+    const std::string key = 'b' + std::to_string(step_);
+    kvstore::WriteBatch<std::string, int> both;
+    const std::string other = next.empty() ? "first" : next.begin()->first;
+    if (step_ % 2 == 0 && next.erase(other) != 0)
+      both.remove(other);
+    else
+      both.upsert(other, next[other] = -step_);
+    next[key] = step_;
+    both.create(key, step_);
+    step(std::move(next), 2, [&] { store_->apply(both); });
+  }
+
+  /// No step at all if nothing is to change.
+  template <class Do>
+  void step(State next, std::size_t operations, const Do& action) {
+    if (operations != 0) timeline_.begin(std::move(next), operations);
+    action();
+    if (operations != 0) timeline_.acknowledge();
+  }
+
+  const StorageKind& kind_;
+  std::size_t batch_size_;
+  std::unique_ptr<SimulatedDisk> disk_;
+  FaultFileSystem files_;
+  Timeline timeline_;
+  std::unique_ptr<Store> store_;
+  std::string refusal_;
+  int step_ = 0;
+};
+
+/// A disk with what `state` looks like when a store was closed on it; nothing for an empty one.
+[[nodiscard]] inline DiskImage image_with(const StorageKind& kind, const State& state) {
+  SimulatedDisk disk;
+  if (!state.empty()) {
+    Store store{kind.make(disk), quiet_options(0)};
+    for (const auto& [key, value] : state) store.create(key, value);
+    store.close();
+  }
+  return disk.visible();
+}
+
+}  // namespace support

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// An `operator new` that fails when a test says so, and counts what is alive. It replaces the one of the
+// whole program, so include this in one source of a program; while nothing is armed it only counts.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <new>
+
+namespace support {
+
+namespace failing_new {
+
+struct Plan {
+  std::uint64_t countdown = 0;  // allocations until the first that fails; 0 = none does
+  bool for_good = false;        // later ones fail as well
+  bool struck = false;
+};
+
+inline constinit thread_local Plan plan;
+inline constinit std::atomic<std::int64_t> every_thread_countdown = 0;
+inline constinit std::atomic<std::int64_t> alive = 0;
+
+inline bool strikes() noexcept {
+  if (every_thread_countdown.load(std::memory_order_relaxed) > 0 &&
+      every_thread_countdown.fetch_sub(1, std::memory_order_relaxed) == 1) {
+    return true;
+  }
+  if (plan.countdown == 0 || --plan.countdown != 0) return false;
+  if (plan.for_good) plan.countdown = 1;
+  return plan.struck = true;
+}
+
+inline void* allocate(std::size_t size, std::size_t alignment) noexcept {
+  if (strikes()) return nullptr;
+  const std::size_t whole = (size + alignment - 1) / alignment * alignment;
+  void* const memory = std::aligned_alloc(alignment, whole == 0 ? alignment : whole);
+  if (memory != nullptr) alive.fetch_add(1, std::memory_order_relaxed);
+  return memory;
+}
+
+inline void* allocate_or_throw(std::size_t size, std::size_t alignment) {
+  void* const memory = allocate(size, alignment);
+  if (memory == nullptr) throw std::bad_alloc{};
+  return memory;
+}
+
+inline void release(void* memory) noexcept {
+  if (memory != nullptr) alive.fetch_sub(1, std::memory_order_relaxed);
+  std::free(memory);
+}
+
+inline constexpr std::size_t kUsual = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+}  // namespace failing_new
+
+/// Fails allocation number `nth` of the current thread, counted from its construction, and those after it if
+/// `for_good`. Armed until it dies.
+class AllocationFault {
+ public:
+  explicit AllocationFault(std::uint64_t nth, bool for_good = false) noexcept {
+    failing_new::plan = {nth, for_good, false};
+  }
+  AllocationFault(const AllocationFault&) = delete;
+  AllocationFault& operator=(const AllocationFault&) = delete;
+  ~AllocationFault() { failing_new::plan.countdown = 0; }
+
+  /// Whether an allocation has failed.
+  [[nodiscard]] static bool struck() noexcept { return failing_new::plan.struck; }
+};
+
+/// Has allocation number `nth` from now on fail, whichever thread's it is; 0 = none.
+inline void fail_allocation_of_any_thread(std::int64_t nth) noexcept {
+  failing_new::every_thread_countdown = nth;
+}
+/// Allocations that have not been released.
+inline std::int64_t living_allocations() noexcept { return failing_new::alive; }
+
+}  // namespace support
+
+// NOLINTBEGIN(misc-definitions-in-headers): replacement functions cannot be inline
+[[gnu::noinline]] void* operator new(std::size_t size) {
+  return support::failing_new::allocate_or_throw(size, support::failing_new::kUsual);
+}
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment) {
+  return support::failing_new::allocate_or_throw(size, static_cast<std::size_t>(alignment));
+}
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return support::failing_new::allocate(size, support::failing_new::kUsual);
+}
+[[gnu::noinline]] void* operator new(std::size_t size, std::align_val_t alignment,
+                                     const std::nothrow_t&) noexcept {
+  return support::failing_new::allocate(size, static_cast<std::size_t>(alignment));
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { support::failing_new::release(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept {
+  support::failing_new::release(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
+  support::failing_new::release(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+  support::failing_new::release(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept {
+  support::failing_new::release(memory);
+}
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+  support::failing_new::release(memory);
+}
+// The forms for arrays call these by default. A sanitizer has forms of its own for both, so they are replaced
+// too.
+[[gnu::noinline]] void* operator new[](std::size_t size) { return ::operator new(size); }
+[[gnu::noinline]] void* operator new[](std::size_t size, std::align_val_t alignment) {
+  return ::operator new(size, alignment);
+}
+[[gnu::noinline]] void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept {
+  return ::operator new(size, tag);
+}
+[[gnu::noinline]] void* operator new[](std::size_t size, std::align_val_t alignment,
+                                       const std::nothrow_t& tag) noexcept {
+  return ::operator new(size, alignment, tag);
+}
+[[gnu::noinline]] void operator delete[](void* memory) noexcept { ::operator delete(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { ::operator delete(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, std::align_val_t) noexcept {
+  ::operator delete(memory);
+}
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+  ::operator delete(memory);
+}
+[[gnu::noinline]] void operator delete[](void* memory, const std::nothrow_t&) noexcept {
+  ::operator delete(memory);
+}
+[[gnu::noinline]] void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
+  ::operator delete(memory);
+}
+// NOLINTEND(misc-definitions-in-headers)

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A file system that counts its calls, shows each to the test, and fails the ones that the test names.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/posix_file_system.hpp"
+
+namespace support {
+
+enum class Call {
+  open,
+  read,
+  write,
+  sync,
+  truncate,
+  allocate,
+  file_status,
+  set_mode,
+  set_owner,
+  try_lock,
+  close,
+  status,
+  read_link,
+  rename,
+  remove,
+  sync_folder,
+  check_writable,
+  current_folder,
+};
+inline constexpr std::size_t kCallKinds = static_cast<std::size_t>(Call::current_folder) + 1;
+
+/// What happens to the call that fails.
+enum class Effect {
+  none,     ///< it is not made
+  partial,  ///< half of a read or write is done (other calls: as `none`); without an error, a short transfer
+  full,     ///< it is made, and reported as failed all the same
+};
+
+struct Fault {
+  std::uint64_t nth = 1;       ///< which call, counted from 1 since `inject`
+  std::error_code error{};     ///< what it reports; empty only with `Effect::partial`
+  std::optional<Call> call{};  ///< counts and fails only this kind
+  Effect effect = Effect::none;
+  bool forever = false;  ///< later calls fail as well
+};
+
+/// Passes calls on to another file system, by default the real one. Safe for several threads.
+///
+/// ```cpp
+/// support::FaultFileSystem files;
+/// files.inject({.nth = 2, .error = std::make_error_code(std::errc::io_error), .call =
+/// support::Call::write}); kvstore::JsonFile storage{path, files};
+/// ```
+class FaultFileSystem : public kvstore::detail::FileSystem {
+ public:
+  template <class Value>
+  using Result = kvstore::detail::Result<Value>;
+  using Path = std::filesystem::path;
+
+  explicit FaultFileSystem(kvstore::detail::FileSystem& real = kvstore::detail::system_file_system())
+      : real_{real} {}
+
+  /// Arms a fault, in place of the one before.
+  void inject(const Fault& fault) {
+    const std::lock_guard guard{mutex_};
+    fault_ = fault;
+    matched_ = 0;
+    failed_ = 0;
+  }
+  void heal() {
+    const std::lock_guard guard{mutex_};
+    fault_.reset();
+  }
+
+  /// Calls since the last `reset_counts`, of all kinds or of one.
+  [[nodiscard]] std::uint64_t count() const {
+    const std::lock_guard guard{mutex_};
+    std::uint64_t sum = 0;
+    for (const std::uint64_t calls : counts_) sum += calls;
+    return sum;
+  }
+  [[nodiscard]] std::uint64_t count(Call call) const {
+    const std::lock_guard guard{mutex_};
+    return counts_[static_cast<std::size_t>(call)];
+  }
+  void reset_counts() {
+    const std::lock_guard guard{mutex_};
+    counts_ = {};
+  }
+  /// Calls that failed since `inject`.
+  [[nodiscard]] std::uint64_t failed() const {
+    const std::lock_guard guard{mutex_};
+    return failed_;
+  }
+
+  /// Runs before each call, under no lock: a test may look at the files, end the process, or stop the thread
+  /// there. Set it before other threads use this.
+  void before_each(std::function<void(Call, const Path&)> hook) { hook_ = std::move(hook); }
+
+  Result<std::unique_ptr<kvstore::detail::File>> open(const Path& path, kvstore::detail::OpenMode mode,
+                                                      std::uint32_t permissions) override;
+  Result<kvstore::detail::FileStatus> status(const Path& path) override {
+    return run<Result<kvstore::detail::FileStatus>>(Call::status, path, [&] { return real_.status(path); });
+  }
+  Result<Path> read_link(const Path& path) override {
+    return run<Result<Path>>(Call::read_link, path, [&] { return real_.read_link(path); });
+  }
+  std::error_code rename(const Path& from, const Path& to) override {
+    return run<std::error_code>(Call::rename, to, [&] { return real_.rename(from, to); });
+  }
+  std::error_code remove(const Path& path) override {
+    return run<std::error_code>(Call::remove, path, [&] { return real_.remove(path); });
+  }
+  std::error_code sync_folder(const Path& path) override {
+    return run<std::error_code>(Call::sync_folder, path, [&] { return real_.sync_folder(path); });
+  }
+  std::error_code check_writable(const Path& path) override {
+    return run<std::error_code>(Call::check_writable, path, [&] { return real_.check_writable(path); });
+  }
+  Result<Path> current_folder() override {
+    return run<Result<Path>>(Call::current_folder, {}, [&] { return real_.current_folder(); });
+  }
+  [[nodiscard]] long process_id() override { return real_.process_id(); }
+
+  /// Counts a call, and says what shall go wrong with it.
+  std::optional<Fault> enter(Call call, const Path& path) {
+    if (hook_) hook_(call, path);
+    const std::lock_guard guard{mutex_};
+    ++counts_[static_cast<std::size_t>(call)];
+    if (!fault_ || (fault_->call && *fault_->call != call)) return std::nullopt;
+    ++matched_;
+    if (matched_ != fault_->nth && !(fault_->forever && matched_ > fault_->nth)) return std::nullopt;
+    ++failed_;
+    return fault_;
+  }
+
+  /// Makes a call that has no halves, or fails it.
+  template <class Outcome, class Make>
+  Outcome run(Call call, const Path& path, const Make& make) {
+    const auto fault = enter(call, path);
+    if (!fault || !fault->error) return make();
+    if (fault->effect == Effect::full) static_cast<void>(make());
+    return failure<Outcome>(fault->error);
+  }
+
+ private:
+  template <class Outcome>
+  static Outcome failure(std::error_code error) {
+    if constexpr (std::is_same_v<Outcome, std::error_code>) {
+      return error;
+    } else {
+      Outcome outcome;
+      outcome.error = error;
+      return outcome;
+    }
+  }
+
+  kvstore::detail::FileSystem& real_;
+  std::function<void(Call, const Path&)> hook_;
+  mutable std::mutex mutex_;  // guards what follows
+  std::array<std::uint64_t, kCallKinds> counts_{};
+  std::optional<Fault> fault_;
+  std::uint64_t matched_ = 0;
+  std::uint64_t failed_ = 0;
+};
+
+/// An open file of a `FaultFileSystem`.
+class FaultFile : public kvstore::detail::File {
+ public:
+  template <class Value>
+  using Result = kvstore::detail::Result<Value>;
+
+  FaultFile(FaultFileSystem& files, std::filesystem::path path, std::unique_ptr<kvstore::detail::File> real)
+      : files_{files}, path_{std::move(path)}, real_{std::move(real)} {}
+
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) override {
+    return transfer(Call::read, out, [&](std::span<char> part) { return real_->read_at(offset, part); });
+  }
+  Result<std::size_t> write_at(std::uint64_t offset, std::string_view text) override {
+    return transfer(Call::write, text, [&](std::string_view part) { return real_->write_at(offset, part); });
+  }
+  std::error_code sync() override {
+    return run(Call::sync, [&] { return real_->sync(); });
+  }
+  std::error_code truncate(std::uint64_t size) override {
+    return run(Call::truncate, [&] { return real_->truncate(size); });
+  }
+  std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
+    return run(Call::allocate, [&] { return real_->allocate(offset, bytes); });
+  }
+  Result<kvstore::detail::FileStatus> status() override {
+    return files_.run<Result<kvstore::detail::FileStatus>>(Call::file_status, path_,
+                                                           [&] { return real_->status(); });
+  }
+  std::error_code set_mode(std::uint32_t mode) override {
+    return run(Call::set_mode, [&] { return real_->set_mode(mode); });
+  }
+  std::error_code set_owner(std::uint32_t owner, std::uint32_t group) override {
+    return run(Call::set_owner, [&] { return real_->set_owner(owner, group); });
+  }
+  std::error_code try_lock() override {
+    return run(Call::try_lock, [&] { return real_->try_lock(); });
+  }
+  /// Closes in any case, as the real one does when it fails.
+  std::error_code close() override {
+    const auto fault = files_.enter(Call::close, path_);
+    const std::error_code error = real_->close();
+    return fault && fault->error ? fault->error : error;
+  }
+
+ private:
+  template <class Make>
+  std::error_code run(Call call, const Make& make) {
+    return files_.run<std::error_code>(call, path_, make);
+  }
+
+  template <class Bytes, class Make>
+  Result<std::size_t> transfer(Call call, Bytes bytes, const Make& make) {
+    const auto fault = files_.enter(call, path_);
+    if (!fault) return make(bytes);
+    if (fault->effect == Effect::none) return {0, fault->error};
+    if (fault->effect == Effect::partial) bytes = half(bytes);
+    auto done = make(bytes);
+    if (fault->error) return {0, fault->error};
+    return done;
+  }
+
+  static std::string_view half(std::string_view text) { return text.substr(0, (text.size() + 1) / 2); }
+  static std::span<char> half(std::span<char> out) { return out.first((out.size() + 1) / 2); }
+
+  FaultFileSystem& files_;
+  std::filesystem::path path_;
+  std::unique_ptr<kvstore::detail::File> real_;
+};
+
+inline kvstore::detail::Result<std::unique_ptr<kvstore::detail::File>> FaultFileSystem::open(
+    const Path& path, kvstore::detail::OpenMode mode, std::uint32_t permissions) {
+  using Opened = Result<std::unique_ptr<kvstore::detail::File>>;
+  auto opened = run<Opened>(Call::open, path, [&] { return real_.open(path, mode, permissions); });
+  if (opened.error) return opened;
+  return {std::make_unique<FaultFile>(*this, path, std::move(opened.value)), {}};
+}
+
+}  // namespace support

@@ -1,0 +1,89 @@
+# Sourced by tests/run, examples/run and .ci/run: says what it does, installs what is missing, configures and
+# builds. Meant for bash with `set -euo pipefail`.
+
+say() { printf '==> %s\n' "$*"; }
+
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# Runs a command with its output in a log, which is shown only when the command fails.
+quietly() { # LOG COMMAND...
+  local log=$1
+  shift
+  mkdir -p "$(dirname "$log")"
+  "$@" < /dev/null > "$log" 2>&1 && return
+  tail -n 200 "$log" >&2
+  die "this failed (all of its output is in $log): $*"
+}
+
+has_command() { command -v "$1" > /dev/null 2>&1; }
+
+# A new system has no compiler either, so a header counts as missing when it cannot be compiled.
+has_header() { echo "#include <$1>" | "${CXX:-c++}" -std=c++20 -E -x c++ - > /dev/null 2>&1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif [ -t 0 ]; then
+    sudo "$@"
+  else
+    sudo -n "$@"
+  fi
+}
+
+# Installs Debian or Ubuntu packages; says what to do where that is not possible.
+install_packages() { # PACKAGE...
+  has_command apt-get || die "these are missing: $*. They are named as Debian names them; install what your \
+system calls them, and run this again."
+  [ "$(id -u)" = 0 ] || has_command sudo || die "these packages are missing, and installing them needs root or \
+sudo. Ask for: apt-get install $*"
+  say "installing $*"
+  quietly build/log/apt-update.txt as_root apt-get update
+  quietly build/log/apt-install.txt as_root env DEBIAN_FRONTEND=noninteractive \
+    apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
+}
+
+# Installs the packages of those commands and headers that are not there. Each is given as WHAT=PACKAGE; a WHAT
+# that ends in .hpp is a header, which CMake downloads where there is no apt.
+need() { # WHAT=PACKAGE...
+  local entry what missing=()
+  for entry in "$@"; do
+    what=${entry%%=*}
+    case $what in
+      *.hpp) has_header "$what" || ! has_command apt-get || missing+=("${entry#*=}") ;;
+      *) has_command "$what" || missing+=("${entry#*=}") ;;
+    esac
+  done
+  [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+}
+
+at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
+
+need_build_tools() {
+  need "${CXX:-c++}=g++" cmake=cmake ninja=ninja-build ccache=ccache git=git \
+    nlohmann/json.hpp=nlohmann-json3-dev "$@"
+  local have
+  have=$(cmake --version | sed -n '1s/[^0-9]*\([0-9.]*\).*/\1/p')
+  at_least 3.24 "$have" || die "CMake $have is too old: 3.24 or newer is needed; see cmake.org/download"
+  echo '#include <version>
+    #if __cpp_lib_jthread < 201911L || __cpp_concepts < 201907L
+    #error C++20
+    #endif' | "${CXX:-c++}" -std=c++20 -fsyntax-only -x c++ - 2> /dev/null ||
+    die "the compiler ${CXX:-c++} is too old: g++ 12 or clang 14, or newer, is needed; name one with CXX=..."
+}
+
+# Configures and builds; on a terminal the progress of the build is shown.
+configure_and_build() { # FOLDER CMAKE-ARGUMENT...
+  local folder=$1
+  shift
+  say "configuring in $folder"
+  quietly "$folder/configure.txt" cmake -S . -B "$folder" -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "$@"
+  say "building in $folder"
+  if [ -t 1 ]; then
+    cmake --build "$folder" < /dev/null
+  else
+    quietly "$folder/build.txt" cmake --build "$folder"
+  fi
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// One file of a simulated disk: what programs see, what is on the platter for certain, and every change in
+// between that power loss may keep or lose.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace support {
+
+/// Contents of a file: `bytes`, and zeros from there to `size`, so that a preallocated file costs nothing.
+struct SparseText {
+  std::string bytes;
+  std::uint64_t size = 0;
+
+  SparseText() = default;
+  explicit SparseText(std::string text) : bytes{std::move(text)}, size{bytes.size()} {}
+
+  friend bool operator==(const SparseText&, const SparseText&) = default;
+
+  /// Does not change `size`: bytes behind it show only if something grows the file.
+  void put(std::uint64_t offset, std::string_view text) {
+    const auto end = static_cast<std::size_t>(offset) + text.size();
+    if (bytes.size() < end) bytes.resize(end, '\0');
+    std::copy(text.begin(), text.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+  }
+  void grow(std::uint64_t to) { size = std::max(size, to); }
+  void cut(std::uint64_t to) {
+    size = to;
+    if (bytes.size() > to) bytes.resize(static_cast<std::size_t>(to));
+  }
+  std::size_t read(std::uint64_t offset, std::span<char> out) const {
+    if (offset >= size) return 0;
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(size - offset, out.size()));
+    const auto from = static_cast<std::size_t>(std::min<std::uint64_t>(offset, bytes.size()));
+    const std::size_t stored = std::min(count, bytes.size() - from);
+    std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(from), stored, out.begin());
+    std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(stored), count - stored, '\0');
+    return count;
+  }
+  /// The one form in which equal contents are equal.
+  void normalise() {
+    if (bytes.size() > size) bytes.resize(static_cast<std::size_t>(size));
+    bytes.resize(bytes.find_last_not_of('\0') + 1);
+  }
+  [[nodiscard]] std::string text() const {
+    std::string all = bytes;
+    all.resize(static_cast<std::size_t>(size), '\0');
+    return all;
+  }
+};
+
+/// Whether power loss keeps a change.
+enum class Fate {
+  open,     ///< perhaps; the next sync decides
+  dropped,  ///< perhaps; a sync failed on it, so no later one will write it
+  kept,     ///< yes
+};
+
+/// Settles what a sync covers, if it succeeds. @returns true if nothing is left that power loss may decide.
+template <class Changes>
+bool settle(Changes& changes, bool success) {
+  bool certain = true;
+  for (auto& change : changes) {
+    if (change.fate == Fate::open) change.fate = success ? Fate::kept : Fate::dropped;
+    certain = certain && change.fate == Fate::kept;
+  }
+  return certain;
+}
+
+/// A part of a file's changes that survives power loss whole or not at all.
+struct FileChange {
+  enum class Kind { put, grow, cut };
+  Kind kind;
+  std::uint64_t at;  ///< offset, or the new size
+  std::string bytes;
+  Fate fate = Fate::open;
+
+  void apply(SparseText& text) const {
+    if (kind == Kind::put) text.put(at, bytes);
+    if (kind == Kind::grow) text.grow(at);
+    if (kind == Kind::cut) text.cut(at);
+  }
+};
+
+/// A file without a name. Every write is cut at sectors; power loss keeps any set of the pieces written since
+/// the last sync, whatever their order, and new sizes independently of them: a size without its bytes shows
+/// zeros, bytes without their size do not show. Permissions are not subject to power loss.
+struct Inode {
+  std::uint64_t id = 0;
+  std::uint32_t mode = 0;
+  std::uint32_t owner = 0;
+  std::uint32_t group = 0;
+  SparseText live;    ///< what programs see
+  SparseText synced;  ///< what is certain
+  std::vector<FileChange> changes{};
+  const void* lock_holder = nullptr;
+
+  void write(std::uint64_t offset, std::string_view text, std::size_t sector) {
+    const std::uint64_t end = offset + text.size();
+    if (end > live.size) resize(end);
+    while (!text.empty()) {
+      const std::size_t room = sector - static_cast<std::size_t>(offset % sector);
+      const std::string_view piece = text.substr(0, room);
+      change({FileChange::Kind::put, offset, std::string{piece}});
+      offset += piece.size();
+      text.remove_prefix(piece.size());
+    }
+  }
+  void resize(std::uint64_t size) {
+    if (size > live.size) change({FileChange::Kind::grow, size, {}});
+    if (size < live.size) change({FileChange::Kind::cut, size, {}});
+  }
+  void sync(bool success) {
+    if (!settle(changes, success)) return;
+    synced = live;
+    changes.clear();
+  }
+  /// Contents after power loss; `survives()` is asked about each change that is not certain.
+  template <class Survives>
+  [[nodiscard]] SparseText after_loss(Survives& survives) const {
+    SparseText text = synced;
+    for (const FileChange& change : changes) {
+      if (change.fate == Fate::kept || survives()) change.apply(text);
+    }
+    text.normalise();
+    return text;
+  }
+
+ private:
+  void change(FileChange change) {
+    change.apply(live);
+    changes.push_back(std::move(change));
+  }
+};
+
+}  // namespace support

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A seeded sequence of steps, which a store carries out in one process and a model in another.
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "kvstore/key_value_store.hpp"
+
+namespace support {
+
+using Contents = std::map<std::string, std::string>;
+using TextStore = kvstore::KeyValueStore<std::string, std::string>;
+
+enum class StepKind { create, update, upsert, remove, modify, apply, clear, save };
+
+struct Step {
+  StepKind kind;
+  std::string key;
+  std::string other_key;  // of a batch
+  std::string value;
+};
+
+/// Makes up the same steps for the same seed, on keys that start with `prefix` and nobody else uses.
+class StepMaker {
+ public:
+  explicit StepMaker(std::uint64_t seed, std::string prefix = {}, bool clears = true)
+      : random_{seed}, prefix_{std::move(prefix)}, clears_{clears} {}
+
+  Step next() {
+    const auto choice = below(clears_ ? 60 : 59);
+    const StepKind kind = choice == 59   ? StepKind::clear
+                          : choice == 58 ? StepKind::save
+                          : choice > 50  ? StepKind::apply
+                                         : static_cast<StepKind>(choice % 5);
+    return {kind, key(), key(), value()};
+  }
+
+ private:
+  std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
+  std::string key() { return prefix_ + std::to_string(below(24)); }
+  std::string value() {
+    std::string text = std::to_string(random_());
+    const std::size_t size = below(8) == 0 ? below(2000) : below(60);
+    for (std::size_t i = 0; i < size; ++i) text += "abc \"\\\n/\x01\xC3\xA9"[below(9)];
+    return text;
+  }
+
+  std::mt19937_64 random_;
+  std::string prefix_;
+  bool clears_;
+};
+
+/// What `modify` does to a value in a step.
+inline std::string modified(std::string value, const Step& step) {
+  return value.substr(0, 40) + '+' + step.key;
+}
+
+/// Carries a step out, except for `save`.
+inline void perform(const Step& step, TextStore& store) {
+  switch (step.kind) {
+    case StepKind::create:
+      store.try_create(step.key, step.value);
+      break;
+    case StepKind::update:
+      store.try_update(step.key, step.value);
+      break;
+    case StepKind::upsert:
+      store.upsert(step.key, step.value);
+      break;
+    case StepKind::remove:
+      store.try_remove(step.key);
+      break;
+    case StepKind::modify:
+      store.modify(step.key, [&](std::string& value) { value = modified(std::move(value), step); });
+      break;
+    case StepKind::apply: {
+      TextStore::Batch batch;
+      batch.upsert(step.key, step.value).upsert(step.other_key, "with " + step.key);
+      store.apply(std::move(batch));
+      break;
+    }
+    case StepKind::clear:
+      store.clear();
+      break;
+    case StepKind::save:
+      break;
+  }
+}
+
+/// The same, to the model. Returns whether it was an operation on entries that counts as unsaved.
+inline bool perform(const Step& step, Contents& contents) {
+  const bool exists = contents.contains(step.key);
+  switch (step.kind) {
+    case StepKind::create:
+      if (!exists) contents[step.key] = step.value;
+      return !exists;
+    case StepKind::update:
+      if (exists) contents[step.key] = step.value;
+      return exists;
+    case StepKind::upsert:
+      contents[step.key] = step.value;
+      return true;
+    case StepKind::remove:
+      contents.erase(step.key);
+      return exists;
+    case StepKind::modify:
+      if (exists) contents[step.key] = modified(contents[step.key], step);
+      return exists;
+    case StepKind::apply:
+      contents[step.key] = step.value;
+      contents[step.other_key] = "with " + step.key;
+      return true;
+    case StepKind::clear:
+      return !std::exchange(contents, {}).empty();
+    case StepKind::save:
+      return false;
+  }
+  return false;
+}
+
+inline Contents contents_of(const TextStore& store) {
+  Contents contents;
+  store.for_each([&](const std::string& key, const std::string& value) { contents[key] = value; });
+  return contents;
+}
+
+/// What a store may hold after its process was killed: the states after each step, and what counted.
+class StepHistory {
+ public:
+  /// Carries `count` steps out on the model, from `start`.
+  StepHistory(Contents start, StepMaker maker, std::size_t count) : states_{std::move(start)} {
+    for (std::size_t i = 0; i < count; ++i) {
+      const Step step = maker.next();
+      Contents next = states_.back();
+      counted_.push_back(perform(step, next));
+      saved_.push_back(step.kind == StepKind::save);
+      states_.push_back(std::move(next));
+    }
+  }
+
+  static constexpr std::size_t kImpossible = static_cast<std::size_t>(-1);
+
+  /// How many of the first `acknowledged` operations are missing if a crash left `found`: it must be the
+  /// state after some first steps, all of them up to the last `save`, with perhaps one more that was under
+  /// way.
+  /// @returns `kImpossible` if it is not
+  [[nodiscard]] std::size_t fewest_missing(const Contents& found, std::size_t acknowledged) const {
+    std::size_t missing = 0;
+    if (states_.at(acknowledged + 1) == found) return 0;
+    for (std::size_t steps = acknowledged;; --steps) {
+      if (states_[steps] == found) return missing;
+      if (steps == 0 || saved_[steps - 1]) return kImpossible;
+      missing += counted_[steps - 1];
+    }
+  }
+
+ private:
+  std::vector<Contents> states_;  // after as many steps as the index says
+  std::vector<bool> counted_;     // by step
+  std::vector<bool> saved_;
+};
+
+}  // namespace support

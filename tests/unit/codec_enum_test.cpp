@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "support/catch.hpp"
+#include "support/codec_text.hpp"
+
+using codec_text::decode;
+using codec_text::encode;
+using codec_text::refuses;
+using kvstore::ParseError;
+
+namespace codec_enum_test {
+
+enum class Small : std::uint8_t { a, b, last = 255 };
+enum class Wide : std::uint64_t { huge = std::numeric_limits<std::uint64_t>::max() };
+enum class Signed : std::int64_t { lowest = std::numeric_limits<std::int64_t>::min(), minus_one = -1 };
+enum class YesNo : bool { no, yes };
+enum Unscoped { red, green = 5 };
+
+enum class Named { unknown, on, off };
+NLOHMANN_JSON_SERIALIZE_ENUM(Named, {{Named::unknown, nullptr}, {Named::on, "on"}, {Named::off, "off"}})
+
+enum class Digits { one, two };
+NLOHMANN_JSON_SERIALIZE_ENUM(Digits, {{Digits::one, "1"}, {Digits::two, "2"}})
+
+}  // namespace codec_enum_test
+
+using namespace codec_enum_test;
+
+TEST_CASE("Codec: an enum is its number") {
+  CHECK(encode(Small::b) == "1");
+  CHECK(encode(Small::last) == "255");
+  CHECK(encode(green) == "5");
+  CHECK(encode(YesNo::yes) == "1");
+  CHECK(encode(std::byte{7}) == "7");
+  CHECK(decode<Small>("255") == Small::last);
+  CHECK(decode<Unscoped>("5") == green);
+  CHECK(decode<YesNo>("1") == YesNo::yes);
+}
+
+TEST_CASE("Codec: enums of 64 bits keep their number") {
+  CHECK(encode(Wide::huge) == "18446744073709551615");
+  CHECK(decode<Wide>("18446744073709551615") == Wide::huge);
+  CHECK(decode<Signed>(encode(Signed::lowest)) == Signed::lowest);
+  CHECK(decode<Signed>("-1") == Signed::minus_one);
+}
+
+TEST_CASE("Codec: a number that an enum's type does not hold is refused") {
+  CHECK_THROWS_AS(decode<Small>("256"), ParseError);
+  CHECK_THROWS_AS(decode<Small>("-1"), ParseError);
+  CHECK_THROWS_AS(decode<Wide>("-1"), ParseError);
+  CHECK_THROWS_AS(decode<Signed>("18446744073709551615"), ParseError);
+  CHECK_THROWS_AS(decode<YesNo>("2"), ParseError);
+  CHECK_THROWS_AS(decode<Small>("1.0"), ParseError);
+  CHECK_THROWS_AS(decode<Small>("true"), ParseError);
+  CHECK_THROWS_AS(decode<Small>("\"1\""), ParseError);
+}
+
+TEST_CASE("Codec: NLOHMANN_JSON_SERIALIZE_ENUM gives an enum its names") {
+  CHECK(encode(Named::on) == R"("on")");
+  CHECK(encode(Named::unknown) == "null");
+  CHECK(decode<Named>(R"("off")") == Named::off);
+  CHECK(decode<Named>("null") == Named::unknown);
+}
+
+TEST_CASE("Codec: a name that an enum does not have is refused, not taken for the first") {
+  CHECK_THROWS_AS(decode<Named>(R"("ON")"), ParseError);
+  CHECK_THROWS_AS(decode<Named>("1"), ParseError);
+  CHECK_THROWS_AS(decode<Named>("{}"), ParseError);
+}
+
+TEST_CASE("Codec: an enumerator without a name is refused when written") {
+  CHECK(refuses(static_cast<Named>(9)));
+  CHECK_FALSE(refuses(static_cast<Small>(9)));
+}
+
+TEST_CASE("Codec: enums are keys of objects and elements") {
+  const std::map<Named, std::vector<Small>> value{{Named::on, {Small::a, Small::b}}, {Named::off, {}}};
+  CHECK(encode(value) == R"({"on":[0,1],"off":[]})");
+  CHECK(decode<std::map<Named, std::vector<Small>>>(encode(value)) == value);
+}
+
+TEST_CASE("Codec: names that look like numbers are kept apart from numbers") {
+  const std::map<Digits, int> value{{Digits::one, 1}, {Digits::two, 2}};
+  CHECK(encode(value) == R"({"1":1,"2":2})");
+  CHECK(decode<std::map<Digits, int>>(encode(value)) == value);
+  CHECK_THROWS_AS(decode<Digits>("1"), ParseError);
+}
