@@ -66,6 +66,7 @@ class JournalReader {
     std::uint64_t synced = 0;  // what its mark says was synced; 0 = no mark
     std::size_t body_at = 0;   // offset of the body in the line
     std::string_view body;
+    std::string_view text = {};  // of a bad line, as far as it was read
   };
 
   /// The line at `position_`.
@@ -75,7 +76,7 @@ class JournalReader {
       const std::string_view text = buffered();
       if (!text.empty() && text.front() == '\0') return zeros();
       const std::size_t newline = text.find('\n', searched);
-      if (newline != std::string_view::npos) return parse(text.substr(0, newline));
+      if (newline != std::string_view::npos) return read_text(text.substr(0, newline));
       if (text.size() > kLongestLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
       searched = text.size();
       if (!fetch()) break;
@@ -89,6 +90,12 @@ class JournalReader {
     const std::string_view text = buffered();
     const std::size_t count = std::min(text.find_first_not_of('\0'), text.size());
     return {Line::Outcome::zeros, count, 0, 0, {}};
+  }
+
+  static Line read_text(std::string_view line) {
+    Line result = parse(line);
+    if (result.outcome == Line::Outcome::bad) result.text = line;
+    return result;
   }
 
   static Line parse(std::string_view line) {
@@ -114,13 +121,26 @@ class JournalReader {
   void refuse_damage(Line line) {
     const std::uint64_t bad = position_;
     for (; line.outcome != Line::Outcome::nothing; line = read_line()) {
-      if (line.outcome == Line::Outcome::good && line.synced > bad) {
+      if (vouches(line, bad)) {
         throw CorruptionError{path_, bad, "expected a line with a matching checksum, which was there once"};
       }
       torn_ = torn_ || line.outcome != Line::Outcome::zeros;
       position_ += line.bytes;
     }
     position_ = bad;
+  }
+
+  /// Whether a line says that the byte at `offset` had been synced. A damaged line feed joins two lines, so a
+  /// bad one is searched for another behind it.
+  static bool vouches(const Line& line, std::uint64_t offset) {
+    if (line.outcome == Line::Outcome::good) return line.synced > offset;
+    for (std::size_t bar = line.text.find('|'); bar != std::string_view::npos;
+         bar = line.text.find('|', bar + 1)) {
+      if (bar < kCrcDigits) continue;
+      const Line inner = parse(line.text.substr(bar - kCrcDigits));
+      if (inner.outcome == Line::Outcome::good && inner.synced > offset) return true;
+    }
+    return false;
   }
 
   /// What is in memory from `position_` on.
