@@ -33,6 +33,7 @@ class AtomicFile {
       : files_{files},
         target_{std::move(target)},
         temporary_{temporary_path(target_)},
+        folder_{target_.parent_path()},
         block_bytes_{block_bytes},
         block_{std::make_unique_for_overwrite<char[]>(block_bytes)} {
     replaced_ = target_status();
@@ -92,11 +93,10 @@ class AtomicFile {
   }
 
   void sync_folder() {
-    const auto folder = target_.parent_path();
-    if (const auto error = uninterrupted([&] { return files_.sync_folder(folder); })) {
+    if (const auto error = uninterrupted([&] { return files_.sync_folder(folder_); })) {
       throw StorageError{target_, error,
                          "the new contents are in place, but power loss may undo that: cannot sync folder " +
-                             folder.string()};
+                             folder_.string()};
     }
   }
 
@@ -172,6 +172,7 @@ class AtomicFile {
   FileSystem& files_;
   std::filesystem::path target_;
   std::filesystem::path temporary_;
+  std::filesystem::path folder_;  // made at the start: nothing may run out of memory once the file is renamed
   std::unique_ptr<File> file_;
   FileStatus replaced_;
   std::size_t block_bytes_;

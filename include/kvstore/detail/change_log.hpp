@@ -38,11 +38,13 @@ class ChangeLog {
     return count();
   }
 
-  /// Moves what was logged so far into `into`. @returns `count()` of the same moment.
-  template <class Count>
-  auto move_to(ChangeBuffer& into, const Count& count) {
+  /// Moves what was logged so far into `into`, unless `prepare(changes)` throws. @returns `count()` of the
+  /// same moment.
+  template <class Prepare, class Count>
+  auto move_to(ChangeBuffer& into, const Prepare& prepare, const Count& count) {
     into.clear();
     const std::scoped_lock lock{mutex_};
+    prepare(std::as_const(fresh_));
     std::swap(into, fresh_);
     return count();
   }

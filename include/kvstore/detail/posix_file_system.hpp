@@ -67,6 +67,7 @@ inline int posix_flags(OpenMode mode) {
 
 class PosixFile final : public File {
  public:
+  PosixFile() = default;
   explicit PosixFile(int descriptor) : descriptor_{descriptor} {}
   PosixFile(const PosixFile&) = delete;
   PosixFile& operator=(const PosixFile&) = delete;
@@ -110,6 +111,11 @@ class PosixFile final : public File {
 
   std::error_code close() override { return close_descriptor(); }
 
+  std::error_code open(const std::filesystem::path& path, OpenMode mode, std::uint32_t permissions) {
+    descriptor_ = ::open(path.c_str(), posix_flags(mode), static_cast<::mode_t>(permissions));
+    return descriptor_ < 0 ? posix_error() : std::error_code{};
+  }
+
  private:
   std::error_code close_descriptor() {
     if (descriptor_ < 0) return {};
@@ -117,16 +123,17 @@ class PosixFile final : public File {
     return interrupted(error) ? std::error_code{} : error;  // Linux has closed it all the same
   }
 
-  int descriptor_;
+  int descriptor_ = -1;
 };
 
 class PosixFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode,
                                      std::uint32_t permissions) override {
-    const int descriptor = ::open(path.c_str(), posix_flags(mode), static_cast<::mode_t>(permissions));
-    if (descriptor < 0) return {nullptr, posix_error()};
-    return {std::make_unique<PosixFile>(descriptor), {}};
+    auto file = std::make_unique<PosixFile>();  // first: out of memory, nothing must be open or newly made
+    const auto error = file->open(path, mode, permissions);
+    if (error) return {nullptr, error};
+    return {std::move(file), {}};
   }
 
   Result<FileStatus> status(const std::filesystem::path& path) override {

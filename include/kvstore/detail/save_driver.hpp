@@ -14,8 +14,10 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -93,16 +95,14 @@ class SaveDriver final {
   /// What an operation does once it is applied and holds no lock: puts it into the journal, and sees that the
   /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
   void settle(std::uint64_t ticket) {
-    const std::uint64_t allowed = deliver(ticket) ? bound() : 0;
-    if (!ledger_.owes(ticket, allowed)) return;
-    if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
     try {
+      const std::uint64_t allowed = deliver(ticket) ? bound() : 0;
+      if (!ledger_.owes(ticket, allowed)) return;
+      if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
       saving([&](SaveLedger::Save save) { ledger_.settle(ticket, allowed, save); });
     } catch (const StorageError& error) {
-      throw StorageError::not_on_disk(error.path(), error.code(), error.what());
-    } catch (const std::exception& error) {
-      throw StorageError::not_on_disk(observer_.path(), {}, error.what());
-    }
+      throw_not_on_disk(error.path(), error.code(), error.what());
+    } catch (const std::exception& error) { throw_not_on_disk(observer_.path(), {}, error.what()); }
   }
 
   // For the store's own calls
@@ -157,6 +157,20 @@ class SaveDriver final {
     return storage->path();
   }
 
+  /// Where memory does not even suffice for the words, what was prepared for that: std::bad_alloc would say
+  /// that nothing was changed.
+  [[noreturn]] void throw_not_on_disk(const std::filesystem::path& path, std::error_code code,
+                                      const char* reason) const {
+    try {
+      throw StorageError::not_on_disk(path, code, reason);
+    } catch (const std::bad_alloc&) { std::rethrow_exception(out_of_memory_); }
+  }
+
+  [[nodiscard]] static std::exception_ptr out_of_memory(const std::filesystem::path& path) {
+    const auto code = std::make_error_code(std::errc::not_enough_memory);
+    return std::make_exception_ptr(StorageError::not_on_disk(path, code, "out of memory"));
+  }
+
   /// Operations that may stay unsaved when one returns.
   [[nodiscard]] std::uint64_t bound() const noexcept {
     return options_.batch_size == 0 ? ~std::uint64_t{0} : options_.batch_size - 1;
@@ -181,7 +195,9 @@ class SaveDriver final {
   /// Hands what was logged to the journal. @returns the number of the last operation in it. What a broken
   /// journal does not take is not lost: it waits for a save of everything.
   std::uint64_t deliver_locked() {
-    const std::uint64_t last = log_.move_to(outgoing_, [this] { return ledger_.applied(); });
+    // Room for the largest step comes first: what has left the log must reach the journal, or break it.
+    const auto make_room = [this](const ChangeBuffer& fresh) { step_.reserve(fresh.count()); };
+    const std::uint64_t last = log_.move_to(outgoing_, make_room, [this] { return ledger_.applied(); });
     try {
       append_outgoing();
       journal_->flush();
@@ -307,6 +323,7 @@ class SaveDriver final {
   Options options_;
   std::unique_ptr<Storage> storage_;  // null once closed
   Observer observer_;
+  std::exception_ptr out_of_memory_ = out_of_memory(observer_.path());
   Snapshot snapshot_;
   SaveLedger ledger_;
   Journal* journal_ = nullptr;

@@ -77,6 +77,13 @@ class JsonFile : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
  private:
+  /// A save that was killed between its rename and its last sync has left a file whose name power loss could
+  /// still take back. Nobody may see entries that could be gone again, so the name is made safe first.
+  void settle_name() {
+    const auto error = detail::uninterrupted([&] { return files_.sync_folder(path_.parent_path()); });
+    if (error) throw StorageError{path_, error, "cannot sync its folder"};
+  }
+
   /// A journal holds changes that this class would neither read nor keep.
   void refuse_journal() const {
     for (const char* suffix : {".journal", ".journal.next", ".journal.new"}) {

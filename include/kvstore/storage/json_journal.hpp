@@ -145,7 +145,7 @@ class JsonJournal final : public Storage, public Journal {
     if (!broken_) previous_ = current_;
     healing_ = broken_;
     current_ = std::move(successor_);
-    current_path_ = successor_path_;
+    current_path_ = std::move(successor_path_);  // not copied: nothing may throw here
     failed_ = false;
     steps_ = 0;
   }

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: MIT
+
+// Files that earlier versions wrote must open for ever: tests/format/v*/.
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/temp_folder.hpp"
+
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, nlohmann::json>;
+using Contents = std::map<std::string, nlohmann::json>;
+
+namespace {
+
+/// Opens a copy of a golden folder and says what is in it.
+template <class Storage>
+Contents golden(const char* name) {
+  const support::TempFolder copy;
+  const std::filesystem::path folder = std::filesystem::path{KVSTORE_TEST_FOLDER} / "format" / "v1" / name;
+  std::filesystem::copy(folder, copy.path(), std::filesystem::copy_options::overwrite_existing);
+  const Store store{std::make_unique<Storage>(copy / "data.json")};
+  Contents result;
+  store.for_each([&](const std::string& key, const nlohmann::json& value) { result[key] = value; });
+  return result;
+}
+
+const Contents kFilled{{"x", {{"y", 2}}}, {"z", {1, 2}}, {"r", 2}, {"after", 1}};
+
+}  // namespace
+
+TEST_CASE("Golden files: version 1 of a plain JSON file opens") {
+  Contents expected = kFilled;
+  expected["key \"\n\u20ac"] = -0.0;
+  expected["big"] = 18446744073709551615U;
+  REQUIRE(golden<kvstore::JsonFile>("plain") == expected);
+  REQUIRE(golden<kvstore::JsonJournal>("plain") == expected);
+}
+
+TEST_CASE("Golden files: version 1 of a journal without a snapshot opens") {
+  REQUIRE(golden<kvstore::JsonJournal>("empty_start") == kFilled);
+}
+
+TEST_CASE("Golden files: version 1 of a snapshot with its journal opens") {
+  Contents expected = kFilled;
+  expected["key \"\n\u20ac"] = -0.0;
+  expected.erase("r");
+  REQUIRE(golden<kvstore::JsonJournal>("snapshot_and_journal") == expected);
+}
+
+TEST_CASE("Golden files: version 1 of a fold that was interrupted opens") {
+  REQUIRE(golden<kvstore::JsonJournal>("interrupted_fold") == Contents{{"old", 1}, {"new", 2}});
+}
