@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <unordered_map>
@@ -43,6 +44,15 @@ Recovery open_and_look(const StorageKind& kind, kvstore::detail::FileSystem& fil
 
 inline Recovery open_and_look(const StorageKind& kind, kvstore::detail::FileSystem& files) {
   return open_and_look(kind, files, [](Store&) {});
+}
+
+/// Which file a clean close has left on `disk` besides the `expected`, in words.
+inline std::string litter(const SimulatedDisk& disk, const std::set<std::string>& expected) {
+  for (const auto& file : disk.visible()) {
+    const std::string name = std::filesystem::path{file.first}.filename().string();
+    if (!expected.contains(name)) return "a clean close leaves " + name;
+  }
+  return {};
 }
 
 /// Judges disks that crashes leave. Each different image is opened once: it opens without an error, opens to
@@ -152,16 +162,15 @@ class CrashJudge {
       store.close();
     }
     left.push_back(disk.visible());
-    for (const auto& file : left.back()) {
-      const std::string name = std::filesystem::path{file.first}.filename().string();
-      if (!kind_.files.contains(name)) return "a clean close after recovery leaves " + name;
-    }
+    if (std::string words = litter(disk, kind_.files); !words.empty()) return words;
     for (const DiskImage& next : left) {
       SimulatedDisk mounted{next};
       std::string words = compare(open_and_look(kind_, mounted), state, "after one more operation");
       if (!words.empty()) return words + "\nfrom\n" + describe(next);
     }
-    return {};
+    open_and_look(kind_, disk, [](Store& store) { store.compact(); });
+    if (std::string words = litter(disk, {"data.json"}); !words.empty()) return "after compact() " + words;
+    return compare(open_and_look(kind_, disk), state, "after compact()");
   }
 
   const StorageKind& kind_;

@@ -37,7 +37,7 @@ struct StorageKind {
   std::string name;
   std::function<std::unique_ptr<kvstore::Storage>(kvstore::detail::FileSystem&)> make;
   bool survives_kill;           ///< whether a killed process loses nothing that it acknowledged
-  std::set<std::string> files;  ///< what a clean close may leave in the folder
+  std::set<std::string> files;  ///< what a clean close may leave; after compact() only data.json
 };
 
 inline constexpr std::size_t kBlock = 64;  // so that a save takes several writes

@@ -76,12 +76,20 @@ class AllocationFault {
 inline void fail_allocation_of_any_thread(std::int64_t nth) noexcept {
   failing_new::every_thread_countdown = nth;
 }
-/// Allocations that have not been released.
+/// What `operator new` has given out and not got back.
 inline std::int64_t living_allocations() noexcept { return failing_new::alive; }
 
 }  // namespace support
 
-// NOLINTBEGIN(misc-definitions-in-headers): replacement functions cannot be inline
+// NOLINTBEGIN(misc-definitions-in-headers, bugprone-reserved-identifier): replacement functions cannot be
+// inline, and the linker chooses the names for realloc
+extern "C" {
+void* __real_realloc(void* memory, std::size_t size);
+void* __wrap_realloc(void* memory, std::size_t size) {
+  return support::failing_new::strikes() ? nullptr : __real_realloc(memory, size);
+}
+}
+
 [[gnu::noinline]] void* operator new(std::size_t size) {
   return support::failing_new::allocate_or_throw(size, support::failing_new::kUsual);
 }
@@ -138,4 +146,4 @@ inline std::int64_t living_allocations() noexcept { return failing_new::alive; }
 [[gnu::noinline]] void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
   ::operator delete(memory);
 }
-// NOLINTEND(misc-definitions-in-headers)
+// NOLINTEND(misc-definitions-in-headers, bugprone-reserved-identifier)

@@ -18,7 +18,7 @@ namespace support {
 using Contents = std::map<std::string, std::string>;
 using TextStore = kvstore::KeyValueStore<std::string, std::string>;
 
-enum class StepKind { create, update, upsert, remove, modify, apply, clear, save };
+enum class StepKind { create, update, upsert, remove, modify, apply, save, compact, clear };
 
 struct Step {
   StepKind kind;
@@ -33,16 +33,16 @@ class StepMaker {
   explicit StepMaker(std::uint64_t seed, std::string prefix = {}, bool clears = true)
       : random_{seed}, prefix_{std::move(prefix)}, clears_{clears} {}
 
-  Step next() {
-    const auto choice = below(clears_ ? 60 : 59);
-    const StepKind kind = choice == 59   ? StepKind::clear
-                          : choice == 58 ? StepKind::save
-                          : choice > 50  ? StepKind::apply
-                                         : static_cast<StepKind>(choice % 5);
-    return {kind, key(), key(), value()};
-  }
+  Step next() { return {next_kind(), key(), key(), value()}; }
 
  private:
+  /// Mostly changes of one entry; a `clear` is rare, and made only where the others allow it.
+  StepKind next_kind() {
+    const std::size_t choice = below(60);
+    if (choice == 59) return clears_ ? StepKind::clear : StepKind::remove;
+    if (choice >= 57) return choice == 58 ? StepKind::save : StepKind::compact;
+    return choice >= 50 ? StepKind::apply : static_cast<StepKind>(choice % 5);
+  }
   std::size_t below(std::size_t bound) { return static_cast<std::size_t>(random_() % bound); }
   std::string key() { return prefix_ + std::to_string(below(24)); }
   std::string value() {
@@ -62,7 +62,7 @@ inline std::string modified(std::string value, const Step& step) {
   return value.substr(0, 40) + '+' + step.key;
 }
 
-/// Carries a step out, except for `save`.
+/// Carries a step out that changes entries.
 inline void perform(const Step& step, TextStore& store) {
   switch (step.kind) {
     case StepKind::create:
@@ -90,6 +90,7 @@ inline void perform(const Step& step, TextStore& store) {
       store.clear();
       break;
     case StepKind::save:
+    case StepKind::compact:
       break;
   }
 }
@@ -120,6 +121,7 @@ inline bool perform(const Step& step, Contents& contents) {
     case StepKind::clear:
       return !std::exchange(contents, {}).empty();
     case StepKind::save:
+    case StepKind::compact:
       return false;
   }
   return false;
@@ -140,7 +142,7 @@ class StepHistory {
       const Step step = maker.next();
       Contents next = states_.back();
       counted_.push_back(perform(step, next));
-      saved_.push_back(step.kind == StepKind::save);
+      saved_.push_back(step.kind == StepKind::save || step.kind == StepKind::compact);
       states_.push_back(std::move(next));
     }
   }

@@ -90,7 +90,8 @@ class JsonFile : public Storage {
       auto name = path_;
       name += suffix;
       const auto status = detail::uninterrupted([&] { return files_.status(name); });
-      if (status.error) throw StorageError{path_, status.error, "cannot look for a journal, " + name.string()};
+      if (status.error)
+        throw StorageError{path_, status.error, "cannot look for a journal, " + name.string()};
       if (status.value.kind == detail::FileKind::missing) continue;
       throw StorageError{
           path_,

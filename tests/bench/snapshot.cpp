@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: MIT
+
+// What a snapshot costs: encoding, saving, loading, memory, and what writers feel of it; beside what
+// nlohmann::json and std::unordered_map alone would do. Run it by tests/bench/run.
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <kvstore/kvstore.hpp>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "bench/support/arguments.hpp"
+#include "bench/support/data.hpp"
+#include "bench/support/files.hpp"
+#include "bench/support/latencies.hpp"
+#include "bench/support/naive_store.hpp"
+#include "bench/support/process.hpp"
+#include "bench/support/report.hpp"
+#include "bench/support/rounds.hpp"
+#include "bench/support/stores.hpp"
+
+namespace records {
+
+struct Person {
+  std::string name;
+  int age = 0;
+  std::string email;
+  std::vector<std::string> tags;
+  double score = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Person, name, age, email, tags, score)
+
+Person person_of(std::size_t index) {
+  return {.name = bench::text_of(index, 20),
+          .age = static_cast<int>(bench::scatter(index) % 100),
+          .email = bench::text_of(index + 1, 24),
+          .tags = {bench::text_of(index + 2, 6), bench::text_of(index + 3, 6), bench::text_of(index + 4, 6)},
+          .score = static_cast<double>(bench::scatter(index) >> 11) * 0x1p-53};
+}
+
+}  // namespace records
+
+namespace {
+
+using bench::Arguments;
+using bench::Clock;
+using bench::Discard;
+using bench::fill;
+using bench::quiet;
+using bench::Report;
+using bench::Samples;
+using bench::Store;
+using bench::Table;
+using bench::touch;
+using bench::Unit;
+using records::Person;
+using Results = std::vector<std::vector<Samples>>;  // by contestant and figure
+
+template <class Value>
+using Map = std::unordered_map<std::string, Value>;
+
+constexpr std::array<std::string_view, 6> kSections{"encode", "save", "reload", "memory", "put", "types"};
+
+template <class ValueOf>
+auto make_map(std::size_t entries, const ValueOf& value_of) {
+  Map<decltype(value_of(0))> map;
+  map.reserve(entries);
+  for (std::size_t i = 0; i < entries; ++i) map.emplace(bench::key_of(i), value_of(i));
+  return map;
+}
+
+/// `storage` keeps what our store saves; `finish(text)` is what the peer does with its text.
+template <class ValueOf, class Finish>
+Results race_saving(const Arguments& arguments, std::unique_ptr<kvstore::Storage> storage,
+                    const ValueOf& value_of, const Finish& finish) {
+  using Value = decltype(value_of(0));
+  Store<Value> store{std::move(storage), quiet()};
+  fill(store, arguments.entries, value_of);
+  const Map<Value> map = make_map(arguments.entries, value_of);
+  const auto ours = [&] {
+    touch(store);
+    return bench::timed([&] { store.save(); });
+  };
+  const auto theirs = [&] { return bench::timed([&] { finish(nlohmann::json(map).dump()); }); };
+  return bench::interleave(arguments.runs, {{"kvstore", ours}, {"nlohmann", theirs}});
+}
+
+/// Writes a file and reads it back in turns, each time in a new process; `convert` makes the peer's map of
+/// its tree. The page cache is warm.
+template <class ValueOf, class Convert>
+Results race_reload(const Arguments& arguments, const ValueOf& value_of, const Convert& convert) {
+  using Value = decltype(value_of(0));
+  const bench::WorkFolder folder;
+  const auto path = folder / "data.json";
+  {
+    Store<Value> store{path, quiet()};
+    fill(store, arguments.entries, value_of);
+  }
+  const auto ours = [&] {
+    const bench::Stopwatch watch;
+    const Store<Value> store{path, quiet()};
+    return watch.figures();
+  };
+  const auto theirs = [&] {
+    const bench::Stopwatch watch;
+    nlohmann::json dom = nlohmann::json::parse(bench::read_file(path));
+    const Map<Value> map = convert(dom);
+    bench::keep(map);
+    return watch.figures();  // before the tree is destroyed, in its favour
+  };
+  return bench::interleave(arguments.runs, {{"kvstore", [&] { return bench::in_child(ours); }},
+                                            {"nlohmann", [&] { return bench::in_child(theirs); }}});
+}
+
+/// Two rows, and how many times as long the second took. Where nothing but the processor is waited for, its
+/// time is compared: on an idle machine it is the same as the time that passes, on a busy one it is steadier.
+enum Compared : std::size_t { kTime, kProcessorTime };
+
+bench::Figure compare(Table& table, const Results& results, const std::string& ours,
+                      const std::string& theirs, Compared by = kProcessorTime) {
+  const bench::Figure ratio{results[1][by] / results[0][by], Unit::times};
+  table.row(ours, {{results[0][kTime]}, {results[0][kProcessorTime]}});
+  table.row(theirs, {{results[1][kTime]}, {results[1][kProcessorTime]}, ratio});
+  return ratio;
+}
+
+const std::vector<std::string> kColumns{"time", "processor time", "times the processor time"};
+constexpr const char* kGoal = "times the processor time";
+
+void encode(const Arguments& arguments, Report& report) {
+  Table table = report.section("encode", "Encoding a snapshot of strings, the text discarded", kColumns);
+  const auto results = race_saving(arguments, std::make_unique<Discard>(), bench::value_of,
+                                   [](const std::string& text) { bench::keep(text); });
+  table.at_least(kGoal, compare(table, results, "kvstore: save()", "nlohmann::json(unordered_map).dump()"),
+                 20);
+}
+
+void save(const Arguments& arguments, Report& report) {
+  Table table = report.section("save", "Saving strings to a file, synced",
+                               {"time", "processor time", "times the time"});
+  const bench::WorkFolder folder;
+  const auto results =
+      race_saving(arguments, std::make_unique<kvstore::JsonFile>(folder / "ours.json"), bench::value_of,
+                  [&](const std::string& text) { bench::replace_file(folder / "theirs.json", text); });
+  compare(table, results, "kvstore: save() to a JsonFile", "dump() to a synced, renamed file", kTime);
+}
+
+void reload(const Arguments& arguments, Report& report) {
+  Table table = report.section("reload", "Loading strings from a file that is in the page cache", kColumns);
+  const auto convert = [](nlohmann::json& dom) {
+    Map<std::string> map;
+    map.reserve(dom.size());
+    for (auto& [key, value] : dom.get_ref<nlohmann::json::object_t&>()) {
+      map.emplace(key, std::move(value.get_ref<std::string&>()));
+    }
+    return map;
+  };
+  const auto results = race_reload(arguments, bench::value_of, convert);
+  table.at_least(kGoal, compare(table, results, "kvstore: open", "nlohmann: parse, move to unordered_map"),
+                 8);
+}
+
+void types(const Arguments& arguments, Report& report) {
+  Table encoding =
+      report.section("types_encode", "Encoding a type of the user's own, the text discarded", kColumns);
+  const auto encoded = race_saving(arguments, std::make_unique<Discard>(), records::person_of,
+                                   [](const std::string& text) { bench::keep(text); });
+  encoding.at_least(kGoal,
+                    compare(encoding, encoded, "kvstore: save()", "nlohmann::json(unordered_map).dump()"), 2);
+
+  Table loading = report.section("types_reload", "Loading a type of the user's own", kColumns);
+  const auto loaded = race_reload(arguments, records::person_of,
+                                  [](const nlohmann::json& dom) { return dom.get<Map<Person>>(); });
+  loading.at_least(kGoal, compare(loading, loaded, "kvstore: open", "nlohmann: parse, get<unordered_map>"),
+                   2);
+}
+
+// Memory -------------------------------------------------------------------------------------------------
+
+/// A new value for an existing key; which one looks random.
+std::pair<std::string, std::string> put_of(std::size_t index, std::size_t entries) {
+  return {bench::key_of(bench::scatter(index) % entries), bench::value_of(index)};
+}
+
+/// Puts at full speed in this thread while `meanwhile` runs in another; returns how many.
+template <class Meanwhile>
+std::size_t put_during(Store<std::string>& store, std::size_t entries, const Meanwhile& meanwhile) {
+  std::atomic<bool> done = false;
+  const std::jthread other{[&] {
+    meanwhile();
+    done = true;
+  }};
+  std::size_t puts = 0;
+  while (!done.load(std::memory_order_relaxed)) {
+    auto [key, value] = put_of(puts++, entries);
+    store.upsert(std::move(key), std::move(value));
+  }
+  return puts;
+}
+
+struct MemoryRace {
+  const Arguments& arguments;
+  std::filesystem::path path;
+  double save_seconds = 0;  // of the last save beside a writer
+
+  [[nodiscard]] std::vector<double> at_rest() const {
+    Store<std::string> store{path, quiet()};
+    touch(store);
+    const bench::PeakMemory peak;
+    store.save();
+    return {peak.rise()};
+  }
+  [[nodiscard]] std::vector<double> beside_writer() const {
+    Store<std::string> store{path, quiet()};
+    touch(store);
+    const bench::PeakMemory peak;
+    double seconds = 0;
+    const auto puts =
+        put_during(store, arguments.entries, [&] { seconds = bench::timed([&] { store.save(); }).front(); });
+    return {peak.rise(), static_cast<double>(puts) / seconds, seconds};
+  }
+  [[nodiscard]] std::vector<double> writer_alone() const {
+    Store<std::string> store{std::make_unique<Discard>(), quiet()};
+    fill(store, arguments.entries, bench::value_of);
+    const bench::PeakMemory peak;
+    const std::chrono::duration<double> time{save_seconds};
+    const auto puts = put_during(store, arguments.entries, [&] { std::this_thread::sleep_for(time); });
+    return {peak.rise(), static_cast<double>(puts) / save_seconds};
+  }
+  [[nodiscard]] std::vector<double> naive() const {
+    bench::NaiveStore store;
+    fill(store, arguments.entries, bench::value_of);
+    const bench::PeakMemory peak;
+    store.save(path.string() + ".naive");
+    return {peak.rise()};
+  }
+};
+
+void memory(const Arguments& arguments, Report& report) {
+  Table table =
+      report.section("memory", "Memory during a save above what was there before", {"extra memory", "puts"});
+  const bench::WorkFolder folder;
+  MemoryRace race{arguments, folder / "data.json"};
+  {
+    Store<std::string> store{race.path, quiet()};
+    fill(store, arguments.entries, bench::value_of);
+  }
+  const auto beside_writer = [&] {
+    auto figures = bench::in_child([&] { return race.beside_writer(); });
+    race.save_seconds = figures.back();
+    return figures;
+  };
+  const auto results = bench::interleave(
+      arguments.runs, {{"at rest", [&] { return bench::in_child([&] { return race.at_rest(); }); }},
+                       {"beside a writer", beside_writer},
+                       {"writer", [&] { return bench::in_child([&] { return race.writer_alone(); }); }},
+                       {"naive", [&] { return bench::in_child([&] { return race.naive(); }); }}});
+  const bench::Figure at_rest{results[0][0], Unit::bytes};
+  table.row("kvstore: save() at rest", {at_rest});
+  table.row("kvstore: save() beside a busy writer",
+            {{results[1][0], Unit::bytes}, {results[1][1], Unit::per_second}});
+  table.row("that writer, as long, without a save",
+            {{results[2][0], Unit::bytes}, {results[2][1], Unit::per_second}});
+  table.row("unordered_map: dump() at rest", {{results[3][0], Unit::bytes}});
+  table.at_most("extra memory of save() at rest", at_rest, 8 << 20);
+}
+
+// Latency ------------------------------------------------------------------------------------------------
+
+constexpr std::chrono::microseconds kPutInterval{10};
+
+/// Puts at a fixed rate until `meanwhile`, in another thread, has ended.
+template <class Target, class Meanwhile>
+std::vector<double> put_latency(Target& target, std::size_t entries, const Meanwhile& meanwhile) {
+  std::atomic<Clock::time_point> end = Clock::time_point::max();
+  const std::jthread other{[&] {
+    meanwhile();
+    end = Clock::now();
+  }};
+  const auto latencies = bench::paced(
+      kPutInterval, [&](std::size_t i) { return put_of(i, entries); },
+      [&](std::pair<std::string, std::string> entry) {
+        target.upsert(std::move(entry.first), std::move(entry.second));
+      },
+      [&](Clock::time_point due) { return due < end.load(std::memory_order_relaxed); });
+  std::vector<double> figures;
+  for (const bench::Latencies& kind : {latencies.since_due, latencies.call}) {
+    figures.insert(figures.end(),
+                   {kind.percentile(0.5), kind.percentile(0.99), kind.percentile(0.999), kind.max()});
+  }
+  return figures;
+}
+
+void put(const Arguments& arguments, Report& report) {
+  const bench::WorkFolder folder;
+  const auto idle = [&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds{arguments.smoke ? 10 : 2000});
+  };
+  Store<std::string> store{folder / "ours.json", quiet()};
+  fill(store, arguments.entries, bench::value_of);
+  bench::NaiveStore naive;
+  fill(naive, arguments.entries, bench::value_of);
+  const auto save_ours = [&] {
+    for (int i = 0; i < 3; ++i) store.save();  // short ones: three, to have as many puts as the peer
+  };
+  const auto save_naive = [&] { naive.save(folder / "naive.json"); };
+  const auto results = bench::interleave(
+      arguments.runs, {{"ours, no save", [&] { return put_latency(store, arguments.entries, idle); }},
+                       {"ours, saving", [&] { return put_latency(store, arguments.entries, save_ours); }},
+                       {"naive, no save", [&] { return put_latency(naive, arguments.entries, idle); }},
+                       {"naive, saving", [&] { return put_latency(naive, arguments.entries, save_naive); }}});
+  const std::array<const char*, 4> names{"kvstore: no save", "kvstore: beside saves",
+                                         "map under one lock: no save", "map under one lock: beside saves"};
+  const auto print = [&](Table table, std::ptrdiff_t first) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      table.row(names[i], {results[i].begin() + first, results[i].begin() + first + 4});
+    }
+    return table;
+  };
+  const std::vector<std::string> columns{"p50", "p99", "p99.9", "max"};
+  print(report.section("put", "Puts of existing keys, 100000 a second: from when each was due to its end",
+                       columns),
+        0)
+      .at_most("p99.9 beside saves", {results[1][2]}, 1e-3);
+  print(report.section("put_call", "The same puts: the call alone", columns), 4);
+}
+
+void run(const Arguments& arguments) {
+  Report report{arguments};
+  using Section = void (*)(const Arguments&, Report&);
+  constexpr std::array<Section, kSections.size()> kRun{encode, save, reload, memory, put, types};
+  for (std::size_t i = 0; i < kSections.size(); ++i) {
+    if (arguments.wants(kSections[i])) kRun[i](arguments, report);
+  }
+  report.finish();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    run(bench::parse_arguments(
+        argc, argv, "What a snapshot costs, beside nlohmann::json and std::unordered_map.", kSections));
+    return 0;
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << '\n';
+    return 1;
+  }
+}

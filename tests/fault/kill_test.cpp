@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+
+// Real processes, killed by SIGKILL wherever they happen to be. What the next process finds must be the state
+// after some first operations of the sequence, with no more missing at its end than the storage promises.
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/killable_child.hpp"
+#include "support/step_model.hpp"
+#include "support/temp_folder.hpp"
+
+using namespace std::chrono_literals;
+using support::Contents;
+using support::KillableChild;
+using support::StepHistory;
+using support::StepMaker;
+
+namespace {
+
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
+using Path = std::filesystem::path;
+using Random = std::mt19937_64;
+
+/// A storage under test, and what it promises to a process that is killed.
+struct Tested {
+  const char* name;
+  std::unique_ptr<kvstore::Storage> (*open)(const Path&);
+  bool keeps_all_acknowledged;    ///< or all but `batch_size - 1`
+  std::set<std::string> files{};  ///< that may be there once a store is closed
+};
+
+template <class Storage>
+std::unique_ptr<kvstore::Storage> open_storage(const Path& path) {
+  return std::make_unique<Storage>(path);
+}
+
+std::unique_ptr<kvstore::Storage> open_in_small_blocks(const Path& path) {
+  return std::make_unique<kvstore::JsonFile>(path, kvstore::detail::system_file_system(), 64);
+}
+
+const std::array kTested{
+    Tested{"JsonFile", open_storage<kvstore::JsonFile>, false, {"data.json"}},
+    Tested{"JsonFile in small blocks", open_in_small_blocks, false, {"data.json"}},
+    Tested{"JsonJournal",
+           open_storage<kvstore::JsonJournal>,
+           true,
+           {"data.json", "data.json.journal", "data.json.journal.next"}},
+};
+
+std::size_t below(Random& random, std::size_t bound) { return static_cast<std::size_t>(random() % bound); }
+
+/// One of several ways to save, and the acknowledged operations that may be missing after a kill.
+struct Saving {
+  Saving(Random& random, const Tested& tested) {
+    constexpr std::array<std::size_t, 6> kSizes{1, 1, 2, 3, 10, 50};
+    options.batch_size = kSizes.at(below(random, kSizes.size()));
+    options.auto_save_interval = below(random, 2) == 0 ? 1ms : 0ms;
+    options.segments = below(random, 2) == 0 ? 1 : 16;
+    allowed = tested.keeps_all_acknowledged ? 0 : options.batch_size - 1;
+    if (below(random, 6) != 0) return;
+    options.batch_save = kvstore::BatchSave::background;
+    if (!tested.keeps_all_acknowledged) allowed = StepHistory::kImpossible - 1;  // any number
+  }
+
+  kvstore::Options options;
+  std::size_t allowed = 0;
+};
+
+constexpr std::uint32_t kSteps = 120;
+
+/// Carries the steps of `maker` out, acknowledging each.
+void work(Store& store, StepMaker maker, std::uint32_t lane, const KillableChild::Acknowledge& acknowledge) {
+  for (std::uint32_t number = 1; number <= kSteps; ++number) {
+    const support::Step step = maker.next();
+    if (step.kind == support::StepKind::save) store.save();
+    if (step.kind == support::StepKind::compact) store.compact();
+    perform(step, store);
+    acknowledge(lane, number);
+  }
+}
+
+/// Kills at a moment that chance chooses: some acknowledgements and some microseconds from now.
+void kill_somewhere(KillableChild& child, Random& random) {
+  if (below(random, 4) != 0) child.wait_for(static_cast<std::uint32_t>(below(random, 60)));
+  std::this_thread::sleep_for(std::chrono::microseconds{below(random, 3000)});
+  child.kill();
+}
+
+/// Processes that only open and close the store, killed as well: what a crash left must survive the next.
+void kill_while_opening(const Tested& tested, const Path& path, Random& random) {
+  for (std::size_t times = below(random, 3); times > 0; --times) {
+    KillableChild child{[&](const auto&) { Store{tested.open(path), {.auto_save_interval = 1ms}}.close(); }};
+    std::this_thread::sleep_for(std::chrono::microseconds{below(random, 2000)});
+    child.kill();
+  }
+}
+
+/// What the next process finds. It also takes over the lock, and clears away what is none of the files.
+Contents reopened(const Tested& tested, const support::TempFolder& folder) {
+  Store store{tested.open(folder / "data.json"), {.batch_size = 0, .auto_save_interval = 0ms}};
+  const Contents contents = support::contents_of(store);
+  store.close();
+  const std::set<std::string> names = folder.names();
+  CAPTURE(names);
+  REQUIRE(std::ranges::includes(tested.files, names));
+  return contents;
+}
+
+/// One process with one thread from `start` to its end. @returns what the next one finds.
+Contents kill_once(const Tested& tested, const support::TempFolder& folder, const Contents& start,
+                   std::uint64_t seed) {
+  CAPTURE(tested.name, seed);
+  Random random{seed};
+  const Path path = folder / "data.json";
+  const Saving saving{random, tested};
+  KillableChild child{[&](const KillableChild::Acknowledge& acknowledge) {
+    Store store{tested.open(path), saving.options};
+    work(store, StepMaker{seed}, 0, acknowledge);
+    store.close();
+  }};
+  kill_somewhere(child, random);
+  kill_while_opening(tested, path, random);
+  Contents found = reopened(tested, folder);
+  const std::size_t acknowledged = child.acknowledged(0);
+  const StepHistory history{start, StepMaker{seed}, kSteps + 1};
+  const std::size_t missing = history.fewest_missing(found, acknowledged);
+  CAPTURE(saving.options.batch_size, acknowledged, missing, start, found);
+  REQUIRE(missing <= saving.allowed);
+  return found;
+}
+
+/// Whatever a crash left, compacting leaves the JSON file alone, with the same contents.
+void require_compacts(const Tested& tested, const support::TempFolder& folder, const Contents& contents) {
+  Store store{tested.open(folder / "data.json"), {.batch_size = 0, .auto_save_interval = 0ms}};
+  store.compact();
+  store.close();
+  REQUIRE(std::ranges::includes(std::set<std::string>{"data.json"}, folder.names()));
+  REQUIRE(reopened(tested, folder) == contents);
+}
+
+Contents with_prefix(const Contents& all, const std::string& prefix) {
+  Contents some;
+  for (const auto& entry : all) {
+    if (entry.first.starts_with(prefix)) some.insert(entry);
+  }
+  return some;
+}
+
+}  // namespace
+
+TEST_CASE("Kill: a new store is found after some first operations, as many as promised") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    const support::TempFolder folder;
+    require_compacts(tested, folder, kill_once(tested, folder, {}, seed));
+  }
+}
+
+TEST_CASE("Kill: a store killed again and again goes on from where it was found") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  const support::TempFolder folder;
+  Contents contents;
+  for (std::uint64_t seed = 1001; seed <= 1040; ++seed) contents = kill_once(tested, folder, contents, seed);
+}
+
+TEST_CASE("Kill: of several threads each is found after its own first operations") {
+  constexpr std::uint32_t kThreads = 3;
+  const Tested& tested = GENERATE(from_range(kTested));
+  for (std::uint64_t seed = 2001; seed <= 2020; ++seed) {
+    CAPTURE(tested.name, seed);
+    Random random{seed};
+    const support::TempFolder folder;
+    const Saving saving{random, tested};
+    const auto steps_of = [&](std::uint32_t thread) {
+      return StepMaker{seed * kThreads + thread, std::to_string(thread) + '-', false};
+    };
+    KillableChild child{[&](const KillableChild::Acknowledge& acknowledge) {
+      Store store{tested.open(folder / "data.json"), saving.options};
+      std::vector<std::jthread> threads;
+      for (std::uint32_t thread = 0; thread < kThreads; ++thread) {
+        threads.emplace_back([&, thread] { work(store, steps_of(thread), thread, acknowledge); });
+      }
+    }};
+    kill_somewhere(child, random);
+    const Contents found = reopened(tested, folder);
+    std::size_t missing = 0;
+    for (std::uint32_t thread = 0; thread < kThreads; ++thread) {
+      const StepHistory history{{}, steps_of(thread), kSteps + 1};
+      const Contents own = with_prefix(found, std::to_string(thread) + '-');
+      const std::size_t here = history.fewest_missing(own, child.acknowledged(thread));
+      CAPTURE(thread, child.acknowledged(thread), here, own);
+      REQUIRE(here != StepHistory::kImpossible);
+      missing += here;
+    }
+    CAPTURE(saving.options.batch_size, missing);
+    REQUIRE(missing <= saving.allowed);
+  }
+}

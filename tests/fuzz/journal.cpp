@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: MIT
+
+// Any bytes as a snapshot and its journals. The input is the files one after another, with a line "%%"
+// between: data.json, .journal, .journal.next, .journal.new; a file that is empty does not exist. A fuzzer
+// does not find checksums, so they are filled in: "~" at the start of a line becomes the line's checksum, and
+// "$" in such a line becomes the snapshot's identity.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "kvstore/codec.hpp"
+#include "kvstore/detail/crc32c.hpp"
+#include "kvstore/detail/journal_format.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/storage/json_file.hpp"
+#include "kvstore/storage/json_journal.hpp"
+#include "support/fuzz.hpp"
+#include "support/simulated_disk.hpp"
+#include "support/text_entries.hpp"
+
+namespace {
+
+using support::JsonContents;
+using support::require;
+using support::SimulatedDisk;
+
+constexpr const char* kPath = "/sim/data.json";
+
+std::string identity_of(std::string_view snapshot) {
+  kvstore::JsonWriter out;
+  kvstore::detail::write_snapshot_id(
+      out, {.exists = !snapshot.empty(), .size = snapshot.size(), .crc = kvstore::detail::crc32c(snapshot)});
+  return std::string{out.text()};
+}
+
+std::string framed(std::string_view line, const std::string& identity) {
+  if (!line.starts_with('~')) return std::string{line};
+  std::string rest{line.substr(1)};
+  if (const auto dollar = rest.find('$'); dollar != std::string::npos) rest.replace(dollar, 1, identity);
+  const auto digits = kvstore::detail::crc_digits(kvstore::detail::crc32c(rest));
+  return std::string{digits.data(), digits.size()} + rest;
+}
+
+/// The files that an input stands for.
+support::DiskImage image_of(std::string_view text) {
+  constexpr std::array kSuffixes{"", ".journal", ".journal.next", ".journal.new"};
+  constexpr std::string_view kBetween = "%%\n";
+  support::DiskImage image;
+  std::string identity = identity_of({});
+  for (const char* suffix : kSuffixes) {
+    const std::size_t end = std::min(text.find(kBetween), text.size());
+    std::string_view part = text.substr(0, end);
+    text.remove_prefix(std::min(text.size(), end + kBetween.size()));
+    std::string file;
+    while (!part.empty()) {
+      const std::size_t line = std::min(part.find('\n'), part.size() - 1) + 1;
+      file += framed(part.substr(0, line - (part[line - 1] == '\n' ? 1 : 0)), identity);
+      if (part[line - 1] == '\n') file += '\n';
+      part.remove_prefix(line);
+    }
+    if (file.empty()) continue;
+    if (*suffix == '\0') identity = identity_of(file);
+    image[std::string{kPath} + suffix] = support::SparseText{file};
+  }
+  return image;
+}
+
+support::DiskImage normalised(support::DiskImage image) {
+  for (auto& [path, text] : image) text.normalise();
+  return image;
+}
+
+JsonContents load(SimulatedDisk& disk) {
+  kvstore::JsonJournal storage{kPath, disk};
+  return support::load_json(storage);
+}
+
+/// Opens, adds a step, and leaves it to the operating system or syncs it.
+void go_on(SimulatedDisk& disk) {
+  kvstore::JsonJournal storage{kPath, disk};
+  support::load_json(storage);
+  const kvstore::Change change{"added", "1"};
+  storage.append({&change, 1});
+  storage.flush();
+  support::ListSource nothing{{}};
+  storage.save(nothing);
+}
+
+/// Opens and folds everything into one JSON file.
+void fold(SimulatedDisk& disk) {
+  kvstore::JsonJournal storage{kPath, disk};
+  support::TextEntries entries;
+  for (const auto& [key, value] : support::load_json(storage)) {
+    kvstore::JsonWriter out;
+    kvstore::Codec<nlohmann::json>::encode(value, out);
+    entries.emplace_back(key, out.text());
+  }
+  storage.prepare_switch();
+  storage.switch_over();
+  support::ListSource everything{entries};
+  storage.compact(everything);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const support::DiskImage image = image_of(support::text_of(data, size));
+  SimulatedDisk disk{image};
+  JsonContents contents;
+  try {
+    contents = load(disk);
+  } catch (const kvstore::CorruptionError&) {
+    require(disk.visible() == normalised(image), "a damaged file is left as it was");
+    return 0;
+  } catch (const kvstore::StorageError&) {
+    require(disk.visible() == normalised(image), "a journal of another version is left as it was");
+    return 0;
+  }
+  require(load(disk) == contents, "what was opened is opened again");
+  go_on(disk);
+  contents["added"] = 1;
+  require(load(disk) == contents, "what is added is found");
+  fold(disk);
+  require(disk.visible().size() == 1, "folded, there is the JSON file alone");
+  kvstore::JsonFile plain{kPath, disk};
+  require(support::load_json(plain) == contents, "which holds everything");
+  return 0;
+}

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: MIT
+
+// Memory that runs out: every allocation of every call fails once, and then for good. What comes out is
+// std::bad_alloc with the store as it was, or the StorageError that says otherwise; the store goes on working
+// and nothing leaks.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <new>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/failing_new.hpp"
+#include "support/memory_storage.hpp"
+#include "support/temp_folder.hpp"
+
+using namespace std::chrono_literals;
+using kvstore::SaveScope;
+using support::AllocationFault;
+using support::Disk;
+
+namespace {
+
+// Not nlohmann::json, whose destructor needs memory and ends the program where there is none.
+using Value = std::vector<std::string>;
+using Base = kvstore::KeyValueStore<std::string, Value>;
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, Value>;
+using Contents = std::map<std::string, Value>;
+using Path = std::filesystem::path;
+
+const kvstore::Options kNeverSaves{.batch_size = 0, .auto_save_interval = 0ms, .segments = 2};
+const kvstore::Options kAlwaysSaves{.batch_size = 1, .auto_save_interval = 0ms, .segments = 2};
+
+// Longer than what a string keeps without an allocation.
+std::string key(int number) { return "a key that needs memory of its own " + std::to_string(number); }
+Value value(int number) { return {std::string(40, 'v') + std::to_string(number), "short"}; }
+
+struct Verb {
+  const char* name;
+  void (*act)(Base&);
+};
+
+const std::vector<Verb> kVerbs{
+    {"create", [](Base& store) { store.create(key(100), value(1)); }},
+    {"create of an existing key", [](Base& store) { store.create(key(0), value(1)); }},
+    {"upsert of a new key", [](Base& store) { store.upsert(key(100), value(1)); }},
+    {"upsert of an existing key", [](Base& store) { store.upsert(key(0), value(1)); }},
+    {"update", [](Base& store) { store.update(key(1), value(1)); }},
+    {"update of a missing key", [](Base& store) { store.update(key(100), value(1)); }},
+    {"remove", [](Base& store) { store.remove(key(0)); }},
+    {"modify", [](Base& store) { store.modify(key(0), [](Value& value) { value.emplace_back(50, 'n'); }); }},
+    {"compare_exchange", [](Base& store) { store.compare_exchange(key(2), value(2), value(3)); }},
+    {"apply",
+     [](Base& store) {
+       Base::Batch batch;
+       batch.create(key(100), value(1)).update(key(0), value(2)).remove(key(1)).upsert(key(101), value(3));
+       store.apply(std::move(batch));
+     }},
+    {"apply of a batch that is refused",
+     [](Base& store) {
+       Base::Batch batch;
+       batch.upsert(key(100), value(1)).remove(key(101));
+       store.apply(std::move(batch));
+     }},
+    {"clear", [](Base& store) { store.clear(); }},
+    {"read", [](Base& store) { static_cast<void>(store.read(key(0))); }},
+    {"for_each",
+     [](Base& store) { store.for_each([](const std::string& text, const Value&) { std::string{text}; }); }},
+};
+
+void fill(Base& store, int entries) {
+  for (int i = 0; i < entries; ++i) store.create(key(i), value(i));
+}
+
+Contents contents_of(const Base& store) {
+  Contents contents;
+  store.for_each([&](const std::string& name, const Value& found) { contents[name] = found; });
+  return contents;
+}
+
+Contents after(const Verb& verb, int entries) {
+  Base store;
+  fill(store, entries);
+  try {
+    verb.act(store);
+  } catch (const kvstore::Error&) {}  // NOLINT(bugprone-empty-catch): the contents tell
+  return contents_of(store);
+}
+
+enum class Outcome { done, refused, out_of_memory, not_on_disk };
+
+/// Runs `act` with a failing allocation. Nothing else may come out than what the library documents.
+template <class Act>
+Outcome outcome_of(const Act& act) {
+  try {
+    act();
+    return Outcome::done;
+  } catch (const std::bad_alloc&) { return Outcome::out_of_memory; } catch (const kvstore::StorageError&) {
+    return Outcome::not_on_disk;
+  } catch (const kvstore::Error&) { return Outcome::refused; }
+}
+
+/// Runs `round(nth)` for 1, 2, … until a round has met no failing allocation. A round returns whether it has;
+/// whatever it makes it must have given back by its end.
+template <class Round>
+void for_every_allocation(const Round& round) {
+  static_cast<void>(round(UINT64_MAX));  // so that what is made once per thread or program is there
+  for (std::uint64_t nth = 1;; ++nth) {
+    CAPTURE(nth);
+    const std::int64_t before = support::living_allocations();
+    const bool struck = round(nth);
+    const std::int64_t leaked = support::living_allocations() - before;
+    REQUIRE(leaked == 0);
+    if (!struck) return;
+  }
+}
+
+/// The store behaves, saves what it holds, and another one on the same disk finds that.
+void require_usable(Store& store, const std::shared_ptr<Disk>& disk) {
+  store.save();
+  store.upsert(key(200), value(200));
+  REQUIRE(store.read(key(200)) == value(200));
+  store.save();
+  REQUIRE(store.unsaved() == 0);
+  REQUIRE_FALSE(store.last_error().has_value());
+  const Store other{support::storage_on(disk), kNeverSaves};
+  REQUIRE(contents_of(other) == contents_of(store));
+}
+
+/// A verb on a persistent store: what it may do to the contents is up to what came out of it.
+bool verb_round(const Verb& verb, SaveScope scope, const kvstore::Options& options, int entries,
+                std::uint64_t nth, bool for_good) {
+  const auto disk = std::make_shared<Disk>();
+  disk->scope = scope;
+  Store store{support::storage_on(disk), options};
+  fill(store, entries);
+  store.save();
+  const Contents before = contents_of(store);
+  Outcome outcome{};
+  {
+    const AllocationFault fault{nth, for_good};
+    outcome = outcome_of([&] { verb.act(store); });
+  }
+  const bool struck = AllocationFault::struck();
+  const bool changed = outcome == Outcome::done || outcome == Outcome::not_on_disk;
+  CAPTURE(static_cast<int>(outcome));
+  REQUIRE(contents_of(store) == (changed ? after(verb, entries) : before));
+  if (!changed) REQUIRE(store.unsaved() == 0);
+  if (outcome == Outcome::not_on_disk) REQUIRE(store.unsaved() > 0);
+  if (outcome == Outcome::done && options.batch_size == 1) REQUIRE(store.unsaved() == 0);
+  require_usable(store, disk);
+  return struck;
+}
+
+std::size_t open_descriptors() {
+  std::size_t count = 0;
+  for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator{"/proc/self/fd"}) ++count;
+  return count;
+}
+
+/// A storage in files.
+struct Tested {
+  const char* name;
+  std::unique_ptr<kvstore::Storage> (*open)(const Path&);
+};
+
+template <class Storage>
+std::unique_ptr<kvstore::Storage> open_storage(const Path& path) {
+  return std::make_unique<Storage>(path);
+}
+
+const std::vector<Tested> kTested{{"JsonFile", open_storage<kvstore::JsonFile>},
+                                  {"JsonJournal", open_storage<kvstore::JsonJournal>}};
+
+/// A folder with a store of some entries that is closed.
+class Files {
+ public:
+  explicit Files(const Tested& tested) : tested_{tested}, descriptors_{open_descriptors()} {
+    const auto store = open();
+    fill(*store, 5);
+    store->close();
+    names_ = folder_.names();
+  }
+
+  [[nodiscard]] std::unique_ptr<Store> open() const {
+    return std::make_unique<Store>(tested_.open(path()), kNeverSaves);
+  }
+  [[nodiscard]] Path path() const { return folder_ / "data.json"; }
+  [[nodiscard]] Path other_path() const { return folder_ / "copy.json"; }
+
+  /// What a store finds there now. With no store open, nothing but the files may be left.
+  [[nodiscard]] Contents contents() const {
+    REQUIRE(folder_.names() == names_);
+    return found();
+  }
+  /// The same, whichever files there are by now.
+  [[nodiscard]] Contents found() const {
+    REQUIRE(open_descriptors() == descriptors_);
+    return contents_of(*open());
+  }
+
+ private:
+  Tested tested_;
+  std::size_t descriptors_;
+  support::TempFolder folder_;
+  std::set<std::string> names_;
+};
+
+}  // namespace
+
+TEST_CASE("Out of memory: a verb of a store in memory leaves it as it was") {
+  const int entries = GENERATE(4, 10, 13);  // where the next one makes the table grow
+  for (const Verb& verb : kVerbs) {
+    CAPTURE(entries, verb.name);
+    for_every_allocation([&](std::uint64_t nth) {
+      Base store;
+      fill(store, entries);
+      const Contents before = contents_of(store);
+      Outcome outcome{};
+      {
+        const AllocationFault fault{nth};
+        outcome = outcome_of([&] { verb.act(store); });
+      }
+      const bool struck = AllocationFault::struck();
+      REQUIRE(contents_of(store) == (outcome == Outcome::done ? after(verb, entries) : before));
+      store.upsert(key(0), value(7));
+      REQUIRE(store.read(key(0)) == value(7));
+      return struck;
+    });
+  }
+}
+
+TEST_CASE("Out of memory: a verb of a persistent store leaves it as it was") {
+  const auto scope = GENERATE(SaveScope::everything, SaveScope::changes);
+  const bool for_good = GENERATE(false, true);
+  for (const Verb& verb : kVerbs) {
+    CAPTURE(static_cast<int>(scope), for_good, verb.name);
+    for_every_allocation(
+        [&](std::uint64_t nth) { return verb_round(verb, scope, kNeverSaves, 13, nth, for_good); });
+  }
+}
+
+TEST_CASE("Out of memory: a verb that saves is undone, or applied and said not to be on disk") {
+  const auto scope = GENERATE(SaveScope::everything, SaveScope::changes);
+  const bool for_good = GENERATE(false, true);
+  for (const Verb& verb : kVerbs) {
+    CAPTURE(static_cast<int>(scope), for_good, verb.name);
+    for_every_allocation(
+        [&](std::uint64_t nth) { return verb_round(verb, scope, kAlwaysSaves, 4, nth, for_good); });
+  }
+}
+
+TEST_CASE("Out of memory: a verb in the midst of a snapshot spoils neither the store nor the snapshot") {
+  const std::size_t moment = GENERATE(1U, 6U, 13U);
+  for (const Verb& verb : kVerbs) {
+    CAPTURE(moment, verb.name);
+    for_every_allocation([&](std::uint64_t nth) {
+      const auto disk = std::make_shared<Disk>();
+      Store store{support::storage_on(disk), kNeverSaves};
+      fill(store, 13);
+      const Contents before = contents_of(store);
+      Outcome outcome{};
+      disk->on_change = [&](std::size_t change) {
+        if (change != moment) return;
+        {
+          const AllocationFault fault{nth};
+          outcome = outcome_of([&] { verb.act(store); });
+        }
+        store.upsert(key(3), value(99));
+      };
+      store.save();
+      const bool struck = AllocationFault::struck();
+      disk->on_change = [](std::size_t) {};
+      REQUIRE(contents_of(Store{support::storage_on(disk), kNeverSaves}) == before);
+      Contents expected = outcome == Outcome::done ? after(verb, 13) : before;
+      expected[key(3)] = value(99);
+      REQUIRE(contents_of(store) == expected);
+      require_usable(store, disk);
+      return struck;
+    });
+  }
+}
+
+TEST_CASE("Out of memory: what a verb did is found again once a later save has succeeded") {
+  const Tested& tested = kTested.back();  // the one that is told of each change as it happens
+  const bool for_good = GENERATE(false, true);
+  for (const Verb& verb : kVerbs) {
+    if (!std::set<std::string>{"create", "update", "remove", "apply", "clear"}.contains(verb.name)) continue;
+    CAPTURE(tested.name, for_good, verb.name);
+    for_every_allocation([&](std::uint64_t nth) {
+      const Files files{tested};
+      auto store = files.open();
+      const Contents before = contents_of(*store);
+      Outcome outcome{};
+      {
+        const AllocationFault fault{nth, for_good};
+        outcome = outcome_of([&] { verb.act(*store); });
+      }
+      const bool struck = AllocationFault::struck();
+      const bool changed = outcome == Outcome::done || outcome == Outcome::not_on_disk;
+      CAPTURE(static_cast<int>(outcome));
+      REQUIRE(contents_of(*store) == (changed ? after(verb, 5) : before));
+      store->save();
+      store->upsert(key(60), value(60));
+      const Contents contents = contents_of(*store);
+      store->close();
+      store.reset();
+      REQUIRE(files.found() == contents);
+      return struck;
+    });
+  }
+}
+
+TEST_CASE("Out of memory: a save that fails leaves the file, and the next one succeeds") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  const bool for_good = GENERATE(false, true);
+  CAPTURE(tested.name, for_good);
+  const Files files{tested};
+  for_every_allocation([&](std::uint64_t nth) {
+    auto store = files.open();
+    store->upsert(key(50), value(static_cast<int>(nth % 1000)));
+    const Contents contents = contents_of(*store);
+    Outcome outcome{};
+    {
+      const AllocationFault fault{nth, for_good};
+      outcome = outcome_of([&] { store->save(); });
+    }
+    const bool struck = AllocationFault::struck();
+    REQUIRE(contents_of(*store) == contents);
+    REQUIRE((outcome == Outcome::done) == (store->unsaved() == 0));
+    store->close();
+    store.reset();
+    REQUIRE(files.contents() == contents);
+    return struck;
+  });
+}
+
+TEST_CASE("Out of memory: compacting that fails leaves every operation, and the next one succeeds") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  const bool for_good = GENERATE(false, true);
+  CAPTURE(tested.name, for_good);
+  for_every_allocation([&](std::uint64_t nth) {
+    const Files files{tested};
+    auto store = files.open();
+    store->upsert(key(50), value(1));
+    {
+      const AllocationFault fault{nth, for_good};
+      static_cast<void>(outcome_of([&] { store->compact(); }));
+    }
+    const bool struck = AllocationFault::struck();
+    store->upsert(key(51), value(1));
+    if (nth % 2 == 0) store->compact();
+    store->upsert(key(52), value(1));
+    const Contents contents = contents_of(*store);
+    store->close();
+    store.reset();
+    REQUIRE(files.found() == contents);
+    return struck;
+  });
+}
+
+TEST_CASE("Out of memory: opening that fails leaves no lock, no descriptor and the files as they were") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  const bool for_good = GENERATE(false, true);
+  CAPTURE(tested.name, for_good);
+  const Files files{tested};
+  const Contents before = files.contents();
+  for_every_allocation([&](std::uint64_t nth) {
+    Outcome outcome{};
+    {
+      const AllocationFault fault{nth, for_good};
+      outcome = outcome_of([&] { files.open().reset(); });
+    }
+    const bool struck = AllocationFault::struck();
+    REQUIRE((outcome == Outcome::done || outcome == Outcome::out_of_memory));
+    REQUIRE(files.contents() == before);
+    return struck;
+  });
+}
+
+TEST_CASE("Out of memory: close that fails leaves the store open, to be closed again") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  const bool for_good = GENERATE(false, true);
+  CAPTURE(tested.name, for_good);
+  const Files files{tested};
+  for_every_allocation([&](std::uint64_t nth) {
+    auto store = files.open();
+    store->upsert(key(50), value(static_cast<int>(nth % 1000)));
+    Outcome outcome{};
+    {
+      const AllocationFault fault{nth, for_good};
+      outcome = outcome_of([&] { store->close(); });
+    }
+    const bool struck = AllocationFault::struck();
+    if (outcome != Outcome::done) store->upsert(key(51), value(static_cast<int>(nth % 1000)));
+    store->close();
+    const Contents contents = contents_of(*store);
+    store.reset();
+    REQUIRE(files.contents() == contents);
+    return struck;
+  });
+}
+
+TEST_CASE("Out of memory: a destructor that cannot save tells on_error and leaves the last good file") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  const bool for_good = GENERATE(false, true);
+  CAPTURE(tested.name, for_good);
+  const Files files{tested};
+  for_every_allocation([&](std::uint64_t nth) {
+    const Contents before = files.contents();
+    int told = 0;
+    kvstore::Options options = kNeverSaves;
+    options.on_error = [&](const std::exception&) { ++told; };
+    auto store = std::make_unique<Store>(tested.open(files.path()), options);
+    store->upsert(key(50), value(static_cast<int>(nth % 1000)));
+    const Contents contents = contents_of(*store);
+    {
+      const AllocationFault fault{nth, for_good};
+      store.reset();
+    }
+    const bool struck = AllocationFault::struck();
+    const Contents found = files.contents();
+    REQUIRE((found == contents || (told == 1 && found == before)));
+    return struck;
+  });
+}
+
+TEST_CASE("Out of memory: a checkpoint that fails leaves the store and the older copy") {
+  const Files files{kTested.front()};
+  const auto store = files.open();
+  store->checkpoint(files.other_path());
+  const std::string before = support::read_file(files.other_path());
+  store->upsert(key(50), value(1));
+  for_every_allocation([&](std::uint64_t nth) {
+    Outcome outcome{};
+    support::write_file(files.other_path(), before);
+    {
+      const AllocationFault fault{nth};
+      outcome = outcome_of([&] { store->checkpoint(files.other_path()); });
+    }
+    const bool struck = AllocationFault::struck();
+    if (outcome != Outcome::done) REQUIRE(support::read_file(files.other_path()) == before);
+    REQUIRE_FALSE(std::filesystem::exists(files.other_path().string() + ".lock"));
+    REQUIRE_FALSE(std::filesystem::exists(files.other_path().string() + ".tmp"));
+    store->checkpoint(files.other_path());
+    REQUIRE(contents_of(Store{files.other_path(), kNeverSaves}) == contents_of(*store));
+    return struck;
+  });
+}
+
+TEST_CASE("Out of memory: a save in the background that fails is tried again") {
+  for (std::int64_t nth = 1; nth <= 40; ++nth) {
+    CAPTURE(nth);
+    const auto disk = std::make_shared<Disk>();
+    kvstore::Options options = kAlwaysSaves;
+    options.auto_save_interval = 1ms;
+    options.batch_save = kvstore::BatchSave::background;
+    Store store{support::storage_on(disk), options};
+    fill(store, 3);
+    Contents contents = contents_of(store);
+    support::fail_allocation_of_any_thread(nth);
+    const Outcome outcome = outcome_of([&] { store.upsert(key(10), value(10)); });
+    while (store.unsaved() != 0) std::this_thread::yield();
+    support::fail_allocation_of_any_thread(0);
+    if (outcome == Outcome::done) contents[key(10)] = value(10);
+    REQUIRE(contents_of(store) == contents);
+    require_usable(store, disk);
+  }
+}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What the fuzz targets share.
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "kvstore/detail/table_loader.hpp"
+#include "kvstore/hash.hpp"
+#include "kvstore/storage.hpp"
+#include "support/simulated_disk.hpp"
+
+namespace support {
+
+/// What a fuzz target requires. Aborts, so that the fuzzer keeps the input.
+inline void require(bool holds, const std::string& words) {
+  if (holds) return;
+  std::fprintf(stderr, "not so: %s\n", words.c_str());
+  std::abort();
+}
+
+using JsonContents = std::map<std::string, nlohmann::json>;
+
+/// Loads as a store does that has `nlohmann::json` values. @throws what the storage or the store does
+inline JsonContents load_json(kvstore::Storage& storage) {
+  const auto hash_of = [](const std::string& key) { return kvstore::Hash<std::string>{}(key); };
+  const std::function<void(const kvstore::Progress&)> no_progress;
+  kvstore::detail::TableLoader<std::string, nlohmann::json, decltype(hash_of), std::equal_to<>> loader{
+      1, hash_of, {}, no_progress};
+  storage.load(loader);
+  loader.finish();
+  JsonContents contents;
+  const auto tables = std::move(loader).take();
+  for (const auto& table : tables) {
+    for (const auto& entry : table.entries()) contents.emplace(entry.key, entry.value);
+  }
+  require(contents.size() == tables.front().size(), "each key is there once");
+  return contents;
+}
+
+inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+}  // namespace support
