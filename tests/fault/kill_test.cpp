@@ -65,7 +65,7 @@ std::size_t below(Random& random, std::size_t bound) { return static_cast<std::s
 /// One of several ways to save, and the acknowledged operations that may be missing after a kill.
 struct Saving {
   Saving(Random& random, const Tested& tested) {
-    constexpr std::array<std::size_t, 6> kSizes{1, 1, 2, 3, 10, 50};
+    constexpr std::array<std::size_t, 7> kSizes{1, 1, 2, 3, 10, 50, 1000};
     options.batch_size = kSizes.at(below(random, kSizes.size()));
     options.auto_save_interval = below(random, 2) == 0 ? 1ms : 0ms;
     options.segments = below(random, 2) == 0 ? 1 : 16;
@@ -207,5 +207,6 @@ TEST_CASE("Kill: of several threads each is found after its own first operations
     }
     CAPTURE(saving.options.batch_size, missing);
     REQUIRE(missing <= saving.allowed);
+    require_compacts(tested, folder, found);
   }
 }

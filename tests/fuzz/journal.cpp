@@ -5,18 +5,19 @@
 // does not find checksums, so they are filled in: "~" at the start of a line becomes the line's checksum, and
 // "$" in such a line becomes the snapshot's identity.
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
-
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/crc32c.hpp"
 #include "kvstore/detail/journal_format.hpp"
+#include "kvstore/detail/journal_reader.hpp"
+#include "kvstore/detail/journal_scan.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage/json_file.hpp"
 #include "kvstore/storage/json_journal.hpp"
@@ -31,6 +32,7 @@ using support::require;
 using support::SimulatedDisk;
 
 constexpr const char* kPath = "/sim/data.json";
+constexpr std::size_t kBlockBytes = 4096;
 
 std::string identity_of(std::string_view snapshot) {
   kvstore::JsonWriter out;
@@ -76,45 +78,61 @@ support::DiskImage normalised(support::DiskImage image) {
   return image;
 }
 
-JsonContents load(SimulatedDisk& disk) {
-  kvstore::JsonJournal storage{kPath, disk};
-  return support::load_json(storage);
+/// What there is to say about the lines of a journal.
+std::string lines_of(SimulatedDisk& disk, const std::string& path, std::size_t block_bytes) {
+  const auto file = kvstore::detail::open_if_exists(disk, path);
+  std::string words;
+  kvstore::detail::JournalReader reader{*file, path, block_bytes};
+  try {
+    for (std::string_view body; reader.next(body);) {
+      words.append(std::to_string(reader.body_offset())).append(body).append("\n");
+    }
+    return words + std::to_string(reader.end()) + (reader.torn() ? " torn" : "");
+  } catch (const kvstore::CorruptionError& error) { return words + error.what(); }
 }
 
-/// Opens, adds a step, and leaves it to the operating system or syncs it.
-void go_on(SimulatedDisk& disk) {
-  kvstore::JsonJournal storage{kPath, disk};
-  support::load_json(storage);
-  const kvstore::Change change{"added", "1"};
-  storage.append({&change, 1});
-  storage.flush();
-  support::ListSource nothing{{}};
-  storage.save(nothing);
+/// Folds everything into one JSON file, as a store's `compact` does.
+void fold(kvstore::JsonJournal& storage, const JsonContents& contents) {
+  do {
+    storage.prepare_switch();
+    storage.switch_over();
+    support::ListSource everything{support::text_entries(contents)};
+    storage.compact(everything);
+  } while (storage.wants_compaction());  // the first may only have ended a fold that a crash had interrupted
 }
 
-/// Opens and folds everything into one JSON file.
-void fold(SimulatedDisk& disk) {
-  kvstore::JsonJournal storage{kPath, disk};
-  support::TextEntries entries;
-  for (const auto& [key, value] : support::load_json(storage)) {
-    kvstore::JsonWriter out;
-    kvstore::Codec<nlohmann::json>::encode(value, out);
-    entries.emplace_back(key, out.text());
+/// Opens what was opened before, goes on with it, and ends with the JSON file alone.
+void go_on(SimulatedDisk& disk, JsonContents contents) {
+  {
+    kvstore::JsonJournal storage{kPath, disk};
+    require(support::load_json(storage) == contents, "what was opened is opened again");
+    const kvstore::Change change{"added", "1"};
+    storage.append({&change, 1});
+    storage.flush();
   }
-  storage.prepare_switch();
-  storage.switch_over();
-  support::ListSource everything{entries};
-  storage.compact(everything);
+  contents["added"] = 1;
+  {
+    kvstore::JsonJournal storage{kPath, disk};
+    require(support::load_json(storage) == contents, "what is added is found");
+    fold(storage, contents);
+  }
+  require(disk.visible().size() == 1, "folded, there is the JSON file alone");
+  kvstore::JsonFile storage{kPath, disk, kBlockBytes};
+  require(support::load_json(storage) == contents, "which holds everything");
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const support::DiskImage image = image_of(support::text_of(data, size));
-  SimulatedDisk disk{image};
+  SimulatedDisk disk{image, {.can_allocate = false}};
+  for (const auto& [path, text] : image) {
+    require(lines_of(disk, path, 1) == lines_of(disk, path, kBlockBytes), "blocks do not matter to lines");
+  }
   JsonContents contents;
   try {
-    contents = load(disk);
+    kvstore::JsonJournal storage{kPath, disk};
+    contents = support::load_json(storage);
   } catch (const kvstore::CorruptionError&) {
     require(disk.visible() == normalised(image), "a damaged file is left as it was");
     return 0;
@@ -122,13 +140,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(disk.visible() == normalised(image), "a journal of another version is left as it was");
     return 0;
   }
-  require(load(disk) == contents, "what was opened is opened again");
-  go_on(disk);
-  contents["added"] = 1;
-  require(load(disk) == contents, "what is added is found");
-  fold(disk);
-  require(disk.visible().size() == 1, "folded, there is the JSON file alone");
-  kvstore::JsonFile plain{kPath, disk};
-  require(support::load_json(plain) == contents, "which holds everything");
+  go_on(disk, std::move(contents));
   return 0;
 }

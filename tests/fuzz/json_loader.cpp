@@ -100,16 +100,10 @@ void compare_with_nlohmann(std::string_view text, const Loaded& loaded) {
 }
 
 void save_and_load(const JsonContents& contents) {
-  support::TextEntries entries;
-  for (const auto& [key, value] : contents) {
-    kvstore::JsonWriter out;
-    kvstore::Codec<nlohmann::json>::encode(value, out);
-    entries.emplace_back(key, out.text());
-  }
   support::SimulatedDisk disk;
   {
     kvstore::JsonFile storage{kPath, disk};
-    support::save_to(storage, entries);
+    support::save_to(storage, support::text_entries(contents));
   }
   const Loaded again = load(disk, 4096);
   require(again.contents == contents, "what was loaded can be saved and loaded again");

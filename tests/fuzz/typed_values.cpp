@@ -6,6 +6,7 @@
 #include <array>
 #include <bit>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -76,7 +77,7 @@ void check(std::string_view text) {
   const std::string once = encoded(*value);
   const T again = decoded<T>(once);
   require(encoded(again) == once, "what was written is read and written the same: " + once);
-  if constexpr (requires { again == *value; })
+  if constexpr (std::copyable<T>)  // not of pointers
     require(again == *value, "the same value is read back: " + once);
 }
 

@@ -36,7 +36,7 @@ using State = std::map<std::string, int>;
 struct StorageKind {
   std::string name;
   std::function<std::unique_ptr<kvstore::Storage>(kvstore::detail::FileSystem&)> make;
-  bool survives_kill;           ///< whether a killed process loses nothing that it acknowledged
+  bool journals;                ///< a killed process loses nothing acknowledged; few crash states are alike
   std::set<std::string> files;  ///< what a clean close may leave; after compact() only data.json
 };
 

@@ -36,7 +36,9 @@ class FaultedRun {
         start_{std::move(start)},
         image_{image_with(kind, start_)},
         batch_size_{batch_size},
-        judge_{kind, 8} {}
+        judge_{kind, kind.journals ? 64U : 8U} {
+    if (kind.journals) sampling_ = {.exhaustive_bits = 2, .samples = 4, .seed = test_seed()};
+  }
 
   /// @returns what is wrong; `met` says whether the failure came
   [[nodiscard]] std::string run(const Workload& workload, const Trouble& trouble, bool& met) {

@@ -15,10 +15,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "kvstore/codec.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/storage.hpp"
-#include "support/simulated_disk.hpp"
+#include "support/text_entries.hpp"
 
 namespace support {
 
@@ -46,6 +47,17 @@ inline JsonContents load_json(kvstore::Storage& storage) {
   }
   require(contents.size() == tables.front().size(), "each key is there once");
   return contents;
+}
+
+/// What a store would hand over to save these.
+inline TextEntries text_entries(const JsonContents& contents) {
+  TextEntries entries;
+  for (const auto& [key, value] : contents) {
+    kvstore::JsonWriter out;
+    kvstore::Codec<nlohmann::json>::encode(value, out);
+    entries.emplace_back(key, out.text());
+  }
+  return entries;
 }
 
 inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {

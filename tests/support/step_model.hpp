@@ -47,7 +47,7 @@ class StepMaker {
   std::string key() { return prefix_ + std::to_string(below(24)); }
   std::string value() {
     std::string text = std::to_string(random_());
-    const std::size_t size = below(8) == 0 ? below(2000) : below(60);
+    const std::size_t size = below(8) == 0 ? below(6000) : below(60);
     for (std::size_t i = 0; i < size; ++i) text += "abc \"\\\n/\x01\xC3\xA9"[below(9)];
     return text;
   }

@@ -42,6 +42,21 @@ struct FileStatus {
   std::uint64_t inode = 0;
 };
 
+/// A piece of a file as shared memory: what is stored in it is in the operating system's hands at once,
+/// without a call. The destructor ends it.
+class Mapping {
+ public:
+  explicit Mapping(std::span<char> bytes) noexcept : bytes_{bytes} {}
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  virtual ~Mapping() = default;
+
+  [[nodiscard]] std::span<char> bytes() const noexcept { return bytes_; }
+
+ private:
+  std::span<char> bytes_;
+};
+
 /// An open file. The destructor closes it, which also gives up its lock. Not for several threads at once,
 /// except that the `_at` calls may run beside each other and beside `sync`.
 class File {
@@ -60,6 +75,11 @@ class File {
   virtual std::error_code truncate(std::uint64_t size) = 0;
   /// Reserves disk space and grows the file to cover it; EOPNOTSUPP where the file system cannot.
   virtual std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) = 0;
+  /// Maps a piece that was allocated; `offset` and `bytes` are multiples of 64 KiB. A `sync` covers what is
+  /// stored in it. Where there is no such thing, EOPNOTSUPP.
+  virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t /*offset*/, std::size_t /*bytes*/) {
+    return {nullptr, std::make_error_code(std::errc::operation_not_supported)};
+  }
   virtual Result<FileStatus> status() = 0;
   virtual std::error_code set_mode(std::uint32_t mode) = 0;
   virtual std::error_code set_owner(std::uint32_t owner, std::uint32_t group) = 0;

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,7 +50,9 @@ class JournalFile {
   std::error_code flush() {
     if (lines_.size() == 0) return {};
     if (const auto error = allocate(lines_.size())) return error;
-    if (const auto error = write_all(*file_, end_, lines_.text())) return error;
+    if (!store_mapped(lines_.text())) {
+      if (const auto error = write_all(*file_, end_, lines_.text())) return error;
+    }
     end_ += lines_.size();
     lines_.clear();
     return {};
@@ -63,7 +65,11 @@ class JournalFile {
   [[nodiscard]] File& file() noexcept { return *file_; }
 
   /// Notes that a sync has covered the first `bytes`; the next line says so.
-  void note_synced(std::uint64_t bytes) noexcept { synced_ = std::max(synced_, bytes); }
+  void note_synced(std::uint64_t bytes) noexcept {
+    if (bytes <= synced_) return;
+    last_batch_ = bytes - synced_;
+    synced_ = bytes;
+  }
 
  private:
   static constexpr std::uint64_t kFirstAllocation = std::uint64_t{256} << 10;
@@ -73,8 +79,11 @@ class JournalFile {
   std::error_code allocate(std::uint64_t bytes) {
     if (end_ + bytes <= allocated_) return {};
     const std::uint64_t step = std::clamp(end_, kFirstAllocation, kLargestAllocation);
-    const std::uint64_t target = end_ + std::max(bytes, step);
+    const std::uint64_t wanted = end_ + std::max(bytes, step);
+    const std::uint64_t target = (wanted + kWindow - 1) / kWindow * kWindow;
     const auto error = uninterrupted([&] { return file_->allocate(end_, target - end_); });
+    mappable_ =
+        mappable_ && !error;  // storing into what is not allocated could meet a full disk, and a signal
     const bool unsupported = error == std::errc::operation_not_supported ||
                              error == std::errc::not_supported || error == std::errc::invalid_argument;
     if (error && !unsupported && error != std::errc::no_space_on_device) return error;
@@ -82,7 +91,31 @@ class JournalFile {
     return {};
   }
 
+  /// Stores `text` at the end through a mapping. @returns false, having done nothing, if it is to be written.
+  bool store_mapped(std::string_view text) {
+    if (!mappable_ || std::max(last_batch_, end_ - synced_) < kMapFrom) return false;
+    const std::uint64_t window = end_ - end_ % kWindow;
+    if (end_ + text.size() > window + kWindow || window + kWindow > allocated_) return false;
+    if (!mapping_ || mapped_at_ != window) {
+      mapping_.reset();
+      auto mapped = file_->map(window, kWindow);
+      mappable_ = !mapped.error;
+      if (mapped.error) return false;
+      mapping_ = std::move(mapped.value);
+      mapped_at_ = window;
+    }
+    std::memcpy(mapping_->bytes().data() + (end_ - window), text.data(), text.size());
+    return true;
+  }
+
+  static constexpr std::uint64_t kMapFrom = std::uint64_t{32} << 10;  // bytes between two syncs
+  static constexpr std::uint64_t kWindow = std::uint64_t{256} << 10;  // bytes mapped at a time
+
   std::unique_ptr<File> file_;
+  std::unique_ptr<Mapping> mapping_;  // of kWindow bytes from mapped_at_
+  std::uint64_t mapped_at_ = 0;
+  bool mappable_ = true;
+  std::uint64_t last_batch_ = 0;  // bytes that the last sync covered
   std::string id_;
   std::uint64_t end_;
   std::uint64_t synced_;

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -65,6 +66,12 @@ inline int posix_flags(OpenMode mode) {
   return O_RDONLY | O_CLOEXEC;
 }
 
+class PosixMapping final : public Mapping {
+ public:
+  explicit PosixMapping(std::span<char> bytes) noexcept : Mapping{bytes} {}
+  ~PosixMapping() override { ::munmap(bytes().data(), bytes().size()); }
+};
+
 class PosixFile final : public File {
  public:
   PosixFile() = default;
@@ -108,6 +115,13 @@ class PosixFile final : public File {
   }
 
   std::error_code try_lock() override { return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB)); }
+
+  Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
+    void* const start =
+        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, static_cast<::off_t>(offset));
+    if (start == MAP_FAILED) return {nullptr, posix_error()};
+    return {std::make_unique<PosixMapping>(std::span{static_cast<char*>(start), bytes}), {}};
+  }
 
   std::error_code close() override { return close_descriptor(); }
 

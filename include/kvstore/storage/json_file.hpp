@@ -57,6 +57,7 @@ class JsonFile : public Storage {
   /// @throws CorruptionError with the offset at which the file stops making sense; StorageError if it cannot
   ///         be read. The file is only read.
   void load(LoadSink& sink) override {
+    settle_name();
     if (const auto file = open_existing())
       detail::load_json_snapshot(*file, path_, sink, block_bytes_);
     else

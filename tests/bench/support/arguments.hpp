@@ -18,9 +18,9 @@
 namespace bench {
 
 struct Arguments {
-  std::string command;  ///< as it was typed
+  std::string command;  ///< as the program was called
   std::size_t entries = 1'000'000;
-  std::size_t runs = 7;
+  std::size_t runs = 5;
   bool smoke = false;               ///< only see whether it runs
   std::vector<std::string> only;    ///< names of sections; empty = all
   std::filesystem::path json_file;  ///< empty = none
@@ -49,7 +49,7 @@ namespace detail {
 [[noreturn]] inline void help(std::string_view what, std::span<const std::string_view> sections) {
   std::cout << what << "\n\n"
             << "  --entries N     entries in each store (1000000)\n"
-               "  --runs N        rounds that count, after one that does not (7)\n"
+               "  --runs N        rounds that count, after one that does not (5)\n"
                "  --only SECTION  this section only; may be repeated. Sections:";
   for (const std::string_view section : sections) std::cout << ' ' << section;
   std::cout << "\n  --json FILE     also write every figure of every round to FILE\n"

@@ -70,8 +70,10 @@ struct Scale {
 
 /// What stands in one cell: the rounds of one measurement. Without rounds, the cell is empty.
 struct Figure {
-  Samples samples = {};
-  Unit unit = Unit::seconds;
+  Figure(Samples rounds = {}, Unit of = Unit::seconds) : samples{std::move(rounds)}, unit{of} {}  // NOLINT
+
+  Samples samples;
+  Unit unit;
 
   [[nodiscard]] std::string text() const {
     if (samples.empty()) return "";
