@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -19,12 +20,16 @@ using Contents = std::map<std::string, nlohmann::json>;
 
 namespace {
 
+void copy_golden(const char* name, const support::TempFolder& to) {
+  const std::filesystem::path folder = std::filesystem::path{KVSTORE_TEST_FOLDER} / "format" / "v1" / name;
+  std::filesystem::copy(folder, to.path(), std::filesystem::copy_options::recursive);
+}
+
 /// Opens a copy of a golden folder and says what is in it.
 template <class Storage>
 Contents golden(const char* name) {
   const support::TempFolder copy;
-  const std::filesystem::path folder = std::filesystem::path{KVSTORE_TEST_FOLDER} / "format" / "v1" / name;
-  std::filesystem::copy(folder, copy.path(), std::filesystem::copy_options::overwrite_existing);
+  copy_golden(name, copy);
   const Store store{std::make_unique<Storage>(copy / "data.json")};
   Contents result;
   store.for_each([&](const std::string& key, const nlohmann::json& value) { result[key] = value; });
@@ -56,4 +61,15 @@ TEST_CASE("Golden files: version 1 of a snapshot with its journal opens") {
 
 TEST_CASE("Golden files: version 1 of a fold that was interrupted opens") {
   REQUIRE(golden<kvstore::JsonJournal>("interrupted_fold") == Contents{{"old", 1}, {"new", 2}});
+}
+
+TEST_CASE("Journal: a fold that was interrupted is ended by compact, and close leaves the JSON file alone") {
+  const support::TempFolder folder;
+  copy_golden("interrupted_fold", folder);
+  {
+    Store store{std::make_unique<kvstore::JsonJournal>(folder / "data.json")};
+    store.compact();
+  }
+  REQUIRE(folder.names() == std::set<std::string>{"data.json"});
+  REQUIRE(Store{folder / "data.json"}.size() == 2);
 }

@@ -133,8 +133,9 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   void switch_over() override {
-    if (!successor_) return;
     const std::scoped_lock lock{mutex_};
+    covered_ = successor_ ? 0 : steps_;
+    if (!successor_) return;
     detail::JournalHeader header;
     header.id = successor_->id();
     if (!broken_) {
@@ -316,6 +317,8 @@ class JsonJournal final : public Storage, public Journal {
     finish();
     const std::scoped_lock lock{mutex_};
     snapshot_bytes_ = snapshot.size;
+    steps_ -= covered_;
+    covered_ = 0;
     retry_at_ = 0;
     outgrown_ = false;
     broken_ = failed_;
@@ -372,7 +375,8 @@ class JsonJournal final : public Storage, public Journal {
   std::shared_ptr<detail::JournalFile> current_;   // which takes what is appended
   bool failed_ = false;   // current_ missed a line, a write or a sync: it takes no more
   bool healing_ = false;  // current_ was begun to replace a failed one, and counts once the snapshot is there
-  std::uint64_t steps_ = 0;  // in current_
+  std::uint64_t steps_ = 0;    // in current_ that the snapshot does not hold
+  std::uint64_t covered_ = 0;  // of these, what the snapshot being taken will hold
   std::uint64_t snapshot_bytes_ = 0;
   std::uint64_t retry_at_ = 0;  // journal bytes at which to fold again after that failed
 
