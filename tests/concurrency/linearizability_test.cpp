@@ -269,7 +269,7 @@ std::shared_ptr<support::Disk> disk_that_wants(kvstore::SaveScope scope) {
 TEST_CASE("Linearizability: calls beside saves by count and by time happen one after another") {
   const auto scope = GENERATE(kvstore::SaveScope::everything, kvstore::SaveScope::changes);
   const auto batch_save = GENERATE(kvstore::BatchSave::wait, kvstore::BatchSave::background);
-  const std::size_t segments = GENERATE(1U, 4U, 64U);
+  const std::size_t segments = GENERATE(1U, 4U, 32U);
   const auto disk = disk_that_wants(scope);
   Store store{support::storage_on(disk),
               {.batch_size = 5, .auto_save_interval = 1ms, .batch_save = batch_save, .segments = segments}};
@@ -284,7 +284,7 @@ TEST_CASE("Linearizability: calls beside saves by count and by time happen one a
 
 TEST_CASE("Linearizability: what a save writes is the store at one moment between the calls") {
   const auto scope = GENERATE(kvstore::SaveScope::everything, kvstore::SaveScope::changes);
-  const std::size_t segments = GENERATE(1U, 4U, 64U);
+  const std::size_t segments = GENERATE(1U, 4U, 32U);
   const auto disk = disk_that_wants(scope);
   Store store{support::storage_on(disk), {.batch_size = 0, .auto_save_interval = 0ms, .segments = segments}};
   support::HistoryClock clock;

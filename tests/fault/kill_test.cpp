@@ -3,8 +3,12 @@
 // Real processes, killed by SIGKILL wherever they happen to be. What the next process finds must be the state
 // after some first operations of the sequence, with no more missing at its end than the storage promises.
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -18,6 +22,7 @@
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/fault_file_system.hpp"
 #include "support/killable_child.hpp"
 #include "support/step_model.hpp"
 #include "support/temp_folder.hpp"
@@ -32,23 +37,24 @@ namespace {
 
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
 using Path = std::filesystem::path;
+using kvstore::detail::FileSystem;
 using Random = std::mt19937_64;
 
 /// A storage under test, and what it promises to a process that is killed.
 struct Tested {
   const char* name;
-  std::unique_ptr<kvstore::Storage> (*open)(const Path&);
+  std::unique_ptr<kvstore::Storage> (*open)(const Path&, FileSystem&);
   bool keeps_all_acknowledged;    ///< or all but `batch_size - 1`
   std::set<std::string> files{};  ///< that may be there once a store is closed
 };
 
 template <class Storage>
-std::unique_ptr<kvstore::Storage> open_storage(const Path& path) {
-  return std::make_unique<Storage>(path);
+std::unique_ptr<kvstore::Storage> open_storage(const Path& path, FileSystem& files) {
+  return std::make_unique<Storage>(path, files);
 }
 
-std::unique_ptr<kvstore::Storage> open_in_small_blocks(const Path& path) {
-  return std::make_unique<kvstore::JsonFile>(path, kvstore::detail::system_file_system(), 64);
+std::unique_ptr<kvstore::Storage> open_in_small_blocks(const Path& path, FileSystem& files) {
+  return std::make_unique<kvstore::JsonFile>(path, files, 64);
 }
 
 const std::array kTested{
@@ -59,6 +65,8 @@ const std::array kTested{
            true,
            {"data.json", "data.json.journal", "data.json.journal.next"}},
 };
+
+FileSystem& system_files() { return kvstore::detail::system_file_system(); }
 
 std::size_t below(Random& random, std::size_t bound) { return static_cast<std::size_t>(random() % bound); }
 
@@ -92,17 +100,43 @@ void work(Store& store, StepMaker maker, std::uint32_t lane, const KillableChild
   }
 }
 
-/// Kills at a moment that chance chooses: some acknowledgements and some microseconds from now.
-void kill_somewhere(KillableChild& child, Random& random) {
-  if (below(random, 4) != 0) child.wait_for(static_cast<std::uint32_t>(below(random, 60)));
-  std::this_thread::sleep_for(std::chrono::microseconds{below(random, 3000)});
-  child.kill();
-}
+/// The end of a child: some acknowledgements and some microseconds after its start, or just before one of its
+/// calls of the operating system, which hits what takes no time.
+class Moment {
+ public:
+  explicit Moment(Random& random)
+      : acknowledgements_{below(random, 4) == 0 ? 0 : static_cast<std::uint32_t>(below(random, 60))},
+        delay_{below(random, 3000)},
+        call_{below(random, 2) == 0 ? 0 : below(random, 250) + 1} {}
+
+  /// In the child: the file system to use, `files` if it is to be killed before a call.
+  FileSystem& arm(support::FaultFileSystem& files) {
+    if (call_ == 0) return system_files();
+    files.before_each([this](support::Call, const Path&) {
+      if (--call_ == 0) ::kill(::getpid(), SIGKILL);
+    });
+    return files;
+  }
+
+  /// In the parent: waits for the end, or brings it about.
+  void kill(KillableChild& child) const {
+    child.wait_for(call_ != 0 ? UINT32_MAX : acknowledgements_);
+    if (call_ == 0) std::this_thread::sleep_for(delay_);
+    child.kill();
+  }
+
+ private:
+  std::uint32_t acknowledgements_;
+  std::chrono::microseconds delay_;
+  std::atomic<std::size_t> call_;  // 0 = none
+};
 
 /// Processes that only open and close the store, killed as well: what a crash left must survive the next.
 void kill_while_opening(const Tested& tested, const Path& path, Random& random) {
   for (std::size_t times = below(random, 3); times > 0; --times) {
-    KillableChild child{[&](const auto&) { Store{tested.open(path), {.auto_save_interval = 1ms}}.close(); }};
+    KillableChild child{[&](const auto&) {
+      Store{tested.open(path, system_files()), {.auto_save_interval = 1ms}}.close();
+    }};
     std::this_thread::sleep_for(std::chrono::microseconds{below(random, 2000)});
     child.kill();
   }
@@ -110,7 +144,8 @@ void kill_while_opening(const Tested& tested, const Path& path, Random& random) 
 
 /// What the next process finds. It also takes over the lock, and clears away what is none of the files.
 Contents reopened(const Tested& tested, const support::TempFolder& folder) {
-  Store store{tested.open(folder / "data.json"), {.batch_size = 0, .auto_save_interval = 0ms}};
+  Store store{tested.open(folder / "data.json", system_files()),
+              {.batch_size = 0, .auto_save_interval = 0ms}};
   const Contents contents = support::contents_of(store);
   store.close();
   const std::set<std::string> names = folder.names();
@@ -126,12 +161,14 @@ Contents kill_once(const Tested& tested, const support::TempFolder& folder, cons
   Random random{seed};
   const Path path = folder / "data.json";
   const Saving saving{random, tested};
+  Moment moment{random};
   KillableChild child{[&](const KillableChild::Acknowledge& acknowledge) {
-    Store store{tested.open(path), saving.options};
+    support::FaultFileSystem files;
+    Store store{tested.open(path, moment.arm(files)), saving.options};
     work(store, StepMaker{seed}, 0, acknowledge);
     store.close();
   }};
-  kill_somewhere(child, random);
+  moment.kill(child);
   kill_while_opening(tested, path, random);
   Contents found = reopened(tested, folder);
   const std::size_t acknowledged = child.acknowledged(0);
@@ -144,7 +181,8 @@ Contents kill_once(const Tested& tested, const support::TempFolder& folder, cons
 
 /// Whatever a crash left, compacting leaves the JSON file alone, with the same contents.
 void require_compacts(const Tested& tested, const support::TempFolder& folder, const Contents& contents) {
-  Store store{tested.open(folder / "data.json"), {.batch_size = 0, .auto_save_interval = 0ms}};
+  Store store{tested.open(folder / "data.json", system_files()),
+              {.batch_size = 0, .auto_save_interval = 0ms}};
   store.compact();
   store.close();
   REQUIRE(std::ranges::includes(std::set<std::string>{"data.json"}, folder.names()));
@@ -187,14 +225,16 @@ TEST_CASE("Kill: of several threads each is found after its own first operations
     const auto steps_of = [&](std::uint32_t thread) {
       return StepMaker{seed * kThreads + thread, std::to_string(thread) + '-', false};
     };
+    Moment moment{random};
     KillableChild child{[&](const KillableChild::Acknowledge& acknowledge) {
-      Store store{tested.open(folder / "data.json"), saving.options};
+      support::FaultFileSystem files;
+      Store store{tested.open(folder / "data.json", moment.arm(files)), saving.options};
       std::vector<std::jthread> threads;
       for (std::uint32_t thread = 0; thread < kThreads; ++thread) {
         threads.emplace_back([&, thread] { work(store, steps_of(thread), thread, acknowledge); });
       }
     }};
-    kill_somewhere(child, random);
+    moment.kill(child);
     const Contents found = reopened(tested, folder);
     std::size_t missing = 0;
     for (std::uint32_t thread = 0; thread < kThreads; ++thread) {

@@ -63,7 +63,7 @@ TEST_CASE("Each call fails with EIO: an error says so, or the promise holds, and
 }
 
 TEST_CASE("Each call fails with EIO although it was made: the same") {
-  fail_everywhere({.error = code(EIO), .effect = Effect::full}, "EIO after the fact");
+  fail_everywhere({.error = code(EIO), .effect = Effect::full}, "EIO after it");
 }
 
 TEST_CASE("Each call fails with ENOSPC half way: the same") {

@@ -62,7 +62,7 @@ Care care_for(const StorageKind& kind) {
 /// Where a killed process was followed by another, of which each is crashed.
 constexpr CrashSampling kAfterKill{.exhaustive_bits = 2, .samples = 5};
 constexpr CrashSampling kLong{.exhaustive_bits = 2, .samples = 5};
-constexpr std::uint64_t kLongRuns = 5;  // for each batch size
+constexpr std::uint64_t kLongRuns = 3;  // for each batch size
 constexpr int kLives = 3;               // in each long run, of 20 to 100 operations each
 
 std::vector<Workload> workloads_up_to(std::size_t longest) {
