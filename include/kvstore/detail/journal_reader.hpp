@@ -153,7 +153,7 @@ class JournalReader {
   /// Reads a block more, keeping what stands from `position_` on; false at the end of the file.
   bool fetch() {
     const std::size_t kept = buffered().size();
-    std::memmove(buffer_.data(), buffer_.data() + (buffer_.size() - kept), kept);
+    if (kept != 0) std::memmove(buffer_.data(), buffer_.data() + (buffer_.size() - kept), kept);
     const std::uint64_t offset = position_ + kept;
     base_ = position_;
     buffer_.resize(kept + std::max(block_bytes_, kept));  // doubles, so that a long line is copied O(1) times
