@@ -247,7 +247,10 @@ class SaveDriver final {
     try {
       settle(SaveLedger::Save{save});
     } catch (...) {
-      if (failure) observer_.report(failure);
+      if (failure) {
+        observer_.report(failure);
+        if (saver_ && !saver_->is_this_thread()) saver_->wake();  // to learn when it is to try again
+      }
       throw;
     }
   }
