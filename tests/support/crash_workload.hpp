@@ -23,6 +23,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 #include "kvstore/storage/json_file.hpp"
+#include "kvstore/storage/json_journal.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
@@ -51,6 +52,10 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
 [[nodiscard]] inline const std::vector<StorageKind>& storage_kinds() {
   static const std::vector<StorageKind> kinds{
       {"JsonFile", open_storage<kvstore::JsonFile, kBlock>, false, {"data.json"}},
+      {"JsonJournal",
+       open_storage<kvstore::JsonJournal>,
+       true,
+       {"data.json", "data.json.journal", "data.json.journal.next"}},
   };
   return kinds;
 }

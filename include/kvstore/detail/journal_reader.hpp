@@ -42,7 +42,7 @@ class JournalReader {
       body = line.body;
       body_offset_ = position_ + line.body_at;
       next_ = position_ + line.bytes;
-      marked_ = marked_ || line.synced != 0;
+      vouched_ = std::max(vouched_, line.synced);
       return true;
     }
     if (line.outcome != Line::Outcome::nothing) refuse_damage(line);
@@ -53,8 +53,8 @@ class JournalReader {
   [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
   /// Whether anything but zeros stands behind that end.
   [[nodiscard]] bool torn() const noexcept { return torn_; }
-  /// Whether a line said that something before it was synced.
-  [[nodiscard]] bool marked() const noexcept { return marked_; }
+  /// How much of the file a line said to be synced.
+  [[nodiscard]] std::uint64_t vouched() const noexcept { return vouched_; }
   /// Offset in the file of the body that was fetched last.
   [[nodiscard]] std::uint64_t body_offset() const noexcept { return body_offset_; }
 
@@ -174,7 +174,7 @@ class JournalReader {
   std::uint64_t next_ = 0;      // of the line after it
   std::uint64_t body_offset_ = 0;
   bool torn_ = false;
-  bool marked_ = false;
+  std::uint64_t vouched_ = 0;
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -28,9 +28,10 @@ struct FoundJournal {
   JournalHeader header;
   std::vector<SnapshotId> folds;  ///< snapshots that it came to continue later
   std::uint64_t steps = 0;
-  std::uint64_t end = 0;  ///< where its good lines end
-  bool torn = false;      ///< something stands behind that end
-  bool marked = false;    ///< a line says that something was synced
+  std::uint64_t end = 0;      ///< where its good lines end
+  bool torn = false;          ///< something stands behind that end
+  bool marked = false;        ///< a line says that something was synced
+  std::uint64_t vouched = 0;  ///< how much of it a line says was synced
 
   [[nodiscard]] bool folded_into(const SnapshotId& snapshot) const {
     return counts && std::find(folds.begin(), folds.end(), snapshot) != folds.end();
@@ -112,7 +113,8 @@ inline FoundJournal survey_journal(FileSystem& files, const std::filesystem::pat
   if (!found.counts && reader.end() != 0) throw CorruptionError{path, 0, "expected a journal's header"};
   found.end = reader.end();
   found.torn = reader.torn();
-  found.marked = reader.marked();
+  found.marked = reader.vouched() != 0;
+  found.vouched = std::min(reader.vouched(), reader.end());
   return found;
 }
 

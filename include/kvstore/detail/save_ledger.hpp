@@ -69,7 +69,8 @@ class SaveLedger {
   /// Notes that everything up to number `saved` has become durable by other means.
   void advance(std::uint64_t saved) {
     const std::scoped_lock lock{mutex_};
-    if (saved > durable_.load(std::memory_order_relaxed)) durable_.store(saved, std::memory_order_release);
+    note_success(saved);
+    finished_.notify_all();
   }
 
   /// Why the last save failed; nothing once one has succeeded since.

@@ -87,10 +87,9 @@ class JsonJournal final : public Storage, public Journal {
     for (Change change; changes.next(change);) {}
     std::unique_lock lock{mutex_};
     if (broken_) throw StorageError{path_, {}, "the journal is broken and needs a save of everything"};
-    const auto previous = previous_;
     const auto current = current_;
     lock.unlock();
-    if (previous) sync(*previous);
+    sync_previous();
     sync(*current);
   }
 
@@ -214,6 +213,7 @@ class JsonJournal final : public Storage, public Journal {
     auto file = std::move(opened.value);
     if (found.torn)
       check(detail::uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
+    rewrite(*file, found.vouched, found.end);
     // What a killed process left may not be on disk yet. Until it is, nothing can be added that relies on it.
     check(detail::uninterrupted([&] { return file->sync(); }), "cannot sync");
     return std::make_shared<detail::JournalFile>(std::move(file), found.header.id, found.end, found.end);
@@ -221,6 +221,21 @@ class JsonJournal final : public Storage, public Journal {
 
   // Files
   // ------------------------------------------------------------------------------------------------------
+
+  /// Writes again what no sync vouches for. If a sync of it failed once, the operating system may hold it for
+  /// clean, and the next sync would succeed without writing it.
+  void rewrite(detail::File& file, std::uint64_t from, std::uint64_t to) const {
+    std::vector<char> block(
+        static_cast<std::size_t>(std::min<std::uint64_t>(to - from, detail::kBlockBytes)));
+    while (from < to) {
+      const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(to - from, block.size()));
+      const auto got = detail::read_full(file, from, {block.data(), bytes});
+      check(got.error, "cannot read");
+      if (got.value != bytes) throw StorageError{path_, {}, "its journal became shorter while it was opened"};
+      check(detail::write_all(file, from, {block.data(), bytes}), "cannot write");
+      from += bytes;
+    }
+  }
 
   [[nodiscard]] std::shared_ptr<detail::JournalFile> make_journal(const std::filesystem::path& name) {
     remove(name);
@@ -310,6 +325,7 @@ class JsonJournal final : public Storage, public Journal {
     snapshot.exists = true;
     snapshot.size = file.size();
     file.seal();
+    sync_previous();  // the current journal may not be safer than what it follows
     add_fold(snapshot);
     sync(*current_);
     file.rename();
@@ -325,6 +341,13 @@ class JsonJournal final : public Storage, public Journal {
     healing_ = false;
   }
 
+  void sync_previous() {
+    std::unique_lock lock{mutex_};
+    const auto previous = previous_;
+    lock.unlock();
+    if (previous) sync(*previous);
+  }
+
   void add_fold(const detail::SnapshotId& snapshot) {
     const std::scoped_lock lock{mutex_};
     if (failed_) throw StorageError{path_, {}, "the new journal failed before its snapshot was ready"};
@@ -335,10 +358,11 @@ class JsonJournal final : public Storage, public Journal {
   /// Once the snapshot has its name: makes that durable, then drops the journals that it replaces.
   void finish() {
     sync_folder();
-    const auto main = detail::JournalSet::name(path_, "");
+    auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
-      check(files_.rename(current_path_, main), "cannot rename " + current_path_.string());
-      current_path_ = main;
+      const auto error = files_.rename(current_path_, main);
+      if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
+      check(error, "cannot rename a journal to " + main.string());
     }
     {
       const std::scoped_lock lock{mutex_};
@@ -352,6 +376,7 @@ class JsonJournal final : public Storage, public Journal {
   /// At the end: everything is saved, nobody else is here. What fails here does no harm.
   void tidy() noexcept {
     try {
+      detail::remove_leftover(files_, path_);  // of a compaction that failed as it began
       if (!previous_ && !unfinished_ && steps_ == 0) return remove(current_path_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
