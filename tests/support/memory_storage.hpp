@@ -3,6 +3,7 @@
 
 // A storage in memory whose contents outlive it, and which fails or calls back when a test wants it to.
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -25,7 +26,7 @@ struct Disk {
   std::map<std::string, std::string> entries;  ///< key text -> JSON, as of the last successful save
   std::size_t saves = 0;                       ///< attempts
   std::size_t handed_over = 0;                 ///< changes in the last attempt
-  bool fail = false;                           ///< fail at the end of the next saves
+  std::atomic<bool> fail = false;              ///< fail at the end of the next saves
   std::function<void()> on_save = [] {};       ///< at the start of each save
   std::function<void(std::size_t)> on_change = [](std::size_t) {};  ///< after each change, with its number
 

@@ -68,8 +68,18 @@ inline int posix_flags(OpenMode mode) {
 
 class PosixMapping final : public Mapping {
  public:
-  explicit PosixMapping(std::span<char> bytes) noexcept : Mapping{bytes} {}
-  ~PosixMapping() override { ::munmap(bytes().data(), bytes().size()); }
+  PosixMapping(int descriptor, ::off_t offset, std::size_t bytes) noexcept
+      : Mapping{map(descriptor, offset, bytes)} {}
+  ~PosixMapping() override {
+    if (!bytes().empty()) ::munmap(bytes().data(), bytes().size());
+  }
+
+ private:
+  static std::span<char> map(int descriptor, ::off_t offset, std::size_t bytes) noexcept {
+    void* const start = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, offset);
+    if (start == MAP_FAILED) return {};
+    return {static_cast<char*>(start), bytes};
+  }
 };
 
 class PosixFile final : public File {
@@ -117,10 +127,9 @@ class PosixFile final : public File {
   std::error_code try_lock() override { return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB)); }
 
   Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
-    void* const start =
-        ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor_, static_cast<::off_t>(offset));
-    if (start == MAP_FAILED) return {nullptr, posix_error()};
-    return {std::make_unique<PosixMapping>(std::span{static_cast<char*>(start), bytes}), {}};
+    auto mapping = std::make_unique<PosixMapping>(descriptor_, static_cast<::off_t>(offset), bytes);
+    if (mapping->bytes().empty()) return {nullptr, posix_error()};
+    return {std::move(mapping), {}};
   }
 
   std::error_code close() override { return close_descriptor(); }

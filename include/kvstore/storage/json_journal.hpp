@@ -112,7 +112,7 @@ class JsonJournal final : public Storage, public Journal {
   void flush() override {
     const std::scoped_lock lock{mutex_};
     if (failed_) return;
-    if (const auto error = current_->flush()) fail(error, "cannot write");
+    flush_current();
     outgrown_ = bytes_locked() > fold_at_locked();
   }
 
@@ -285,6 +285,15 @@ class JsonJournal final : public Storage, public Journal {
   void give_up() {
     const std::scoped_lock lock{mutex_};
     broken_ = failed_ = true;
+  }
+
+  void flush_current() {
+    try {
+      if (const auto error = current_->flush()) fail(error, "cannot write");
+    } catch (...) {
+      broken_ = failed_ = true;  // out of memory: what was added is in nobody's hands
+      throw;
+    }
   }
 
   [[noreturn]] void fail(std::error_code error, const std::string& what) {
