@@ -43,6 +43,10 @@ struct StorageKind {
 
 inline constexpr std::size_t kBlock = 64;  // so that a save takes several writes
 
+/// So that a journal's second line is already written where zeros were.
+inline constexpr kvstore::detail::JournalSpace kTinySpace{
+    .step = 64, .zero_from = 1, .zero_at_most = 256, .allocate_at_most = 256, .page = 32};
+
 template <class AnyStorage, auto... kMore>
 std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& files) {
   return std::make_unique<AnyStorage>("/sim/data.json", files, kMore...);
@@ -54,6 +58,10 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
       {"JsonFile", open_storage<kvstore::JsonFile, kBlock>, false, {"data.json"}},
       {"JsonJournal",
        open_storage<kvstore::JsonJournal>,
+       true,
+       {"data.json", "data.json.journal", "data.json.journal.next"}},
+      {"JsonJournal, zeroing ahead",
+       open_storage<kvstore::JsonJournal, kTinySpace>,
        true,
        {"data.json", "data.json.journal", "data.json.journal.next"}},
   };

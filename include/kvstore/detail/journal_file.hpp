@@ -2,14 +2,21 @@
 #pragma once
 
 // One journal file that is being written: lines go into a buffer, from there into the operating system's
-// hands, and a sync makes them durable. The file is allocated ahead, so that a sync need not record a new
-// size.
+// hands, and a sync makes them durable.
+//
+// Space is allocated ahead, so that a sync need not record a new size; and once the journal has grown a
+// little, it is zeroed ahead as well, so that a sync need not record either that blocks now hold something:
+// on ext4 that takes a third off a sync. Whoever syncs does both; a writer allocates only if it gets there
+// first.
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -21,12 +28,22 @@
 
 namespace kvstore::inline v0::detail {
 
-/// *Thread safety*: none, but for `file().sync()`, which may run beside everything.
+/// How a journal's space is laid out ahead, in bytes. Tests make it tiny.
+struct JournalSpace {
+  std::uint64_t step = std::uint64_t{256} << 10;        ///< allocated in multiples of it, mapped at a time
+  std::uint64_t zero_from = std::uint64_t{64} << 10;    ///< length from which zeroing ahead is worth it
+  std::uint64_t zero_at_most = std::uint64_t{4} << 20;  ///< zeroed ahead at a time
+  std::uint64_t allocate_at_most = std::uint64_t{32} << 20;  ///< allocated ahead by a writer
+  std::size_t page = 4096;                                   ///< zeroed in one write; at most 4096
+};
+
+/// *Thread safety*: none, but for `file().sync()` and `extend`, which may run beside everything.
 class JournalFile {
  public:
   /// Goes on at `end` of an open file, of which the first `synced` bytes are durable.
-  JournalFile(std::unique_ptr<File> file, std::string id, std::uint64_t end, std::uint64_t synced)
-      : file_{std::move(file)}, id_{std::move(id)}, end_{end}, synced_{synced} {}
+  JournalFile(std::unique_ptr<File> file, std::string id, std::uint64_t end, std::uint64_t synced,
+              const JournalSpace& space = {})
+      : file_{std::move(file)}, space_{space}, id_{std::move(id)}, end_{end}, synced_{synced} {}
 
   /// Adds a line whose body `write(JsonWriter&)` writes. Strong: if that throws, nothing was added.
   template <class Write>
@@ -58,6 +75,27 @@ class JournalFile {
     return {};
   }
 
+  /// Allocates and zeroes what the next syncs will cover, if the file, which ends at `end`, has grown enough
+  /// to be worth it. What fails here is left to `flush` and to the next sync to meet.
+  void extend(std::uint64_t end) {
+    if (end < space_.zero_from) return;
+    const std::scoped_lock lock{extending_};
+    const std::uint64_t from = std::max(allocated_.load(std::memory_order_relaxed), end);
+    const std::uint64_t step = std::clamp(end, space_.step, space_.zero_at_most);
+    if (from - end > step / 2) return;
+    const std::uint64_t target = round_up(end + step);
+    if (uninterrupted([&] { return file_->allocate(from, target - from); })) return;
+    // Page by page: in one piece the page cache would keep it in large folios, each of which a sync writes
+    // whole once a single line in it was stored through a mapping.
+    static constexpr std::array<char, 4096> kZeros{};
+    for (std::uint64_t at = from; at < target;) {
+      const std::uint64_t bytes = std::min(target - at, space_.page - at % space_.page);
+      if (write_all(*file_, at, {kZeros.data(), static_cast<std::size_t>(bytes)})) return;
+      at += bytes;
+    }
+    allocated_.store(target, std::memory_order_release);
+  }
+
   /// Where the next flush writes.
   [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
   [[nodiscard]] std::uint64_t synced() const noexcept { return synced_; }
@@ -72,33 +110,40 @@ class JournalFile {
   }
 
  private:
-  static constexpr std::uint64_t kFirstAllocation = std::uint64_t{256} << 10;
-  static constexpr std::uint64_t kLargestAllocation = std::uint64_t{32} << 20;
+  static constexpr std::uint64_t kMapFrom = std::uint64_t{4} << 10;  // bytes between two syncs
+
+  [[nodiscard]] std::uint64_t round_up(std::uint64_t bytes) const noexcept {
+    return (bytes + space_.step - 1) / space_.step * space_.step;
+  }
 
   /// Reserves space in growing steps. Where the file system cannot, files simply grow.
   std::error_code allocate(std::uint64_t bytes) {
-    if (end_ + bytes <= allocated_) return {};
-    const std::uint64_t step = std::clamp(end_, kFirstAllocation, kLargestAllocation);
-    const std::uint64_t wanted = end_ + std::max(bytes, step);
-    const std::uint64_t target = (wanted + kWindow - 1) / kWindow * kWindow;
+    if (end_ + bytes <= allocated_.load(std::memory_order_acquire)) return {};
+    const std::scoped_lock lock{extending_};
+    if (end_ + bytes <= allocated_.load(std::memory_order_relaxed)) return {};
+    const std::uint64_t step = std::clamp(end_, space_.step, space_.allocate_at_most);
+    const std::uint64_t target = round_up(end_ + std::max(bytes, step));
     const auto error = uninterrupted([&] { return file_->allocate(end_, target - end_); });
     mappable_ =
         mappable_ && !error;  // storing into what is not allocated could meet a full disk, and a signal
     const bool unsupported = error == std::errc::operation_not_supported ||
                              error == std::errc::not_supported || error == std::errc::invalid_argument;
     if (error && !unsupported && error != std::errc::no_space_on_device) return error;
-    allocated_ = error ? end_ + bytes : target;  // near a full disk the line itself may still fit
+    // Near a full disk the line itself may still fit.
+    allocated_.store(error ? end_ + bytes : target, std::memory_order_release);
     return {};
   }
 
   /// Stores `text` at the end through a mapping. @returns false, having done nothing, if it is to be written.
   bool store_mapped(std::string_view text) {
     if (!mappable_ || std::max(last_batch_, end_ - synced_) < kMapFrom) return false;
-    const std::uint64_t window = end_ - end_ % kWindow;
-    if (end_ + text.size() > window + kWindow || window + kWindow > allocated_) return false;
+    const std::uint64_t window = end_ - end_ % space_.step;
+    if (end_ + text.size() > window + space_.step ||
+        window + space_.step > allocated_.load(std::memory_order_relaxed))
+      return false;
     if (!mapping_ || mapped_at_ != window) {
       mapping_.reset();
-      auto mapped = file_->map(window, kWindow);
+      auto mapped = file_->map(window, static_cast<std::size_t>(space_.step));
       mappable_ = !mapped.error;
       if (mapped.error) return false;
       mapping_ = std::move(mapped.value);
@@ -108,19 +153,18 @@ class JournalFile {
     return true;
   }
 
-  static constexpr std::uint64_t kMapFrom = std::uint64_t{32} << 10;  // bytes between two syncs
-  static constexpr std::uint64_t kWindow = std::uint64_t{256} << 10;  // bytes mapped at a time
-
   std::unique_ptr<File> file_;
-  std::unique_ptr<Mapping> mapping_;  // of kWindow bytes from mapped_at_
+  JournalSpace space_;
+  std::unique_ptr<Mapping> mapping_;  // of a step from mapped_at_
   std::uint64_t mapped_at_ = 0;
   bool mappable_ = true;
   std::uint64_t last_batch_ = 0;  // bytes that the last sync covered
   std::string id_;
   std::uint64_t end_;
   std::uint64_t synced_;
-  std::uint64_t marked_ = 0;  // the last offset that a line has said to be synced
-  std::uint64_t allocated_ = 0;
+  std::uint64_t marked_ = 0;                  // the last offset that a line has said to be synced
+  std::mutex extending_;                      // one thread at a time makes the file longer
+  std::atomic<std::uint64_t> allocated_ = 0;  // bytes; lines are written only before that
   JsonWriter body_;
   JsonWriter lines_;
 };

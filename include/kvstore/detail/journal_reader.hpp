@@ -88,7 +88,9 @@ class JournalReader {
   /// Zeros are no line: the file was allocated ahead. They are passed over block by block.
   Line zeros() {
     const std::string_view text = buffered();
-    const std::size_t count = std::min(text.find_first_not_of('\0'), text.size());
+    // Mostly all of it is zeros, which memcmp finds out many bytes at a time.
+    const bool all = std::memcmp(text.data(), text.data() + 1, text.size() - 1) == 0;
+    const std::size_t count = all ? text.size() : text.find_first_not_of('\0');
     return {Line::Outcome::zeros, count, 0, 0, {}};
   }
 

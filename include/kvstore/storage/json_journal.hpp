@@ -53,8 +53,9 @@ class JsonJournal final : public Storage, public Journal {
  public:
   /// Takes the file, which need not exist, in a folder, which must. @throws as `JsonFile`
   explicit JsonJournal(const std::filesystem::path& path,
-                       detail::FileSystem& files = detail::system_file_system())
-      : files_{files}, path_{detail::usable_path(files, path)}, lock_{files, path_} {
+                       detail::FileSystem& files = detail::system_file_system(),
+                       const detail::JournalSpace& space = {})
+      : files_{files}, space_{space}, path_{detail::usable_path(files, path)}, lock_{files, path_} {
     detail::remove_leftover(files_, path_);
   }
 
@@ -216,7 +217,8 @@ class JsonJournal final : public Storage, public Journal {
     rewrite(*file, found.vouched, found.end);
     // What a killed process left may not be on disk yet. Until it is, nothing can be added that relies on it.
     check(detail::uninterrupted([&] { return file->sync(); }), "cannot sync");
-    return std::make_shared<detail::JournalFile>(std::move(file), found.header.id, found.end, found.end);
+    return std::make_shared<detail::JournalFile>(std::move(file), found.header.id, found.end, found.end,
+                                                 space_);
   }
 
   // Files
@@ -242,7 +244,7 @@ class JsonJournal final : public Storage, public Journal {
     auto opened = detail::open_file(files_, name, detail::OpenMode::exclusive);
     check(opened.error, "cannot make " + name.string());
     sync_folder();
-    return std::make_shared<detail::JournalFile>(std::move(opened.value), random_id(), 0, 0);
+    return std::make_shared<detail::JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
   }
 
   [[nodiscard]] static std::string random_id() {
@@ -308,6 +310,7 @@ class JsonJournal final : public Storage, public Journal {
     const std::uint64_t end = journal.end();
     if (journal.synced() >= end) return;
     lock.unlock();
+    journal.extend(end);
     const auto error = detail::uninterrupted([&] { return journal.file().sync(); });
     lock.lock();
     if (error) fail(error, "cannot sync");
@@ -395,6 +398,7 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   detail::FileSystem& files_;
+  detail::JournalSpace space_;
   std::filesystem::path path_;
   detail::FileLock lock_;
 
