@@ -53,6 +53,10 @@ struct Scale {
   return found == scales.end() ? scales.back() : *found;
 }
 
+[[nodiscard]] inline std::string_view symbol_of(Unit unit) {
+  return unit == Unit::seconds ? "s" : unit == Unit::bytes ? "B" : unit == Unit::times ? "x" : "/s";
+}
+
 /// To three digits.
 [[nodiscard]] inline std::string digits(double value) {
   std::ostringstream out;
@@ -93,6 +97,7 @@ class Table {
   Table(const std::string& title, std::vector<std::string> columns, nlohmann::ordered_json& json)
       : columns_{std::move(columns)}, json_{json} {
     json_ = {{"title", title},
+             {"units", nlohmann::ordered_json::object()},
              {"rows", nlohmann::ordered_json::array()},
              {"goals", nlohmann::ordered_json::array()}};
     std::cout << '\n' << title << '\n';
@@ -104,7 +109,9 @@ class Table {
     std::vector<std::string> cells;
     for (std::size_t i = 0; i < figures.size(); ++i) {
       cells.push_back(figures[i].text());
-      if (!figures[i].samples.empty()) json[columns_[i]] = figures[i].samples.values();
+      if (figures[i].samples.empty()) continue;
+      json[columns_[i]] = figures[i].samples.values();
+      json_["units"][columns_[i]] = detail::symbol_of(figures[i].unit);
     }
     print_line(name, cells);
     json_["rows"].push_back(std::move(json));
