@@ -28,6 +28,7 @@
 #include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segments.hpp"
 #include "kvstore/detail/table_loader.hpp"
+#include "kvstore/detail/table_update.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/key_value_store.hpp"
@@ -71,7 +72,9 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   using typename Base::LookupKey;
 
   /// Opens the JSON file at `path`, which need not exist, and loads it.
-  /// @throws LockedError, CorruptionError, StorageError: the file is as it was; UsageError for a bad option.
+  /// @throws LockedError, CorruptionError, SchemaVersionError, StorageError: the file is as it was;
+  /// UsageError
+  ///         for a bad option; what `Options::upgrade` throws.
   explicit BatchPersistentKeyValueStore(const std::filesystem::path& path, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
       : BatchPersistentKeyValueStore(std::make_unique<JsonFile>(path), std::move(options), std::move(hash),
@@ -83,7 +86,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
       : Base(1, std::move(hash), std::move(equal)),
         driver_{std::move(storage), checked(std::move(options)),
                 [this](detail::FunctionRef<void(ChangeSource&)> use) {
-                  detail::SnapshotSource source{this->tables(), segments_};
+                  detail::SnapshotSource source{this->tables(), segments_, driver_.options().schema_version};
                   use(source);
                 }} {
     load();
@@ -128,6 +131,44 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     detail::CallbackScope::refuse_reentry(this);
     JsonFile copy{path};
     driver_.with_snapshot([&](ChangeSource& everything) { copy.save(everything); });
+  }
+
+  /// Replaces every entry by those of another JSON file, such as a `checkpoint`, which is only read. Readers
+  /// and writers go on: they see the old entries or the new ones, never some of both. When it returns, the
+  /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file: nothing
+  /// was changed; StorageError from saving: applied in memory, not yet on disk. *Complexity*: O(entries), and
+  /// the memory of both.
+  void load_from(const std::filesystem::path& path) {
+    JsonFile file{path};
+    load_from(file);
+  }
+
+  /// The same, from any storage; it is loaded for `LoadPurpose::follow`.
+  void load_from(Storage& storage) {
+    detail::CallbackScope::refuse_reentry(this);
+    refuse_unless_open();
+    const std::filesystem::path path = storage.path();
+    auto loader = make_loader(LoadPurpose::follow, segments_.size(), path);
+    driver_.load_from(storage, loader);
+    std::vector<Table> tables =
+        std::move(loader).take();  // what they held before is destroyed after the locks
+    replace_locked(tables);
+    driver_.save();
+  }
+
+  /// Brings a store that was opened read-only up to date with what others have saved, or, in a journal,
+  /// merely written. Readers see it all at once. False if nothing had changed. @throws UsageError if it was
+  /// not opened read-only; CorruptionError, SchemaVersionError, StorageError: nothing was changed.
+  /// *Complexity*: O(changes) for a journal, O(entries) for what else has changed. *Thread safety*: one at a
+  /// time, others wait.
+  bool refresh() {
+    detail::CallbackScope::refuse_reentry(this);
+    if (!driver_.options().read_only) {
+      throw UsageError{"refresh() is for a store that was opened with Options::read_only"};
+    }
+    const std::scoped_lock lock{refresh_mutex_};
+    const auto changed = refresh_changes();
+    return changed ? *changed : refresh_everything();
   }
 
   /// Operations that are applied and not yet on disk. Wait-free.
@@ -177,6 +218,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   void check_entry(const Key& key, const Value& value) const override {
     try {
       KeyText<Key>::check(key);
+      refuse_reserved(key);
     } catch (const ValueError& error) {
       throw ValueError{"key " + KeyText<Key>::for_message(key) + ": " + error.what()};
     }
@@ -204,8 +246,17 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   using Segments = detail::Segments<Key, Value, Mutex>;
   using Lock = std::unique_lock<detail::FairSharedMutex<Mutex>>;
 
+  static void refuse_reserved([[maybe_unused]] const Key& key) {
+    if constexpr (std::convertible_to<const Key&, std::string_view>) {
+      if (std::string_view{key} != kSchemaVersionKey) return;
+      throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
+    }
+  }
+
   // Opening
   // --------------------------------------------------------------------------------------------------
+
+  enum class State : std::uint8_t { open, closed, read_only };
 
   [[nodiscard]] static Options checked(Options options) {
     if (options.segments > detail::kMostSegments) {
@@ -214,16 +265,56 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     return options;
   }
 
+  [[nodiscard]] auto make_loader(LoadPurpose purpose, std::size_t segments,
+                                 const std::filesystem::path& path) {
+    const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
+    return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{
+        purpose, segments, hash_of, this->key_equal(), driver_.options(), path};
+  }
+
   void load() {
     const auto start = std::chrono::steady_clock::now();
-    const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
-    detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual> loader{
-        driver_.options().segments, hash_of, this->key_equal(), driver_.options().on_progress};
+    const bool read_only = driver_.options().read_only;
+    auto loader = make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, driver_.options().segments,
+                              driver_.path());
     driver_.load(loader);
+    const bool outdated = loader.outdated();
+    stored_version_ = loader.stored_version();
     this->tables() = std::move(loader).take();
     segments_.resize(this->tables().size());
     load_duration_ = std::chrono::steady_clock::now() - start;
-    driver_.start(this->size());
+    if (read_only) state_ = State::read_only;
+    driver_.start(this->size(), outdated);
+  }
+
+  // Following another process
+  // ---------------------------------------------------------------------------------------
+
+  /// None if everything is to be loaded again.
+  [[nodiscard]] std::optional<bool> refresh_changes() {
+    if (reload_) return std::nullopt;
+    const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
+    detail::TableUpdate<Key, Value, decltype(hash_of), KeyEqual> update{
+        hash_of, this->key_equal(), driver_.options(), driver_.path(), stored_version_};
+    reload_ = true;  // unless all of this gets through, part of it is lost
+    if (!driver_.load_changes(update)) return std::nullopt;
+    const std::vector<Lock> locks = lock_all();
+    update.apply([this](std::uint64_t hash) -> Table& { return this->table_of(hash); }, this->tables());
+    reload_ = false;
+    return !update.empty();
+  }
+
+  bool refresh_everything() {
+    auto loader = make_loader(LoadPurpose::follow, segments_.size(), driver_.path());
+    driver_.load(loader);
+    const std::uint32_t version = loader.stored_version();
+    std::vector<Table> tables =
+        std::move(loader).take();  // what they held before is destroyed after the locks
+    const std::vector<Lock> locks = lock_all();
+    this->tables().swap(tables);
+    stored_version_ = version;
+    reload_ = false;
+    return true;
   }
 
   // Editing: decide, prepare what may fail, then do what cannot
@@ -234,7 +325,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     auto& guard = segments_[index];
     Table& table = this->tables()[index];
     const Lock lock{guard.mutex};
-    refuse_if_closed();
+    refuse_unless_open();
     const Mutation mutation = decide(table);
     if (!mutation) return 0;
     if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
@@ -248,7 +339,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   std::uint64_t edit_locked(std::span<const std::uint64_t> hashes,
                             detail::FunctionRef<std::vector<Mutation>()> decide) {
     const std::vector<Lock> locks = lock_segments(hashes);
-    refuse_if_closed();
+    refuse_unless_open();
     const std::vector<Mutation> mutations = decide();
     if (mutations.empty()) return 0;
     this->prepare_inserts(mutations);
@@ -266,14 +357,10 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   }
 
   std::uint64_t clear_locked(std::vector<Table>& old) {
-    std::vector<Lock> locks;
-    locks.reserve(segments_.size());
+    const std::vector<Lock> locks = lock_all();
     std::uint64_t entries = 0;
-    for (std::size_t i = 0; i < segments_.size(); ++i) {
-      locks.emplace_back(segments_[i].mutex);
-      entries += this->tables()[i].size();
-    }
-    refuse_if_closed();
+    for (const Table& table : this->tables()) entries += table.size();
+    refuse_unless_open();
     if (entries == 0) return 0;
     const std::uint64_t ticket = record_clear();
     const detail::Epoch epoch = segments_.epoch();
@@ -281,6 +368,25 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
       old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
     }
     return ticket;
+  }
+
+  /// Puts `tables` in place of those that are there, which it then holds.
+  void replace_locked(std::vector<Table>& tables) {
+    const std::vector<Lock> locks = lock_all();
+    refuse_unless_open();
+    driver_.record_replacement();
+    const detail::Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
+      this->tables()[i] = std::exchange(tables[i], std::move(old));
+    }
+  }
+
+  [[nodiscard]] std::vector<Lock> lock_all() {
+    std::vector<Lock> locks;
+    locks.reserve(segments_.size());
+    for (std::size_t i = 0; i < segments_.size(); ++i) locks.emplace_back(segments_[i].mutex);
+    return locks;
   }
 
   [[nodiscard]] std::vector<Lock> lock_segments(std::span<const std::uint64_t> hashes) {
@@ -295,15 +401,17 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     return locks;
   }
 
-  void refuse_if_closed() const {
-    if (closed_.load(std::memory_order_relaxed)) {
-      throw UsageError{"the store is closed; open another one to write"};
-    }
+  void refuse_unless_open() const {
+    const State state = state_.load(std::memory_order_relaxed);
+    if (state == State::open) return;
+    if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
+    throw UsageError{driver_.path().string() +
+                     ": the store was opened read-only; open it without Options::read_only to write"};
   }
 
   /// Once it returns, every writer sees `refuse`: those inside have left their segment's lock.
   void refuse_writes(bool refuse) {
-    closed_.store(refuse);
+    state_.store(refuse ? State::closed : State::open);
     for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock{segments_[i].mutex};
   }
 
@@ -336,7 +444,10 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   }
 
   Segments segments_;
-  std::atomic<bool> closed_ = false;
+  std::atomic<State> state_ = State::open;
+  std::mutex refresh_mutex_;          // guards the next two, once the store is open
+  std::uint32_t stored_version_ = 0;  // of the values that were loaded last
+  bool reload_ = false;               // the next refresh has to load everything
   std::chrono::nanoseconds load_duration_{0};
   detail::SaveDriver driver_;  // last, so that its threads end before what they use dies
 };

@@ -102,8 +102,17 @@ class CorruptionError : public Error {
         offset_{offset},
         expected_{std::move(expected)} {}
 
+  /// For a file that is no sequence of bytes to its reader, such as a database: `where` says in words where
+  /// it is.
+  CorruptionError(std::filesystem::path path, const std::string& where, std::string expected)
+      : Error{path.string() + ": " + where + ": " + expected +
+              "; the file was not changed: mend it or move it away"},
+        path_{std::move(path)},
+        offset_{0},
+        expected_{std::move(expected)} {}
+
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// Byte offset in the file at which the damage was noticed, counted from 0.
+  /// Byte offset in the file at which the damage was noticed, counted from 0; 0 if the file has no such.
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
   /// What stood wrong there, in words.
   [[nodiscard]] const std::string& expected() const noexcept { return expected_; }
@@ -133,6 +142,28 @@ class LockedError : public Error {
   long holder_;
 };
 
+/// What is stored has values of a schema version that this program cannot read. Nothing was changed.
+class SchemaVersionError : public Error {
+ public:
+  SchemaVersionError(const std::filesystem::path& path, std::uint32_t stored, std::uint32_t known)
+      : Error{path.string() + ": its values have schema version " + std::to_string(stored) +
+              (stored > known ? ", and this program knows versions up to " + std::to_string(known) +
+                                    "; open it with a newer program (Options::schema_version)"
+                              : ", and this program wants version " + std::to_string(known) +
+                                    "; set Options::upgrade, which brings them there")},
+        stored_{stored},
+        known_{known} {}
+
+  /// The version of what is stored.
+  [[nodiscard]] std::uint32_t stored() const noexcept { return stored_; }
+  /// The `Options::schema_version` of this program.
+  [[nodiscard]] std::uint32_t known() const noexcept { return known_; }
+
+ private:
+  std::uint32_t stored_;
+  std::uint32_t known_;
+};
+
 /// A piece of JSON text is not what was expected; from a `Codec` or a `LoadSink` to a storage, which knows
 /// the file and turns it into a `CorruptionError`.
 class ParseError : public Error {
@@ -156,7 +187,8 @@ class DuplicateEntryError : public Error {
   std::string key_;
 };
 
-/// An option or a call that cannot be honoured, such as a negative interval or writing to a closed store.
+/// An option or a call that cannot be honoured, such as a negative interval, or writing to a store that is
+/// closed or read-only.
 class UsageError : public Error {
  public:
   using Error::Error;

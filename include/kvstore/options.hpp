@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
 namespace kvstore::inline v0 {
@@ -18,13 +19,13 @@ enum class BatchSave {
   background,  ///< nobody: the auto-saver's thread saves, and operations go on meanwhile without that bound
 };
 
-/// What a progress callback is told. Called from the thread that loads or saves, under no lock of the data.
+/// What a progress callback is told. Called from the thread at work, under no lock of the data.
 struct Progress {
-  enum class Phase { load, save };
+  enum class Phase { load, save, migrate };
   Phase phase;            ///< what is going on
   std::uint64_t entries;  ///< entries done so far
   std::uint64_t bytes;    ///< bytes of keys and values done so far
-  bool finished;          ///< true in the last call of this load or save
+  bool finished;          ///< true in the last call of this piece of work
 };
 
 /// Severity of a `LogEvent`.
@@ -55,6 +56,20 @@ struct Options {
   /// Segments of the map, each with a lock of its own: rounded up to a power of two, at most 65536. 0 = 256,
   /// or more when what is loaded is large.
   std::size_t segments = 0;
+
+  /// Opens without a lock and without ever writing, also while another process has the store open for
+  /// writing: what is seen is a consistent state as of opening, or as of the last `refresh()`. Verbs that
+  /// write throw `UsageError`.
+  bool read_only = false;
+
+  /// The version of the form that values have in this program; stored with them. What was stored by a program
+  /// with a lower version goes through `upgrade` while it is loaded, and is saved in the new form before the
+  /// store has opened; the old form stays in place until then. A higher one is refused. 0 = no versions.
+  std::uint32_t schema_version = 0;
+
+  /// Brings the JSON of a value from version `from` to `schema_version`, in place. What it throws leaves the
+  /// constructor; nothing was changed then.
+  std::function<void(std::uint32_t from, std::string_view key, nlohmann::json& value)> upgrade = {};
 
   /// Told of each failed save, with the exception; from the thread that saved, under no lock of the data, so
   /// it may use the store. What it throws is swallowed. It must not destroy the store.

@@ -12,6 +12,9 @@
 
 namespace kvstore::inline v0 {
 
+/// The one key that no entry may have: JSON files keep the schema version under it, as their first member.
+inline constexpr std::string_view kSchemaVersionKey = "$schema_version";
+
 /// One entry as text. `key` is the key's text, unquoted; `value` is one JSON value, or none if the key was
 /// removed. The views live until the next call on whatever handed them out.
 struct Change {
@@ -25,16 +28,35 @@ enum class SaveScope {
   changes,     ///< what changed since the last successful save, in the order in which it happened
 };
 
+/// For what a storage is loaded.
+enum class LoadPurpose {
+  own,     ///< to load and save: nobody else may save then, nor may anybody who wants to save load
+  follow,  ///< to look only: take no lock and change nothing, others may save meanwhile
+  copy,    ///< as `follow`, and hand over each key once, through `LoadSink::put`
+};
+
+/// What a load is about. Whoever does not care about `integer_keys` may leave it alone.
+struct LoadRequest {
+  LoadPurpose purpose = LoadPurpose::own;
+  bool integer_keys = false;  ///< the text of every key is an integer's
+};
+
 /// Takes the entries of a storage while it loads.
 class LoadSink {
  public:
-  LoadSink() = default;
+  explicit LoadSink(LoadRequest request = {}) noexcept : request_{request} {}
   LoadSink(const LoadSink&) = delete;
   LoadSink& operator=(const LoadSink&) = delete;
   virtual ~LoadSink() = default;
 
+  [[nodiscard]] const LoadRequest& request() const noexcept { return request_; }
+
   /// Says roughly how many bytes of text will come, before the first `put`. Optional: it sizes the tables.
   virtual void expect(std::uint64_t bytes) = 0;
+
+  /// Says which `ChangeSource::schema_version` was saved last, before the first `put`. Unsaid, it is 0.
+  /// @throws SchemaVersionError if the store cannot read that.
+  virtual void schema_version(std::uint32_t stored) = 0;
 
   /// Takes one stored entry. `value` is the JSON text of its value, which is parsed strictly here.
   /// @throws ParseError if the key or the value is not of the store's types; a storage that knows offsets in
@@ -52,12 +74,16 @@ class LoadSink {
 
   /// Takes that every entry so far was removed.
   virtual void clear() = 0;
+
+ private:
+  LoadRequest request_;
 };
 
 /// Hands the entries of a save to a storage, one at a time.
 class ChangeSource {
  public:
-  ChangeSource() = default;
+  explicit ChangeSource(SaveScope scope = SaveScope::everything, std::uint32_t schema_version = 0) noexcept
+      : scope_{scope}, schema_version_{schema_version} {}
   ChangeSource(const ChangeSource&) = delete;
   ChangeSource& operator=(const ChangeSource&) = delete;
   virtual ~ChangeSource() = default;
@@ -65,6 +91,15 @@ class ChangeSource {
   /// Fetches the next entry into `change`; false when there are no more. Its views die at the next call.
   /// Pull from one thread until it returns false, or abandon the save by throwing.
   virtual bool next(Change& change) = 0;
+
+  /// What it hands over. A storage that wants changes may get everything: then what it kept before is gone.
+  [[nodiscard]] SaveScope scope() const noexcept { return scope_; }
+  /// The version of the form that values have (`Options::schema_version`); to be stored beside them.
+  [[nodiscard]] std::uint32_t schema_version() const noexcept { return schema_version_; }
+
+ private:
+  SaveScope scope_;
+  std::uint32_t schema_version_;
 };
 
 /// What a storage offers besides if it keeps a journal: it takes each change as it happens, so that a killed
@@ -84,6 +119,8 @@ class Journal {
   virtual void append(std::span<const Change> step) = 0;
   /// Takes that every entry was removed, as one step.
   virtual void append_clear() = 0;
+  /// Takes that something happened which only a save of everything can tell: nothing is appended until then.
+  virtual void break_off() = 0;
   /// Puts what was appended into the operating system's hands, without waiting for the disk.
   virtual void flush() = 0;
 
@@ -121,9 +158,14 @@ class Storage {
   /// Releases whatever the storage holds (files, locks). It saves nothing: the store has done so before.
   virtual ~Storage() = default;
 
-  /// Hands every stored entry to `sink`, each key once. Called once, before any save.
-  /// @throws CorruptionError, StorageError; what is stored is left as it was.
+  /// Hands every stored entry to `sink`, as of one moment. Comes before any save, and may come again.
+  /// `sink.request()` says what for: a storage that others could use meanwhile takes its lock for
+  /// `LoadPurpose::own`. @throws LockedError, CorruptionError, StorageError; what is stored is as it was.
   virtual void load(LoadSink& sink) = 0;
+
+  /// Brings whoever follows up to date: hands over what changed since the last `load` or `load_changes`.
+  /// False if that cannot be told, and `load` is to be called again.
+  virtual bool load_changes(LoadSink& /*sink*/) { return false; }
 
   /// What the next `save` wants to be handed. A storage whose last save failed may ask for `everything`.
   [[nodiscard]] virtual SaveScope scope() const noexcept = 0;
@@ -136,6 +178,9 @@ class Storage {
   /// The journal, if the storage keeps one. Its `scope` is `changes` then while all is well, and `save` syncs
   /// what was appended: what it is handed is empty.
   [[nodiscard]] virtual Journal* journal() noexcept { return nullptr; }
+
+  /// Whether it stores `ChangeSource::schema_version` and says it when it loads.
+  [[nodiscard]] virtual bool keeps_schema_version() const noexcept { return false; }
 
   /// The file or folder that messages name; empty if there is none.
   [[nodiscard]] virtual std::filesystem::path path() const { return {}; }

@@ -258,7 +258,7 @@ std::vector<Part> callers(Store& store, support::HistoryClock& clock) {
 
 std::shared_ptr<support::Disk> disk_that_wants(kvstore::SaveScope scope) {
   auto disk = std::make_shared<support::Disk>();
-  disk->scope = scope;
+  disk->wanted = scope;
   disk->on_save = nudge;
   disk->on_change = [](std::size_t) { nudge(); };
   return disk;

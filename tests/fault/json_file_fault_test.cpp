@@ -20,6 +20,7 @@
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/open_json_file.hpp"
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
@@ -32,6 +33,7 @@ using support::Fault;
 using support::FaultFileSystem;
 using support::in_child;
 using support::load_from;
+using support::OpenJsonFile;
 using support::read_file;
 using support::save_to;
 using support::TempFolder;
@@ -73,7 +75,7 @@ bool save_with(const Fault& fault) {
   FaultFileSystem files;
   bool met = false;
   {
-    JsonFile storage{path, files, kBlock};
+    OpenJsonFile storage{path, files, kBlock};
     files.inject(fault);
     const auto error = save_error(storage, kNew);
     met = files.failed() != 0;
@@ -129,7 +131,7 @@ TEST_CASE("JsonFile under faults: a failure that stays for all later calls leave
 TEST_CASE("JsonFile under faults: short writes and interrupted calls are no failure") {
   const TempFolder folder;
   FaultFileSystem files;
-  JsonFile storage{folder / "data.json", files, kBlock};
+  OpenJsonFile storage{folder / "data.json", files, kBlock};
   files.inject({.call = Call::write, .effect = Effect::partial, .forever = true});
   CHECK(save_message(storage, kNew) == "saved");
   CHECK(load_from(storage) == kNew);
@@ -145,7 +147,7 @@ TEST_CASE("JsonFile under faults: short writes and interrupted calls are no fail
 TEST_CASE("JsonFile under faults: no call that durability rests on may fail unnoticed") {
   const TempFolder folder;
   FaultFileSystem files;
-  JsonFile storage{folder / "data.json", files, kBlock};
+  OpenJsonFile storage{folder / "data.json", files, kBlock};
   for (const Call call :
        {Call::open, Call::write, Call::sync, Call::close, Call::rename, Call::sync_folder}) {
     files.inject({.error = std::make_error_code(std::errc::io_error), .call = call});
@@ -156,7 +158,7 @@ TEST_CASE("JsonFile under faults: no call that durability rests on may fail unno
 TEST_CASE("JsonFile under faults: a save syncs the file before the rename and the folder after it") {
   const TempFolder folder;
   FaultFileSystem files;
-  JsonFile storage{folder / "data.json", files};
+  OpenJsonFile storage{folder / "data.json", files};
   std::vector<Call> order;
   std::vector<fs::path> paths;
   files.before_each([&](Call call, const fs::path& path) {
@@ -174,7 +176,7 @@ TEST_CASE("JsonFile under faults: a save syncs the file before the rename and th
 TEST_CASE("JsonFile under faults: if only the folder cannot be synced, that is an error and says so") {
   const TempFolder folder;
   FaultFileSystem files;
-  JsonFile storage{folder / "data.json", files};
+  OpenJsonFile storage{folder / "data.json", files};
   files.inject({.error = std::make_error_code(std::errc::io_error), .call = Call::sync_folder});
   CHECK_THAT(save_message(storage, kNew), ContainsSubstring("power loss may undo that"));
   CHECK(load_from(storage) == kNew);
@@ -183,7 +185,7 @@ TEST_CASE("JsonFile under faults: if only the folder cannot be synced, that is a
 TEST_CASE("JsonFile under faults: a failed write names the file, the call and the reason") {
   const TempFolder folder;
   FaultFileSystem files;
-  JsonFile storage{folder / "data.json", files};
+  OpenJsonFile storage{folder / "data.json", files};
   files.inject({.error = std::make_error_code(std::errc::io_error), .call = Call::write});
   const std::string words = save_message(storage, kNew);
   const std::string path = (folder / "data.json").string();
@@ -194,7 +196,7 @@ TEST_CASE("JsonFile under faults: a failed write names the file, the call and th
 TEST_CASE("JsonFile under faults: a full disk is called so, and the previous file intact") {
   const TempFolder folder;
   FaultFileSystem files;
-  JsonFile storage{folder / "data.json", files};
+  OpenJsonFile storage{folder / "data.json", files};
   files.inject({.error = std::make_error_code(std::errc::no_space_on_device), .call = Call::write});
   CHECK_THAT(save_message(storage, kNew), ContainsSubstring("previous file is intact; the disk is full"));
 }
@@ -202,7 +204,7 @@ TEST_CASE("JsonFile under faults: a full disk is called so, and the previous fil
 TEST_CASE("JsonFile under faults: a file that is a mount point is called so, with the way out") {
   const TempFolder folder;
   FaultFileSystem files;
-  JsonFile storage{folder / "data.json", files};
+  OpenJsonFile storage{folder / "data.json", files};
   for (const std::errc code : {std::errc::device_or_resource_busy, std::errc::cross_device_link}) {
     files.inject({.error = std::make_error_code(code), .call = Call::rename});
     CHECK_THAT(save_message(storage, kNew), ContainsSubstring("mount its folder instead"));
@@ -219,7 +221,7 @@ TEST_CASE("JsonFile under faults: whichever call of an open or load fails, the f
       files.inject({.nth = nth, .error = {code, std::generic_category()}});
       INFO("call " << nth << ", error " << code);
       try {
-        JsonFile storage{folder / "data.json", files, kBlock};
+        OpenJsonFile storage{folder / "data.json", files, kBlock};
         const TextEntries found = load_from(storage);
         CHECK(found == kOld);
       } catch (const kvstore::StorageError& error) {
@@ -244,7 +246,7 @@ TEST_CASE(
     end = in_child([&]() -> std::string {
       std::uint64_t calls = 0;  // outlives what counts in it
       FaultFileSystem files;
-      JsonFile storage{path, files, kBlock};
+      OpenJsonFile storage{path, files, kBlock};
       files.before_each([&](Call, const fs::path&) {
         if (++calls == nth) ::_exit(0);
       });

@@ -22,6 +22,7 @@
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/child_process.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/killable_child.hpp"
 #include "support/step_model.hpp"
@@ -249,4 +250,41 @@ TEST_CASE("Kill: of several threads each is found after its own first operations
     REQUIRE(missing <= saving.allowed);
     require_compacts(tested, folder, found);
   }
+}
+
+TEST_CASE("Kill: what came after a replacement of all entries is never found without it") {
+  // One thread replaces all entries by those of the next generation; another writes down which one it has
+  // seen.
+  const Tested& tested = GENERATE(from_range(kTested));
+  const support::TempFolder folder;
+  Random random{3001};
+  std::uint64_t generations = 0;
+  for (int run = 0; run < 25; ++run) {
+    support::ChildProcess child{[&]() -> std::string {
+      support::FaultFileSystem files;
+      Store store{tested.open(folder / "data.json", files), {.batch_size = 1000}};
+      std::jthread observer{[&] {
+        while (true) {
+          if (const auto generation = store.try_read("generation")) store.upsert("seen", *generation);
+        }
+      }};
+      for (std::uint64_t next = std::stoull(store.try_read("generation").value_or("0")) + 1;; ++next) {
+        const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
+        contents->entries = {{"generation", '"' + std::to_string(next) + '"'}, {"seen", "\"0\""}};
+        kvstore::MemoryStorage from{contents};
+        store.load_from(from);
+      }
+    }};
+    std::this_thread::sleep_for(std::chrono::microseconds{2000 + random() % 20000});  // any moment will do
+    child.kill();
+    support::FaultFileSystem files;
+    const Store store{tested.open(folder / "data.json", files)};
+    const std::uint64_t generation = std::stoull(store.try_read("generation").value_or("0"));
+    const std::uint64_t seen = std::stoull(store.try_read("seen").value_or("0"));
+    CAPTURE(tested.name, run, generation, seen);
+    REQUIRE(seen <= generation);
+    REQUIRE(generation >= generations);
+    generations = generation;
+  }
+  REQUIRE(generations > 25);
 }

@@ -188,7 +188,7 @@ class Lives {
   Verb pick() {
     const std::uint64_t number = random_() % 32;
     if (number < 24) return support::kVerbs[number % 4];
-    return support::kVerbs[4 + number % 4];
+    return support::kVerbs[4 + number % 5];
   }
 
   std::string end(Session& session) {

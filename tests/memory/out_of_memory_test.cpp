@@ -132,6 +132,13 @@ void for_every_allocation(const Round& round) {
   }
 }
 
+/// What another store finds there while the first one is open.
+Contents stored_on(const std::shared_ptr<Disk>& disk) {
+  kvstore::Options looks_only = kNeverSaves;
+  looks_only.read_only = true;
+  return contents_of(Store{support::storage_on(disk), looks_only});
+}
+
 /// The store behaves, saves what it holds, and another one on the same disk finds that.
 void require_usable(Store& store, const std::shared_ptr<Disk>& disk) {
   store.save();
@@ -140,15 +147,14 @@ void require_usable(Store& store, const std::shared_ptr<Disk>& disk) {
   store.save();
   REQUIRE(store.unsaved() == 0);
   REQUIRE_FALSE(store.last_error().has_value());
-  const Store other{support::storage_on(disk), kNeverSaves};
-  REQUIRE(contents_of(other) == contents_of(store));
+  REQUIRE(stored_on(disk) == contents_of(store));
 }
 
 /// A verb on a persistent store: what it may do to the contents is up to what came out of it.
 bool verb_round(const Verb& verb, SaveScope scope, const kvstore::Options& options, int entries,
                 std::uint64_t nth, bool for_good) {
   const auto disk = std::make_shared<Disk>();
-  disk->scope = scope;
+  disk->wanted = scope;
   Store store{support::storage_on(disk), options};
   fill(store, entries);
   store.save();
@@ -288,7 +294,7 @@ TEST_CASE("Out of memory: a verb in the midst of a snapshot spoils neither the s
       store.save();
       const bool struck = AllocationFault::struck();
       disk->on_change = [](std::size_t) {};
-      REQUIRE(contents_of(Store{support::storage_on(disk), kNeverSaves}) == before);
+      REQUIRE(stored_on(disk) == before);
       Contents expected = outcome == Outcome::done ? changed_by(verb, before) : before;
       expected[key(3)] = value(99);
       REQUIRE(contents_of(store) == expected);

@@ -24,6 +24,7 @@
 #include "kvstore/storage.hpp"
 #include "kvstore/storage/json_file.hpp"
 #include "kvstore/storage/json_journal.hpp"
+#include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
@@ -125,16 +126,16 @@ class Timeline {
   std::size_t acknowledged_ = 0;
 };
 
-enum class Verb { create, update, remove, batch, clear, save, compact, close };
+enum class Verb { create, update, remove, batch, clear, save, compact, close, replace };
 
-inline constexpr std::array kVerbs{Verb::create, Verb::update, Verb::remove,  Verb::batch,
-                                   Verb::clear,  Verb::save,   Verb::compact, Verb::close};
+inline constexpr std::array kVerbs{Verb::create, Verb::update,  Verb::remove, Verb::batch,  Verb::clear,
+                                   Verb::save,   Verb::compact, Verb::close,  Verb::replace};
 
 using Workload = std::vector<Verb>;
 
 [[nodiscard]] inline std::string describe(const Workload& workload) {
-  static constexpr std::array<std::string_view, kVerbs.size()> kNames{"create", "update", "remove",  "batch",
-                                                                      "clear",  "save",   "compact", "close"};
+  static constexpr std::array<std::string_view, kVerbs.size()> kNames{
+      "create", "update", "remove", "batch", "clear", "save", "compact", "close", "replace"};
   std::string words;
   for (const Verb verb : workload) words += std::string{kNames[static_cast<std::size_t>(verb)]} + ' ';
   return words;
@@ -208,6 +209,8 @@ class Session {
         store_->close();
         timeline_.save();
         return store_.reset();
+      case Verb::replace:
+        return replace();
     }
   }
 
@@ -238,6 +241,16 @@ class Session {
     next[key] = step_;
     both.create(key, step_);
     step(std::move(next), 2, [&] { store_->apply(both); });
+  }
+
+  /// Every entry at once, from another storage; saved when it returns.
+  void replace() {
+    const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
+    contents->entries = {{"a", std::to_string(-step_)}, {"r", std::to_string(step_)}};
+    kvstore::MemoryStorage from{contents};
+    timeline_.begin({{"a", -step_}, {"r", step_}}, 1);
+    store_->load_from(from);
+    timeline_.save();
   }
 
   /// No step at all if nothing is to change.

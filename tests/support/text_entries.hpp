@@ -24,6 +24,10 @@ using TextEntries = std::vector<std::pair<std::string, std::string>>;
 /// Keeps what a load hands over; checks values and keys as strictly as a store does.
 class CollectingSink : public kvstore::LoadSink {
  public:
+  explicit CollectingSink(kvstore::LoadPurpose purpose = kvstore::LoadPurpose::own)
+      : LoadSink{{.purpose = purpose}} {}
+
+  void schema_version(std::uint32_t stored) override { version = stored; }
   void expect(std::uint64_t bytes) override { expected_bytes = bytes; }
 
   void put(std::string_view key, std::string_view value) override {
@@ -62,6 +66,7 @@ class CollectingSink : public kvstore::LoadSink {
   }
 
   TextEntries entries;
+  std::uint32_t version = 0;
   std::uint64_t expected_bytes = 0;
   bool finished = false;
 };
@@ -86,6 +91,11 @@ class ListSource : public kvstore::ChangeSource {
 inline void save_to(kvstore::Storage& storage, const TextEntries& entries) {
   ListSource source{entries};
   storage.save(source);
+}
+
+[[nodiscard]] inline TextEntries sorted(TextEntries entries) {
+  std::sort(entries.begin(), entries.end());
+  return entries;
 }
 
 inline TextEntries load_from(kvstore::Storage& storage) {

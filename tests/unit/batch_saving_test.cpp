@@ -79,7 +79,7 @@ TEST_CASE("Batch: a WriteBatch counts its changes and is saved as a whole") {
 
 TEST_CASE("Batch: a storage that wants changes gets them in order, and only what is new") {
   const auto disk = std::make_shared<Disk>();
-  disk->scope = SaveScope::changes;
+  disk->wanted = SaveScope::changes;
   disk->entries = {{"1", "10"}, {"2", "20"}};
   Store store{storage_on(disk), {.batch_size = 3, .auto_save_interval = 0s}};
   store.update(1, 11);
@@ -103,7 +103,7 @@ TEST_CASE(
     "Durability bound: beside concurrent writers no more than the batch less one is unsaved at a return") {
   const std::uint64_t batch = GENERATE(1U, 2U, 7U, 64U);
   const auto disk = std::make_shared<Disk>();
-  disk->scope = SaveScope::changes;
+  disk->wanted = SaveScope::changes;
   Store store{storage_on(disk), {.batch_size = batch, .auto_save_interval = 0s}};
   std::atomic<std::uint64_t> returned = 0;
   std::atomic<int> broken = 0;
@@ -256,7 +256,7 @@ TEST_CASE("Failure: on_error is told of each, may use the store, and may throw")
 
 TEST_CASE("Failure: changes that could not be saved are handed over again, in order, before later ones") {
   const auto disk = std::make_shared<Disk>();
-  disk->scope = SaveScope::changes;
+  disk->wanted = SaveScope::changes;
   Store store{storage_on(disk), {.batch_size = 0, .auto_save_interval = 0s}};
   store.create(1, 1);
   disk->fail = true;

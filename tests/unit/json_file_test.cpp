@@ -18,6 +18,7 @@
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/open_json_file.hpp"
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
@@ -28,6 +29,7 @@ using support::Call;
 using support::ChildProcess;
 using support::in_child;
 using support::load_from;
+using support::OpenJsonFile;
 using support::read_file;
 using support::save_to;
 using support::TempFolder;
@@ -105,7 +107,7 @@ TEST_CASE("JsonFile: what was saved is loaded, whatever the block size") {
 TEST_CASE("JsonFile: however large the store, a save writes blocks of a mebibyte") {
   const TempFolder folder;
   support::FaultFileSystem files;
-  JsonFile storage{folder / "data.json", files};
+  OpenJsonFile storage{folder / "data.json", files};
   files.reset_counts();
   const std::string value = '"' + std::string(998, 'x') + '"';
   save_to(storage, TextEntries(10'000, {"key", value}));
@@ -221,8 +223,8 @@ TEST_CASE("JsonFile: a link to a file that does not exist yet makes that file") 
 TEST_CASE("JsonFile: a file and a link to it are one file to the lock") {
   const TempFolder folder;
   fs::create_symlink("real.json", folder / "data.json");
-  const JsonFile storage{folder / "data.json"};
-  CHECK_THROWS_AS(JsonFile{folder / "real.json"}, kvstore::LockedError);
+  const OpenJsonFile storage{folder / "data.json"};
+  CHECK_THROWS_AS(OpenJsonFile{folder / "real.json"}, kvstore::LockedError);
 }
 
 TEST_CASE("JsonFile: a relative path keeps its meaning when the process changes its folder") {
@@ -242,7 +244,7 @@ TEST_CASE("JsonFile: what a crashed save left behind is removed when the file is
   const TempFolder folder;
   write_file(folder / "data.json", R"({"a": 1})");
   write_file(folder / "data.json.tmp", R"({"torn)");
-  JsonFile storage{folder / "data.json"};
+  OpenJsonFile storage{folder / "data.json"};
   CHECK_FALSE(fs::exists(folder / "data.json.tmp"));
   CHECK(load_from(storage) == TextEntries{{"a", "1"}});
 }
@@ -250,7 +252,7 @@ TEST_CASE("JsonFile: what a crashed save left behind is removed when the file is
 TEST_CASE("JsonFile: a save never writes through a link that lies in the temporary file's place") {
   const TempFolder folder;
   write_file(folder / "victim", "kept");
-  JsonFile storage{folder / "data.json"};
+  OpenJsonFile storage{folder / "data.json"};
   fs::create_symlink("victim", folder / "data.json.tmp");
   save_to(storage, {{"a", "1"}});
   CHECK(read_file(folder / "victim") == "kept");
@@ -272,8 +274,8 @@ TEST_CASE("JsonFile: a source that throws abandons the save and leaves the file 
 
 TEST_CASE("JsonFile: a second storage in the same process is refused") {
   const TempFolder folder;
-  const JsonFile storage{folder / "data.json"};
-  CHECK_THROWS_AS(JsonFile{folder / "data.json"}, kvstore::LockedError);
+  const OpenJsonFile storage{folder / "data.json"};
+  CHECK_THROWS_AS(OpenJsonFile{folder / "data.json"}, kvstore::LockedError);
 }
 
 TEST_CASE("JsonFile: a file that another process holds is refused with its id until it dies") {
@@ -281,14 +283,14 @@ TEST_CASE("JsonFile: a file that another process holds is refused with its id un
   int pipe[2];
   REQUIRE(::pipe(pipe) == 0);
   ChildProcess holder{[&]() -> std::string {
-    const JsonFile storage{folder / "data.json"};
+    const OpenJsonFile storage{folder / "data.json"};
     support::require_success(::write(pipe[1], "r", 1) == 1 ? 0 : -1, "write");
     ::pause();
     return {};
   }};
   char ready = 0;
   REQUIRE(::read(pipe[0], &ready, 1) == 1);
-  CHECK_THROWS_WITH(JsonFile{folder / "data.json"},
+  CHECK_THROWS_WITH(OpenJsonFile{folder / "data.json"},
                     ContainsSubstring("open for writing by process " + std::to_string(holder.id())));
   holder.kill();
   REQUIRE(fs::exists(folder / "data.json.lock"));

@@ -258,7 +258,7 @@ TEST_CASE("Model: random verbs with restarts agree with std::map, for both kinds
   CAPTURE(seed, scope == kvstore::SaveScope::changes);
   std::mt19937 random{seed};
   const auto disk = std::make_shared<support::Disk>();
-  disk->scope = scope;
+  disk->wanted = scope;
   using Ints = kvstore::BatchPersistentKeyValueStore<int, int>;
   std::map<int, int> model;
   for (int restart = 0; restart < 20; ++restart) {

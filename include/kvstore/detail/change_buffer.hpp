@@ -4,6 +4,7 @@
 // Changes as text, one after another in one reused buffer: what snapshots, captures and the change log hold.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -23,7 +24,7 @@ class ChangeBuffer {
       KeyText<Key>::append(key, text_);
       const std::size_t key_end = text_.size();
       Codec<Value>::encode(value, text_);
-      return Ends{key_end, text_.size(), false};
+      return Ends{key_end, text_.size(), Kind::put};
     });
   }
 
@@ -32,7 +33,7 @@ class ChangeBuffer {
   void remove(const Key& key) {
     append([&] {
       KeyText<Key>::append(key, text_);
-      return Ends{text_.size(), kRemoved, false};
+      return Ends{text_.size(), 0, Kind::removed};
     });
   }
 
@@ -40,8 +41,14 @@ class ChangeBuffer {
   /// removed".
   void end_group() {
     if (groups_.empty() ? ends_.empty() : groups_.back() == ends_.size())
-      ends_.push_back({text_.size(), 0, true});
+      ends_.push_back({text_.size(), 0, Kind::clear});
     groups_.push_back(ends_.size());
+  }
+
+  /// Appends a group that stands for "what is stored was replaced by something else".
+  void put_replacement() {
+    ends_.push_back({text_.size(), 0, Kind::replacement});
+    end_group();
   }
 
   /// Appends all changes and groups of `other`. Strong.
@@ -51,10 +58,7 @@ class ChangeBuffer {
     reserve(ends_, other.ends_.size());
     reserve(groups_, other.groups_.size());
     text_.raw(other.text_.text());
-    for (const Ends& ends : other.ends_) {
-      ends_.push_back(
-          {ends.key + base, ends.value == kRemoved ? kRemoved : ends.value + base, ends.is_clear});
-    }
+    for (const Ends& ends : other.ends_) { ends_.push_back({ends.key + base, ends.value + base, ends.kind}); }
     for (const std::size_t group : other.groups_) groups_.push_back(group + count);
   }
 
@@ -72,7 +76,11 @@ class ChangeBuffer {
   [[nodiscard]] const std::vector<std::size_t>& groups() const noexcept { return groups_; }
 
   /// Whether the change number `index` removed every entry; then it has neither key nor value.
-  [[nodiscard]] bool is_clear(std::size_t index) const noexcept { return ends_[index].is_clear; }
+  [[nodiscard]] bool is_clear(std::size_t index) const noexcept { return ends_[index].kind == Kind::clear; }
+  /// Whether the change number `index` stands for a replacement; then it has neither key nor value.
+  [[nodiscard]] bool is_replacement(std::size_t index) const noexcept {
+    return ends_[index].kind == Kind::replacement;
+  }
 
   /// The change number `index`; its views die when the buffer changes.
   [[nodiscard]] Change operator[](std::size_t index) const noexcept {
@@ -80,18 +88,18 @@ class ChangeBuffer {
     const Ends& ends = ends_[index];
     const std::string_view text = text_.text();
     Change change{text.substr(begin, ends.key - begin), std::nullopt};
-    if (!ends.is_clear && ends.value != kRemoved) change.value = text.substr(ends.key, ends.value - ends.key);
+    if (ends.kind == Kind::put) change.value = text.substr(ends.key, ends.value - ends.key);
     return change;
   }
 
  private:
-  static constexpr std::size_t kRemoved = static_cast<std::size_t>(-1);
+  enum class Kind : std::uint8_t { put, removed, clear, replacement };
 
   struct Ends {
     std::size_t key;
-    std::size_t value;  // or kRemoved
-    bool is_clear;
-    [[nodiscard]] std::size_t end() const noexcept { return value == kRemoved || is_clear ? key : value; }
+    std::size_t value;  // means something for `put` only
+    Kind kind;
+    [[nodiscard]] std::size_t end() const noexcept { return kind == Kind::put ? value : key; }
   };
 
   template <class Element>

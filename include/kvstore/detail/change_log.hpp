@@ -62,7 +62,8 @@ class ChangeLog {
 /// Hands over what a log has set aside.
 class LoggedChanges final : public ChangeSource {
  public:
-  explicit LoggedChanges(const ChangeBuffer& changes) noexcept : changes_{changes} {}
+  LoggedChanges(const ChangeBuffer& changes, std::uint32_t schema_version) noexcept
+      : ChangeSource{SaveScope::changes, schema_version}, changes_{changes} {}
 
   bool next(Change& change) override {
     if (index_ == changes_.count()) return false;

@@ -40,6 +40,8 @@ struct FileStatus {
   std::uint32_t group = 0;   ///< group id
   std::uint64_t device = 0;  ///< with `inode`: the file's identity
   std::uint64_t inode = 0;
+  std::int64_t modified = 0;  ///< when the contents last changed, ns since the epoch; 0 if unknown
+  bool operator==(const FileStatus&) const = default;
 };
 
 /// A piece of a file as shared memory: what is stored in it is in the operating system's hands at once,

@@ -29,9 +29,10 @@ namespace kvstore::inline v0::detail {
 
 class JournalReader {
  public:
-  /// `path` is for messages.
-  JournalReader(File& file, std::filesystem::path path, std::size_t block_bytes = kBlockBytes)
-      : file_{file}, path_{std::move(path)}, block_bytes_{block_bytes} {}
+  /// Begins at the line at offset `from`. `path` is for messages.
+  JournalReader(File& file, std::filesystem::path path, std::uint64_t from = 0,
+                std::size_t block_bytes = kBlockBytes)
+      : file_{file}, path_{std::move(path)}, block_bytes_{block_bytes}, base_{from}, next_{from} {}
 
   /// Fetches the body of the next good line; false at the end of what counts. Views live until the next call.
   /// @throws CorruptionError for damage before that end; StorageError

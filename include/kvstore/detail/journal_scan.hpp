@@ -16,6 +16,7 @@
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_reader.hpp"
+#include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -24,7 +25,8 @@ namespace kvstore::inline v0::detail {
 /// One journal file as it was found.
 struct FoundJournal {
   std::filesystem::path path;
-  bool counts = false;  ///< it exists and has a header
+  std::shared_ptr<File> file = nullptr;  ///< null if there is none
+  bool counts = false;                   ///< it exists and has a header
   JournalHeader header;
   std::vector<SnapshotId> folds;  ///< snapshots that it came to continue later
   std::uint64_t steps = 0;
@@ -78,11 +80,11 @@ class JournalReplay final : public JournalBodyHandler {
   LoadSink& sink_;
 };
 
-/// Hands every good line of `file` to `handler`; returns the reader at the end.
+/// Hands every good line of `file` from offset `from` on to `handler`; returns the reader at the end.
 /// @throws CorruptionError, StorageError
-inline JournalReader read_journal(File& file, const std::filesystem::path& path,
-                                  JournalBodyHandler& handler) {
-  JournalReader reader{file, path};
+inline JournalReader read_journal(File& file, const std::filesystem::path& path, JournalBodyHandler& handler,
+                                  std::uint64_t from = 0) {
+  JournalReader reader{file, path, from};
   for (std::string_view body; reader.next(body);) {
     try {
       read_body(body, handler);
@@ -93,36 +95,23 @@ inline JournalReader read_journal(File& file, const std::filesystem::path& path,
   return reader;
 }
 
-/// Opens an existing file for reading; null if there is none.
-inline std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesystem::path& path) {
-  auto opened = open_file(files, path, OpenMode::read);
-  if (opened.error == std::errc::no_such_file_or_directory) return nullptr;
-  if (opened.error) throw StorageError{path, opened.error, "cannot open"};
-  return std::move(opened.value);
-}
-
-/// Looks at the journal at `path`. One that broke off before its header was safe does not count: nothing in
-/// it was acknowledged.
-inline FoundJournal survey_journal(FileSystem& files, const std::filesystem::path& path) {
-  FoundJournal found;
-  found.path = path;
-  const auto file = open_if_exists(files, path);
-  if (!file) return found;
+/// Looks at a journal. One that broke off before its header was safe does not count: nothing in it was
+/// acknowledged.
+inline void survey_journal(FoundJournal& found) {
+  if (!found.file) return;
   JournalSurvey survey{found};
-  const JournalReader reader = read_journal(*file, path, survey);
-  if (!found.counts && reader.end() != 0) throw CorruptionError{path, 0, "expected a journal's header"};
+  const JournalReader reader = read_journal(*found.file, found.path, survey);
+  if (!found.counts && reader.end() != 0) throw CorruptionError{found.path, 0, "expected a journal's header"};
   found.end = reader.end();
   found.torn = reader.torn();
   found.marked = reader.vouched() != 0;
   found.vouched = std::min(reader.vouched(), reader.end());
-  return found;
 }
 
-inline void replay_journal(FileSystem& files, const FoundJournal& found, LoadSink& sink) {
-  const auto file = open_if_exists(files, found.path);
-  if (!file) throw StorageError{found.path, {}, "disappeared while it was being read"};
+/// Carries a journal out. @returns where it ends, which may be further on than before if somebody writes
+inline std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink) {
   JournalReplay replay{sink};
-  read_journal(*file, found.path, replay);
+  return read_journal(*found.file, found.path, replay).end();
 }
 
 /// The journals that lie beside a snapshot, and the ones of them that continue it.
@@ -133,10 +122,16 @@ inline void replay_journal(FileSystem& files, const FoundJournal& found, LoadSin
 struct JournalSet {
   FoundJournal main, next, fresh;
 
+  /// Opens them.
   JournalSet(FileSystem& files, const std::filesystem::path& snapshot)
-      : main{survey_journal(files, name(snapshot, ""))},
-        next{survey_journal(files, name(snapshot, ".next"))},
-        fresh{survey_journal(files, name(snapshot, ".new"))} {}
+      : main{open(files, name(snapshot, ""))},
+        next{open(files, name(snapshot, ".next"))},
+        fresh{open(files, name(snapshot, ".new"))} {}
+
+  /// Looks at what is in them. @throws CorruptionError, StorageError
+  void survey() {
+    for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found);
+  }
 
   [[nodiscard]] static std::filesystem::path name(std::filesystem::path snapshot, const char* suffix) {
     return (snapshot += ".journal") += suffix;
@@ -153,6 +148,13 @@ struct JournalSet {
   }
 
  private:
+  [[nodiscard]] static FoundJournal open(FileSystem& files, std::filesystem::path path) {
+    FoundJournal found;
+    found.file = open_if_exists(files, path);
+    found.path = std::move(path);
+    return found;
+  }
+
   [[nodiscard]] std::vector<const FoundJournal*> main_and_next() const {
     if (!next.counts || next.header.follows != main.header.id) return {&main};
     if (main.end >= next.header.follows_bytes) return {&main, &next};

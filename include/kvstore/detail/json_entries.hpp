@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kvstore/codec.hpp"
 #include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/json_reader.hpp"
@@ -29,6 +30,14 @@ template <class Output>
 void write_json_entries(Output& out, ChangeSource& source) {
   JsonWriter start;
   std::string_view separator = "{\n";
+  if (source.schema_version() != 0) {
+    start.raw(separator);
+    start.string(kSchemaVersionKey);
+    start.raw(": ");
+    start.integer(source.schema_version());
+    out.append(start.text());
+    separator = ",\n";
+  }
   for (Change change; source.next(change);) {
     if (!change.value) continue;  // among everything that is there, nothing is removed
     start.clear();
@@ -224,6 +233,14 @@ class JsonEntryReader {
   bool file_ended_ = false;
 };
 
+/// The value of `kSchemaVersionKey`. @throws ParseError
+[[nodiscard]] inline std::uint32_t read_schema_version(const JsonEntry& entry) {
+  JsonReader reader{entry.value};
+  const auto version = Codec<std::uint32_t>::decode(reader);
+  reader.finish();
+  return version;
+}
+
 /// Hands every entry of `file` to `sink`, but does not finish it.
 /// @throws CorruptionError, StorageError
 inline void read_json_entries(File& file, const std::filesystem::path& path, LoadSink& sink,
@@ -231,7 +248,16 @@ inline void read_json_entries(File& file, const std::filesystem::path& path, Loa
   JsonEntryReader reader{file, path, block_bytes};
   JsonEntry entry;
   try {
-    while (reader.next(entry)) sink.put(entry.key, entry.value);
+    bool more = reader.next(entry);
+    if (more && entry.key == kSchemaVersionKey) {
+      sink.schema_version(read_schema_version(entry));
+      more = reader.next(entry);
+    }
+    for (; more; more = reader.next(entry)) {
+      if (entry.key == kSchemaVersionKey)
+        reader.fail(entry.key_offset, "expected this as the first member only");
+      sink.put(entry.key, entry.value);
+    }
   } catch (const ParseError& error) { reader.fail(entry.value_offset + error.offset(), error.what()); }
 }
 

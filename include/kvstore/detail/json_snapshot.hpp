@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -37,12 +38,16 @@ inline void check_folder(FileSystem& files, const std::filesystem::path& path,
     const auto missing = std::make_error_code(std::errc::no_such_file_or_directory);
     check_usable(path, missing, "make folder " + folder.string() + " first");
   }
+}
+
+/// Whoever saves the file `path` needs other files beside it. @throws StorageError
+inline void check_writable_folder(FileSystem& files, const std::filesystem::path& path) {
+  const auto folder = path.parent_path();
   check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
                "saving makes files in folder " + folder.string() + ", which is not writable");
 }
 
-/// The file that `path` stands for, once it is clear that a storage can keep its entries there.
-/// @throws StorageError
+/// The file that `path` stands for, once it is clear that entries may be kept there. @throws StorageError
 inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
   if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
   auto target = resolve(files, path);
@@ -54,6 +59,14 @@ inline std::filesystem::path usable_path(FileSystem& files, const std::filesyste
   }
   if (kind == FileKind::other) throw StorageError{path, {}, "is neither a regular file nor missing"};
   return std::move(target.value);
+}
+
+/// Opens an existing file for reading; null if there is none.
+inline std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesystem::path& path) {
+  auto opened = open_file(files, path, OpenMode::read);
+  if (opened.error == std::errc::no_such_file_or_directory) return nullptr;
+  if (opened.error) throw StorageError{path, opened.error, "cannot open"};
+  return std::move(opened.value);
 }
 
 /// Removes what a crash left of a save.

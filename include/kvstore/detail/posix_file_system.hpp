@@ -48,7 +48,8 @@ inline FileStatus posix_status(const struct ::stat& status) {
           .owner = status.st_uid,
           .group = status.st_gid,
           .device = status.st_dev,
-          .inode = status.st_ino};
+          .inode = status.st_ino,
+          .modified = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
 inline int posix_flags(OpenMode mode) {

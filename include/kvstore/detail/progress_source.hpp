@@ -13,8 +13,12 @@ namespace kvstore::inline v0::detail {
 
 class ProgressSource final : public ChangeSource {
  public:
-  ProgressSource(ChangeSource& source, const std::function<void(const Progress&)>& progress)
-      : source_{source}, progress_{progress} {}
+  ProgressSource(ChangeSource& source, const std::function<void(const Progress&)>& progress,
+                 Progress::Phase phase = Progress::Phase::save)
+      : ChangeSource{source.scope(), source.schema_version()},
+        source_{source},
+        progress_{progress},
+        phase_{phase} {}
 
   bool next(Change& change) override {
     const bool more = source_.next(change);
@@ -22,9 +26,7 @@ class ProgressSource final : public ChangeSource {
       ++entries_;
       bytes_ += change.key.size() + (change.value ? change.value->size() : 0);
     }
-    if (progress_ && (!more || entries_ % 4096 == 0)) {
-      progress_({Progress::Phase::save, entries_, bytes_, !more});
-    }
+    if (progress_ && (!more || entries_ % 4096 == 0)) { progress_({phase_, entries_, bytes_, !more}); }
     return more;
   }
 
@@ -33,6 +35,7 @@ class ProgressSource final : public ChangeSource {
  private:
   ChangeSource& source_;
   const std::function<void(const Progress&)>& progress_;
+  Progress::Phase phase_;
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
 };

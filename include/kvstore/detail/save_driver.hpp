@@ -49,27 +49,45 @@ class SaveDriver final {
     if (options_.auto_save_interval.count() < 0) {
       throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
     }
+    if (options_.schema_version != 0 && !storage_->keeps_schema_version()) {
+      throw UsageError{path().string() +
+                       ": this storage keeps no schema version; leave Options::schema_version at 0"};
+    }
   }
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
+  /// The file or folder that messages name.
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return observer_.path(); }
   [[nodiscard]] SaveLedger& ledger() noexcept { return ledger_; }
   [[nodiscard]] const SaveLedger& ledger() const noexcept { return ledger_; }
 
   /// Hands what is stored to `sink`. @throws CorruptionError, StorageError
-  void load(LoadSink& sink) {
-    try {
-      storage_->load(sink);
-      sink.finish();
-    } catch (const ParseError& error) {
-      throw CorruptionError{observer_.path(), error.offset(), error.what()};
-    } catch (const DuplicateEntryError& error) { throw CorruptionError{observer_.path(), 0, error.what()}; }
+  void load(LoadSink& sink) { load_from(*storage_, sink); }
+
+  /// Hands what changed since to `sink`; false if everything is to be loaded again.
+  bool load_changes(LoadSink& sink) {
+    if (!storage_) throw UsageError{"the store is closed; open another one to read"};
+    return storage_->load_changes(sink);
   }
 
-  /// Begins to save, once the store is loaded and can be asked for snapshots.
-  void start(std::uint64_t entries) {
+  /// Hands what any storage has to `sink`. @throws CorruptionError, StorageError
+  static void load_from(Storage& storage, LoadSink& sink) {
+    try {
+      storage.load(sink);
+      sink.finish();
+    } catch (const ParseError& error) {
+      throw CorruptionError{storage.path(), error.offset(), error.what()};
+    } catch (const DuplicateEntryError& error) { throw CorruptionError{storage.path(), 0, error.what()}; }
+  }
+
+  /// Begins to save, once the store is loaded and can be asked for snapshots. `outdated`: what is stored has
+  /// the form of an older schema version, so it is replaced first. @throws StorageError if that fails
+  void start(std::uint64_t entries, bool outdated) {
+    observer_.log(LogLevel::info, "opened", entries);
+    if (options_.read_only) return;
     journal_ = storage_->journal();
     logs_ = journal_ != nullptr || storage_->scope() == SaveScope::changes;
-    observer_.log(LogLevel::info, "opened", entries);
+    if (outdated) save_everything();
     if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
       saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); });
     }
@@ -91,6 +109,17 @@ class SaveDriver final {
   std::uint64_t record(std::uint64_t operations, const ChangeBuffer& changes) {
     return log_.append(changes, [&] { return ledger_.count(operations); });
   }
+  /// Counts that every entry was replaced, as one operation. Only a save of everything can tell a storage, so
+  /// that comes next.
+  std::uint64_t record_replacement() {
+    ChangeBuffer replacement;
+    replacement.put_replacement();
+    return log_.append(replacement, [this] {
+      const std::uint64_t ticket = ledger_.count(1);
+      replaced_.store(ticket, std::memory_order_seq_cst);
+      return ticket;
+    });
+  }
 
   /// What an operation does once it is applied and holds no lock: puts it into the journal, and sees that the
   /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
@@ -109,11 +138,13 @@ class SaveDriver final {
   // ----------------------------------------------------------------------------------
 
   void save() {
+    if (options_.read_only) return;
     saving([&](SaveLedger::Save save) { ledger_.settle_now(ledger_.applied(), save); });
   }
 
   /// Folds the journal into the snapshot; without a journal, saves.
   void compact() {
+    if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
     if (journal_ == nullptr) return save();
     try {
       ledger_.advance(save_everything());
@@ -132,7 +163,7 @@ class SaveDriver final {
     if (!storage_) return;
     refuse_writes(true);
     try {
-      save();
+      if (!options_.read_only) save();
     } catch (...) {
       refuse_writes(false);
       throw;
@@ -176,7 +207,9 @@ class SaveDriver final {
     return options_.batch_size == 0 ? ~std::uint64_t{0} : options_.batch_size - 1;
   }
 
-  [[nodiscard]] bool needs_everything() const noexcept { return storage_->scope() == SaveScope::everything; }
+  [[nodiscard]] bool needs_everything() const noexcept {
+    return storage_->scope() == SaveScope::everything || replaced_.load(std::memory_order_seq_cst) != 0;
+  }
 
   // The journal
   // ------------------------------------------------------------------------------------------------
@@ -212,7 +245,9 @@ class SaveDriver final {
     for (const std::size_t end : outgoing_.groups()) {
       step_.clear();
       for (std::size_t i = begin; i < end; ++i) step_.push_back(outgoing_[i]);
-      if (outgoing_.is_clear(begin))
+      if (outgoing_.is_replacement(begin))
+        journal_->break_off();
+      else if (outgoing_.is_clear(begin))
         journal_->append_clear();
       else
         journal_->append(step_);
@@ -266,13 +301,16 @@ class SaveDriver final {
     const std::uint64_t last = deliver_locked();
     lock.unlock();  // the next batch fills while this one syncs
     if (needs_everything()) return save_everything();
-    hand_over([&](ChangeSource& nothing) { storage_->save(nothing); }, LoggedChanges{ChangeBuffer{}});
+    hand_over([&](ChangeSource& nothing) { storage_->save(nothing); },
+              LoggedChanges{ChangeBuffer{}, options_.schema_version});
     return last;
   }
 
   std::uint64_t save_changes() {
     const std::uint64_t last = log_.take([this] { return ledger_.applied(); });
-    hand_over([&](ChangeSource& changes) { storage_->save(changes); }, LoggedChanges{log_.taken()});
+    if (needs_everything()) return save_everything();  // since what was taken holds a replacement
+    hand_over([&](ChangeSource& changes) { storage_->save(changes); },
+              LoggedChanges{log_.taken(), options_.schema_version});
     log_.drop_taken();
     return last;
   }
@@ -290,12 +328,14 @@ class SaveDriver final {
           everything);
     });
     log_.drop_taken();
+    std::uint64_t replaced = replaced_.load(std::memory_order_seq_cst);
+    if (replaced <= last) replaced_.compare_exchange_strong(replaced, 0);
     return last;
   }
 
   std::uint64_t mark() {
     const auto applied = [this] { return ledger_.applied(); };
-    if (journal_ == nullptr) return logs_ ? log_.take(applied) : applied();
+    if (journal_ == nullptr) return log_.take(applied);
     const std::scoped_lock lock{delivery_mutex_};
     const std::uint64_t last = deliver_locked();
     journal_->switch_over();
@@ -330,7 +370,8 @@ class SaveDriver final {
   Snapshot snapshot_;
   SaveLedger ledger_;
   Journal* journal_ = nullptr;
-  bool logs_ = false;  // whether the storage wants changes
+  bool logs_ = false;                        // whether the storage wants changes
+  std::atomic<std::uint64_t> replaced_ = 0;  // the operation that replaced every entry, until that is saved
   ChangeLog log_;
 
   std::mutex close_mutex_;     // one close() at a time

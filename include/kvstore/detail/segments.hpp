@@ -56,8 +56,12 @@ class SnapshotSource final : public ChangeSource {
  public:
   using Table = DenseMap<Key, Value>;
 
-  SnapshotSource(const std::vector<Table>& tables, Segments<Key, Value, Mutex>& segments)
-      : tables_{tables}, segments_{segments}, epoch_{segments.open_cut()} {}
+  SnapshotSource(const std::vector<Table>& tables, Segments<Key, Value, Mutex>& segments,
+                 std::uint32_t schema_version)
+      : ChangeSource{SaveScope::everything, schema_version},
+        tables_{tables},
+        segments_{segments},
+        epoch_{segments.open_cut()} {}
   ~SnapshotSource() override {
     segments_.close_cut();
     for (; segment_ < segments_.size(); ++segment_) {

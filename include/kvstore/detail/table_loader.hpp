@@ -8,6 +8,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -16,8 +17,8 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/dense_map.hpp"
-#include "kvstore/detail/json_reader.hpp"
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/value_loader.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/options.hpp"
@@ -33,14 +34,17 @@ class TableLoader final : public LoadSink {
  public:
   using Table = DenseMap<Key, Value>;
 
-  /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash.
-  TableLoader(std::size_t segments, HashOf hash_of, KeyEqual equal,
-              const std::function<void(const Progress&)>& progress)
-      : fixed_{segments != 0},
+  /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
+  /// `path`, which messages name, outlive it.
+  TableLoader(LoadPurpose purpose, std::size_t segments, HashOf hash_of, KeyEqual equal,
+              const Options& options, const std::filesystem::path& path)
+      : LoadSink{{.purpose = purpose, .integer_keys = kIntegerKey<Key>}},
+        fixed_{segments != 0},
         tables_(std::bit_ceil(fixed_ ? segments : kDefaultSegments)),
         hash_of_{std::move(hash_of)},
         equal_{std::move(equal)},
-        progress_{progress} {}
+        values_{options, path},
+        progress_{options.on_progress} {}
 
   void expect(std::uint64_t bytes) override {
     constexpr std::uint64_t kSegmentBytes = std::uint64_t{256} << 10;
@@ -50,9 +54,11 @@ class TableLoader final : public LoadSink {
     tables_.resize(std::bit_ceil(static_cast<std::size_t>(wanted)));
   }
 
+  void schema_version(std::uint32_t stored) override { values_.stored_version(stored); }
+
   void put(std::string_view key_text, std::string_view value_text) override {
     Key key = KeyText<Key>::parse(key_text);
-    Value value = parse(value_text);
+    Value value = values_.parse(key_text, value_text);
     const std::uint64_t hash = hash_of_(key);
     table_of(hash).append(hash, std::move(key), std::move(value));
     count(key_text.size() + value_text.size());
@@ -75,7 +81,7 @@ class TableLoader final : public LoadSink {
     const std::size_t position = table.find(hash, [&](const Key& other) { return equal_(other, key); });
     const bool exists = position != Table::kNone;
     if (change.value) {
-      Value value = parse(*change.value);
+      Value value = values_.parse(change.key, *change.value);
       if (!exists) table.prepare_insert(1);
       if (exists)
         table.replace(position, value);
@@ -93,15 +99,11 @@ class TableLoader final : public LoadSink {
   }
 
   [[nodiscard]] std::vector<Table> take() && { return std::move(tables_); }
+  [[nodiscard]] std::uint32_t stored_version() const noexcept { return values_.stored_version(); }
+  /// Whether what was stored has another schema version than the program.
+  [[nodiscard]] bool outdated() const noexcept { return values_.outdated(); }
 
  private:
-  [[nodiscard]] static Value parse(std::string_view text) {
-    JsonReader reader{text};
-    Value value = Codec<Value>::decode(reader);
-    reader.finish();
-    return value;
-  }
-
   [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept {
     return tables_[static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1)];
   }
@@ -126,6 +128,7 @@ class TableLoader final : public LoadSink {
   std::vector<Table> tables_;
   HashOf hash_of_;
   KeyEqual equal_;
+  ValueLoader<Value> values_;
   const std::function<void(const Progress&)>& progress_;
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;

@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -39,29 +39,35 @@ namespace kvstore::inline v0 {
 /// ```
 class JsonFile : public Storage {
  public:
-  /// Takes the file, which need not exist, in a folder, which must.
-  /// @throws LockedError if another store has it; StorageError if its folder is missing or not writable,
-  ///         `path` is something other than a file, or the journal of a `JsonJournal` lies beside it.
+  /// Names the file, which need not exist, in a folder, which must.
+  /// @throws StorageError if its folder is missing or `path` is something other than a file
   explicit JsonFile(const std::filesystem::path& path,
                     detail::FileSystem& files = detail::system_file_system(),
                     std::size_t block_bytes = detail::kBlockBytes)
-      : files_{files},
-        path_{detail::usable_path(files, path)},
-        lock_{files, path_},
-        block_bytes_{block_bytes} {
-    refuse_journal();
-    detail::remove_leftover(files_, path_);
+      : files_{files}, path_{detail::usable_path(files, path)}, block_bytes_{block_bytes} {}
+
+  /// Hands over every entry; none if the file does not exist. To own it, takes its lock first.
+  /// @throws LockedError if another store has it; CorruptionError with the offset at which the file stops
+  /// making
+  ///         sense; StorageError if it cannot be read, its folder is not writable, or the journal of a
+  ///         `JsonJournal` lies beside it. The file is only read.
+  void load(LoadSink& sink) override {
+    const bool owns = sink.request().purpose == LoadPurpose::own;
+    owns ? own() : refuse_journal();
+    seen_ = {};
+    if (const auto file = detail::open_if_exists(files_, path_)) {
+      if (!owns) seen_ = file->status().value;
+      detail::load_json_snapshot(*file, path_, sink, block_bytes_);
+    } else {
+      sink.finish();
+    }
   }
 
-  /// Hands over every entry; none if the file does not exist.
-  /// @throws CorruptionError with the offset at which the file stops making sense; StorageError if it cannot
-  ///         be read. The file is only read.
-  void load(LoadSink& sink) override {
-    settle_name();
-    if (const auto file = open_existing())
-      detail::load_json_snapshot(*file, path_, sink, block_bytes_);
-    else
-      sink.finish();
+  /// There is nothing to hand over if the file is the one that was loaded.
+  bool load_changes(LoadSink&) override {
+    refuse_journal();
+    const auto status = detail::uninterrupted([&] { return files_.status(path_); });
+    return !status.error && status.value == seen_;
   }
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
@@ -69,15 +75,32 @@ class JsonFile : public Storage {
   /// Replaces the file. When this throws, the previous file is intact, unless the message says that the new
   /// contents are in place without being safe from power loss.
   void save(ChangeSource& source) override {
+    own();
     detail::AtomicFile file{files_, path_, block_bytes_};
     detail::write_json_entries(file, source);
     file.commit();
   }
 
+  [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
+
   /// The absolute path of the file itself, where links were followed.
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
  private:
+  void own() {
+    if (lock_) return;
+    detail::check_writable_folder(files_, path_);
+    lock_.emplace(files_, path_);
+    try {
+      refuse_journal();
+      detail::remove_leftover(files_, path_);
+      settle_name();
+    } catch (...) {
+      lock_.reset();
+      throw;
+    }
+  }
+
   /// A save that was killed between its rename and its last sync has left a file whose name power loss could
   /// still take back. Nobody may see entries that could be gone again, so the name is made safe first.
   void settle_name() {
@@ -103,18 +126,11 @@ class JsonFile : public Storage {
     }
   }
 
-  /// None if there is no such file.
-  [[nodiscard]] std::unique_ptr<detail::File> open_existing() {
-    auto opened = detail::open_file(files_, path_, detail::OpenMode::read);
-    if (opened.error == std::errc::no_such_file_or_directory) return nullptr;
-    if (opened.error) throw StorageError{path_, opened.error, "cannot open"};
-    return std::move(opened.value);
-  }
-
   detail::FileSystem& files_;
   std::filesystem::path path_;
-  detail::FileLock lock_;
   std::size_t block_bytes_;
+  std::optional<detail::FileLock> lock_;  // none before it is owned
+  detail::FileStatus seen_;               // of the file that was loaded to follow it
 };
 
 }  // namespace kvstore::inline v0

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <random>
 #include <span>
 #include <string>
@@ -24,6 +25,7 @@
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_file.hpp"
+#include "kvstore/detail/journal_follower.hpp"
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_scan.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
@@ -51,27 +53,29 @@ namespace kvstore::inline v0 {
 /// ```
 class JsonJournal final : public Storage, public Journal {
  public:
-  /// Takes the file, which need not exist, in a folder, which must. @throws as `JsonFile`
+  /// Names the file, which need not exist, in a folder, which must. @throws as `JsonFile`
   explicit JsonJournal(const std::filesystem::path& path,
                        detail::FileSystem& files = detail::system_file_system(),
                        const detail::JournalSpace& space = {})
-      : files_{files}, space_{space}, path_{detail::usable_path(files, path)}, lock_{files, path_} {
-    detail::remove_leftover(files_, path_);
-  }
+      : files_{files}, space_{space}, path_{detail::usable_path(files, path)}, follower_{files_, path_} {}
 
   /// Leaves the journal as long as what it holds, or none if it holds nothing.
   ~JsonJournal() override {
     if (!broken_ && current_) tidy();
   }
 
-  /// Hands over the snapshot and the changes since. @throws CorruptionError for damage in either, or if they
-  /// do not belong together; StorageError; nothing that counts was changed.
+  /// Hands over the snapshot and the changes since. To own them, takes the file's lock first, and ends what a
+  /// crash has interrupted. @throws LockedError if another store has it; CorruptionError for damage in
+  /// either, or if they do not belong together; StorageError; nothing that counts was changed.
   void load(LoadSink& sink) override {
+    if (sink.request().purpose != LoadPurpose::own || current_) return follower_.load(sink);
+    own();
     const detail::SnapshotId snapshot = load_snapshot(sink);
     sink.finish();
-    const detail::JournalSet found{files_, path_};
+    detail::JournalSet found{files_, path_};
+    found.survey();
     const auto chain = found.chain(snapshot);
-    for (const detail::FoundJournal* journal : chain) detail::replay_journal(files_, *journal, sink);
+    for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
     snapshot_bytes_ = snapshot.size;
     if (chain.empty())
       begin(snapshot);
@@ -79,13 +83,22 @@ class JsonJournal final : public Storage, public Journal {
       go_on(chain);
   }
 
+  bool load_changes(LoadSink& sink) override { return follower_.load_changes(sink); }
+
   [[nodiscard]] SaveScope scope() const noexcept override {
     return broken_ ? SaveScope::everything : SaveScope::changes;
   }
 
-  /// Syncs what was appended. `changes` is empty, since `append` has taken all.
-  void save(ChangeSource& changes) override {
-    for (Change change; changes.next(change);) {}
+  /// Syncs what was appended: `source` is empty then, since `append` has taken all. Everything becomes a new
+  /// snapshot.
+  void save(ChangeSource& source) override {
+    if (!current_) throw UsageError{path_.string() + ": load it for LoadPurpose::own before saving"};
+    if (source.scope() == SaveScope::everything) {
+      prepare_switch();
+      switch_over();
+      return compact(source);
+    }
+    for (Change change; source.next(change);) {}
     std::unique_lock lock{mutex_};
     if (broken_) throw StorageError{path_, {}, "the journal is broken and needs a save of everything"};
     const auto current = current_;
@@ -94,6 +107,7 @@ class JsonJournal final : public Storage, public Journal {
     sync(*current);
   }
 
+  [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
   [[nodiscard]] Journal* journal() noexcept override { return this; }
 
@@ -102,12 +116,17 @@ class JsonJournal final : public Storage, public Journal {
 
   void append(std::span<const Change> step) override {
     // A line must stay readable in bounded memory. What would be longer is left to a save of everything.
-    if (detail::longest_line(step) > detail::kLongestLine) return give_up();
+    if (detail::longest_line(step) > detail::kLongestLine) return break_off();
     add([step](JsonWriter& out) { detail::write_step(out, step); });
   }
 
   void append_clear() override {
     add([](JsonWriter& out) { out.raw("[]"); });
+  }
+
+  void break_off() override {
+    const std::scoped_lock lock{mutex_};
+    broken_ = failed_ = true;
   }
 
   void flush() override {
@@ -167,6 +186,13 @@ class JsonJournal final : public Storage, public Journal {
 
   // Opening
   // --------------------------------------------------------------------------------------------------
+
+  void own() {
+    if (lock_) return;
+    detail::check_writable_folder(files_, path_);
+    lock_.emplace(files_, path_);
+    detail::remove_leftover(files_, path_);
+  }
 
   [[nodiscard]] detail::SnapshotId load_snapshot(LoadSink& sink) {
     detail::SnapshotId id;
@@ -284,11 +310,6 @@ class JsonJournal final : public Storage, public Journal {
     }
   }
 
-  void give_up() {
-    const std::scoped_lock lock{mutex_};
-    broken_ = failed_ = true;
-  }
-
   void flush_current() {
     try {
       if (const auto error = current_->flush()) fail(error, "cannot write");
@@ -400,7 +421,8 @@ class JsonJournal final : public Storage, public Journal {
   detail::FileSystem& files_;
   detail::JournalSpace space_;
   std::filesystem::path path_;
-  detail::FileLock lock_;
+  detail::JournalFollower follower_;
+  std::optional<detail::FileLock> lock_;  // none before it is owned
 
   // Of the thread that takes snapshots.
   std::shared_ptr<detail::JournalFile> successor_;  // made ready for switch_over

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Moves what a store keeps from one storage to another.
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "kvstore/detail/entry_pipe.hpp"
+#include "kvstore/detail/progress_source.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0 {
+
+/// How `migrate` copies.
+struct MigrateOptions {
+  /// Replace what the target holds. Otherwise a target that is not empty is refused.
+  bool replace = false;
+
+  /// Told how it gets on, every few thousand entries. It must not throw.
+  std::function<void(const Progress&)> on_progress = {};
+};
+
+namespace detail {
+
+/// Counts what a storage holds.
+class CountingSink final : public LoadSink {
+ public:
+  explicit CountingSink(LoadPurpose purpose) : LoadSink{{.purpose = purpose}} {}
+  void expect(std::uint64_t) override {}
+  void schema_version(std::uint32_t) override {}
+  void put(std::string_view, std::string_view) override { ++entries_; }
+  void finish() override {}
+  void change(const Change&) override { ++entries_; }
+  void clear() override { entries_ = 0; }
+
+  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
+
+ private:
+  std::uint64_t entries_ = 0;
+};
+
+inline void refuse_target(Storage& from, Storage& to, const MigrateOptions& options) {
+  const std::string name = to.path().string();
+  if (!name.empty() && from.path() == to.path())
+    throw UsageError{name + ": source and target of migrate() are one"};
+  CountingSink present{LoadPurpose::own};
+  to.load(present);
+  if (present.entries() == 0 || options.replace) return;
+  throw UsageError{name + ": holds " + std::to_string(present.entries()) +
+                   " entries already; name an empty target, or set MigrateOptions::replace"};
+}
+
+}  // namespace detail
+
+/// Copies every entry of one storage into another, as text, in one pass: as of one moment, durable as a whole
+/// or not at all, and counted again afterwards. The source is only read, also while a store has it open for
+/// writing; the target must not be open. The schema version comes along. @returns the number of entries
+///
+/// @throws UsageError if the target is not empty, or keeps no schema version where the source has one;
+///         LockedError, CorruptionError, StorageError: the target is as it was, except that a count which
+///         does not match says so of a target that was saved.
+/// *Complexity*: O(entries) time; the memory of two blocks, and of what a journal has changed since it was
+/// folded.
+///
+/// ```cpp
+/// kvstore::JsonFile from{"data.json"};
+/// kvstore::Sqlite to{"data.db"};
+/// kvstore::migrate(from, to);
+/// ```
+inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& options = {}) {
+  detail::refuse_target(from, to, options);
+  detail::EntryPipe pipe;
+  const std::jthread reader{[&] { pipe.fill_from(from); }};
+  std::uint64_t count = 0;
+  {
+    detail::PipeSource entries{pipe};  // destroyed before the reader is waited for
+    if (entries.schema_version() != 0 && !to.keeps_schema_version()) {
+      throw UsageError{to.path().string() + ": keeps no schema version, and the source has one"};
+    }
+    detail::ProgressSource counted{entries, options.on_progress, Progress::Phase::migrate};
+    to.save(counted);
+    count = counted.entries();
+  }
+  detail::CountingSink stored{LoadPurpose::copy};
+  to.load(stored);
+  if (stored.entries() == count) return count;
+  throw StorageError{to.path(),
+                     {},
+                     "holds " + std::to_string(stored.entries()) + " entries, and " + std::to_string(count) +
+                         " were copied; does the source hold a key twice?"};
+}
+
+}  // namespace kvstore::inline v0

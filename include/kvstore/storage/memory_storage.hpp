@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A storage in memory, for tests: of this library, and of programs that use it.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "kvstore/detail/posix_file_system.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0 {
+
+/// Keeps a store in a `Contents`, which outlives it, so that a test can look at what was saved, open it
+/// again, or make saves fail.
+///
+/// *Thread safety*: as `Storage` says. *Durability*: none.
+///
+/// ```cpp
+/// const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
+/// kvstore::BatchPersistentKeyValueStore<std::string, int> store{
+///     std::make_unique<kvstore::MemoryStorage>(contents), {.batch_size = 1}};
+/// contents->fail = true;  // what does my code do when a save fails?
+/// ```
+class MemoryStorage final : public Storage {
+ public:
+  /// What is kept, and how the storage behaves. Set the functions and `wanted` before it is used.
+  struct Contents {
+    SaveScope wanted = SaveScope::everything;    ///< what saves ask for
+    std::map<std::string, std::string> entries;  ///< key text -> JSON, as of the last successful save
+    std::uint32_t schema_version = 0;            ///< of that save
+    std::size_t saves = 0;                       ///< attempts
+    std::size_t handed_over = 0;                 ///< changes in the last attempt
+    std::atomic<bool> fail = false;              ///< fail at the end of the next saves
+    std::function<void()> on_save = [] {};       ///< at the start of each save
+    std::function<void(std::size_t)> on_change = [](std::size_t) {};  ///< after each change, with its number
+    std::atomic<bool> owned = false;                                  ///< a store has it open for writing
+
+    [[nodiscard]] std::size_t count_saves() const {
+      const std::scoped_lock lock{mutex};
+      return saves;
+    }
+    [[nodiscard]] std::size_t count_entries() const {
+      const std::scoped_lock lock{mutex};
+      return entries.size();
+    }
+
+    mutable std::mutex mutex;  ///< guards the plain fields while threads save
+  };
+
+  /// Contents of its own, or shared ones.
+  explicit MemoryStorage(std::shared_ptr<Contents> contents = std::make_shared<Contents>())
+      : contents_{std::move(contents)} {}
+
+  ~MemoryStorage() override {
+    if (owns_) contents_->owned = false;
+  }
+
+  void load(LoadSink& sink) override {
+    if (sink.request().purpose == LoadPurpose::own) own();
+    const std::scoped_lock lock{contents_->mutex};
+    sink.schema_version(contents_->schema_version);
+    for (const auto& [key, value] : contents_->entries) sink.put(key, value);
+  }
+
+  [[nodiscard]] SaveScope scope() const noexcept override { return contents_->wanted; }
+
+  void save(ChangeSource& source) override {
+    own();
+    contents_->on_save();
+    std::map<std::string, std::string> next;
+    if (source.scope() == SaveScope::changes) next = contents_->entries;
+    std::size_t count = 0;
+    for (Change change; source.next(change); contents_->on_change(count)) {
+      ++count;
+      if (change.value)
+        next[std::string{change.key}] = *change.value;
+      else
+        next.erase(std::string{change.key});
+    }
+    const std::scoped_lock lock{contents_->mutex};
+    ++contents_->saves;
+    contents_->handed_over = count;
+    if (contents_->fail) throw StorageError{path(), std::make_error_code(std::errc::io_error), "cannot save"};
+    contents_->entries = std::move(next);
+    contents_->schema_version = source.schema_version();
+  }
+
+  [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
+  [[nodiscard]] std::filesystem::path path() const override { return "memory"; }
+
+ private:
+  void own() {
+    if (owns_) return;
+    if (contents_->owned.exchange(true)) throw LockedError{path(), detail::system_file_system().process_id()};
+    owns_ = true;
+  }
+
+  std::shared_ptr<Contents> contents_;
+  bool owns_ = false;
+};
+
+}  // namespace kvstore::inline v0

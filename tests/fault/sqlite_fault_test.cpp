@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+
+#if __has_include(<sqlite3.h>)
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kvstore/error.hpp"
+#include "kvstore/storage/sqlite.hpp"
+#include "support/catch.hpp"
+#include "support/failing_vfs.hpp"
+#include "support/temp_folder.hpp"
+#include "support/text_entries.hpp"
+
+using kvstore::Sqlite;
+using support::FailingVfs;
+using support::load_from;
+using support::save_to;
+using support::sorted;
+using support::TempFolder;
+using support::TextEntries;
+
+namespace {
+
+const TextEntries kOld{{"a", "1"}, {"b", "\"old\""}};
+const TextEntries kNew{{"a", "2"}, {"c", '"' + std::string(9000, 'n') + '"'}};  // of several pages
+const TextEntries kNext{{"d", "3"}};
+
+std::unique_ptr<Sqlite> open(const std::filesystem::path& path) {
+  auto storage = std::make_unique<Sqlite>(path, kvstore::SqliteOptions{.vfs = FailingVfs::kName});
+  return storage;
+}
+
+TextEntries entries_at(const std::filesystem::path& path) {
+  Sqlite storage{path};
+  return sorted(load_from(storage));
+}
+
+std::optional<kvstore::StorageError> save_error(Sqlite& storage, const TextEntries& entries) {
+  try {
+    save_to(storage, entries);
+    return std::nullopt;
+  } catch (const kvstore::StorageError& error) { return error; }
+}
+
+/// A save of which the nth call fails; false if it had fewer.
+bool save_with(std::uint64_t nth, int code, bool forever) {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const FailingVfs vfs;
+  FailingVfs::heal();
+  {
+    const auto storage = open(path);
+    load_from(*storage);
+    save_to(*storage, kOld);
+    FailingVfs::fail(nth, code, forever);
+    const auto error = save_error(*storage, kNew);
+    const bool met = FailingVfs::failed() != 0;
+    FailingVfs::heal();
+    CHECK_FALSE((error && !met));
+    if (error) CHECK(error->path() == path);
+    // Another program, with a connection of its own, sees all of the old or all of the new.
+    support::CollectingSink seen{kvstore::LoadPurpose::copy};
+    Sqlite{path}.load(seen);
+    CHECK(sorted(seen.entries) == (error ? kOld : kNew));
+    if (error && code != SQLITE_FULL) CHECK(storage->scope() == kvstore::SaveScope::everything);
+    save_to(*storage, kNext);
+    if (!met) return false;
+  }
+  CHECK(entries_at(path) == kNext);
+  return true;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "Sqlite under faults: whichever call of a save fails, old or new entries are there, and the error said "
+    "so") {
+  for (const int code : {SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, SQLITE_FULL}) {
+    for (const bool forever : {false, true}) {
+      std::uint64_t nth = 1;
+      for (bool met = true; met; ++nth) {
+        INFO("call " << nth << ", code " << code << (forever ? ", and all later ones" : ""));
+        met = save_with(nth, code, forever);
+      }
+      CHECK(nth > 4);
+    }
+  }
+}
+
+TEST_CASE("Sqlite under faults: whichever call of an opening fails, what is stored stays") {
+  for (const int code : {SQLITE_IOERR_WRITE, SQLITE_FULL}) {
+    for (const bool exists : {true, false}) {
+      for (std::uint64_t nth = 1;; ++nth) {
+        INFO("call " << nth << ", code " << code << (exists ? "" : ", making it"));
+        const TempFolder folder;
+        const auto path = folder / "data.db";
+        const FailingVfs vfs;
+        if (exists) {
+          FailingVfs::heal();
+          const auto storage = open(path);
+          load_from(*storage);
+          save_to(*storage, kOld);
+        }
+        FailingVfs::fail(nth, code);
+        try {
+          const auto storage = open(path);
+          const TextEntries found = sorted(load_from(*storage));  // what it throws is not for CHECK
+          CHECK(found == (exists ? kOld : TextEntries{}));
+        } catch (const kvstore::StorageError& error) { CHECK(error.path() == path); }
+        const bool met = FailingVfs::failed() != 0;
+        FailingVfs::heal();
+        CHECK(entries_at(path) == (exists ? kOld : TextEntries{}));
+        if (!met) break;
+      }
+    }
+  }
+}
+
+#endif

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Every storage that the conformance suite is run over.
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../examples/length_prefixed_file.hpp"
+#include "kvstore/kvstore.hpp"
+#if __has_include(<sqlite3.h>)
+#include "kvstore/storage/sqlite.hpp"
+#endif
+
+namespace support {
+
+/// What a storage promises besides what all do.
+struct StorageTraits {
+  bool locks = true;             ///< one owner at a time
+  bool keeps_version = true;     ///< the schema version
+  bool reads_only_news = false;  ///< load_changes() knows what changed, also while others write
+};
+
+struct StorageCase {
+  std::string name;
+  /// Opens the one storage that a folder holds.
+  std::function<std::unique_ptr<kvstore::Storage>(const std::filesystem::path& folder)> open;
+  StorageTraits traits = {};
+};
+
+/// Memory does not outlive its owner: here it lives as long as the program, by folder.
+inline std::unique_ptr<kvstore::Storage> open_memory(const std::filesystem::path& folder,
+                                                     kvstore::SaveScope wanted) {
+  static std::map<std::filesystem::path, std::shared_ptr<kvstore::MemoryStorage::Contents>> all;
+  auto& contents = all[folder];
+  if (!contents) contents = std::make_shared<kvstore::MemoryStorage::Contents>();
+  contents->wanted = wanted;
+  return std::make_unique<kvstore::MemoryStorage>(contents);
+}
+
+template <class Storage>
+auto in_file(const char* name) {
+  return [name](const std::filesystem::path& folder) { return std::make_unique<Storage>(folder / name); };
+}
+
+/// All of them: a new one is one line here.
+[[nodiscard]] inline const std::vector<StorageCase>& storages() {
+  static const std::vector<StorageCase> all {
+    {"JsonFile", in_file<kvstore::JsonFile>("data.json")},
+        {"JsonJournal", in_file<kvstore::JsonJournal>("data.json"), {.reads_only_news = true}},
+#if __has_include(<sqlite3.h>)
+        {"Sqlite", in_file<kvstore::Sqlite>("data.db")},
+#endif
+        {"MemoryStorage, everything",
+         [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::everything); }},
+        {"MemoryStorage, changes",
+         [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::changes); }},
+        {"LengthPrefixedFile, of the examples",
+         in_file<LengthPrefixedFile>("data.entries"),
+         {.locks = false, .keeps_version = false}},
+  };
+  return all;
+}
+
+}  // namespace support
