@@ -258,33 +258,33 @@ TEST_CASE("Kill: what came after a replacement of all entries is never found wit
   const Tested& tested = GENERATE(from_range(kTested));
   const support::TempFolder folder;
   Random random{3001};
-  std::uint64_t generations = 0;
+  std::uint64_t start = 0;
   for (int run = 0; run < 25; ++run) {
-    support::ChildProcess child{[&]() -> std::string {
-      support::FaultFileSystem files;
-      Store store{tested.open(folder / "data.json", files), {.batch_size = 1000}};
+    KillableChild child{[&](const KillableChild::Acknowledge& acknowledge) {
+      Store store{tested.open(folder / "data.json", system_files()), {.batch_size = 1000}};
       std::jthread observer{[&] {
         while (true) {
           if (const auto generation = store.try_read("generation")) store.upsert("seen", *generation);
         }
       }};
-      for (std::uint64_t next = std::stoull(store.try_read("generation").value_or("0")) + 1;; ++next) {
+      for (std::uint32_t done = 1;; ++done) {
         const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
-        contents->entries = {{"generation", '"' + std::to_string(next) + '"'}, {"seen", "\"0\""}};
+        const std::string next = '"' + std::to_string(start + done) + '"';
+        contents->entries = {{"generation", next}, {"seen", "\"0\""}};
         kvstore::MemoryStorage from{contents};
         store.load_from(from);
+        acknowledge(0, done);
       }
     }};
-    std::this_thread::sleep_for(std::chrono::microseconds{2000 + random() % 20000});  // any moment will do
+    child.wait_for(static_cast<std::uint32_t>(1 + below(random, 8)));
+    std::this_thread::sleep_for(std::chrono::microseconds{below(random, 3000)});  // any moment will do
     child.kill();
-    support::FaultFileSystem files;
-    const Store store{tested.open(folder / "data.json", files)};
-    const std::uint64_t generation = std::stoull(store.try_read("generation").value_or("0"));
-    const std::uint64_t seen = std::stoull(store.try_read("seen").value_or("0"));
-    CAPTURE(tested.name, run, generation, seen);
+    const Store store{tested.open(folder / "data.json", system_files())};
+    const std::uint64_t generation = std::stoull(store.read("generation"));
+    const std::uint64_t seen = std::stoull(store.read("seen"));
+    CAPTURE(tested.name, run, start, child.acknowledged(0), generation, seen);
     REQUIRE(seen <= generation);
-    REQUIRE(generation >= generations);
-    generations = generation;
+    REQUIRE(generation >= start + child.acknowledged(0));
+    start = generation;
   }
-  REQUIRE(generations > 25);
 }
