@@ -102,11 +102,11 @@ class CorruptionError : public Error {
         offset_{offset},
         expected_{std::move(expected)} {}
 
-  /// For a file that is no sequence of bytes to its reader, such as a database: `where` says in words where
-  /// it is.
+  /// For what is no sequence of bytes to its reader, such as a database or a server: `where` says in words
+  /// where it is.
   CorruptionError(std::filesystem::path path, const std::string& where, std::string expected)
       : Error{path.string() + ": " + where + ": " + expected +
-              "; the file was not changed: mend it or move it away"},
+              "; nothing was changed: mend it or move it away"},
         path_{std::move(path)},
         offset_{0},
         expected_{std::move(expected)} {}
@@ -185,6 +185,47 @@ class DuplicateEntryError : public Error {
 
  private:
   std::string key_;
+};
+
+/// No server that can carry the request out answered before its deadline. Nothing was changed.
+class UnavailableError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A server refused a request: wrong password, no right to do this, out of memory, a key that holds another
+/// program's type. Nothing was changed by that request. The message names the server and quotes it.
+class ServerError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A write was sent and no answer came: it may have been carried out, may still be, or never. It is not
+/// repeated by itself, since that could undo what somebody else wrote since: read, then decide.
+class OutcomeUnknownError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A write was carried out, and fewer replicas than asked for confirmed in time that they have it: it may be
+/// lost if its leader is. Whoever cannot have that writes once more.
+class ReplicationError : public Error {
+ public:
+  ReplicationError(const std::string& server, std::size_t wanted, std::size_t confirmed)
+      : Error{server + ": the write was carried out, but only " + std::to_string(confirmed) + " of " +
+              std::to_string(wanted) +
+              " replicas confirmed it in time, so a failover may lose it; see that the replicas run"},
+        wanted_{wanted},
+        confirmed_{confirmed} {}
+
+  /// The number of replicas that the options ask for.
+  [[nodiscard]] std::size_t wanted() const noexcept { return wanted_; }
+  /// The number that confirmed the write in time.
+  [[nodiscard]] std::size_t confirmed() const noexcept { return confirmed_; }
+
+ private:
+  std::size_t wanted_;
+  std::size_t confirmed_;
 };
 
 /// An option or a call that cannot be honoured, such as a negative interval, or writing to a store that is

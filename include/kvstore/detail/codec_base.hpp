@@ -6,6 +6,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -95,6 +96,7 @@ class ScratchWriter {
 
   [[nodiscard]] JsonWriter& operator*() noexcept { return writer_; }
   [[nodiscard]] JsonWriter* operator->() noexcept { return &writer_; }
+  [[nodiscard]] std::string_view text() const noexcept { return writer_.text(); }
 
  private:
   static JsonWriter& slot() noexcept {

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT
+
+// The verbs that stores on servers share, over an engine that is a map here.
+
+#include <cstddef>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "kvstore/detail/remote_store.hpp"
+#include "kvstore/kvstore.hpp"
+#include "kvstore/store.hpp"
+#include "support/catch.hpp"
+
+namespace {
+
+using kvstore::detail::Before;
+using kvstore::detail::FunctionRef;
+using kvstore::detail::RemoteChange;
+using kvstore::detail::RemoteExchange;
+
+class MapEngine {
+ public:
+  using Text = std::string_view;
+
+  bool create(Text key, Text value) { return entries.try_emplace(std::string{key}, value).second; }
+  bool update(Text key, Text value) { return contains(key) && !upsert(key, value); }
+  bool upsert(Text key, Text value) { return entries.insert_or_assign(std::string{key}, value).second; }
+  bool remove(Text key) { return entries.erase(std::string{key}) == 1; }
+  std::optional<std::string> read(Text key) {
+    const auto found = entries.find(std::string{key});
+    return found == entries.end() ? std::nullopt : std::optional{found->second};
+  }
+  bool contains(Text key) { return entries.contains(std::string{key}); }
+  RemoteExchange replace_if(Text key, Text expected, Text desired) {
+    if (between) std::exchange(between, nullptr)();
+    auto current = read(key);
+    if (current != expected) return {false, std::move(current)};
+    entries[std::string{key}] = desired;
+    return {true, {}};
+  }
+  const RemoteChange* apply(std::span<const RemoteChange> changes) {
+    for (const RemoteChange& change : changes) {
+      if (change.before != Before::any && contains(change.key) != (change.before == Before::present)) {
+        return &change;
+      }
+    }
+    for (const RemoteChange& change : changes) {
+      change.value ? void(upsert(change.key, *change.value)) : void(remove(change.key));
+    }
+    return nullptr;
+  }
+  void for_each(FunctionRef<void(Text, Text)> see) {
+    for (const auto& [key, value] : entries) see(key, value);
+  }
+  std::size_t size() { return entries.size(); }
+  void clear() { entries.clear(); }
+  std::string name() { return "map"; }
+
+  std::map<std::string, std::string> entries;
+  std::function<void()> between;  ///< runs once, before the next `replace_if`
+};
+
+template <class Key, class Value>
+class MapStore : public kvstore::detail::RemoteStore<Key, Value, MapEngine> {
+ public:
+  MapStore() : kvstore::detail::RemoteStore<Key, Value, MapEngine>{std::make_unique<MapEngine>()} {}
+  using kvstore::detail::RemoteStore<Key, Value, MapEngine>::engine;
+};
+
+using Store = MapStore<std::string, int>;
+using Batch = kvstore::WriteBatch<std::string, int>;
+static_assert(kvstore::Store<Store, std::string, int>);
+static_assert(kvstore::Store<MapStore<int, nlohmann::json>, int, nlohmann::json>);
+static_assert(kvstore::Store<kvstore::KeyValueStore<std::string, int>, std::string, int>);
+static_assert(kvstore::Store<kvstore::BatchPersistentKeyValueStore<std::string, int>, std::string, int>);
+static_assert(!kvstore::Store<std::map<std::string, int>, std::string, int>);
+
+}  // namespace
+
+TEST_CASE("Remote store: the verbs tell existing keys from missing ones") {
+  Store store;
+  store.create("a", 1);
+  REQUIRE_THROWS_AS(store.create("a", 2), kvstore::DuplicateKeyError);
+  REQUIRE_FALSE(store.try_create("a", 2));
+  REQUIRE(store.read("a") == 1);
+  REQUIRE_THROWS_AS(store.read("b"), kvstore::KeyNotFoundError);
+  REQUIRE_FALSE(store.try_read("b"));
+  store.update("a", 3);
+  REQUIRE_THROWS_AS(store.update("b", 3), kvstore::KeyNotFoundError);
+  REQUIRE(store.upsert("b", 4));
+  REQUIRE_FALSE(store.upsert("b", 5));
+  REQUIRE(store.size() == 2);
+  REQUIRE(store.contains("b"));
+  store.remove("b");
+  REQUIRE_THROWS_AS(store.remove("b"), kvstore::KeyNotFoundError);
+  int seen = 0;
+  REQUIRE(store.visit("a", [&](const int& value) { seen = value; }));
+  REQUIRE(seen == 3);
+  REQUIRE_FALSE(store.visit("b", [](const int&) {}));
+  store.clear();
+  REQUIRE(store.empty());
+}
+
+TEST_CASE("Remote store: modify starts over on what somebody else wrote meanwhile") {
+  Store store;
+  store.create("a", 1);
+  store.engine().between = [&] { store.update("a", 10); };
+  REQUIRE(store.modify("a", [](int& value) { value *= 2; }));
+  REQUIRE(store.read("a") == 20);
+  store.engine().between = [&] { store.remove("a"); };
+  REQUIRE_FALSE(store.modify("a", [](int& value) { value *= 2; }));
+  REQUIRE_FALSE(store.contains("a"));
+  REQUIRE_FALSE(store.modify("a", [](int& value) { value *= 2; }));
+}
+
+TEST_CASE("Remote store: compare_exchange compares values, not their text") {
+  MapStore<std::string, nlohmann::json> store;
+  store.engine().entries["a"] = R"({ "y": 2, "x": 1.0 })";
+  const nlohmann::json expected{{"x", 1.0}, {"y", 2}};
+  REQUIRE_FALSE(store.compare_exchange("a", nlohmann::json{{"x", 3}}, nlohmann::json{}));
+  REQUIRE(store.compare_exchange("a", expected, nlohmann::json(7)));
+  REQUIRE(store.read("a") == nlohmann::json(7));
+  REQUIRE_FALSE(store.compare_exchange("b", expected, nlohmann::json(7)));
+}
+
+TEST_CASE("Remote store: a batch is checked as a whole, and its later operations see the earlier ones") {
+  Store store;
+  store.create("a", 1);
+  store.apply(Batch{}.create("b", 2).update("b", 3).update("a", 4).remove("a").create("a", 5).remove("b"));
+  REQUIRE(store.engine().entries == std::map<std::string, std::string>{{"a", "5"}});
+  REQUIRE_THROWS_AS(store.apply(Batch{}.upsert("c", 1).create("a", 2)), kvstore::DuplicateKeyError);
+  REQUIRE_THROWS_AS(store.apply(Batch{}.upsert("c", 1).update("d", 2)), kvstore::KeyNotFoundError);
+  REQUIRE_THROWS_AS(store.apply(Batch{}.upsert("c", 1).create("c", 2)), kvstore::DuplicateKeyError);
+  REQUIRE_THROWS_AS(store.apply(Batch{}.remove("a").update("a", 2)), kvstore::KeyNotFoundError);
+  REQUIRE(store.size() == 1);
+}
+
+TEST_CASE("Remote store: what could not be read back is refused, and what cannot be read is named") {
+  MapStore<int, double> store;
+  REQUIRE_THROWS_AS(store.create(1, std::numeric_limits<double>::infinity()), kvstore::ValueError);
+  REQUIRE(store.empty());
+  store.engine().entries["7"] = "true";
+  REQUIRE_THROWS_WITH(
+      store.read(7),
+      "map: the value of key 7: expected a number; nothing was changed: mend it or move it away");
+  store.engine().entries["x"] = "1";
+  REQUIRE_THROWS_AS(store.for_each([](const int&, const double&) {}), kvstore::CorruptionError);
+}
