@@ -27,7 +27,6 @@ using support::Workload;
 namespace {
 
 constexpr std::size_t kBatchSizes[] = {1, 2, 1000};
-constexpr std::size_t kStride = support::kWorkloadStride;
 const support::State kStart{{"a", 100}, {"b", 200}};
 
 std::error_code code(int number) { return {number, std::generic_category()}; }
@@ -43,9 +42,7 @@ void fail_everywhere(const Fault& fault, const std::string& what) {
   for (const StorageKind& kind : support::storage_kinds()) {
     for (const std::size_t batch_size : kBatchSizes) {
       FaultedRun run{kind, kStart, batch_size};
-      const std::vector<Workload> workloads = support::workloads_to_fail();
-      for (std::size_t i = support::test_seed() % kStride; i < workloads.size(); i += kStride) {
-        const Workload& workload = workloads[i];
+      for (const Workload& workload : support::workloads_to_fail()) {
         INFO(kind.name << ", batch size " << batch_size << ": " << describe(workload));
         const std::string words = fail_each(run, workload, [&](std::uint64_t nth) {
           Fault at = fault;
