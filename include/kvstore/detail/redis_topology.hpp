@@ -168,7 +168,8 @@ class RedisTopology {
         if (std::ranges::find(all, node) == all.end()) all.push_back(node);
       }
     }
-    std::ranges::stable_partition(all, [&](const RedisAddress& node) { return !failed_.contains(node); });
+    std::stable_partition(all.begin(), all.end(),
+                          [&](const RedisAddress& node) { return !failed_.contains(node); });
     failed_.clear();
     return all;
   }
