@@ -147,7 +147,7 @@ TEST_CASE("Redis storage: what replicas have confirmed survives the death of the
   Store store{storage(name, 1), {.batch_size = 1}};
   for (int i = 0; i < 100; ++i) store.create(std::to_string(i), i);
   const int leader = servers.leader_of("stored:{" + name + "}:x");
-  servers.signal(leader, SIGKILL);
+  auto outage = servers.kill(leader);
   const auto saved = [&] {
     try {
       store.save();
@@ -156,7 +156,7 @@ TEST_CASE("Redis storage: what replicas have confirmed survives the death of the
   };
   REQUIRE_THROWS_AS(store.create("100", 100), kvstore::StorageError);
   REQUIRE(contents(Store{storage(name), {.read_only = true}}).size() >= 100);  // its successor has them
-  servers.restart(leader);
+  outage.end();
   for (int tries = 0; !saved(); ++tries) REQUIRE(tries < 100);
   store.close();
   REQUIRE(Store{storage(name)}.size() == 101);

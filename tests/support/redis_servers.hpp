@@ -11,12 +11,14 @@
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kvstore/redis_cluster_options.hpp"
@@ -91,25 +93,54 @@ class RedisServers {
     throw std::runtime_error{"no node replicates " + port(leader)};
   }
 
-  void signal(int node, int number) const {
-    ::kill(static_cast<::pid_t>(std::stol(word(node, "pid"))), number);
-  }
-  /// Starts a node again that was killed, and waits until all is as in the beginning: three leaders, each
-  /// with a replica that is up to date.
-  void restart(int node) const {
-    output_of(std::string{KVSTORE_TEST_FOLDER} + "/support/redis_cluster node " + folder_.string() + ' ' +
-              std::to_string(node));
-    wait_until_whole();
-  }
+  /// Kills a node, or stops it where it is. It runs again at the end of the scope at the latest, whatever
+  /// happened until then, so that the next test finds three leaders with a replica each.
+  class Outage {
+   public:
+    Outage(const RedisServers& servers, int node, int number)
+        : servers_{servers}, node_{node}, killed_{number == SIGKILL} {
+      servers_.signal(node_, number);
+    }
+    Outage(const Outage&) = delete;
+    Outage& operator=(const Outage&) = delete;
+    ~Outage() {
+      try {
+        end();
+      } catch (const std::exception& error) { std::fprintf(stderr, "%s\n", error.what()); }
+    }
+
+    void end() {
+      if (std::exchange(over_, true)) return;
+      killed_ ? servers_.start(node_) : servers_.signal(node_, SIGCONT);
+      servers_.wait_until_whole();
+    }
+
+   private:
+    const RedisServers& servers_;
+    int node_;
+    bool killed_;
+    bool over_ = false;
+  };
+  [[nodiscard]] Outage kill(int node) const { return {*this, node, SIGKILL}; }
+  [[nodiscard]] Outage freeze(int node) const { return {*this, node, SIGSTOP}; }
+
   void wait_until_whole() const {
     for (int tries = 0; tries < 600; ++tries) {
-      if (is_whole()) return;
+      if (is_whole() && agree()) return;
       std::this_thread::sleep_for(std::chrono::milliseconds{50});
     }
     throw std::runtime_error{"the cluster did not recover within 30 s"};
   }
 
  private:
+  void signal(int node, int number) const {
+    ::kill(static_cast<::pid_t>(std::stol(word(node, "pid"))), number);
+  }
+  void start(int node) const {
+    output_of(std::string{KVSTORE_TEST_FOLDER} + "/support/redis_cluster node " + folder_.string() + ' ' +
+              std::to_string(node));
+  }
+
   [[nodiscard]] bool is_whole() const {
     int linked = 0;
     for (int node = 1; node <= kNodes; ++node) {
@@ -119,6 +150,11 @@ class RedisServers {
                 replication.find("state=online") != std::string::npos;
     }
     return linked == kNodes && leaders().size() == 3;
+  }
+
+  /// About who has which slots, which takes a while to go round.
+  [[nodiscard]] bool agree() const {
+    return cli(1, "--cluster check 127.0.0.1:" + port(1)).find("All nodes agree") != std::string::npos;
   }
 
   [[nodiscard]] std::string word(int node, const char* name) const {
