@@ -129,6 +129,8 @@ TEST_CASE("etcd outcome: what is no etcd says so") {
   const Store store{options({odd.endpoint()})};
   CHECK_THROWS_AS(store.read("k"), kvstore::ServerError);
   CHECK_THROWS_AS(store.size(), kvstore::ServerError);
+  Store writer{options({odd.endpoint()})};
+  CHECK_THROWS_AS(writer.upsert("k", 1), kvstore::OutcomeUnknownError);
 }
 
 TEST_CASE("etcd outcome: a thread keeps its connection, and a closed one is replaced before it is used") {
@@ -139,10 +141,10 @@ TEST_CASE("etcd outcome: a thread keeps its connection, and a closed one is repl
     return Reply{reply};
   })};
   Store store{options({server.endpoint()})};
-  for (int i = 0; i < 50; ++i) store.upsert("k", i);
+  for (int i = 0; i < 50; ++i) store.update("k", i);
   CHECK(server.connections() == 1);
   close = true;
-  for (int i = 0; i < 3; ++i) store.upsert("k", i);
+  for (int i = 0; i < 3; ++i) store.update("k", i);
   CHECK(server.connections() == 3);
 }
 

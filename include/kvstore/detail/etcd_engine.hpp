@@ -41,12 +41,13 @@ class EtcdEngine {
     transaction.count(full);  // as it is before the put; the value itself need not come back
     transaction.put(full, value);
     const nlohmann::json answer = write(transaction, key);
-    return understand(answer, [](const nlohmann::json& it) { return count_of(range_answer(it, 0)) == 0; });
+    return understand_write(answer,
+                            [](const nlohmann::json& it) { return count_of(range_answer(it, 0)) == 0; });
   }
 
   bool remove(Text key) {
     const nlohmann::json answer = call_write("/v3/kv/deleterange", json_object(key_fields(key)));
-    return understand(answer, [](const nlohmann::json& it) { return json_number(it, "deleted") != 0; });
+    return understand_write(answer, [](const nlohmann::json& it) { return json_number(it, "deleted") != 0; });
   }
 
   std::optional<std::string> read(Text key) {
@@ -206,15 +207,24 @@ class EtcdEngine {
     return key;
   }
 
-  /// Reads something out of an answer; what is not as it should be is no etcd's.
-  template <class Read>
-  [[nodiscard]] std::invoke_result_t<Read, const nlohmann::json&> understand(const nlohmann::json& answer,
-                                                                             Read look) const {
+  /// Reads something out of an answer that tells of no change; what is not as it should be is no etcd's.
+  template <class Look>
+  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand(const nlohmann::json& answer,
+                                                                             Look look) const {
     try {
       return look(answer);
-    } catch (const ParseError& error) {
-      throw ServerError{name() + ": its answer is not what etcd says: " + error.what()};
-    }
+    } catch (const ParseError& error) { throw ServerError{misunderstood(error)}; }
+  }
+  /// The same where something may have been changed.
+  template <class Look>
+  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand_write(
+      const nlohmann::json& answer, Look look) const {
+    try {
+      return look(answer);
+    } catch (const ParseError& error) { throw OutcomeUnknownError{misunderstood(error)}; }
+  }
+  [[nodiscard]] std::string misunderstood(const ParseError& error) const {
+    return name() + ": its answer is not what etcd says: " + error.what();
   }
 
   std::shared_ptr<EtcdClient> client_;
