@@ -191,6 +191,8 @@ class EtcdConnection {
         return "the connection ended, or the time was up, before an answer came";
       case httplib::Error::Write:
         return "the connection ended, or the time was up, while the request was being sent";
+      case httplib::Error::SSLServerVerification:
+        return "the server's certificate is not a trusted authority's, or not this host's";
       case httplib::Error::SSLLoadingCerts:
         return "the certificate authorities' file cannot be used";
       default:
