@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -18,6 +19,7 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/hash.hpp"
+#include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 #include "support/text_entries.hpp"
 
@@ -35,9 +37,10 @@ using JsonContents = std::map<std::string, nlohmann::json>;
 /// Loads as a store does that has `nlohmann::json` values. @throws what the storage or the store does
 inline JsonContents load_json(kvstore::Storage& storage) {
   const auto hash_of = [](const std::string& key) { return kvstore::Hash<std::string>{}(key); };
-  const std::function<void(const kvstore::Progress&)> no_progress;
+  const kvstore::Options options;
+  const std::filesystem::path path = storage.path();
   kvstore::detail::TableLoader<std::string, nlohmann::json, decltype(hash_of), std::equal_to<>> loader{
-      1, hash_of, {}, no_progress};
+      kvstore::LoadPurpose::own, 1, hash_of, {}, options, path};
   storage.load(loader);
   loader.finish();
   JsonContents contents;

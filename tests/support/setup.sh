@@ -59,6 +59,25 @@ need() { # WHAT=PACKAGE...
   [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 }
 
+# Installs servers that tests start for themselves, where that is possible: without them those tests are skipped.
+# The service that a package starts on its own is stopped again.
+need_servers() { # COMMAND=PACKAGE=SERVICE...
+  local entry missing=() services=()
+  for entry in "$@"; do
+    has_command "${entry%%=*}" && continue
+    entry=${entry#*=}
+    missing+=("${entry%%=*}")
+    services+=("${entry#*=}")
+  done
+  [ ${#missing[@]} != 0 ] || return 0
+  if ! has_command apt-get; then
+    say "these servers are missing, and their tests are skipped: ${missing[*]}"
+    return 0
+  fi
+  install_packages "${missing[@]}"
+  [ ! -d /run/systemd/system ] || as_root systemctl disable --now "${services[@]}"
+}
+
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
 need_build_tools() {

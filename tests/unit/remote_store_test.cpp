@@ -61,6 +61,7 @@ class MapEngine {
     for (const auto& [key, value] : entries) see(key, value);
   }
   std::size_t size() { return entries.size(); }
+  bool empty() { return entries.empty(); }
   void clear() { entries.clear(); }
   std::string name() { return "map"; }
 

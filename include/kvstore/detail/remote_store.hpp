@@ -46,6 +46,7 @@ concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span
   { engine.apply(changes) } -> std::same_as<const RemoteChange*>;  // the one whose `before` did not hold
   engine.for_each(see);                                            // each key once
   { engine.size() } -> std::same_as<std::size_t>;
+  { engine.empty() } -> std::same_as<bool>;
   engine.clear();
   { engine.name() } -> std::convertible_to<std::string>;  // for messages
 };
@@ -150,8 +151,8 @@ class RemoteStore {
 
   /// The number of entries; each store says what it costs.
   [[nodiscard]] std::size_t size() const { return engine_->size(); }
-  /// Whether there is no entry; as `size`.
-  [[nodiscard]] bool empty() const { return size() == 0; }
+  /// Whether there is no entry.
+  [[nodiscard]] bool empty() const { return engine_->empty(); }
 
   /// Runs `fn(const Key&, const Value&)` on every entry, in no order. Entries that others add or remove
   /// meanwhile are seen or not.

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a Redis server answers.
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+
+#include <hiredis/hiredis.h>
+
+namespace kvstore::inline v0::detail {
+
+/// Where a server listens.
+struct RedisAddress {
+  std::string host;
+  int port = 0;
+
+  [[nodiscard]] std::string text() const {
+    const bool is_v6 = host.find(':') != std::string::npos;
+    return (is_v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
+  }
+
+  /// Of `host:port`, split at the last colon; brackets around the host go. Nothing if it has no such form.
+  [[nodiscard]] static std::optional<RedisAddress> parse(std::string_view text) {
+    const std::size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return std::nullopt;
+    std::string_view host = text.substr(0, colon);
+    const std::string_view digits = text.substr(colon + 1);
+    if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+    int port = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    if (error != std::errc{} || end != digits.data() + digits.size()) return std::nullopt;
+    if (port < 1 || port > 65535) return std::nullopt;
+    return RedisAddress{std::string{host}, port};
+  }
+
+  friend bool operator==(const RedisAddress&, const RedisAddress&) = default;
+  friend auto operator<=>(const RedisAddress& a, const RedisAddress& b) {
+    return std::tie(a.host, a.port) <=> std::tie(b.host, b.port);
+  }
+};
+
+/// One reply, or a part of one that is still owned elsewhere.
+class RedisReply {
+ public:
+  RedisReply() noexcept = default;
+  /// Takes over what `redisReaderGetReply` made.
+  explicit RedisReply(void* reply) noexcept : owned_{static_cast<redisReply*>(reply)} {}
+
+  [[nodiscard]] explicit operator bool() const noexcept { return owned_ != nullptr; }
+  [[nodiscard]] const redisReply& operator*() const noexcept { return *owned_; }
+  [[nodiscard]] const redisReply* operator->() const noexcept { return owned_.get(); }
+
+ private:
+  struct Free {
+    void operator()(redisReply* reply) const noexcept { freeReplyObject(reply); }
+  };
+  std::unique_ptr<redisReply, Free> owned_;
+};
+
+[[nodiscard]] inline bool is_nil(const redisReply& reply) noexcept { return reply.type == REDIS_REPLY_NIL; }
+[[nodiscard]] inline bool is_error(const redisReply& reply) noexcept {
+  return reply.type == REDIS_REPLY_ERROR;
+}
+[[nodiscard]] inline bool is_array(const redisReply& reply, std::size_t fewest = 0) noexcept {
+  return reply.type == REDIS_REPLY_ARRAY && reply.elements >= fewest;
+}
+[[nodiscard]] inline bool is_integer(const redisReply& reply) noexcept {
+  return reply.type == REDIS_REPLY_INTEGER;
+}
+/// The bytes of a string, a status or an error; none of any other kind.
+[[nodiscard]] inline std::string_view text_of(const redisReply& reply) noexcept {
+  return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
+}
+
+/// What an error reply asks of its client. Of all but `final` the command was not carried out.
+struct RedisRefusal {
+  enum class Kind {
+    final,  ///< for the caller
+    moved,  ///< the slot is at `target` from now on
+    ask,    ///< this once, ask `target`
+    stale,  ///< this node is not what the map of slots says it is
+    later,  ///< the node or the cluster cannot just now
+  };
+  Kind kind = Kind::final;
+  std::optional<RedisAddress> target{};
+
+  /// `asked` is the node that sent it: a redirection may leave the host out, which means the same host.
+  [[nodiscard]] static RedisRefusal of(std::string_view error, const RedisAddress& asked) {
+    const std::string_view code = error.substr(0, error.find(' '));
+    if (code == "MOVED") return {Kind::moved, target_of(error, asked)};
+    if (code == "ASK") return {Kind::ask, target_of(error, asked)};
+    if (code == "READONLY") return {Kind::stale};
+    for (const std::string_view passing :
+         {"TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "BUSY", "NOREPLICAS"}) {
+      if (code == passing) return {Kind::later};
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] static std::optional<RedisAddress> target_of(std::string_view error,
+                                                             const RedisAddress& asked) {
+    std::optional<RedisAddress> target = RedisAddress::parse(error.substr(error.rfind(' ') + 1));
+    if (target && target->host.empty()) target->host = asked.host;
+    return target;
+  }
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The store's verbs with the data on a Redis Cluster. Needs hiredis; not part of kvstore/kvstore.hpp.
+
+#include <memory>
+#include <utility>
+
+#include "kvstore/detail/redis_engine.hpp"
+#include "kvstore/detail/remote_store.hpp"
+#include "kvstore/redis_cluster_options.hpp"
+
+namespace kvstore::inline v0 {
+
+/// A map on a Redis Cluster (or on a single Redis): partitioned over its leaders, replicated by them, and
+/// shared by every program that opens it under the same prefix. Each entry is one Redis string with the
+/// value's JSON, so that `redis-cli -c get KEY` shows it.
+///
+/// *Thread safety*: any thread; each uses a connection of its own. No lock is held while a callback runs.
+///
+/// *Atomicity*: of each verb on one key, `modify` and `compare_exchange` included. `apply` is all or nothing
+/// per hash slot: wholly, if the keys share a hash tag (`{user1}.name`, `{user1}.mail`); else a failure may
+/// leave the changes of some slots done. `clear` and `for_each` are no points in time.
+///
+/// *Durability*: a write that returned is in the memory of one leader, and with `replicas` = n of n replicas
+/// more: it survives the loss of as many nodes. Whether any disk has it, the servers' `appendfsync` says.
+/// With `replicas` = 0 a failover may lose writes that returned.
+///
+/// *Errors*: beside those of each verb, UnavailableError (nothing was changed), ServerError,
+/// OutcomeUnknownError and ReplicationError, each as documented at its class; ValueError for a value of more
+/// than 512 MiB. A write is never repeated once it may have been carried out.
+///
+/// *Complexity*: one request per verb, two or more for `modify`, one per slot for `apply`, pipelined per
+/// node. `size`, `for_each` and `clear` scan all keys of the cluster (O(keys)) and remember those they have
+/// seen (O(entries) memory); `empty` scans until it finds one.
+///
+/// ```cpp
+/// kvstore::RedisClusterKeyValueStore<std::string, int> ages{{.seeds = {"127.0.0.1:7001"}}};
+/// ages.create("alice", 30);
+/// ages.modify("alice", [](int& age) { ++age; });
+/// ```
+template <class Key, class Value>
+class RedisClusterKeyValueStore : public detail::RemoteStore<Key, Value, detail::RedisEngine> {
+ public:
+  /// Finds the cluster's nodes. @throws UsageError for options that make no sense; UnavailableError if no
+  /// seed answers within `timeout`; ServerError if it refuses user or password
+  explicit RedisClusterKeyValueStore(RedisClusterOptions options)
+      : detail::RemoteStore<Key, Value, detail::RedisEngine>{
+            std::make_unique<detail::RedisEngine>(std::move(options))} {}
+};
+
+}  // namespace kvstore::inline v0

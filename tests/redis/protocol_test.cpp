@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: MIT
+
+// What a cluster asks of its clients, against servers that say it on demand.
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "kvstore/detail/redis_slot.hpp"
+#include "kvstore/redis_cluster_key_value_store.hpp"
+#include "support/catch.hpp"
+#include "support/fake_redis.hpp"
+
+using namespace std::chrono_literals;
+using kvstore::detail::redis_slot;
+using support::FakeRedis;
+using Command = FakeRedis::Command;
+using Store = kvstore::RedisClusterKeyValueStore<std::string, int>;
+
+namespace {
+
+/// A server that leads every slot, and answers all but CLUSTER SLOTS as it is told.
+class Leader {
+ public:
+  explicit Leader(FakeRedis::Answer answer)
+      : server_{[this, answer](const Command& command, std::size_t connection) -> std::optional<std::string> {
+          if (command[0] != "CLUSTER") return answer(command, connection);
+          const std::lock_guard lock{mutex_};
+          return slots_.value_or(FakeRedis::all_slots("127.0.0.1", server_.port()));
+        }} {}
+
+  [[nodiscard]] FakeRedis& server() { return server_; }
+  [[nodiscard]] int port() const { return server_.port(); }
+  [[nodiscard]] kvstore::RedisClusterOptions options() const {
+    return {.seeds = {server_.address()}, .timeout = 2s, .response_timeout = 1s};
+  }
+  void set_slots(std::string reply) {
+    const std::lock_guard lock{mutex_};
+    slots_ = std::move(reply);
+  }
+  [[nodiscard]] std::size_t asked_for_slots() const { return server_.received({"CLUSTER", "SLOTS"}); }
+
+ private:
+  std::mutex mutex_;
+  std::optional<std::string> slots_;
+  FakeRedis server_;
+};
+
+std::string moved(const Leader& to, const char* word = "MOVED") {
+  return std::string{"-"} + word + " 1 127.0.0.1:" + std::to_string(to.port()) + "\r\n";
+}
+
+FakeRedis::Answer always(std::string answer) {
+  return [answer](const Command&, std::size_t) { return answer; };
+}
+
+}  // namespace
+
+TEST_CASE("Redis slots: keys and hash tags are hashed as the specification says") {
+  STATIC_REQUIRE(kvstore::detail::crc16("123456789") == 0x31C3);
+  REQUIRE(redis_slot("foo") == 12182);
+  REQUIRE(redis_slot("{user1}.a") == 8106);
+  REQUIRE(redis_slot("user1") == 8106);
+  REQUIRE(redis_slot("x{}y") == 16116);
+  REQUIRE(redis_slot("{}{abc}") == 7878);
+  REQUIRE(redis_slot("foo{{bar}}zap") == redis_slot("{bar"));
+  REQUIRE(redis_slot("foo{bar}{zap}") == redis_slot("bar"));
+  REQUIRE(redis_slot("a{b") == kvstore::detail::crc16("a{b") % 16384);
+  REQUIRE(redis_slot("") == 0);
+}
+
+TEST_CASE("Redis Cluster: CLUSTER SLOTS may name more than is needed, or no host") {
+  Leader leader{always("$1\r\n7\r\n")};
+  const std::string port = ":" + std::to_string(leader.port()) + "\r\n";
+  const std::string more = "$2\r\nid\r\n*2\r\n$8\r\nhostname\r\n$1\r\nx\r\n";
+  for (const std::string& host :
+       {FakeRedis::bulk("127.0.0.1"), FakeRedis::bulk(""), FakeRedis::bulk("?"), std::string{"$-1\r\n"}}) {
+    CAPTURE(host);
+    leader.set_slots("*2\r\n*4\r\n:0\r\n:8000\r\n*4\r\n" + host + port + more + "*4\r\n" + host + ":1\r\n" +
+                     more + "*3\r\n:8001\r\n:16383\r\n*4\r\n" + host + port + more);
+    REQUIRE(Store{leader.options()}.read("a") == 7);
+  }
+}
+
+TEST_CASE("Redis Cluster: what is no map of slots is refused") {
+  Leader leader{always("$1\r\n7\r\n")};
+  kvstore::RedisClusterOptions options = leader.options();
+  options.timeout = 100ms;
+  for (const char* reply :
+       {"*0\r\n", ":1\r\n", "*1\r\n*2\r\n:0\r\n:1\r\n", "*1\r\n*3\r\n:0\r\n:16384\r\n*2\r\n$1\r\na\r\n:1\r\n",
+        "*1\r\n*3\r\n:-1\r\n:1\r\n*2\r\n$1\r\na\r\n:1\r\n", "-LOADING wait\r\n"}) {
+    CAPTURE(reply);
+    leader.set_slots(reply);
+    REQUIRE_THROWS_AS(Store{options}, kvstore::UnavailableError);
+  }
+}
+
+TEST_CASE("Redis Cluster: MOVED is followed, and gets a new map once for all threads") {
+  constexpr int kThreads = 8;
+  Leader after{always("$1\r\n7\r\n")};
+  std::atomic<int> waiting = 0;
+  Leader before{[&](const Command&, std::size_t) {
+    for (++waiting; waiting < kThreads;) std::this_thread::sleep_for(1ms);  // until all have used the old map
+    return moved(after);
+  }};
+  Store store{before.options()};
+  before.set_slots(FakeRedis::all_slots("127.0.0.1", after.port()));
+  std::vector<std::jthread> threads;
+  std::atomic<int> right = 0;
+  for (int i = 0; i < kThreads; ++i) threads.emplace_back([&] { right += store.read("a") == 7; });
+  threads.clear();
+  REQUIRE(right == kThreads);
+  REQUIRE(before.asked_for_slots() + after.asked_for_slots() == 2);
+  REQUIRE(store.read("a") == 7);
+  REQUIRE(before.server().received({"GET"}) == kThreads);
+}
+
+TEST_CASE("Redis Cluster: ASK is followed once, with ASKING, and the map stays") {
+  Leader target{
+      [](const Command& command, std::size_t) { return command[0] == "ASKING" ? "+OK\r\n" : "$1\r\n7\r\n"; }};
+  Leader leader{[&](const Command&, std::size_t) { return moved(target, "ASK"); }};
+  Store store{leader.options()};
+  REQUIRE(store.read("a") == 7);
+  REQUIRE(store.read("a") == 7);
+  REQUIRE(leader.server().received({"GET"}) == 2);
+  REQUIRE(leader.asked_for_slots() == 1);
+  const auto log = target.server().log();
+  REQUIRE(log.size() == 4);
+  for (std::size_t i = 0; i < log.size(); i += 2) {
+    REQUIRE(log[i].second[0] == "ASKING");
+    REQUIRE(log[i + 1].second[0] == "GET");
+    REQUIRE(log[i].first == log[i + 1].first);
+  }
+}
+
+TEST_CASE("Redis Cluster: what passes is waited for, also by writes") {
+  for (const char* error : {"TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "BUSY"}) {
+    CAPTURE(error);
+    std::atomic<int> calls = 0;
+    Leader leader{[&](const Command&, std::size_t) {
+      return ++calls <= 3 ? "-" + std::string{error} + " not now\r\n" : "+OK\r\n";
+    }};
+    Store store{leader.options()};
+    REQUIRE(store.try_create("a", 1));
+    REQUIRE(calls == 4);
+    if (std::string_view{error} == "READONLY") REQUIRE(leader.asked_for_slots() > 1);
+  }
+}
+
+TEST_CASE("Redis Cluster: what does not pass before the deadline is an error that says why") {
+  Leader leader{always("-CLUSTERDOWN The cluster is down\r\n")};
+  kvstore::RedisClusterOptions options = leader.options();
+  options.timeout = 200ms;
+  Store store{options};
+  const auto start = std::chrono::steady_clock::now();
+  REQUIRE_THROWS_WITH(store.create("a", 1),
+                      "Redis Cluster of " + leader.server().address() +
+                          ": no node could do it within 200 ms, and nothing was changed; the "
+                          "last reason: " +
+                          leader.server().address() + ": CLUSTERDOWN The cluster is down");
+  REQUIRE(std::chrono::steady_clock::now() - start < 2s);
+  REQUIRE(leader.server().received({"SET"}) > 2);
+}
+
+TEST_CASE("Redis Cluster: redirections in circles end at the deadline") {
+  Leader* other = nullptr;
+  Leader leader{[&](const Command&, std::size_t) { return moved(*other); }};
+  Leader second{[&](const Command&, std::size_t) { return moved(leader); }};
+  other = &second;
+  kvstore::RedisClusterOptions options = leader.options();
+  options.timeout = 200ms;
+  Store store{options};
+  REQUIRE_THROWS_AS(store.read("a"), kvstore::UnavailableError);
+  REQUIRE(leader.server().received({"GET"}) < 100);
+}
+
+TEST_CASE("Redis Cluster: a write that got no answer is not repeated, a read is") {
+  std::atomic<int> calls = 0;
+  Leader leader{[&](const Command&, std::size_t) -> std::optional<std::string> {
+    if (calls++ == 0) return std::nullopt;
+    return "$1\r\n7\r\n";
+  }};
+  Store store{leader.options()};
+  REQUIRE(store.read("a") == 7);
+  REQUIRE(leader.server().received({"GET"}) == 2);
+  const auto is_unknown = [&](auto write) {
+    calls = 0;
+    REQUIRE_THROWS_AS(write(), kvstore::OutcomeUnknownError);
+    REQUIRE(calls == 1);
+  };
+  is_unknown([&] { store.create("a", 1); });
+  is_unknown([&] { store.update("a", 1); });
+  is_unknown([&] { store.upsert("a", 1); });
+  is_unknown([&] { store.remove("a"); });
+  is_unknown([&] { store.compare_exchange("a", 1, 2); });
+  is_unknown([&] { store.apply(Store::Batch{}.upsert("a", 1)); });
+}
+
+TEST_CASE("Redis Cluster: a connection that a server has closed meanwhile is not used for a write") {
+  Leader leader{always("+OK\r\n")};
+  Store store{leader.options()};
+  store.create("a", 1);
+  leader.server().hang_up();
+  store.create("b", 1);
+  REQUIRE(leader.server().received({"SET"}) == 2);
+}
+
+TEST_CASE("Redis Cluster: an answer that comes too late is nobody's") {
+  std::atomic<bool> slow = true;
+  Leader leader{[&](const Command& command, std::size_t) -> std::optional<std::string> {
+    if (slow.exchange(false)) std::this_thread::sleep_for(300ms);
+    return command[1] == "slow" ? "$1\r\n1\r\n" : "$1\r\n2\r\n";
+  }};
+  kvstore::RedisClusterOptions options = leader.options();
+  options.response_timeout = 100ms;
+  Store store{options};
+  REQUIRE_THROWS_AS(store.remove("slow"), kvstore::OutcomeUnknownError);
+  std::this_thread::sleep_for(300ms);
+  REQUIRE(store.read("fast") == 2);
+}
+
+TEST_CASE("Redis Cluster: a server that hangs up while a value is sent does not kill the program") {
+  FakeRedis server{[](const Command&, std::size_t) { return std::nullopt; }};
+  Leader leader{always("+OK\r\n")};
+  leader.set_slots(FakeRedis::all_slots("127.0.0.1", server.port()));
+  kvstore::RedisClusterKeyValueStore<std::string, std::string> store{leader.options()};
+  const std::string large(8'000'000, 'x');
+  for (int i = 0; i < 5; ++i) REQUIRE_THROWS_AS(store.upsert("a", large), kvstore::OutcomeUnknownError);
+}
+
+TEST_CASE("Redis Cluster: WAIT follows the write on its connection, and too few replicas are an error") {
+  std::atomic<int> confirmed = 1;
+  Leader leader{[&](const Command& command, std::size_t) {
+    return command[0] == "WAIT" ? ":" + std::to_string(confirmed) + "\r\n" : std::string{"+OK\r\n"};
+  }};
+  kvstore::RedisClusterOptions options = leader.options();
+  options.replicas = 1;
+  options.replication_timeout = 250ms;
+  Store store{options};
+  store.create("a", 1);
+  const auto log = leader.server().log();
+  REQUIRE(log[log.size() - 2].second[0] == "SET");
+  REQUIRE(log.back().second == Command{"WAIT", "1", "250"});
+  REQUIRE(log[log.size() - 2].first == log.back().first);
+  confirmed = 0;
+  try {
+    store.create("b", 1);
+    FAIL("no error");
+  } catch (const kvstore::ReplicationError& error) {
+    REQUIRE(error.wanted() == 1);
+    REQUIRE(error.confirmed() == 0);
+    REQUIRE(std::string_view{error.what()}.find("only 0 of 1 replicas") != std::string_view::npos);
+  }
+  (void)store.contains("a");
+  REQUIRE(leader.server().received({"WAIT"}) == 2);
+}
+
+TEST_CASE("Redis Cluster: a connection that breaks before WAIT is answered leaves the outcome unknown") {
+  Leader leader{[&](const Command& command, std::size_t) -> std::optional<std::string> {
+    if (command[0] == "WAIT") return std::nullopt;
+    return "+OK\r\n";
+  }};
+  kvstore::RedisClusterOptions options = leader.options();
+  options.replicas = 1;
+  Store store{options};
+  REQUIRE_THROWS_AS(store.create("a", 1), kvstore::OutcomeUnknownError);
+}
+
+TEST_CASE("Redis Cluster: keys and values of any bytes arrive as they are") {
+  Leader leader{always("+OK\r\n")};
+  kvstore::RedisClusterKeyValueStore<std::string, std::string> store{leader.options()};
+  const std::string key{"a\0b\r\n$5 \"\\%s", 12};
+  store.create(key, std::string{"\r\n\0*1", 5});
+  REQUIRE(leader.server().log().back().second == Command{"SET", key, R"("\r\n\u0000*1")", "NX"});
+}
+
+TEST_CASE("Redis Cluster: user and password are sent first, and their refusal is final") {
+  std::atomic<bool> refuse = false;
+  Leader leader{[&](const Command&, std::size_t) {
+    return refuse ? "-WRONGPASS invalid username-password pair\r\n" : "+OK\r\n";
+  }};
+  kvstore::RedisClusterOptions options = leader.options();
+  options.user = "app";
+  options.password = "secret";
+  REQUIRE_NOTHROW(Store{options});
+  REQUIRE(leader.server().log().front().second == Command{"AUTH", "app", "secret"});
+  refuse = true;
+  const auto start = std::chrono::steady_clock::now();
+  REQUIRE_THROWS_WITH(Store{options}, leader.server().address() +
+                                          ": the server refuses user and password: WRONGPASS "
+                                          "invalid username-password pair");
+  REQUIRE(std::chrono::steady_clock::now() - start < 1s);
+}
+
+TEST_CASE("Redis Cluster: a server's refusal is an error with its words") {
+  Leader leader{always("-OOM command not allowed when used memory > 'maxmemory'.\r\n")};
+  Store store{leader.options()};
+  REQUIRE_THROWS_WITH(store.create("a", 1), "redis://" + leader.server().address() +
+                                                ": OOM command not allowed when used memory > 'maxmemory'.");
+  REQUIRE_THROWS_AS(store.read("a"), kvstore::ServerError);
+  REQUIRE_THROWS_AS(store.apply(Store::Batch{}.create("a", 1).create("b", 1)), kvstore::ServerError);
+}
+
+TEST_CASE("Redis Cluster: seeds are tried in turn, and bad ones named") {
+  const auto make = [](std::vector<std::string> seeds) {
+    return Store{{.seeds = std::move(seeds), .timeout = 300ms, .connect_timeout = 100ms}}.contains("a");
+  };
+  Leader leader{always(":1\r\n")};
+  REQUIRE(make({"127.0.0.1:1", leader.server().address()}));
+  REQUIRE_THROWS_AS(make({}), kvstore::UsageError);
+  for (const char* seed : {"", "localhost", "localhost:", ":7000", "a:0", "a:65536", "a:7x", "[::1]"}) {
+    CAPTURE(seed);
+    REQUIRE_THROWS_AS(make({seed}), kvstore::UsageError);
+  }
+  try {
+    make({"127.0.0.1:1"});
+    FAIL("no error");
+  } catch (const kvstore::UnavailableError& error) {
+    REQUIRE(std::string_view{error.what()} ==
+            "Redis Cluster: no node could be reached within 300 ms: 127.0.0.1:1: Connection refused");
+  }
+}
