@@ -103,6 +103,12 @@ class EtcdEngine {
 
   std::size_t size() { return count(range_fields(prefix_range(options().key_prefix))); }
 
+  bool empty() {
+    std::string fields = range_fields(prefix_range(options().key_prefix));
+    append_number_field(fields, "limit", 1);
+    return json_member(call_read(json_object(fields += ",\"keys_only\":true")), "kvs").empty();
+  }
+
   void clear() {
     call_write("/v3/kv/deleterange", json_object(range_fields(prefix_range(options().key_prefix))));
   }
