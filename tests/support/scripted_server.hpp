@@ -81,6 +81,8 @@ class SlammingServer {
     for (int socket = 0; (socket = listener_.accept()) >= 0; ::close(socket)) {
       std::array<char, 1000> part{};
       (void)::recv(socket, part.data(), part.size(), 0);
+      // An end and then a reset: what is written after both is what raises SIGPIPE.
+      ::shutdown(socket, SHUT_WR);
     }
   }
 
