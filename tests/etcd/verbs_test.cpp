@@ -212,6 +212,25 @@ TEST_CASE("etcd: for_each shows one moment over many pages while others write") 
   }
 }
 
+TEST_CASE("etcd: for_each says so when etcd compacts away the moment that it shows") {
+  const support::OwnEtcd own;
+  auto options = own->options("k/");
+  options.page_size = 2;
+  Store store{options};
+  for (int i = 0; i < 5; ++i) store.create(std::to_string(i), i);
+  kvstore::detail::EtcdClient client{options};
+  int seen = 0;
+  const auto compact = [&](const std::string&, int) {
+    if (++seen > 1) return;
+    store.upsert("5", 5);
+    const std::string wanted = R"({"revision":")" + std::to_string(store.revision()) + R"("})";
+    client.call("/v3/kv/compaction", wanted, kvstore::detail::EtcdRequest::read);
+  };
+  REQUIRE_THROWS_WITH(store.for_each(compact),
+                      Catch::Matchers::ContainsSubstring("required revision has been compacted"));
+  REQUIRE(seen == 2);
+}
+
 TEST_CASE("etcd: for_each over large values, and one whose callback throws") {
   auto options = support::shared_cluster().options("heavy/");
   kvstore::EtcdKeyValueStore<int, std::string> store{options};

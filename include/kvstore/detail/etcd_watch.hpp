@@ -67,6 +67,8 @@ class EtcdWatcher {
       }
     } catch (const std::exception& error) {
       if (on_error_) on_error_(error);
+    } catch (...) {
+      if (on_error_) on_error_(Error{"the callback of a watch threw what is no std::exception"});
     }
     const std::scoped_lock lock{mutex_};
     finished_ = true;
@@ -202,9 +204,11 @@ class EtcdWatcher {
   }
 
   void renew_token(const EtcdClient::Token& used) {
-    client_->log_in(used.number);
-    logged_in_ = true;
-    log_in_ = false;
+    try {
+      client_->log_in(used.number);
+      logged_in_ = true;
+      log_in_ = false;
+    } catch (const UnavailableError&) {}  // it is asked for again after a pause
   }
 
   const std::shared_ptr<EtcdClient> client_;
