@@ -16,6 +16,10 @@
 #if __has_include(<sqlite3.h>)
 #include "kvstore/storage/sqlite.hpp"
 #endif
+#ifdef KVSTORE_TEST_REDIS
+#include "kvstore/storage/redis_cluster_storage.hpp"
+#include "support/redis_servers.hpp"
+#endif
 
 namespace support {
 
@@ -48,9 +52,18 @@ auto in_file(const char* name) {
   return [name](const std::filesystem::path& folder) { return std::make_unique<Storage>(folder / name); };
 }
 
-/// All of them: a new one is one line here.
+#ifdef KVSTORE_TEST_REDIS
+inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::path& folder) {
+  return std::make_unique<kvstore::RedisClusterStorage>(RedisServers{}.options(), folder.string());
+}
+#endif
+
+/// All of them: a new one is one line here. What needs servers comes alone, in the program that has them.
 [[nodiscard]] inline const std::vector<StorageCase>& storages() {
   static const std::vector<StorageCase> all {
+#ifdef KVSTORE_TEST_REDIS
+    {"RedisClusterStorage", open_on_redis},
+#else
     {"JsonFile", in_file<kvstore::JsonFile>("data.json")},
         {"JsonJournal", in_file<kvstore::JsonJournal>("data.json"), {.reads_only_news = true}},
 #if __has_include(<sqlite3.h>)
@@ -63,6 +76,7 @@ auto in_file(const char* name) {
         {"LengthPrefixedFile, of the examples",
          in_file<LengthPrefixedFile>("data.entries"),
          {.locks = false, .keeps_version = false}},
+#endif
   };
   return all;
 }

@@ -139,15 +139,17 @@ class RedisPipeline {
 
   void receive(const RedisAddress& address, Share& share) {
     std::size_t answered = 0;
+    const RedisClock::time_point until = answer_until();
     try {
       bool wrote = false;
       for (; answered < share.items.size(); ++answered) {
         Item& item = *share.items[answered];
-        if (item.asking) (void)share.connection->receive(answer_until());
-        take(address, item, share.connection->receive(answer_until()));
+        if (item.asking) (void)share.connection->receive(until);
+        take(address, item, share.connection->receive(until));
         wrote = wrote || (item.reply && item.command->writes && !is_error(*item.reply));
       }
-      if (share.waits) confirm(address, *share.connection, wrote);
+      if (share.waits)
+        confirm(address, share.connection->receive(until + options_.replication_timeout), wrote);
       pool_.give_back(std::move(share.connection));
     } catch (const RedisIoError& error) {
       outdated_ = true;
@@ -200,9 +202,8 @@ class RedisPipeline {
     }
   }
 
-  /// Reads the reply to WAIT; `wrote` if there was anything to wait for.
-  void confirm(const RedisAddress& address, RedisConnection& connection, bool wrote) {
-    const RedisReply reply = connection.receive(answer_until() + options_.replication_timeout);
+  /// Takes the reply to WAIT; `wrote` if there was anything to wait for.
+  void confirm(const RedisAddress& address, const RedisReply& reply, bool wrote) {
     if (!wrote) return;
     const std::size_t confirmed = is_integer(*reply) ? static_cast<std::size_t>(reply->integer) : 0;
     if (confirmed >= options_.replicas) return;

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// One connection to one Redis server. hiredis connects, formats commands and parses replies; sending and
-// receiving is ours, because hiredis 0.14 writes without MSG_NOSIGNAL, so that a server that goes away kills
-// the program by SIGPIPE, and knows no deadline over several replies.
+// One connection to one Redis server. hiredis connects and parses replies. Sending and receiving is ours,
+// because hiredis 0.14 writes without MSG_NOSIGNAL, so that a server that goes away kills the program by
+// SIGPIPE, and knows no deadline over several replies; and so is the formatting of commands, six lines that
+// need neither the memory nor the sprintf that hiredis takes for each (a sixth of a pipeline's time here).
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <initializer_list>
@@ -55,24 +57,13 @@ class RedisConnection {
 
   [[nodiscard]] const RedisAddress& address() const noexcept { return address_; }
 
-  /// Puts a command into the buffer. Its arguments may be any bytes.
+  /// Puts a command into the buffer, as "*2\r\n$3\r\nGET\r\n$1\r\na\r\n". Its arguments may be any bytes.
   void append(RedisArguments arguments) {
-    constexpr std::size_t kUsual = 8;
-    std::array<const char*, kUsual> few_starts{};
-    std::array<std::size_t, kUsual> few_sizes{};
-    std::vector<const char*> many_starts(arguments.size() > kUsual ? arguments.size() : 0);
-    std::vector<std::size_t> many_sizes(many_starts.size());
-    const char** const starts = many_starts.empty() ? few_starts.data() : many_starts.data();
-    std::size_t* const sizes = many_sizes.empty() ? few_sizes.data() : many_sizes.data();
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-      starts[i] = arguments[i].data() == nullptr ? "" : arguments[i].data();
-      sizes[i] = arguments[i].size();
+    append_number('*', arguments.size());
+    for (const std::string_view argument : arguments) {
+      append_number('$', argument.size());
+      output_.append(argument).append("\r\n");
     }
-    char* command = nullptr;
-    const int size = redisFormatCommandArgv(&command, static_cast<int>(arguments.size()), starts, sizes);
-    if (size < 0) throw std::bad_alloc{};
-    const std::unique_ptr<char, void (*)(char*)> owned{command, redisFreeCommand};
-    output_.append(command, static_cast<std::size_t>(size));
   }
   void append(std::initializer_list<std::string_view> arguments) {
     append(RedisArguments{arguments.begin(), arguments.size()});
@@ -183,6 +174,12 @@ class RedisConnection {
   }
 
   [[noreturn]] void fail(const std::string& why) const { throw RedisIoError{address_.text() + ": " + why}; }
+
+  void append_number(char kind, std::size_t number) {
+    std::array<char, 24> text{kind};
+    char* const end = std::to_chars(text.data() + 1, text.data() + text.size(), number).ptr;
+    output_.append(text.data(), static_cast<std::size_t>(end - text.data())).append("\r\n");
+  }
 
   void clear_output() {
     constexpr std::size_t kKeep = std::size_t{1} << 20;  // one huge batch must not pin its size

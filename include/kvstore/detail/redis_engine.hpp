@@ -4,9 +4,9 @@
 // A store's verbs as Redis commands. Each entry is one Redis string: its key is the prefix and the key's
 // text, its value the value's JSON.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -81,24 +81,21 @@ class RedisEngine {
   /// One command per slot, all or nothing there; those of a node in one pipeline.
   /// @returns the first change that was refused, or null
   const RemoteChange* apply(std::span<const RemoteChange> changes) {
-    std::map<std::uint16_t, Group> groups;
-    for (const RemoteChange& change : changes) {
-      if (change.value) (void)checked(change.key, *change.value);
-      std::string key = full(change.key);
-      Group& group = groups[redis_slot(key)];
-      group.changes.push_back(&change);
-      group.keys.push_back(std::move(key));
+    std::string keys;
+    const std::vector<Placed> placed = by_slot(changes, keys);
+    std::vector<Group> groups;
+    for (std::size_t begin = 0, end = 0; begin < placed.size(); begin = end) {
+      while (end < placed.size() && placed[end].slot == placed[begin].slot) ++end;
+      groups.push_back({std::span{placed}.subspan(begin, end - begin)});
     }
     std::vector<RedisCommand> commands;
     commands.reserve(groups.size());
-    for (auto& [slot, group] : groups) commands.push_back({slot, true, group.arguments()});
+    for (Group& group : groups) commands.push_back({group.changes.front().slot, true, group.arguments()});
     const std::vector<RedisReply> replies = cluster_.run(commands);
     const RemoteChange* first = nullptr;
-    std::size_t number = 0;
-    for (const auto& [slot, group] : groups) {
-      const redisReply& reply = *replies[number++];
-      cluster_.throw_if_error(reply);
-      const RemoteChange* const refused = group.refused(reply);
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      cluster_.throw_if_error(*replies[i]);
+      const RemoteChange* const refused = groups[i].refused(*replies[i]);
       if (refused != nullptr && (first == nullptr || refused->operation < first->operation)) first = refused;
     }
     return first;
@@ -145,29 +142,54 @@ class RedisEngine {
   }
 
  private:
+  /// A change, and where it goes.
+  struct Placed {
+    std::uint16_t slot;
+    Text key;
+    const RemoteChange* change;
+  };
+
+  /// `keys` gets the text of all keys.
+  [[nodiscard]] std::vector<Placed> by_slot(std::span<const RemoteChange> changes, std::string& keys) const {
+    std::size_t bytes = 0;
+    for (const RemoteChange& change : changes) bytes += prefix().size() + change.key.size();
+    keys.reserve(bytes);  // never to move again
+    std::vector<Placed> placed;
+    placed.reserve(changes.size());
+    for (const RemoteChange& change : changes) {
+      if (change.value) (void)checked(change.key, *change.value);
+      const std::size_t begin = keys.size();
+      keys.append(prefix()).append(change.key);
+      const Text key = Text{keys}.substr(begin);
+      placed.push_back({redis_slot(key), key, &change});
+    }
+    std::ranges::stable_sort(placed, {}, &Placed::slot);
+    return placed;
+  }
+
   /// The changes of one slot, as one command.
   struct Group {
-    std::vector<const RemoteChange*> changes{};
-    std::vector<std::string> keys{};
+    std::span<const Placed> changes;
     std::string count{};
 
     [[nodiscard]] std::vector<Text> arguments() {
-      if (keys.size() == 1) return alone();
-      count = std::to_string(keys.size());
+      if (changes.size() == 1) return alone();
+      count = std::to_string(changes.size());
       std::vector<Text> list{"EVAL", kRedisChangeAll, count};
-      list.insert(list.end(), keys.begin(), keys.end());
-      for (const RemoteChange* change : changes) {
-        list.insert(list.end(), {before_text(*change), change->value ? "s" : "d",
-                                 change->value ? Text{*change->value} : Text{}});
+      for (const Placed& one : changes) list.emplace_back(one.key);
+      for (const Placed& one : changes) {
+        const std::optional<Text>& value = one.change->value;
+        list.insert(list.end(), {before_text(*one.change), value ? "s" : "d", value.value_or(Text{})});
       }
       return list;
     }
 
     /// The change whose key was not as it had to be, or null.
     [[nodiscard]] const RemoteChange* refused(const redisReply& reply) const {
-      const RemoteChange& change = *changes.front();
-      if (keys.size() > 1)
-        return reply.integer == 0 ? nullptr : changes[static_cast<std::size_t>(reply.integer - 1)];
+      const RemoteChange& change = *changes.front().change;
+      if (changes.size() > 1) {
+        return reply.integer == 0 ? nullptr : changes[static_cast<std::size_t>(reply.integer - 1)].change;
+      }
       if (change.before == Before::any) return nullptr;
       if (change.value) return is_nil(reply) ? &change : nullptr;
       return (reply.integer == 1) == (change.before == Before::present) ? nullptr : &change;
@@ -176,10 +198,11 @@ class RedisEngine {
    private:
     /// The plain command for one key, which costs the server a third of a script.
     [[nodiscard]] std::vector<Text> alone() const {
-      const RemoteChange& change = *changes.front();
-      if (!change.value) return {change.before == Before::absent ? "EXISTS" : "DEL", keys.front()};
-      if (change.before == Before::any) return {"SET", keys.front(), *change.value};
-      return {"SET", keys.front(), *change.value, change.before == Before::absent ? "NX" : "XX"};
+      const RemoteChange& change = *changes.front().change;
+      const Text key = changes.front().key;
+      if (!change.value) return {change.before == Before::absent ? "EXISTS" : "DEL", key};
+      if (change.before == Before::any) return {"SET", key, *change.value};
+      return {"SET", key, *change.value, change.before == Before::absent ? "NX" : "XX"};
     }
 
     [[nodiscard]] static Text before_text(const RemoteChange& change) noexcept {

@@ -24,7 +24,7 @@ struct RedisAddress {
 
   [[nodiscard]] std::string text() const {
     const bool is_v6 = host.find(':') != std::string::npos;
-    return (is_v6 ? '[' + host + ']' : host) + ':' + std::to_string(port);
+    return (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
   }
 
   /// Of `host:port`, split at the last colon; brackets around the host go. Nothing if it has no such form.

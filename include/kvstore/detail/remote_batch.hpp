@@ -22,12 +22,12 @@ namespace kvstore::inline v0::detail {
 /// Whether a key has to be there for a change to be carried out.
 enum class Before : std::uint8_t { any, absent, present };
 
-/// What all of a batch's operations on one key come to, as text.
+/// What all of a batch's operations on one key come to, as text that the `RemoteBatch` owns.
 struct RemoteChange {
-  std::string key;
+  std::string_view key;
   Before before;
-  std::optional<std::string> value;  ///< none: it is not there afterwards
-  std::size_t operation;             ///< the first of the batch that concerns the key
+  std::optional<std::string_view> value;  ///< none: it is not there afterwards
+  std::size_t operation;                  ///< the first of the batch that concerns the key
 };
 
 /// The changes of a batch, in the order of each key's first operation.
@@ -38,8 +38,15 @@ class RemoteBatch {
 
   /// @throws ValueError; DuplicateKeyError, KeyNotFoundError where an operation contradicts an earlier one
   explicit RemoteBatch(const Batch& batch) : batch_{batch} {
-    for (std::size_t i = 0; i < batch.size(); ++i) add(i);
+    std::vector<Extent> extents;
+    extents.reserve(batch.size());
+    for (const Operation& operation : batch.operations()) extents.push_back(written(operation));
+    changes_.reserve(batch.size());
+    places_.reserve(batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) add(i, extents[i]);
   }
+  RemoteBatch(const RemoteBatch&) = delete;
+  RemoteBatch& operator=(const RemoteBatch&) = delete;
 
   [[nodiscard]] const std::vector<RemoteChange>& changes() const noexcept { return changes_; }
 
@@ -52,25 +59,34 @@ class RemoteBatch {
   using Operation = typename Batch::Operation;
   using Verb = typename Batch::Verb;
 
-  void add(std::size_t number) {
+  /// Where in the text an operation's key and value end; they follow each other.
+  struct Extent {
+    std::size_t begin;
+    std::size_t middle;
+    std::size_t end;
+  };
+
+  [[nodiscard]] Extent written(const Operation& operation) {
+    Extent extent{.begin = text_.size(), .middle = 0, .end = 0};
+    KeyText<Key>::append(operation.key, text_);
+    extent.middle = text_.size();
+    if (operation.value) Codec<Value>::encode(*operation.value, text_);
+    extent.end = text_.size();
+    return extent;
+  }
+
+  void add(std::size_t number, const Extent& extent) {
     const Operation& operation = batch_.operations()[number];
-    ScratchWriter text;
-    KeyText<Key>::append(operation.key, *text);
-    std::string key{text->text()};
+    const std::string_view key = text_.text().substr(extent.begin, extent.middle - extent.begin);
     const auto [found, is_first] = places_.try_emplace(key, changes_.size());
     if (is_first) {
-      changes_.push_back({std::move(key), before(operation.verb), {}, number});
+      changes_.push_back({key, before(operation.verb), {}, number});
     } else if (contradicts(operation.verb, changes_[found->second].value.has_value())) {
       refuse_operation(operation);
     }
-    changes_[found->second].value = value_text(operation);
-  }
-
-  [[nodiscard]] static std::optional<std::string> value_text(const Operation& operation) {
-    if (!operation.value) return std::nullopt;
-    ScratchWriter text;
-    Codec<Value>::encode(*operation.value, *text);
-    return std::string{text->text()};
+    std::optional<std::string_view>& value = changes_[found->second].value;
+    value.reset();
+    if (operation.value) value = text_.text().substr(extent.middle, extent.end - extent.middle);
   }
 
   [[nodiscard]] static Before before(Verb verb) noexcept {
@@ -87,8 +103,9 @@ class RemoteBatch {
   }
 
   const Batch& batch_;
+  JsonWriter text_;  // of all keys and values
   std::vector<RemoteChange> changes_;
-  std::unordered_map<std::string, std::size_t> places_;
+  std::unordered_map<std::string_view, std::size_t> places_;
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Where RedisClusterStorage keeps a store, and the scripts that change it. All keys have one hash tag, so
+// that they are in one slot and a script over them is atomic.
+
+#include <string>
+#include <string_view>
+
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// The keys of one stored store.
+struct RedisStoreKeys {
+  std::string entries;  ///< hash: key text -> JSON
+  std::string meta;     ///< hash: format, schema, save (stamp of the last), writer (who may save)
+  std::string lock;     ///< string that expires: the writer, while it is alive
+
+  /// @throws UsageError for a name that would lead into several slots
+  RedisStoreKeys(std::string_view prefix, std::string_view name) {
+    if (name.empty() || name.find_first_of("{}") != std::string_view::npos ||
+        prefix.find_first_of("{}") != std::string_view::npos) {
+      throw UsageError{
+          "RedisClusterStorage: the name must not be empty, and neither it nor the key prefix may "
+          "have braces"};
+    }
+    const std::string tagged = std::string{prefix} + '{' + std::string{name} + '}';
+    entries = tagged + ":entries";
+    meta = tagged + ":meta";
+    lock = tagged + ":lock";
+  }
+
+  /// Where a writer collects what one save at the end puts in place.
+  [[nodiscard]] std::string staged(std::string_view writer) const {
+    return entries + ":staged:" + std::string{writer};
+  }
+};
+
+inline constexpr std::string_view kRedisStoreFormat = "1";
+
+/// KEYS lock, meta; ARGV writer, lease in ms. Makes ARGV[1] the writer unless another one is alive, which is
+/// returned then; else an array of who it was before.
+inline constexpr std::string_view kRedisAcquire =
+    "local alive = redis.call('GET', KEYS[1]) "
+    "if alive and alive ~= ARGV[1] then return alive end "
+    "local before = redis.call('HGET', KEYS[2], 'writer') "
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) "
+    "redis.call('HSET', KEYS[2], 'writer', ARGV[1]) "
+    "return {before}";
+
+/// KEYS lock, meta; ARGV writer, lease in ms. Says again that the writer is alive; 0 if it is not it any
+/// more.
+inline constexpr std::string_view kRedisRenew =
+    "if redis.call('HGET', KEYS[2], 'writer') ~= ARGV[1] then return 0 end "
+    "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) "
+    "return 1";
+
+/// KEYS lock; ARGV writer.
+inline constexpr std::string_view kRedisRelease =
+    "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1";
+
+// The scripts that save have KEYS meta, entries and perhaps staged, and ARGV writer, schema version, the
+// stamp of the save that they build on (or "any"), and their own stamp. They return 1; or, and then nothing
+// is changed, 0 if another writer has taken over, -1 if what is there is not what that save left: a leader
+// came back without its data, or a replica that lacked the last saves took over.
+
+inline constexpr std::string_view kRedisSaveStart =
+    "if redis.call('HGET', KEYS[1], 'writer') ~= ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1 then return "
+    "0 end "
+    "if ARGV[3] ~= 'any' and (redis.call('HGET', KEYS[1], 'save') or '') ~= ARGV[3] then return -1 end ";
+
+inline constexpr std::string_view kRedisSaveEnd =
+    "redis.call('HSET', KEYS[1], 'format', '1', 'writer', ARGV[1], 'schema', ARGV[2], 'save', ARGV[4]) "
+    "return 1";
+
+/// Besides in ARGV, per change: s or d, key, value.
+inline constexpr std::string_view kRedisSaveChanges =
+    "for i = 5, #ARGV, 3 do "
+    "  if ARGV[i] == 's' then redis.call('HSET', KEYS[2], ARGV[i + 1], ARGV[i + 2]) "
+    "  else redis.call('HDEL', KEYS[2], ARGV[i + 1]) end "
+    "end ";
+
+/// Staged is a list of the same.
+inline constexpr std::string_view kRedisSaveStagedChanges =
+    "for first = 0, redis.call('LLEN', KEYS[3]) - 1, 3000 do "
+    "  local part = redis.call('LRANGE', KEYS[3], first, first + 2999) "
+    "  for i = 1, #part, 3 do "
+    "    if part[i] == 's' then redis.call('HSET', KEYS[2], part[i + 1], part[i + 2]) "
+    "    else redis.call('HDEL', KEYS[2], part[i + 1]) end "
+    "  end "
+    "end "
+    "redis.call('DEL', KEYS[3]) ";
+
+/// Staged is a hash, which takes the place of all entries.
+inline constexpr std::string_view kRedisSaveEverything =
+    "redis.call('UNLINK', KEYS[2]) "
+    "if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('RENAME', KEYS[3], KEYS[2]) end ";
+
+}  // namespace kvstore::inline v0::detail

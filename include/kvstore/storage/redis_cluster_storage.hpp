@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A Redis Cluster as storage: a store at memory speed whose saves are replicated, and which another machine
+// can go on with. Needs hiredis; not part of kvstore/kvstore.hpp.
+
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <random>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/redis_cluster.hpp"
+#include "kvstore/detail/redis_reply.hpp"
+#include "kvstore/detail/redis_slot.hpp"
+#include "kvstore/detail/redis_store_keys.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/redis_cluster_options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0 {
+
+/// Keeps a store in one Redis hash, so in one slot, on one leader and its replicas: `HGETALL
+/// "{name}:entries"` shows it. For data that has to be spread over several leaders there is
+/// `RedisClusterKeyValueStore`.
+///
+/// A save is one script, atomic for readers and across failures of the client. It is as durable as the
+/// servers make it: with `RedisClusterOptions::replicas` = n it returns when n replicas have it too; whether
+/// a disk has it says their `appendfsync`.
+///
+/// *Ownership*: whoever owns it holds a lease that it renews, and is the one writer that saves are accepted
+/// from. A second one gets `LockedError` while the lease lasts; after a crash, anybody may take over once it
+/// has run out. A process that was cut off for so long that another has taken over gets `LockedError` from
+/// its next save, and changes nothing.
+///
+/// *Complexity*: a save costs O(changes); what follows loads by one HGETALL, which keeps that server busy for
+/// about a second per million entries.
+///
+/// ```cpp
+/// kvstore::BatchPersistentKeyValueStore<std::string, int> store{
+///     std::make_unique<kvstore::RedisClusterStorage>(
+///         kvstore::RedisClusterOptions{.seeds = {"127.0.0.1:7001"}, .replicas = 1}, "ages")};
+/// ```
+class RedisClusterStorage final : public Storage {
+ public:
+  /// `name` says which store; `lease` for how long its owner may be silent before another may take over.
+  /// @throws UsageError; UnavailableError; ServerError
+  RedisClusterStorage(RedisClusterOptions options, std::string_view name,
+                      std::chrono::milliseconds lease = std::chrono::seconds{10})
+      : keys_{options.key_prefix, name},
+        slot_{detail::redis_slot(keys_.entries)},
+        lease_{lease},
+        writer_{new_writer()},
+        cluster_{std::move(options)},
+        path_{cluster_.name() + '/' + keys_.entries} {
+    if (lease_ < std::chrono::milliseconds{100}) {
+      throw UsageError{"RedisClusterStorage: a lease takes at least 100 ms"};
+    }
+  }
+
+  ~RedisClusterStorage() override {
+    renewer_ = {};
+    if (!owns_) return;
+    try {
+      run_script(detail::kRedisRelease, {keys_.lock}, {writer_});
+    } catch (const std::exception&) {}  // then it runs out
+  }
+
+  void load(LoadSink& sink) override {
+    translated([&] {
+      const bool owns = sink.request().purpose == LoadPurpose::own;
+      if (owns) own();
+      const detail::RedisReply meta = run(false, {"HMGET", keys_.meta, "format", "schema", "save"});
+      intact_ = true;
+      check_format(detail::text_of(*meta->element[0]));
+      if (!detail::is_nil(*meta->element[1])) sink.schema_version(number_of(*meta->element[1]));
+      last_ = detail::text_of(*meta->element[2]);
+      const detail::RedisReply count = run(false, {"HLEN", keys_.entries});
+      sink.expect(static_cast<std::uint64_t>(count->integer) * kGuess);
+      owns ? scan(sink) : read_at_once(sink);
+      sink.finish();
+    });
+  }
+
+  /// There is nothing to hand over if nobody has saved since.
+  bool load_changes(LoadSink&) override {
+    return translated([&] {
+      const detail::RedisReply last = run(false, {"HGET", keys_.meta, "save"});
+      return detail::text_of(*last) == last_;
+    });
+  }
+
+  /// Everything after a save that failed, or that found the servers to have lost what was saved before.
+  [[nodiscard]] SaveScope scope() const noexcept override {
+    return intact_ ? SaveScope::changes : SaveScope::everything;
+  }
+
+  /// @throws LockedError if another process has taken over; StorageError: after one that says that the
+  /// outcome is unknown, a `load` finds the old entries or the new ones, and the next save settles it.
+  void save(ChangeSource& source) override {
+    translated([&] {
+      if (replaced_) throw_locked(*replaced_);
+      if (!owns_) own();
+      intact_ = false;
+      const std::string schema = std::to_string(source.schema_version());
+      source.scope() == SaveScope::everything ? save_everything(source, schema)
+                                              : save_changes(source, schema);
+      intact_ = true;
+    });
+  }
+
+  [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
+
+  /// No file: `redis://HOST:PORT/KEY`, for messages.
+  [[nodiscard]] std::filesystem::path path() const override { return path_; }
+
+ private:
+  using Text = std::string_view;
+  static constexpr std::size_t kGuess = 100;  // bytes of an entry
+  static constexpr std::size_t kPartBytes = std::size_t{1} << 20;
+  static constexpr std::size_t kPartEntries = 10'000;
+
+  /// What is to be sent at once: the texts of a command, which outlive the source's views.
+  struct Part {
+    std::vector<std::string> texts{};
+    std::size_t bytes = 0;
+
+    void add(Text text) {
+      bytes += text.size();
+      texts.emplace_back(text);
+    }
+    [[nodiscard]] bool full() const noexcept {
+      return bytes >= kPartBytes || texts.size() >= 3 * kPartEntries;
+    }
+  };
+
+  /// `PID@HOST-RANDOM`, which nobody else has.
+  [[nodiscard]] static std::string new_writer() {
+    std::string host(256, '\0');
+    if (::gethostname(host.data(), host.size() - 1) != 0) host = "unknown";
+    std::random_device random;
+    return std::to_string(::getpid()) + '@' + host.c_str() + '-' + std::to_string(random()) +
+           std::to_string(random());
+  }
+
+  /// Errors of the cluster as a storage's.
+  template <class Work>
+  auto translated(const Work& work) -> decltype(work()) {
+    try {
+      return work();
+    } catch (const UnavailableError& error) { fail(error); } catch (const ServerError& error) {
+      fail(error);
+    } catch (const OutcomeUnknownError& error) { fail(error); } catch (const ReplicationError& error) {
+      fail(error);
+    }
+  }
+  [[noreturn]] void fail(const Error& error) const { throw StorageError{path_, {}, error.what()}; }
+
+  detail::RedisReply run(bool writes, std::vector<Text> arguments) {
+    return cluster_.run(detail::RedisCommand{slot_, writes, std::move(arguments)});
+  }
+  detail::RedisReply run_script(Text script, const std::vector<Text>& keys,
+                                const std::vector<Text>& arguments) {
+    const std::string count = std::to_string(keys.size());
+    std::vector<Text> all{"EVAL", script, count};
+    all.insert(all.end(), keys.begin(), keys.end());
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run(true, std::move(all));
+  }
+
+  // --- ownership ---
+
+  void own() {
+    const std::string lease = std::to_string(lease_.count());
+    const detail::RedisReply reply =
+        run_script(detail::kRedisAcquire, {keys_.lock, keys_.meta}, {writer_, lease});
+    if (!detail::is_array(*reply, 1)) throw_locked(detail::text_of(*reply));
+    owns_ = true;
+    const Text before = detail::text_of(*reply->element[0]);
+    if (!before.empty() && before != writer_) run(true, {"UNLINK", keys_.staged(before)});  // died in a save
+    if (!renewer_.joinable()) {
+      renewer_ = std::jthread{[this](const std::stop_token& stop) { renew(stop); }};
+    }
+  }
+
+  void renew(const std::stop_token& stop) {
+    const std::string lease = std::to_string(lease_.count());
+    std::mutex mutex;
+    std::condition_variable_any wake;
+    std::unique_lock lock{mutex};
+    while (!wake.wait_for(lock, stop, lease_ / 3, [&] { return stop.stop_requested(); })) {
+      try {
+        run_script(detail::kRedisRenew, {keys_.lock, keys_.meta}, {writer_, lease});
+      } catch (const std::exception&) {}  // a save will say it, if it is more than a moment
+    }
+  }
+
+  [[noreturn]] void throw_locked(Text owner) const {
+    throw LockedError{path_, std::strtol(std::string{owner}.c_str(), nullptr, 10)};
+  }
+
+  /// Runs a script that saves, which builds on the save of stamp `base`.
+  void save_by(Text script, const std::string& schema, Text base, const std::vector<Text>& keys,
+               const std::vector<Text>& more = {}) {
+    const std::string whole =
+        std::string{detail::kRedisSaveStart}.append(script).append(detail::kRedisSaveEnd);
+    std::string stamp = writer_ + '/' + std::to_string(++saves_);  // no other save has it, ever
+    std::vector<Text> arguments{writer_, schema, base, stamp};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const detail::RedisReply reply = run_script(whole, keys, arguments);
+    if (reply->integer > 0) {
+      last_ = std::move(stamp);
+      return;
+    }
+    if (reply->integer < 0) {
+      throw StorageError{path_, {}, "the servers have lost what was saved; the next save writes everything"};
+    }
+    const detail::RedisReply owner = run(false, {"HGET", keys_.meta, "writer"});
+    replaced_ = detail::text_of(*owner);
+    throw_locked(*replaced_);
+  }
+
+  // --- loading ---
+
+  void check_format(Text format) const {
+    if (format.empty() || format == detail::kRedisStoreFormat) return;
+    throw StorageError{path_,
+                       {},
+                       "has format version " + std::string{format} + ", and this program knows version " +
+                           std::string{detail::kRedisStoreFormat} + "; open it with a newer program"};
+  }
+
+  [[nodiscard]] std::uint32_t number_of(const redisReply& reply) const {
+    return static_cast<std::uint32_t>(std::strtoul(std::string{detail::text_of(reply)}.c_str(), nullptr, 10));
+  }
+
+  void put(LoadSink& sink, Text key, Text value) const {
+    try {
+      sink.put(key, value);
+    } catch (const ParseError& error) {
+      throw CorruptionError{path_, "field " + detail::printable(key, "\""), error.what()};
+    }
+  }
+
+  /// A part at a time: nobody else may save meanwhile. HSCAN may hand a field over twice.
+  void scan(LoadSink& sink) {
+    std::unordered_set<std::string> seen;
+    std::string cursor = "0";
+    do {
+      const detail::RedisReply reply = run(false, {"HSCAN", keys_.entries, cursor, "COUNT", "1000"});
+      cursor = detail::text_of(*reply->element[0]);
+      const redisReply& fields = *reply->element[1];
+      for (std::size_t i = 0; i + 1 < fields.elements; i += 2) {
+        const Text key = detail::text_of(*fields.element[i]);
+        if (seen.emplace(key).second) put(sink, key, detail::text_of(*fields.element[i + 1]));
+      }
+    } while (cursor != "0");
+  }
+
+  /// As of one moment, while others may save.
+  void read_at_once(LoadSink& sink) {
+    const detail::RedisReply fields = run(false, {"HGETALL", keys_.entries});
+    for (std::size_t i = 0; i + 1 < fields->elements; i += 2) {
+      put(sink, detail::text_of(*fields->element[i]), detail::text_of(*fields->element[i + 1]));
+    }
+  }
+
+  // --- saving ---
+
+  void save_changes(ChangeSource& source, const std::string& schema) {
+    Part part;
+    const std::string staged = keys_.staged(writer_);
+    bool is_staged = false;
+    for (Change change; source.next(change);) {
+      if (part.full()) {
+        if (!std::exchange(is_staged, true)) run(true, {"UNLINK", staged});
+        send("RPUSH", staged, part);
+      }
+      part.add(change.value ? "s" : "d");
+      part.add(change.key);
+      part.add(change.value.value_or(Text{}));
+    }
+    if (!is_staged) {
+      return save_by(detail::kRedisSaveChanges, schema, last_, {keys_.meta, keys_.entries},
+                     {part.texts.begin(), part.texts.end()});
+    }
+    if (!part.texts.empty()) send("RPUSH", staged, part);
+    save_by(detail::kRedisSaveStagedChanges, schema, last_, {keys_.meta, keys_.entries, staged});
+  }
+
+  void save_everything(ChangeSource& source, const std::string& schema) {
+    Part part;
+    const std::string staged = keys_.staged(writer_);
+    run(true, {"UNLINK", staged});
+    for (Change change; source.next(change);) {
+      part.add(change.key);
+      part.add(change.value.value_or("null"));
+      if (part.full()) send("HSET", staged, part);
+    }
+    if (!part.texts.empty()) send("HSET", staged, part);
+    save_by(detail::kRedisSaveEverything, schema, "any", {keys_.meta, keys_.entries, staged});
+  }
+
+  /// Sends what was collected, and empties it.
+  void send(Text command, Text key, Part& part) {
+    std::vector<Text> arguments{command, key};
+    arguments.insert(arguments.end(), part.texts.begin(), part.texts.end());
+    run(true, std::move(arguments));
+    part = {};
+  }
+
+  const detail::RedisStoreKeys keys_;
+  const std::uint16_t slot_;
+  const std::chrono::milliseconds lease_;
+  const std::string writer_;
+  detail::RedisCluster cluster_;
+  const std::filesystem::path path_;
+  bool owns_ = false;
+  bool intact_ = true;  // what is stored is what the last load or save left, as far as is known
+  std::optional<std::string> replaced_;  // by this writer, for good
+  std::string last_;                     // stamp of the save that was loaded or made last
+  std::uint64_t saves_ = 0;              // tried
+  std::jthread renewer_;                 // last: it ends before what it uses
+};
+
+}  // namespace kvstore::inline v0
