@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Moves what a store keeps from one storage to another.
+// Moves what a store keeps from one storage to another, and to stores on servers and back.
 
 #include <cstdint>
 #include <functional>
@@ -11,6 +11,7 @@
 
 #include "kvstore/detail/entry_pipe.hpp"
 #include "kvstore/detail/progress_source.hpp"
+#include "kvstore/detail/remote_storage.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
@@ -94,6 +95,36 @@ inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& o
                      {},
                      "holds " + std::to_string(stored.entries()) + " entries, and " + std::to_string(count) +
                          " were copied; does the source hold a key twice?"};
+}
+
+/// The same into a store on servers, such as a `RedisClusterKeyValueStore` or an `EtcdKeyValueStore`: in
+/// batches, so that a failure on the way leaves part of it there, and whoever looks meanwhile sees that.
+/// `replace` clears the target first.
+/// @throws ValueError if a key or value is not of the target's types; what its verbs throw
+///
+/// ```cpp
+/// kvstore::JsonFile from{"data.json"};
+/// kvstore::RedisClusterKeyValueStore<std::string, City> to{{.seeds = {"10.0.0.1:6379"}}};
+/// kvstore::migrate(from, to);
+/// ```
+template <detail::OnServers To>
+std::uint64_t migrate(Storage& from, To& to, const MigrateOptions& options = {}) {
+  detail::RemoteStorage<To> target{to};
+  return migrate(from, static_cast<Storage&>(target), options);
+}
+
+/// The same from a store on servers: the entries as its `for_each` sees them.
+template <detail::OnServers From>
+std::uint64_t migrate(From& from, Storage& to, const MigrateOptions& options = {}) {
+  detail::RemoteStorage<From> source{from};
+  return migrate(static_cast<Storage&>(source), to, options);
+}
+
+/// The same from one store on servers to another.
+template <detail::OnServers From, detail::OnServers To>
+std::uint64_t migrate(From& from, To& to, const MigrateOptions& options = {}) {
+  detail::RemoteStorage<From> source{from};
+  return migrate(source, to, options);
 }
 
 }  // namespace kvstore::inline v0

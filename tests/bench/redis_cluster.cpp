@@ -3,11 +3,9 @@
 // Verbs on a Redis Cluster against redis-benchmark, which comes with Redis, on the same cluster: with as many
 // connections as the store has threads, the same pipeline depth, and keys and values of the same sizes.
 // redis-benchmark prepares its commands beforehand, keeps each connection to keys of one slot, and throws the
-// answers away; the store encodes values, spreads a batch over all leaders, and returns results. Needs the
-// cluster that tests/support/redis_cluster starts, named by KVSTORE_REDIS_CLUSTER.
+// answers away; the store encodes values, spreads a batch over all leaders, and returns results.
 
 #include <cstddef>
-#include <cstdlib>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -32,12 +30,14 @@ constexpr std::size_t kKeys = 100'000;
 constexpr std::size_t kDepth = 100;
 
 /// Operations a second, as redis-benchmark's line says: "SET","81234.5",...
-double redis_benchmark(const support::RedisServers& servers, const std::string& test, std::size_t clients,
+double redis_benchmark(const bench::Arguments& arguments, const std::string& test, std::size_t clients,
                        std::size_t depth, std::size_t operations) {
-  const std::string output =
-      support::output_of("redis-benchmark --cluster --csv -h 127.0.0.1 -p " + servers.port(1) + " -t " +
-                         test + " -c " + std::to_string(clients) + " -P " + std::to_string(depth) + " -n " +
-                         std::to_string(operations) + " -d 102 -r " + std::to_string(kKeys));
+  const std::string& first = arguments.endpoints.front();
+  const std::size_t colon = first.rfind(':');
+  const std::string output = support::output_of(
+      "redis-benchmark --cluster --csv -h " + first.substr(0, colon) + " -p " + first.substr(colon + 1) +
+      " -t " + test + " -c " + std::to_string(clients) + " -P " + std::to_string(depth) + " -n " +
+      std::to_string(operations) + " -d 102 -r " + std::to_string(kKeys));
   const std::size_t line = output.find(test == "set" ? "\"SET\",\"" : "\"GET\",\"");
   if (line == std::string::npos) throw std::runtime_error{"redis-benchmark says: " + output};
   return std::stod(output.substr(line + 7));
@@ -67,14 +67,13 @@ struct Duel {
   std::function<void(std::size_t)> operation;
 };
 
-void run(bench::Table& table, const bench::Arguments& arguments, const support::RedisServers& servers,
-         const Duel& duel) {
+void run(bench::Table& table, const bench::Arguments& arguments, const Duel& duel) {
   const std::size_t operations = arguments.smoke ? 1000 : duel.operations;
   const auto results = bench::interleave(
       arguments.runs,
       {{"redis-benchmark",
         [&] {
-          return std::vector{redis_benchmark(servers, duel.test, duel.clients, duel.depth, operations)};
+          return std::vector{redis_benchmark(arguments, duel.test, duel.clients, duel.depth, operations)};
         }},
        {"kvstore", [&] { return std::vector{rate(duel.clients, operations, duel.depth, duel.operation)}; }}});
   const Samples ratio = results[1][0] / results[0][0];
@@ -89,11 +88,9 @@ int main(int argc, char** argv) {
   constexpr std::string_view kSections[] = {"single", "pipeline"};
   const auto arguments = bench::parse_arguments(
       argc, argv, "Verbs on a Redis Cluster of this machine against redis-benchmark.", kSections);
-  if (std::getenv("KVSTORE_REDIS_CLUSTER") == nullptr) {
-    bench::detail::refuse("no cluster; start one: tests/support/redis_cluster run FOLDER PROGRAM");
-  }
-  const support::RedisServers servers;
-  Store store{servers.options("bench:")};
+  if (arguments.endpoints.empty())
+    bench::detail::refuse("no servers; name them by --endpoints HOST:PORT,...");
+  Store store{{.seeds = arguments.endpoints, .key_prefix = "bench:"}};
   bench::Report report{arguments};
   std::vector<std::string> keys;
   for (std::size_t i = 0; i < kKeys; ++i) keys.push_back(bench::key_of(i));
@@ -108,15 +105,15 @@ int main(int argc, char** argv) {
   const std::vector<std::string> columns{"kvstore", "redis-benchmark", "ratio"};
   if (arguments.wants("single")) {
     auto table = report.section("single", "Single verbs, 100-byte values", columns);
-    run(table, arguments, servers, {"upsert, 1 thread, against SET", "set", 1, 1, 30'000, upsert});
-    run(table, arguments, servers, {"try_read, 1 thread, against GET", "get", 1, 1, 30'000, read});
-    run(table, arguments, servers, {"upsert, 16 threads, against SET", "set", 16, 1, 100'000, upsert});
-    run(table, arguments, servers, {"try_read, 16 threads, against GET", "get", 16, 1, 100'000, read});
+    run(table, arguments, {"upsert, 1 thread, against SET", "set", 1, 1, 30'000, upsert});
+    run(table, arguments, {"try_read, 1 thread, against GET", "get", 1, 1, 30'000, read});
+    run(table, arguments, {"upsert, 16 threads, against SET", "set", 16, 1, 100'000, upsert});
+    run(table, arguments, {"try_read, 16 threads, against GET", "get", 16, 1, 100'000, read});
   }
   if (arguments.wants("pipeline")) {
     auto table = report.section("pipeline", "Batches of 100 against a pipeline of 100", columns);
-    run(table, arguments, servers, {"apply, 1 thread, against SET", "set", 1, kDepth, 1'000'000, batch});
-    run(table, arguments, servers, {"apply, 4 threads, against SET", "set", 4, kDepth, 1'000'000, batch});
+    run(table, arguments, {"apply, 1 thread, against SET", "set", 1, kDepth, 1'000'000, batch});
+    run(table, arguments, {"apply, 4 threads, against SET", "set", 4, kDepth, 1'000'000, batch});
   }
   store.clear();
   report.finish();

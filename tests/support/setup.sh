@@ -61,13 +61,13 @@ need() { # WHAT=PACKAGE...
 
 # Installs servers that tests start for themselves, where that is possible: without them those tests are skipped.
 # The service that a package starts on its own is stopped again.
-need_servers() { # COMMAND=PACKAGE=SERVICE...
+need_servers() { # COMMAND=PACKAGE=SERVICE..., SERVICE empty if there is none
   local entry missing=() services=()
   for entry in "$@"; do
     has_command "${entry%%=*}" && continue
     entry=${entry#*=}
     missing+=("${entry%%=*}")
-    services+=("${entry#*=}")
+    [ -z "${entry#*=}" ] || services+=("${entry#*=}")
   done
   [ ${#missing[@]} != 0 ] || return 0
   if ! has_command apt-get; then
@@ -75,7 +75,9 @@ need_servers() { # COMMAND=PACKAGE=SERVICE...
     return 0
   fi
   install_packages "${missing[@]}"
-  [ ! -d /run/systemd/system ] || as_root systemctl disable --now "${services[@]}"
+  if [ -d /run/systemd/system ] && [ ${#services[@]} != 0 ]; then
+    as_root systemctl disable --now "${services[@]}"
+  fi
 }
 
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }

@@ -63,8 +63,9 @@ class MapEngine {
   std::size_t size() { return entries.size(); }
   bool empty() { return entries.empty(); }
   void clear() { entries.clear(); }
-  std::string name() { return "map"; }
+  std::string name() const { return label; }
 
+  std::string label = "map";
   std::map<std::string, std::string> entries;
   std::function<void()> between;  ///< runs once, before the next `replace_if`
 };
@@ -154,4 +155,33 @@ TEST_CASE("Remote store: what could not be read back is refused, and what cannot
       "map: the value of key 7: expected a number; nothing was changed: mend it or move it away");
   store.engine().entries["x"] = "1";
   REQUIRE_THROWS_AS(store.for_each([](const int&, const double&) {}), kvstore::CorruptionError);
+}
+
+TEST_CASE("Remote store: entries move there from a storage, on to another store, and back") {
+  const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
+  for (int i = 0; i < 1000; ++i) contents->entries[std::to_string(i)] = std::to_string(i);
+  kvstore::MemoryStorage from{contents};
+  MapStore<int, int> first;
+  REQUIRE(kvstore::migrate(from, first) == 1000);
+  REQUIRE(first.read(999) == 999);
+  MapStore<int, int> second;
+  second.engine().label = "another map";
+  second.create(5000, 1);
+  REQUIRE_THROWS_AS(kvstore::migrate(first, second), kvstore::UsageError);
+  REQUIRE(second.size() == 1);
+  REQUIRE(kvstore::migrate(first, second, {.replace = true}) == 1000);
+  REQUIRE_FALSE(second.contains(5000));
+  const auto back = std::make_shared<kvstore::MemoryStorage::Contents>();
+  kvstore::MemoryStorage to{back};
+  REQUIRE(kvstore::migrate(second, to) == 1000);
+  REQUIRE(back->entries == contents->entries);
+}
+
+TEST_CASE("Remote store: what is of another type is not moved there, and named") {
+  const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
+  contents->entries = {{"1", "true"}};
+  kvstore::MemoryStorage from{contents};
+  MapStore<int, int> to;
+  REQUIRE_THROWS_WITH(kvstore::migrate(from, to), "key \"1\" of what is copied to map: expected a number");
+  REQUIRE(to.empty());
 }

@@ -64,6 +64,9 @@ struct EtcdRange {
 /// A transaction: if all conditions hold, one list of operations is carried out, else another one.
 class EtcdTransaction {
  public:
+  /// Tags and lengths of an operation and its fields; at most this many bytes.
+  static constexpr std::size_t kFraming = 24;
+
   void require(std::string_view key, Before before) {
     if (before == Before::any) return;
     compare(key, "CREATE", before == Before::absent ? "EQUAL" : "GREATER");
@@ -108,9 +111,6 @@ class EtcdTransaction {
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:
-  // Tags and lengths of an operation and its fields; at most this much.
-  static constexpr std::size_t kFraming = 24;
-
   static void append_list(std::string& out, std::string_view items) {
     if (!items.empty()) out += items.substr(1);
   }

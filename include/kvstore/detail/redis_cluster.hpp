@@ -29,11 +29,11 @@
 
 namespace kvstore::inline v0::detail {
 
-/// A command all of whose keys are in one slot. What its arguments view must outlive the call it is given to.
+/// A command all of whose keys are in one slot. Its arguments must outlive the call that it is given to.
 struct RedisCommand {
   std::uint16_t slot;
   bool writes;  ///< it must not be repeated once it may have been carried out
-  std::vector<std::string_view> arguments;
+  RedisArguments arguments;
 };
 
 /// Commands on their way: each is sent, and sent again where it was certainly not carried out.

@@ -54,7 +54,10 @@ class RedisEngine {
 
   explicit RedisEngine(RedisClusterOptions options) : cluster_{std::move(options)} {}
 
-  [[nodiscard]] std::string name() const { return cluster_.name(); }
+  /// `redis://HOST:PORT/PREFIX`
+  [[nodiscard]] std::string name() const {
+    return prefix().empty() ? cluster_.name() : cluster_.name().append("/").append(prefix());
+  }
 
   bool create(Text key, Text value) { return !is_nil(*write(key, {"SET", {}, checked(key, value), "NX"})); }
   bool update(Text key, Text value) { return !is_nil(*write(key, {"SET", {}, checked(key, value), "XX"})); }
@@ -84,13 +87,20 @@ class RedisEngine {
     std::string keys;
     const std::vector<Placed> placed = by_slot(changes, keys);
     std::vector<Group> groups;
+    groups.reserve(placed.size());
     for (std::size_t begin = 0, end = 0; begin < placed.size(); begin = end) {
       while (end < placed.size() && placed[end].slot == placed[begin].slot) ++end;
       groups.push_back({std::span{placed}.subspan(begin, end - begin)});
     }
+    std::vector<Text> arguments;  // of all commands, which view it: it must not move
+    arguments.reserve(7 * changes.size());
     std::vector<RedisCommand> commands;
     commands.reserve(groups.size());
-    for (Group& group : groups) commands.push_back({group.changes.front().slot, true, group.arguments()});
+    for (Group& group : groups) {
+      const std::size_t begin = arguments.size();
+      group.append_to(arguments);
+      commands.push_back({group.changes.front().slot, true, std::span{arguments}.subspan(begin)});
+    }
     const std::vector<RedisReply> replies = cluster_.run(commands);
     const RemoteChange* first = nullptr;
     for (std::size_t i = 0; i < groups.size(); ++i) {
@@ -103,10 +113,7 @@ class RedisEngine {
 
   void for_each(FunctionRef<void(Text, Text)> see) {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
-      std::vector<RedisCommand> commands;
-      commands.reserve(keys.size());
-      for (const std::string& key : keys) commands.push_back({redis_slot(key), false, {"GET", key}});
-      const std::vector<RedisReply> replies = cluster_.run(commands);
+      const std::vector<RedisReply> replies = run_each("GET", false, keys);
       for (std::size_t i = 0; i < keys.size(); ++i) {
         cluster_.throw_if_error(*replies[i]);
         if (!is_nil(*replies[i])) see(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
@@ -133,15 +140,25 @@ class RedisEngine {
   /// Never FLUSHALL: others may have keys there.
   void clear() {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
-      std::vector<RedisCommand> commands;
-      commands.reserve(keys.size());
-      for (const std::string& key : keys) commands.push_back({redis_slot(key), true, {"UNLINK", key}});
-      for (const RedisReply& reply : cluster_.run(commands)) cluster_.throw_if_error(*reply);
+      for (const RedisReply& reply : run_each("UNLINK", true, keys)) cluster_.throw_if_error(*reply);
       return true;
     });
   }
 
  private:
+  /// The same command on each of several keys, whose slots may differ.
+  std::vector<RedisReply> run_each(Text name, bool writes, const std::vector<std::string>& keys) {
+    std::vector<Text> arguments;
+    arguments.reserve(2 * keys.size());
+    std::vector<RedisCommand> commands;
+    commands.reserve(keys.size());
+    for (const std::string& key : keys) {
+      arguments.insert(arguments.end(), {name, Text{key}});
+      commands.push_back({redis_slot(key), writes, std::span{arguments}.last(2)});
+    }
+    return cluster_.run(commands);
+  }
+
   /// A change, and where it goes.
   struct Placed {
     std::uint16_t slot;
@@ -163,7 +180,7 @@ class RedisEngine {
       const Text key = Text{keys}.substr(begin);
       placed.push_back({redis_slot(key), key, &change});
     }
-    std::ranges::stable_sort(placed, {}, &Placed::slot);
+    std::ranges::sort(placed, {}, [](const Placed& one) { return std::pair{one.slot, one.change}; });
     return placed;
   }
 
@@ -172,16 +189,16 @@ class RedisEngine {
     std::span<const Placed> changes;
     std::string count{};
 
-    [[nodiscard]] std::vector<Text> arguments() {
-      if (changes.size() == 1) return alone();
+    /// At most seven a change.
+    void append_to(std::vector<Text>& list) {
+      if (changes.size() == 1) return append_alone(list);
       count = std::to_string(changes.size());
-      std::vector<Text> list{"EVAL", kRedisChangeAll, count};
+      list.insert(list.end(), {"EVAL", kRedisChangeAll, count});
       for (const Placed& one : changes) list.emplace_back(one.key);
       for (const Placed& one : changes) {
         const std::optional<Text>& value = one.change->value;
         list.insert(list.end(), {before_text(*one.change), value ? "s" : "d", value.value_or(Text{})});
       }
-      return list;
     }
 
     /// The change whose key was not as it had to be, or null.
@@ -197,12 +214,15 @@ class RedisEngine {
 
    private:
     /// The plain command for one key, which costs the server a third of a script.
-    [[nodiscard]] std::vector<Text> alone() const {
+    void append_alone(std::vector<Text>& list) const {
       const RemoteChange& change = *changes.front().change;
       const Text key = changes.front().key;
-      if (!change.value) return {change.before == Before::absent ? "EXISTS" : "DEL", key};
-      if (change.before == Before::any) return {"SET", key, *change.value};
-      return {"SET", key, *change.value, change.before == Before::absent ? "NX" : "XX"};
+      if (!change.value) {
+        list.insert(list.end(), {change.before == Before::absent ? "EXISTS" : "DEL", key});
+      } else {
+        list.insert(list.end(), {"SET", key, *change.value});
+        if (change.before != Before::any) list.emplace_back(change.before == Before::absent ? "NX" : "XX");
+      }
     }
 
     [[nodiscard]] static Text before_text(const RemoteChange& change) noexcept {
@@ -229,7 +249,7 @@ class RedisEngine {
   RedisReply call(Text key, bool writes, std::vector<Text> arguments, std::size_t place = 1) {
     const std::string name = full(key);
     arguments[place] = name;
-    return cluster_.run(RedisCommand{redis_slot(name), writes, std::move(arguments)});
+    return cluster_.run(RedisCommand{redis_slot(name), writes, arguments});
   }
 
   RedisCluster cluster_;

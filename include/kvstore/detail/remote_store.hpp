@@ -57,6 +57,7 @@ class RemoteStore {
  public:
   using key_type = Key;
   using mapped_type = Value;
+  using engine_type = Engine;
   using Batch = WriteBatch<Key, Value>;
   /// What lookups take: `std::string_view` for string keys, else `const Key&`.
   using LookupKey = detail::LookupKey<Key, Hash<Key>>;
@@ -145,6 +146,9 @@ class RemoteStore {
       text = *std::move(exchange.current);
     }
   }
+
+  /// The engine and one of its servers, for messages.
+  [[nodiscard]] std::string name() const { return engine_->name(); }
 
   /// Whether the key exists.
   [[nodiscard]] bool contains(LookupKey key) const { return engine_->contains(KeyBytes{key}.text()); }

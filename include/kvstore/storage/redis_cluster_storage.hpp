@@ -172,8 +172,8 @@ class RedisClusterStorage final : public Storage {
   }
   [[noreturn]] void fail(const Error& error) const { throw StorageError{path_, {}, error.what()}; }
 
-  detail::RedisReply run(bool writes, std::vector<Text> arguments) {
-    return cluster_.run(detail::RedisCommand{slot_, writes, std::move(arguments)});
+  detail::RedisReply run(bool writes, const std::vector<Text>& arguments) {
+    return cluster_.run(detail::RedisCommand{slot_, writes, arguments});
   }
   detail::RedisReply run_script(Text script, const std::vector<Text>& keys,
                                 const std::vector<Text>& arguments) {
@@ -181,7 +181,7 @@ class RedisClusterStorage final : public Storage {
     std::vector<Text> all{"EVAL", script, count};
     all.insert(all.end(), keys.begin(), keys.end());
     all.insert(all.end(), arguments.begin(), arguments.end());
-    return run(true, std::move(all));
+    return run(true, all);
   }
 
   // --- ownership ---
@@ -321,7 +321,7 @@ class RedisClusterStorage final : public Storage {
   void send(Text command, Text key, Part& part) {
     std::vector<Text> arguments{command, key};
     arguments.insert(arguments.end(), part.texts.begin(), part.texts.end());
-    run(true, std::move(arguments));
+    run(true, arguments);
     part = {};
   }
 

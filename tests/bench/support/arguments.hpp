@@ -21,9 +21,10 @@ struct Arguments {
   std::string command;  ///< as the program was called
   std::size_t entries = 1'000'000;
   std::size_t runs = 5;
-  bool smoke = false;               ///< only see whether it runs
-  std::vector<std::string> only;    ///< names of sections; empty = all
-  std::filesystem::path json_file;  ///< empty = none
+  bool smoke = false;                  ///< only see whether it runs
+  std::vector<std::string> only;       ///< names of sections; empty = all
+  std::filesystem::path json_file;     ///< empty = none
+  std::vector<std::string> endpoints;  ///< host:port of the servers that some benchmarks need
 
   [[nodiscard]] bool wants(std::string_view section) const {
     return only.empty() || std::find(only.begin(), only.end(), section) != only.end();
@@ -46,6 +47,16 @@ namespace detail {
   return number;
 }
 
+[[nodiscard]] inline std::vector<std::string> split(std::string_view list) {
+  std::vector<std::string> parts;
+  for (std::size_t comma = 0; comma != std::string_view::npos; list.remove_prefix(comma + 1)) {
+    comma = list.find(',');
+    parts.emplace_back(list.substr(0, comma));
+    if (comma == std::string_view::npos) break;
+  }
+  return parts;
+}
+
 [[noreturn]] inline void help(std::string_view what, std::span<const std::string_view> sections) {
   std::cout << what << "\n\n"
             << "  --entries N     entries in each store (1000000)\n"
@@ -53,6 +64,7 @@ namespace detail {
                "  --only SECTION  this section only; may be repeated. Sections:";
   for (const std::string_view section : sections) std::cout << ' ' << section;
   std::cout << "\n  --json FILE     also write every figure of every round to FILE\n"
+               "  --endpoints HOST:PORT,...  the servers, for benchmarks of servers\n"
                "  --smoke         a few entries and rounds: does it still run?\n"
                "  --help          this text\n\n"
                "Files are made in the working folder, and removed. Build it as tests/bench/run does.\n";
@@ -85,6 +97,8 @@ namespace detail {
       result.runs = detail::positive(option, value());
     } else if (option == "--json") {
       result.json_file = value();
+    } else if (option == "--endpoints") {
+      result.endpoints = detail::split(value());
     } else if (option == "--only") {
       const std::string_view section = value();
       if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
