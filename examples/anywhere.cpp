@@ -5,6 +5,7 @@
 //
 //   anywhere [redis HOST:PORT] [etcd HOST:PORT]
 
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -51,6 +52,8 @@ int show_remote(std::string_view engine, const std::string& address) {
   if (engine == "redis") {
     kvstore::RedisClusterKeyValueStore<std::string, int> counters{
         {.seeds = {address}, .key_prefix = "anywhere:"}};
+    kvstore::JsonFile from{"words.json"};
+    std::cout << "taken along: " << kvstore::migrate(from, counters, {.replace = true}) << " words\n";
     show("on the Redis Cluster of " + address, counters);
     return EXIT_SUCCESS;
   }
@@ -78,8 +81,10 @@ int main(int argc, char** argv) {
   try {
     kvstore::KeyValueStore<std::string, int> in_memory;
     show("in memory", in_memory);
-    kvstore::BatchPersistentKeyValueStore<std::string, int> in_file{"words.json"};
-    show("in words.json", in_file);
+    {
+      kvstore::BatchPersistentKeyValueStore<std::string, int> in_file{"words.json"};
+      show("in words.json", in_file);
+    }  // closed, and so saved
     int status = EXIT_SUCCESS;
     for (std::size_t i = 1; i < words.size(); i += 2) status |= show_remote(words[i], words[i + 1]);
     return status;

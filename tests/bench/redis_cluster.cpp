@@ -27,7 +27,6 @@ using bench::Unit;
 using Store = kvstore::RedisClusterKeyValueStore<std::string, std::string>;
 
 constexpr std::size_t kKeys = 100'000;
-constexpr std::size_t kDepth = 100;
 
 /// Operations a second, as redis-benchmark's line says: "SET","81234.5",...
 double redis_benchmark(const bench::Arguments& arguments, const std::string& test, std::size_t clients,
@@ -62,7 +61,8 @@ struct Duel {
   std::string name;
   std::string test;  // of redis-benchmark
   std::size_t clients;
-  std::size_t depth;
+  std::size_t depth;  // of redis-benchmark's pipeline
+  std::size_t each;   // operations of one call of `operation`
   std::size_t operations;
   std::function<void(std::size_t)> operation;
 };
@@ -75,7 +75,7 @@ void run(bench::Table& table, const bench::Arguments& arguments, const Duel& due
         [&] {
           return std::vector{redis_benchmark(arguments, duel.test, duel.clients, duel.depth, operations)};
         }},
-       {"kvstore", [&] { return std::vector{rate(duel.clients, operations, duel.depth, duel.operation)}; }}});
+       {"kvstore", [&] { return std::vector{rate(duel.clients, operations, duel.each, duel.operation)}; }}});
   const Samples ratio = results[1][0] / results[0][0];
   table.row(duel.name,
             {{results[1][0], Unit::per_second}, {results[0][0], Unit::per_second}, {ratio, Unit::times}});
@@ -97,23 +97,28 @@ int main(int argc, char** argv) {
   const std::string value = bench::value_of(0);
   const auto upsert = [&](std::size_t i) { store.upsert(keys[i % kKeys], value); };
   const auto read = [&](std::size_t i) { bench::keep(store.try_read(keys[i % kKeys])); };
-  const auto batch = [&](std::size_t i) {
-    Store::Batch changes;
-    for (std::size_t k = 0; k < kDepth; ++k) { changes.upsert(keys[(i * kDepth + k) % kKeys], value); }
-    store.apply(changes);
+  const auto batch_of = [&](std::size_t size) {
+    return [&, size](std::size_t i) {
+      Store::Batch changes;
+      for (std::size_t k = 0; k < size; ++k) changes.upsert(keys[(i * size + k) % kKeys], value);
+      store.apply(changes);
+    };
   };
   const std::vector<std::string> columns{"kvstore", "redis-benchmark", "ratio"};
   if (arguments.wants("single")) {
     auto table = report.section("single", "Single verbs, 100-byte values", columns);
-    run(table, arguments, {"upsert, 1 thread, against SET", "set", 1, 1, 30'000, upsert});
-    run(table, arguments, {"try_read, 1 thread, against GET", "get", 1, 1, 30'000, read});
-    run(table, arguments, {"upsert, 16 threads, against SET", "set", 16, 1, 100'000, upsert});
-    run(table, arguments, {"try_read, 16 threads, against GET", "get", 16, 1, 100'000, read});
+    run(table, arguments, {"upsert, 1 thread, against SET", "set", 1, 1, 1, 30'000, upsert});
+    run(table, arguments, {"try_read, 1 thread, against GET", "get", 1, 1, 1, 30'000, read});
+    run(table, arguments, {"upsert, 16 threads, against SET", "set", 16, 1, 1, 100'000, upsert});
+    run(table, arguments, {"try_read, 16 threads, against GET", "get", 16, 1, 1, 100'000, read});
   }
   if (arguments.wants("pipeline")) {
-    auto table = report.section("pipeline", "Batches of 100 against a pipeline of 100", columns);
-    run(table, arguments, {"apply, 1 thread, against SET", "set", 1, kDepth, 1'000'000, batch});
-    run(table, arguments, {"apply, 4 threads, against SET", "set", 4, kDepth, 1'000'000, batch});
+    auto table = report.section("pipeline", "Batches against a pipeline of 100", columns);
+    // A batch goes to all three leaders at once, so a third of it is in each connection's pipeline.
+    run(table, arguments, {"apply of 100, 1 thread, -P 100", "set", 1, 100, 100, 1'000'000, batch_of(100)});
+    run(table, arguments, {"apply of 300, 1 thread, -P 100", "set", 1, 100, 300, 1'000'000, batch_of(300)});
+    run(table, arguments, {"apply of 100, 4 threads, -P 100", "set", 4, 100, 100, 1'000'000, batch_of(100)});
+    run(table, arguments, {"apply of 300, 4 threads, -P 100", "set", 4, 100, 300, 1'000'000, batch_of(300)});
   }
   store.clear();
   report.finish();
