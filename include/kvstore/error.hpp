@@ -187,7 +187,8 @@ class DuplicateEntryError : public Error {
   std::string key_;
 };
 
-/// No server that can carry the request out answered before its deadline. Nothing was changed.
+/// No server that can carry the request out answered before its deadline. Nothing was changed, except where a
+/// batch goes to several servers: its message says how far it got.
 class UnavailableError : public Error {
  public:
   using Error::Error;

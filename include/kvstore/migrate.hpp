@@ -46,15 +46,37 @@ class CountingSink final : public LoadSink {
   std::uint64_t entries_ = 0;
 };
 
-inline void refuse_target(Storage& from, Storage& to, const MigrateOptions& options) {
+[[noreturn]] inline void refuse_entries(const std::string& name, std::uint64_t entries) {
+  throw UsageError{name + ": holds " + std::to_string(entries) +
+                   " entries already; name an empty target, or set MigrateOptions::replace"};
+}
+
+inline void refuse_same(Storage& from, Storage& to) {
   const std::string name = to.path().string();
   if (!name.empty() && from.path() == to.path())
     throw UsageError{name + ": source and target of migrate() are one"};
-  CountingSink present{LoadPurpose::own};
-  to.load(present);
-  if (present.entries() == 0 || options.replace) return;
-  throw UsageError{name + ": holds " + std::to_string(present.entries()) +
-                   " entries already; name an empty target, or set MigrateOptions::replace"};
+}
+
+inline std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& options) {
+  EntryPipe pipe;
+  const std::jthread reader{[&] { pipe.fill_from(from); }};
+  std::uint64_t count = 0;
+  {
+    PipeSource entries{pipe};  // destroyed before the reader is waited for
+    if (entries.schema_version() != 0 && !to.keeps_schema_version()) {
+      throw UsageError{to.path().string() + ": keeps no schema version, and the source has one"};
+    }
+    ProgressSource counted{entries, options.on_progress, Progress::Phase::migrate};
+    to.save(counted);
+    count = counted.entries();
+  }
+  CountingSink stored{LoadPurpose::copy};
+  to.load(stored);
+  if (stored.entries() == count) return count;
+  throw StorageError{to.path(),
+                     {},
+                     "holds " + std::to_string(stored.entries()) + " entries, and " + std::to_string(count) +
+                         " were copied; does the source hold a key twice?"};
 }
 
 }  // namespace detail
@@ -75,26 +97,13 @@ inline void refuse_target(Storage& from, Storage& to, const MigrateOptions& opti
 /// kvstore::migrate(from, to);
 /// ```
 inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& options = {}) {
-  detail::refuse_target(from, to, options);
-  detail::EntryPipe pipe;
-  const std::jthread reader{[&] { pipe.fill_from(from); }};
-  std::uint64_t count = 0;
-  {
-    detail::PipeSource entries{pipe};  // destroyed before the reader is waited for
-    if (entries.schema_version() != 0 && !to.keeps_schema_version()) {
-      throw UsageError{to.path().string() + ": keeps no schema version, and the source has one"};
-    }
-    detail::ProgressSource counted{entries, options.on_progress, Progress::Phase::migrate};
-    to.save(counted);
-    count = counted.entries();
+  detail::refuse_same(from, to);
+  detail::CountingSink present{LoadPurpose::own};
+  to.load(present);
+  if (present.entries() != 0 && !options.replace) {
+    detail::refuse_entries(to.path().string(), present.entries());
   }
-  detail::CountingSink stored{LoadPurpose::copy};
-  to.load(stored);
-  if (stored.entries() == count) return count;
-  throw StorageError{to.path(),
-                     {},
-                     "holds " + std::to_string(stored.entries()) + " entries, and " + std::to_string(count) +
-                         " were copied; does the source hold a key twice?"};
+  return detail::copy_entries(from, to, options);
 }
 
 /// The same into a store on servers, such as a `RedisClusterKeyValueStore` or an `EtcdKeyValueStore`: in
@@ -109,8 +118,10 @@ inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& o
 /// ```
 template <detail::OnServers To>
 std::uint64_t migrate(Storage& from, To& to, const MigrateOptions& options = {}) {
-  detail::RemoteStorage<To> target{to};
-  return migrate(from, static_cast<Storage&>(target), options);
+  detail::RemoteStorage<To> target{to, options.replace};
+  detail::refuse_same(from, target);
+  if (!options.replace && !to.empty()) detail::refuse_entries(to.name(), to.size());
+  return detail::copy_entries(from, target, options);
 }
 
 /// The same from a store on servers: the entries as its `for_each` sees them.
@@ -120,7 +131,8 @@ std::uint64_t migrate(From& from, Storage& to, const MigrateOptions& options = {
   return migrate(static_cast<Storage&>(source), to, options);
 }
 
-/// The same from one store on servers to another.
+/// The same from one store on servers to another, which must not be the same data by another name: with
+/// `replace` that would clear it.
 template <detail::OnServers From, detail::OnServers To>
 std::uint64_t migrate(From& from, To& to, const MigrateOptions& options = {}) {
   detail::RemoteStorage<From> source{from};

@@ -17,13 +17,13 @@ struct RedisClusterOptions {
   /// names the others. A single Redis that is no cluster works too.
   std::vector<std::string> seeds{};
 
-  /// The ACL user, and the password of that user or of the server. Empty = none is sent.
+  /// The ACL user, and the password of that user or of the server. Empty = none is sent; a user needs one.
   std::string user{};
   std::string password{};
 
   /// Comes before every key of this store, so that several may share a cluster. With a hash tag, such as
   /// `"{app}:"`, all keys are in one slot, which makes every batch atomic and keeps them on one node. Empty =
-  /// the whole cluster is this store's: `clear` removes everything in it.
+  /// every string in the cluster is this store's: `clear` removes them all.
   std::string key_prefix{};
 
   /// The replicas that must confirm each write before it returns (WAIT); fewer are a `ReplicationError`. 0 =

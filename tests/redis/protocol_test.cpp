@@ -2,8 +2,11 @@
 
 // What a cluster asks of its clients, against servers that say it on demand.
 
+#include <signal.h>
+
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <mutex>
 #include <optional>
@@ -17,6 +20,7 @@
 #include "kvstore/redis_cluster_key_value_store.hpp"
 #include "support/catch.hpp"
 #include "support/fake_redis.hpp"
+#include "support/scripted_server.hpp"
 
 using namespace std::chrono_literals;
 using kvstore::detail::redis_slot;
@@ -55,6 +59,17 @@ class Leader {
 
 std::string moved(const Leader& to, const char* word = "MOVED") {
   return std::string{"-"} + word + " 1 127.0.0.1:" + std::to_string(to.port()) + "\r\n";
+}
+
+/// The first half of the slots is with `one`, the second with `two`.
+void share_slots(Leader& one, Leader& two) {
+  const auto range = [](int first, int last, int port) {
+    return "*3\r\n:" + std::to_string(first) + "\r\n:" + std::to_string(last) + "\r\n*2\r\n" +
+           FakeRedis::bulk("127.0.0.1") + ":" + std::to_string(port) + "\r\n";
+  };
+  const std::string slots = "*2\r\n" + range(0, 8191, one.port()) + range(8192, 16383, two.port());
+  one.set_slots(slots);
+  two.set_slots(slots);
 }
 
 FakeRedis::Answer always(std::string answer) {
@@ -227,12 +242,60 @@ TEST_CASE("Redis Cluster: an answer that comes too late is nobody's") {
 }
 
 TEST_CASE("Redis Cluster: a server that hangs up while a value is sent does not kill the program") {
-  FakeRedis server{[](const Command&, std::size_t) { return std::nullopt; }};
+  support::SlammingServer server;
   Leader leader{always("+OK\r\n")};
-  leader.set_slots(FakeRedis::all_slots("127.0.0.1", server.port()));
+  leader.set_slots(FakeRedis::all_slots("127.0.0.1", std::stoi(server.endpoint().substr(10))));
   kvstore::RedisClusterKeyValueStore<std::string, std::string> store{leader.options()};
+  std::signal(SIGPIPE, SIG_DFL);  // whatever started the test may have had it ignored
   const std::string large(8'000'000, 'x');
   for (int i = 0; i < 5; ++i) REQUIRE_THROWS_AS(store.upsert("a", large), kvstore::OutcomeUnknownError);
+}
+
+TEST_CASE("Redis Cluster: of a batch over several nodes an unknown outcome is told first, then a refusal") {
+  std::atomic<bool> hang_up = true;
+  Leader one{[&](const Command&, std::size_t) -> std::optional<std::string> {
+    if (hang_up) return std::nullopt;
+    return "+OK\r\n";
+  }};
+  Leader two{always("-OOM too much\r\n")};
+  share_slots(one, two);
+  kvstore::RedisClusterOptions options = one.options();
+  options.timeout = 300ms;
+  Store store{options};
+  Store::Batch batch;  // "foo" is in slot 12182, "{user1}" in 8106
+  batch.upsert("foo", 1).upsert("{user1}", 1);
+  REQUIRE_THROWS_AS(store.apply(batch), kvstore::OutcomeUnknownError);
+  hang_up = false;
+  REQUIRE_THROWS_WITH(store.apply(batch), "redis://" + two.server().address() + ": OOM too much");
+}
+
+TEST_CASE("Redis Cluster: a batch of which only a part could be done says so") {
+  Leader one{always("+OK\r\n")};
+  Leader two{always("-CLUSTERDOWN for now\r\n")};
+  share_slots(one, two);
+  kvstore::RedisClusterOptions options = one.options();
+  options.timeout = 300ms;
+  Store store{options};
+  try {
+    store.apply(Store::Batch{}.upsert("foo", 1).upsert("{user1}", 1));
+    FAIL("no error");
+  } catch (const kvstore::UnavailableError& error) {
+    const std::string_view words = error.what();
+    REQUIRE(words.find("though 1 of 2 requests of the batch were answered") != std::string_view::npos);
+  }
+  REQUIRE(one.server().received({"SET"}) == 1);
+}
+
+TEST_CASE("Redis Cluster: if nothing was written, a lost answer to WAIT matters to nobody") {
+  std::atomic<int> calls = 0;
+  Leader leader{[&](const Command& command, std::size_t) -> std::optional<std::string> {
+    if (command[0] == "WAIT") return ++calls == 1 ? std::nullopt : std::optional<std::string>{":1\r\n"};
+    return calls == 0 ? "-TRYAGAIN\r\n" : "+OK\r\n";
+  }};
+  kvstore::RedisClusterOptions options = leader.options();
+  options.replicas = 1;
+  Store store{options};
+  REQUIRE(store.try_create("a", 1));
 }
 
 TEST_CASE("Redis Cluster: WAIT follows the write on its connection, and too few replicas are an error") {
@@ -315,6 +378,7 @@ TEST_CASE("Redis Cluster: seeds are tried in turn, and bad ones named") {
   Leader leader{always(":1\r\n")};
   REQUIRE(make({"127.0.0.1:1", leader.server().address()}));
   REQUIRE_THROWS_AS(make({}), kvstore::UsageError);
+  REQUIRE_THROWS_AS((Store{{.seeds = {leader.server().address()}, .user = "app"}}), kvstore::UsageError);
   for (const char* seed : {"", "localhost", "localhost:", ":7000", "a:0", "a:65536", "a:7x", "[::1]"}) {
     CAPTURE(seed);
     REQUIRE_THROWS_AS(make({seed}), kvstore::UsageError);

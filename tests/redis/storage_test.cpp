@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <map>
@@ -182,6 +183,41 @@ TEST_CASE("Redis storage: a leader that comes back without its data is filled ag
   store.save();
   store.close();
   REQUIRE(Store{storage(name)}.size() == 102);
+}
+
+TEST_CASE(
+    "Redis storage: a save whose parts were lost on the way changes nothing, and the next one is whole") {
+  const RedisServers servers;
+  const std::string name = fresh("parts");
+  const std::string key = "stored:{" + name + "}:";
+  const int leader = servers.leader_of(key);
+  std::atomic<bool> lose = false;
+  Store* opened = nullptr;
+  kvstore::Options options{.batch_size = 0, .auto_save_interval = 0ms};
+  options.on_progress = [&](const kvstore::Progress& progress) {  // while it hands over its entries
+    if (progress.entries < 40'000 || opened == nullptr || !lose.exchange(false)) return;
+    servers.cli(leader, "--scan --pattern '" + key + "*staged*' | xargs redis-cli -h 127.0.0.1 -p " +
+                            servers.port(leader) + " del");
+  };
+  Store store{storage(name), options};
+  for (int i = 0; i < 60'000; ++i) store.create(std::to_string(i), i);
+  opened = &store;
+  for (const bool everything : {false, true}) {
+    CAPTURE(everything);
+    for (int i = 0; i < 60'000; ++i) store.update(std::to_string(i), i + 1 + everything);
+    lose = true;
+    REQUIRE_THROWS_AS(store.save(), kvstore::StorageError);
+    REQUIRE_FALSE(lose);
+    REQUIRE(Store{storage(name), {.read_only = true}}.size() == (everything ? 60'000U : 0U));
+    store.save();
+    REQUIRE(contents(Store{storage(name), {.read_only = true}}) == contents(store));
+    if (!everything) store.load_from(*storage(name + "-none"));  // the next save is one of everything
+    if (!everything) {
+      for (int i = 0; i < 60'000; ++i) store.create(std::to_string(i), i);
+      store.save();
+    }
+  }
+  REQUIRE(servers.cli(leader, "keys '*" + name + "*staged*'") == "\n");
 }
 
 TEST_CASE("Redis storage: what is stored there and cannot be read is refused by name") {

@@ -33,6 +33,8 @@ enum class EtcdRequest : std::uint8_t { read, write };
 /// Lock order: none is taken while another is held, but `token_mutex_` within `login_mutex_`.
 class EtcdClient {
  public:
+  using Clock = std::chrono::steady_clock;
+
   /// Connects, and logs in if there is a user. @throws UsageError, UnavailableError, ServerError
   explicit EtcdClient(EtcdOptions options) : options_{std::move(options)} {
     check_options();
@@ -44,7 +46,7 @@ class EtcdClient {
   /// Sends a request until it is carried out or `timeout` is over. @returns the answer
   /// @throws UnavailableError, ServerError; OutcomeUnknownError if it is a write
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind) {
-    return call(path, body, kind, true);
+    return call(path, body, kind, true, Clock::now() + options_.timeout);
   }
 
   [[nodiscard]] const EtcdOptions& options() const noexcept { return options_; }
@@ -76,18 +78,9 @@ class EtcdClient {
     return token_;
   }
   /// Gets a new token unless somebody did since number `used`. @throws as `call` of a read
-  void log_in(std::uint64_t used) {
-    const std::scoped_lock login{login_mutex_};
-    if (token().number != used) return;
-    const nlohmann::json wanted{{"name", options_.user}, {"password", options_.password}};
-    const nlohmann::json answer = call("/v3/auth/authenticate", wanted.dump(), EtcdRequest::read, false);
-    const std::scoped_lock lock{token_mutex_};
-    token_ = {json_text(answer, "token"), used + 1};
-  }
+  void log_in(std::uint64_t used) { log_in(used, Clock::now() + options_.timeout); }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   struct Pool {
     std::string address;
     std::mutex mutex{};
@@ -121,8 +114,19 @@ class EtcdClient {
     }
   }
 
-  nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind, bool with_token) {
-    const Clock::time_point deadline = Clock::now() + options_.timeout;
+  void log_in(std::uint64_t used, Clock::time_point deadline) {
+    const std::unique_lock login{login_mutex_, deadline};
+    if (!login) throw UnavailableError{name() + ": no answer to a log-in in time; nothing was changed"};
+    if (token().number != used) return;
+    const nlohmann::json wanted{{"name", options_.user}, {"password", options_.password}};
+    const nlohmann::json answer =
+        call("/v3/auth/authenticate", wanted.dump(), EtcdRequest::read, false, deadline);
+    const std::scoped_lock lock{token_mutex_};
+    token_ = {json_text(answer, "token"), used + 1};
+  }
+
+  nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind, bool with_token,
+                      Clock::time_point deadline) {
     std::string reason;
     bool logged_in = !with_token || options_.user.empty();
     for (std::size_t tries = 1;; ++tries) {
@@ -135,7 +139,7 @@ class EtcdClient {
         case EtcdOutcome::token_expired:
           if (logged_in) throw ServerError{reason};
           logged_in = true;
-          log_in(tried.token);
+          log_in(tried.token, deadline);
           continue;
         case EtcdOutcome::refused:
           throw ServerError{reason};
@@ -215,7 +219,7 @@ class EtcdClient {
   std::deque<Pool> pools_;  // one for each endpoint; fixed once constructed
   std::atomic<std::size_t> preferred_ = 0;
 
-  std::mutex login_mutex_;  // one thread at a time gets a token
+  std::timed_mutex login_mutex_;  // one thread at a time gets a token
   mutable std::mutex token_mutex_;
   Token token_;
 };

@@ -43,8 +43,10 @@ struct EtcdVerdict {
   };
   if (is_one_of(kBeforeProposing)) return {EtcdOutcome::not_carried_out, std::move(reason)};
   if (is_one_of(kToken)) return {EtcdOutcome::token_expired, std::move(reason)};
-  constexpr int kRequestTimeout = 408;  // of the gateway's own call to its server, or a cancelled one
-  const bool definite = status >= 400 && status < 500 && status != kRequestTimeout;
+  // Of the gateway's own call to its server, or a cancelled one, which other gateways call 499.
+  constexpr int kRequestTimeout = 408;
+  constexpr int kCancelled = 499;
+  const bool definite = status >= 400 && status < 500 && status != kRequestTimeout && status != kCancelled;
   return {definite ? EtcdOutcome::refused : EtcdOutcome::unknown, std::move(reason)};
 }
 

@@ -65,14 +65,19 @@ class EtcdWatcher {
         failures = got_somewhere ? 0 : std::min<std::size_t>(failures + 1, 6);
         pause(stop, std::chrono::milliseconds{5U << failures});  // up to 320 ms
       }
-    } catch (const std::exception& error) {
-      if (on_error_) on_error_(error);
-    } catch (...) {
-      if (on_error_) on_error_(Error{"the callback of a watch threw what is no std::exception"});
+    } catch (const std::exception& error) { report(error); } catch (...) {
+      report(Error{"the callback of a watch threw what is no std::exception"});
     }
     const std::scoped_lock lock{mutex_};
     finished_ = true;
     changed_.notify_all();
+  }
+
+  /// What the handler throws is swallowed: there is nobody to throw it to.
+  void report(const std::exception& error) const noexcept {
+    try {
+      if (on_error_) on_error_(error);
+    } catch (...) {}  // NOLINT(bugprone-empty-catch)
   }
 
   void pause(const std::stop_token& stop, std::chrono::milliseconds duration) {

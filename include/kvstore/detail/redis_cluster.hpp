@@ -48,19 +48,18 @@ class RedisPipeline {
     for (const RedisCommand& command : commands) items_.push_back({&command});
   }
 
-  /// The replies, one per command; errors among them are those of the command itself.
+  /// The replies, one per command, none of them an error.
   /// @throws OutcomeUnknownError, ServerError, UnavailableError, ReplicationError: of several, the first
   /// named
   std::vector<RedisReply> run() {
     for (bool again = true; again;) again = round();
     if (!unknown_.empty()) throw OutcomeUnknownError{unknown_};
+    if (refused_) throw ServerError{*refused_};
+    if (std::ranges::any_of(items_, is_pending)) throw_unavailable();
+    if (unconfirmed_) throw ReplicationError{*unconfirmed_};
     std::vector<RedisReply> replies;
     replies.reserve(items_.size());
-    for (Item& item : items_) {
-      if (!item.reply) throw_unavailable();
-      replies.push_back(std::move(item.reply));
-    }
-    if (unconfirmed_) throw ReplicationError{*unconfirmed_};
+    for (Item& item : items_) replies.push_back(std::move(item.reply));
     return replies;
   }
 
@@ -68,7 +67,7 @@ class RedisPipeline {
   struct Item {
     const RedisCommand* command;
     RedisReply reply{};                    // once it is done
-    bool given_up = false;                 // its outcome is unknown
+    bool given_up = false;                 // it was refused, or its outcome is unknown
     std::optional<RedisAddress> target{};  // where a redirection sent it
     bool asking = false;
   };
@@ -76,7 +75,8 @@ class RedisPipeline {
   struct Share {
     std::vector<Item*> items{};
     std::unique_ptr<RedisConnection> connection{};
-    bool waits = false;  // ends with WAIT
+    bool waits = false;   // ends with WAIT
+    bool broken = false;  // not all of it was sent
   };
 
   /// @returns whether another one is to follow
@@ -87,10 +87,16 @@ class RedisPipeline {
     for (auto& [address, share] : shares) {
       if (share.connection) receive(address, share);
     }
-    if (std::ranges::none_of(items_, is_pending)) return false;
-    if (outdated_ || !view.map) topology_.refresh(view.version, until_);
+    if (refused_ || std::ranges::none_of(items_, is_pending)) return false;
+    if (outdated_ || !view.map) refresh(view.version);
+    return !refused_ && pause() && RedisClock::now() < until_;
+  }
+
+  void refresh(std::uint64_t version) {
     outdated_ = false;
-    return pause() && RedisClock::now() < until_;
+    try {
+      topology_.refresh(version, until_);
+    } catch (const ServerError& error) { refused_ = error.what(); }
   }
 
   [[nodiscard]] static bool is_pending(const Item& item) noexcept { return !item.reply && !item.given_up; }
@@ -116,11 +122,14 @@ class RedisPipeline {
     } catch (const RedisIoError& error) {  // nothing was sent
       for (Item* item : share.items) item->target.reset();
       return retry_later(error.what());
+    } catch (const ServerError& error) {  // others may have carried their share out: see what they say first
+      refused_ = error.what();
+      return;
     }
     append(share);
     std::size_t sent = 0;
-    if (share.connection->send(answer_until(), sent)) return;
-    if (sent == 0) {
+    share.broken = !share.connection->send(answer_until(), sent);
+    if (share.broken && sent == 0) {
       share.connection.reset();
       return retry_later(address.text() + ": the connection broke before anything was sent");
     }
@@ -139,27 +148,27 @@ class RedisPipeline {
 
   void receive(const RedisAddress& address, Share& share) {
     std::size_t answered = 0;
+    bool wrote = false;
     const RedisClock::time_point until = answer_until();
     try {
-      bool wrote = false;
       for (; answered < share.items.size(); ++answered) {
         Item& item = *share.items[answered];
         if (item.asking) (void)share.connection->receive(until);
         take(address, item, share.connection->receive(until));
-        wrote = wrote || (item.reply && item.command->writes && !is_error(*item.reply));
+        wrote = wrote || (item.reply && item.command->writes);
       }
       if (share.waits)
         confirm(address, share.connection->receive(until + options_.replication_timeout), wrote);
-      pool_.give_back(std::move(share.connection));
+      if (!share.broken) pool_.give_back(std::move(share.connection));
     } catch (const RedisIoError& error) {
       outdated_ = true;
-      lose(share, answered, error.what());
+      lose(share, answered, wrote, error.what());
     }
   }
 
   /// What was sent and not answered: reads start over, writes may have been carried out.
-  void lose(const Share& share, std::size_t answered, const std::string& why) {
-    if (answered == share.items.size()) {
+  void lose(const Share& share, std::size_t answered, bool wrote, const std::string& why) {
+    if (answered == share.items.size() && wrote) {
       unknown_ = why + "; the write was carried out, and whether replicas have it is unknown";
     }
     for (; answered < share.items.size(); ++answered) {
@@ -186,7 +195,8 @@ class RedisPipeline {
     RedisRefusal refusal = RedisRefusal::of(error, address);
     switch (refusal.kind) {
       case RedisRefusal::Kind::final:
-        item.reply = std::move(reply);
+        item.given_up = true;
+        if (!refused_) refused_ = "redis://" + address.text() + ": " + std::string{error};
         return;
       case RedisRefusal::Kind::ask:
         item.asking = true;
@@ -243,7 +253,7 @@ class RedisPipeline {
         std::to_string(options_.timeout.count()) + " ms, " +
         (done == 0 ? std::string{"and nothing was changed"}
                    : "though " + std::to_string(done) + " of " + std::to_string(items_.size()) +
-                         " requests of the batch were carried out") +
+                         " requests of the batch were answered") +
         "; the last reason: " + reason_};
   }
 
@@ -258,6 +268,7 @@ class RedisPipeline {
   unsigned redirections_ = 0;
   std::string reason_;
   std::string unknown_;
+  std::optional<std::string> refused_;
   std::optional<ReplicationError> unconfirmed_;
 };
 
@@ -280,25 +291,16 @@ class RedisCluster {
   [[nodiscard]] std::vector<RedisReply> run(std::span<const RedisCommand> commands) {
     return RedisPipeline{pool_, topology_, commands}.run();
   }
-  /// One command, whose own error is thrown. @throws ServerError besides
   [[nodiscard]] RedisReply run(const RedisCommand& command) {
-    RedisReply reply = std::move(run(std::span{&command, 1}).front());
-    throw_if_error(*reply);
-    return reply;
+    return std::move(run(std::span{&command, 1}).front());
   }
 
-  void throw_if_error(const redisReply& reply) const {
-    if (is_error(reply)) throw ServerError{name() + ": " + std::string{text_of(reply)}};
+  /// A connection to one node, for what has to stay on one. @throws RedisIoError; ServerError
+  [[nodiscard]] std::unique_ptr<RedisConnection> connect(const RedisAddress& node) {
+    return pool_.take(node, RedisClock::now() + options().connect_timeout);
   }
-
-  /// Sends a command without keys to one node, once. @throws RedisIoError; ServerError
-  [[nodiscard]] RedisReply ask(const RedisAddress& node, std::initializer_list<std::string_view> command) {
-    const auto until = RedisClock::now() + options().response_timeout;
-    std::unique_ptr<RedisConnection> connection = pool_.take(node, until);
-    RedisReply reply = connection->ask(command, until);
-    pool_.give_back(std::move(connection));
-    return reply;
-  }
+  /// Takes it back, if it is owed no reply.
+  void give_back(std::unique_ptr<RedisConnection> connection) { pool_.give_back(std::move(connection)); }
 
   /// The map of slots as the cluster has it now. @throws ServerError; UnavailableError
   std::shared_ptr<const RedisSlotMap> refresh() {

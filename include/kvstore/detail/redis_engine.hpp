@@ -104,7 +104,6 @@ class RedisEngine {
     const std::vector<RedisReply> replies = cluster_.run(commands);
     const RemoteChange* first = nullptr;
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      cluster_.throw_if_error(*replies[i]);
       const RemoteChange* const refused = groups[i].refused(*replies[i]);
       if (refused != nullptr && (first == nullptr || refused->operation < first->operation)) first = refused;
     }
@@ -115,7 +114,6 @@ class RedisEngine {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
       const std::vector<RedisReply> replies = run_each("GET", false, keys);
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        cluster_.throw_if_error(*replies[i]);
         if (!is_nil(*replies[i])) see(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
       }
       return true;
@@ -140,7 +138,7 @@ class RedisEngine {
   /// Never FLUSHALL: others may have keys there.
   void clear() {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
-      for (const RedisReply& reply : run_each("UNLINK", true, keys)) cluster_.throw_if_error(*reply);
+      (void)run_each("UNLINK", true, keys);
       return true;
     });
   }

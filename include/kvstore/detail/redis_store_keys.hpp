@@ -14,7 +14,7 @@ namespace kvstore::inline v0::detail {
 /// The keys of one stored store.
 struct RedisStoreKeys {
   std::string entries;  ///< hash: key text -> JSON
-  std::string meta;     ///< hash: format, schema, save (stamp of the last), writer (who may save)
+  std::string meta;     ///< hash: format, schema, save (stamp of the last), writer (who may save), staged
   std::string lock;     ///< string that expires: the writer, while it is alive
 
   /// @throws UsageError for a name that would lead into several slots
@@ -31,23 +31,23 @@ struct RedisStoreKeys {
     lock = tagged + ":lock";
   }
 
-  /// Where a writer collects what one save at the end puts in place.
-  [[nodiscard]] std::string staged(std::string_view writer) const {
-    return entries + ":staged:" + std::string{writer};
+  /// Where one save collects what it puts in place at the end.
+  [[nodiscard]] std::string staged(std::string_view writer, std::string_view number) const {
+    return entries + ":staged:" + std::string{writer} + ':' + std::string{number};
   }
 };
 
 inline constexpr std::string_view kRedisStoreFormat = "1";
 
 /// KEYS lock, meta; ARGV writer, lease in ms. Makes ARGV[1] the writer unless another one is alive, which is
-/// returned then; else an array of who it was before.
+/// returned then; else an array of what the one before has left staged.
 inline constexpr std::string_view kRedisAcquire =
     "local alive = redis.call('GET', KEYS[1]) "
     "if alive and alive ~= ARGV[1] then return alive end "
-    "local before = redis.call('HGET', KEYS[2], 'writer') "
+    "local staged = redis.call('HGET', KEYS[2], 'staged') "
     "redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) "
     "redis.call('HSET', KEYS[2], 'writer', ARGV[1]) "
-    "return {before}";
+    "return {staged}";
 
 /// KEYS lock, meta; ARGV writer, lease in ms. Says again that the writer is alive; 0 if it is not it any
 /// more.
@@ -61,28 +61,35 @@ inline constexpr std::string_view kRedisRelease =
     "if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end return 1";
 
 // The scripts that save have KEYS meta, entries and perhaps staged, and ARGV writer, schema version, the
-// stamp of the save that they build on (or "any"), and their own stamp. They return 1; or, and then nothing
-// is changed, 0 if another writer has taken over, -1 if what is there is not what that save left: a leader
-// came back without its data, or a replica that lacked the last saves took over.
+// stamp of the save that they build on (or "any"), their own number, and how many elements staged has. Their
+// stamp is "writer/number". They return 1; or, and then nothing is changed, 0 if another writer has taken
+// over, -1 if what is there is not what was left there (a leader came back without its data, or a replica
+// that lacked the last writes took over), -2 if a later save of this writer has come before.
 
 inline constexpr std::string_view kRedisSaveStart =
-    "if redis.call('HGET', KEYS[1], 'writer') ~= ARGV[1] and redis.call('EXISTS', KEYS[1]) == 1 then return "
-    "0 end "
-    "if ARGV[3] ~= 'any' and (redis.call('HGET', KEYS[1], 'save') or '') ~= ARGV[3] then return -1 end ";
+    "if redis.call('HGET', KEYS[1], 'writer') ~= ARGV[1] and redis.call('HEXISTS', KEYS[1], 'writer') == 1 "
+    "then return 0 end "
+    "local last = redis.call('HGET', KEYS[1], 'save') or '' "
+    "local writer, number = string.match(last, '^(.*)/(%d+)$') "
+    "if writer == ARGV[1] and tonumber(number) >= tonumber(ARGV[4]) then return -2 end "
+    "if ARGV[3] ~= 'any' and last ~= ARGV[3] then return -1 end ";
 
 inline constexpr std::string_view kRedisSaveEnd =
-    "redis.call('HSET', KEYS[1], 'format', '1', 'writer', ARGV[1], 'schema', ARGV[2], 'save', ARGV[4]) "
+    "redis.call('HSET', KEYS[1], 'format', '1', 'writer', ARGV[1], 'schema', ARGV[2], "
+    "'save', ARGV[1] .. '/' .. ARGV[4]) "
+    "redis.call('HDEL', KEYS[1], 'staged') "
     "return 1";
 
 /// Besides in ARGV, per change: s or d, key, value.
 inline constexpr std::string_view kRedisSaveChanges =
-    "for i = 5, #ARGV, 3 do "
+    "for i = 6, #ARGV, 3 do "
     "  if ARGV[i] == 's' then redis.call('HSET', KEYS[2], ARGV[i + 1], ARGV[i + 2]) "
     "  else redis.call('HDEL', KEYS[2], ARGV[i + 1]) end "
     "end ";
 
 /// Staged is a list of the same.
 inline constexpr std::string_view kRedisSaveStagedChanges =
+    "if redis.call('LLEN', KEYS[3]) ~= tonumber(ARGV[5]) then return -1 end "
     "for first = 0, redis.call('LLEN', KEYS[3]) - 1, 3000 do "
     "  local part = redis.call('LRANGE', KEYS[3], first, first + 2999) "
     "  for i = 1, #part, 3 do "
@@ -94,6 +101,7 @@ inline constexpr std::string_view kRedisSaveStagedChanges =
 
 /// Staged is a hash, which takes the place of all entries.
 inline constexpr std::string_view kRedisSaveEverything =
+    "if redis.call('HLEN', KEYS[3]) ~= tonumber(ARGV[5]) then return -1 end "
     "redis.call('UNLINK', KEYS[2]) "
     "if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('RENAME', KEYS[3], KEYS[2]) end ";
 

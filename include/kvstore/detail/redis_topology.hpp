@@ -124,6 +124,9 @@ class RedisTopology {
       seeds_.push_back(*std::move(address));
     }
     if (seeds_.empty()) throw UsageError{"RedisClusterOptions::seeds names no node"};
+    if (!pool.options().user.empty() && pool.options().password.empty()) {
+      throw UsageError{"RedisClusterOptions::user is set, and password is not"};
+    }
   }
 
   [[nodiscard]] View view() const {
@@ -137,6 +140,7 @@ class RedisTopology {
     const std::unique_lock lock{refresh_mutex_, until};
     if (!lock || view().version > outdated) return;
     std::string reasons;
+    std::optional<ServerError> refused;
     for (const RedisAddress& node : candidates()) {
       try {
         if (ask(node, until)) return;
@@ -144,8 +148,11 @@ class RedisTopology {
       } catch (const RedisIoError& error) {
         failed_.insert(node);
         reasons += std::string{error.what()} + "; ";
+      } catch (const ServerError& error) {  // another node may know this user
+        if (!refused) refused = error;
       }
     }
+    if (refused) throw ServerError{*refused};
     const std::lock_guard guard{view_mutex_};
     why_not_ = reasons.substr(0, reasons.size() - 2);
   }
@@ -160,7 +167,8 @@ class RedisTopology {
   [[nodiscard]] const RedisAddress& first_seed() const noexcept { return seeds_.front(); }
 
  private:
-  // Every node once; those that failed last time come last, since a dead host costs a whole timeout.
+  // Every node once, from another one on each time, since one that was cut off from the others still has an
+  // answer; those that failed last time come last, since a dead host costs a whole timeout.
   [[nodiscard]] std::vector<RedisAddress> candidates() {
     std::vector<RedisAddress> all = seeds_;
     if (const auto map = view().map) {
@@ -168,6 +176,7 @@ class RedisTopology {
         if (std::ranges::find(all, node) == all.end()) all.push_back(node);
       }
     }
+    std::rotate(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(asked_++ % all.size()), all.end());
     std::stable_partition(all.begin(), all.end(),
                           [&](const RedisAddress& node) { return !failed_.contains(node); });
     failed_.clear();
@@ -205,7 +214,8 @@ class RedisTopology {
   RedisPool& pool_;
   std::vector<RedisAddress> seeds_;
   std::timed_mutex refresh_mutex_;  // held while nodes are asked
-  std::set<RedisAddress> failed_;   // by refresh_mutex_
+  std::set<RedisAddress> failed_;   // by refresh_mutex_, as is the next
+  std::size_t asked_ = 0;
   mutable std::mutex view_mutex_;
   View view_;
   std::string why_not_;

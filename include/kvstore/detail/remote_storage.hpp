@@ -31,7 +31,9 @@ class RemoteStorage final : public Storage {
   using Key = typename S::key_type;
   using Value = typename S::mapped_type;
 
-  explicit RemoteStorage(S& store) : store_{store}, path_{store.name()} {}
+  /// With `replace`, a save first removes what is there.
+  explicit RemoteStorage(S& store, bool replace = false)
+      : store_{store}, path_{store.name()}, replace_{replace} {}
 
   void load(LoadSink& sink) override {
     store_.for_each([&](const Key& key, const Value& value) {
@@ -47,7 +49,7 @@ class RemoteStorage final : public Storage {
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
 
   void save(ChangeSource& source) override {
-    if (!store_.empty()) store_.clear();
+    if (replace_) store_.clear();
     WriteBatch<Key, Value> batch;
     std::size_t bytes = 0;
     for (Change change; source.next(change);) {
@@ -85,6 +87,7 @@ class RemoteStorage final : public Storage {
 
   S& store_;
   std::filesystem::path path_;
+  bool replace_;
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -76,7 +76,7 @@ class RedisClusterStorage final : public Storage {
 
   ~RedisClusterStorage() override {
     renewer_ = {};
-    if (!owns_) return;
+    if (!tried_to_own_) return;
     try {
       run_script(detail::kRedisRelease, {keys_.lock}, {writer_});
     } catch (const std::exception&) {}  // then it runs out
@@ -88,6 +88,7 @@ class RedisClusterStorage final : public Storage {
       if (owns) own();
       const detail::RedisReply meta = run(false, {"HMGET", keys_.meta, "format", "schema", "save"});
       intact_ = true;
+      check(detail::is_array(*meta, 3), "HMGET");
       check_format(detail::text_of(*meta->element[0]));
       if (!detail::is_nil(*meta->element[1])) sink.schema_version(number_of(*meta->element[1]));
       last_ = detail::text_of(*meta->element[2]);
@@ -118,6 +119,7 @@ class RedisClusterStorage final : public Storage {
       if (replaced_) throw_locked(*replaced_);
       if (!owns_) own();
       intact_ = false;
+      ++saves_;
       const std::string schema = std::to_string(source.schema_version());
       source.scope() == SaveScope::everything ? save_everything(source, schema)
                                               : save_changes(source, schema);
@@ -188,15 +190,16 @@ class RedisClusterStorage final : public Storage {
 
   void own() {
     const std::string lease = std::to_string(lease_.count());
+    tried_to_own_ = true;
     const detail::RedisReply reply =
         run_script(detail::kRedisAcquire, {keys_.lock, keys_.meta}, {writer_, lease});
     if (!detail::is_array(*reply, 1)) throw_locked(detail::text_of(*reply));
     owns_ = true;
-    const Text before = detail::text_of(*reply->element[0]);
-    if (!before.empty() && before != writer_) run(true, {"UNLINK", keys_.staged(before)});  // died in a save
     if (!renewer_.joinable()) {
       renewer_ = std::jthread{[this](const std::stop_token& stop) { renew(stop); }};
     }
+    staged_ =
+        detail::text_of(*reply->element[0]);  // by one that died in a save; the next save clears it away
   }
 
   void renew(const std::stop_token& stop) {
@@ -216,16 +219,18 @@ class RedisClusterStorage final : public Storage {
   }
 
   /// Runs a script that saves, which builds on the save of stamp `base`.
-  void save_by(Text script, const std::string& schema, Text base, const std::vector<Text>& keys,
-               const std::vector<Text>& more = {}) {
+  void save_by(Text script, const std::string& schema, Text base, std::size_t elements,
+               const std::vector<Text>& keys, const std::vector<Text>& more = {}) {
     const std::string whole =
         std::string{detail::kRedisSaveStart}.append(script).append(detail::kRedisSaveEnd);
-    std::string stamp = writer_ + '/' + std::to_string(++saves_);  // no other save has it, ever
-    std::vector<Text> arguments{writer_, schema, base, stamp};
+    const std::string number = std::to_string(saves_);
+    const std::string count = std::to_string(elements);
+    std::vector<Text> arguments{writer_, schema, base, number, count};
     arguments.insert(arguments.end(), more.begin(), more.end());
     const detail::RedisReply reply = run_script(whole, keys, arguments);
-    if (reply->integer > 0) {
-      last_ = std::move(stamp);
+    if (reply->integer == 1) {
+      last_ = writer_ + '/' + number;
+      staged_.clear();
       return;
     }
     if (reply->integer < 0) {
@@ -258,19 +263,32 @@ class RedisClusterStorage final : public Storage {
     }
   }
 
-  /// A part at a time: nobody else may save meanwhile. HSCAN may hand a field over twice.
+  /// A part at a time: nobody else may save meanwhile. HSCAN may hand a field over twice; and after a
+  /// failover it may skip some, since cursors mean another thing on another node, so that the count has the
+  /// last word.
   void scan(LoadSink& sink) {
+    constexpr int kTries = 10;
     std::unordered_set<std::string> seen;
-    std::string cursor = "0";
-    do {
-      const detail::RedisReply reply = run(false, {"HSCAN", keys_.entries, cursor, "COUNT", "1000"});
-      cursor = detail::text_of(*reply->element[0]);
-      const redisReply& fields = *reply->element[1];
-      for (std::size_t i = 0; i + 1 < fields.elements; i += 2) {
-        const Text key = detail::text_of(*fields.element[i]);
-        if (seen.emplace(key).second) put(sink, key, detail::text_of(*fields.element[i + 1]));
-      }
-    } while (cursor != "0");
+    for (int tries = 0; tries < kTries; ++tries) {
+      std::string cursor = "0";
+      do {
+        const detail::RedisReply reply = run(false, {"HSCAN", keys_.entries, cursor, "COUNT", "1000"});
+        check(detail::is_array(*reply, 2) && detail::is_array(*reply->element[1]), "HSCAN");
+        cursor = detail::text_of(*reply->element[0]);
+        const redisReply& fields = *reply->element[1];
+        for (std::size_t i = 0; i + 1 < fields.elements; i += 2) {
+          const Text key = detail::text_of(*fields.element[i]);
+          if (seen.emplace(key).second) put(sink, key, detail::text_of(*fields.element[i + 1]));
+        }
+      } while (cursor != "0");
+      const detail::RedisReply count = run(false, {"HLEN", keys_.entries});
+      if (static_cast<std::uint64_t>(count->integer) == seen.size()) return;
+    }
+    throw StorageError{path_, {}, "its entries change while they are loaded, though nobody else may save"};
+  }
+
+  void check(bool makes_sense, const char* command) const {
+    if (!makes_sense) throw StorageError{path_, {}, std::string{command} + ": an answer that makes no sense"};
   }
 
   /// As of one moment, while others may save.
@@ -285,44 +303,51 @@ class RedisClusterStorage final : public Storage {
 
   void save_changes(ChangeSource& source, const std::string& schema) {
     Part part;
-    const std::string staged = keys_.staged(writer_);
-    bool is_staged = false;
+    std::size_t elements = 0;
     for (Change change; source.next(change);) {
       if (part.full()) {
-        if (!std::exchange(is_staged, true)) run(true, {"UNLINK", staged});
-        send("RPUSH", staged, part);
+        if (elements == 0) stage();
+        elements += send("RPUSH", part);
       }
       part.add(change.value ? "s" : "d");
       part.add(change.key);
       part.add(change.value.value_or(Text{}));
     }
-    if (!is_staged) {
-      return save_by(detail::kRedisSaveChanges, schema, last_, {keys_.meta, keys_.entries},
+    if (elements == 0) {
+      return save_by(detail::kRedisSaveChanges, schema, last_, 0, {keys_.meta, keys_.entries},
                      {part.texts.begin(), part.texts.end()});
     }
-    if (!part.texts.empty()) send("RPUSH", staged, part);
-    save_by(detail::kRedisSaveStagedChanges, schema, last_, {keys_.meta, keys_.entries, staged});
+    if (!part.texts.empty()) elements += send("RPUSH", part);
+    save_by(detail::kRedisSaveStagedChanges, schema, last_, elements, {keys_.meta, keys_.entries, staged_});
   }
 
   void save_everything(ChangeSource& source, const std::string& schema) {
     Part part;
-    const std::string staged = keys_.staged(writer_);
-    run(true, {"UNLINK", staged});
+    std::size_t elements = 0;
+    stage();
     for (Change change; source.next(change);) {
       part.add(change.key);
       part.add(change.value.value_or("null"));
-      if (part.full()) send("HSET", staged, part);
+      if (part.full()) elements += send("HSET", part);
     }
-    if (!part.texts.empty()) send("HSET", staged, part);
-    save_by(detail::kRedisSaveEverything, schema, "any", {keys_.meta, keys_.entries, staged});
+    if (!part.texts.empty()) elements += send("HSET", part);
+    save_by(detail::kRedisSaveEverything, schema, "any", elements / 2, {keys_.meta, keys_.entries, staged_});
   }
 
-  /// Sends what was collected, and empties it.
-  void send(Text command, Text key, Part& part) {
-    std::vector<Text> arguments{command, key};
+  /// Names where this save collects its parts, which is nowhere that another one did, so that nothing of an
+  /// earlier one can come in late; and clears away what that has left.
+  void stage() {
+    const std::string left = std::exchange(staged_, keys_.staged(writer_, std::to_string(saves_)));
+    run(true, {"HSET", keys_.meta, "staged", staged_});
+    if (!left.empty()) run(true, {"UNLINK", left});
+  }
+
+  /// Sends what was collected, and empties it. @returns how many elements that were
+  std::size_t send(Text command, Part& part) {
+    std::vector<Text> arguments{command, staged_};
     arguments.insert(arguments.end(), part.texts.begin(), part.texts.end());
     run(true, arguments);
-    part = {};
+    return std::exchange(part, Part{}).texts.size();
   }
 
   const detail::RedisStoreKeys keys_;
@@ -331,10 +356,12 @@ class RedisClusterStorage final : public Storage {
   const std::string writer_;
   detail::RedisCluster cluster_;
   const std::filesystem::path path_;
+  bool tried_to_own_ = false;
   bool owns_ = false;
   bool intact_ = true;  // what is stored is what the last load or save left, as far as is known
   std::optional<std::string> replaced_;  // by this writer, for good
   std::string last_;                     // stamp of the save that was loaded or made last
+  std::string staged_;                   // where parts of a save are, or may have been left
   std::uint64_t saves_ = 0;              // tried
   std::jthread renewer_;                 // last: it ends before what it uses
 };
