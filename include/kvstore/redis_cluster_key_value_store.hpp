@@ -43,7 +43,7 @@ template <class Key, class Value>
 class RedisClusterKeyValueStore : public detail::RemoteStore<Key, Value, detail::RedisEngine> {
  public:
   /// Finds the cluster's nodes. @throws UsageError for options that make no sense; UnavailableError if no
-  /// seed answers within `timeout`; ServerError if it refuses user or password
+  /// seed answers within `timeout`; ServerError if none does and one refuses user or password
   explicit RedisClusterKeyValueStore(RedisClusterOptions options)
       : detail::RemoteStore<Key, Value, detail::RedisEngine>{
             std::make_unique<detail::RedisEngine>(std::move(options))} {}
