@@ -26,16 +26,21 @@ namespace {
 using kvctl::Arguments;
 using Command = kvctl::Status (*)(const Arguments&, kvctl::Output&);
 
-/// CLI11 takes "[a,b]" for a list where several values may come. A key may look like that, so a mark stands
-/// before it on its way through.
+/// CLI11 takes "[a,b]" for a list where several values may come, and what follows "--" for something else.
+/// Keys may look like anything, so a mark stands before such words on their way through.
 constexpr char kMark = '\x01';
 
 [[nodiscard]] std::vector<std::string> marked(int argc, char* argv[]) {
   std::vector<std::string> words;
-  for (int i = argc - 1; i > 0; --i) {  // CLI11 wants the last one first
-    std::string word{argv[i]};
-    words.push_back(word.starts_with('[') || word.starts_with(kMark) ? kMark + word : word);
+  bool literal = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word{argv[i]};
+    const bool separates = !literal && word == "--";
+    literal = literal || separates;
+    if (separates) continue;
+    words.push_back(literal || word.starts_with('[') || word.starts_with(kMark) ? kMark + word : word);
   }
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
   return words;
 }
 
@@ -178,6 +183,10 @@ int main(int argc, char* argv[]) {
   ::signal(SIGPIPE, SIG_IGN);  // a reader that has gone shows as EPIPE
   kvctl::Output out;
   CommandLine line;
+  if (argc < 2) {
+    complain("name a command, and a store\nSee `kvctl --help`.");
+    return kvctl::kUsage;
+  }
   try {
     line.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {

@@ -167,8 +167,9 @@ class ObjectReader {
 inline Status import_entries(const Arguments& arguments, Output&) {
   static_cast<void>(find_place(arguments.path, arguments.storage));
   const Imported imported = read_object(arguments.other);
-  Session session{find_place(arguments.path, arguments.storage), arguments.integer_keys};
-  if (arguments.replace) session.clear();
+  const Place place = find_place(arguments.path, arguments.storage);
+  Session session{place, arguments.integer_keys};
+  if (arguments.replace || !place.exists) session.clear();
   if (session.table().size() == 0) {
     session.schema_version(imported.version);
   } else if (imported.version != session.table().version) {
