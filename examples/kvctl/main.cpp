@@ -161,10 +161,11 @@ void complain(const std::string& message) {
   std::cerr << "kvctl: " << text << '\n';
 }
 
-/// Runs the command. What it has printed before it failed is shown.
-kvctl::Status run(const CommandLine& line, kvctl::Output& out) {
+/// Ends in an error's status. What was printed before it is shown.
+template <class Do>
+kvctl::Status guarded(kvctl::Output& out, const Do& action) {
   try {
-    const kvctl::Status status = line.command()(line.arguments(), out);
+    const kvctl::Status status = action();
     out.flush();
     return status;
   } catch (const kvctl::ReaderGone&) { return kvctl::kDone; } catch (const std::exception& error) {
@@ -177,25 +178,24 @@ kvctl::Status run(const CommandLine& line, kvctl::Output& out) {
   }
 }
 
+kvctl::Status run(CommandLine& line, kvctl::Output& out, int argc, char* argv[]) {
+  try {
+    line.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    out.append(line.help());
+    return kvctl::kDone;
+  } catch (const CLI::ParseError& error) {
+    throw kvctl::Failure{kvctl::kUsage, std::string{argc < 2 ? "name a command and a store" : error.what()} +
+                                            "\nSee `kvctl --help`."};
+  }
+  return line.command()(line.arguments(), out);
+}
+
 }  // namespace
 
 int main(int argc, char* argv[]) {
   ::signal(SIGPIPE, SIG_IGN);  // a reader that has gone shows as EPIPE
   kvctl::Output out;
   CommandLine line;
-  if (argc < 2) {
-    complain("name a command, and a store\nSee `kvctl --help`.");
-    return kvctl::kUsage;
-  }
-  try {
-    line.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
-    out.append(line.help());
-    out.flush();
-    return kvctl::kDone;
-  } catch (const CLI::ParseError& error) {
-    complain(std::string{error.what()} + "\nSee `kvctl --help`.");
-    return kvctl::kUsage;
-  }
-  return run(line, out);
+  return guarded(out, [&] { return run(line, out, argc, argv); });
 }

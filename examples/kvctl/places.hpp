@@ -54,12 +54,24 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
   return false;
 }
 
+/// The first bytes of a file, or fewer.
+[[nodiscard]] inline std::string start_of(const fs::path& path, std::size_t bytes) {
+  std::string start(bytes, '\0');
+  std::ifstream file{path, std::ios::binary};
+  file.read(start.data(), static_cast<std::streamsize>(bytes));
+  start.resize(static_cast<std::size_t>(file.gcount()));
+  return start;
+}
+
 /// What a file begins with says it: nothing else does, since any name may be given to any storage.
 [[nodiscard]] inline bool is_sqlite(const fs::path& path) {
   constexpr std::string_view kMagic{"SQLite format 3\0", 16};
-  std::string start(kMagic.size(), '\0');
-  std::ifstream file{path, std::ios::binary};
-  return file.read(start.data(), static_cast<std::streamsize>(start.size())) && start == kMagic;
+  return start_of(path, kMagic.size()) == kMagic;
+}
+[[nodiscard]] inline bool is_journal(const fs::path& path) {
+  constexpr std::string_view kHeader = R"({"kvstore_journal")";
+  const std::string start = start_of(path, kvstore::detail::kCrcDigits + 1 + kHeader.size());
+  return start.ends_with(kHeader) && !start.starts_with('{');
 }
 
 /// Of a store that is yet to be made.
@@ -73,7 +85,11 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
   if (name.empty()) throw Failure{kUsage, "an empty path names no store"};
   Place place{.path = name};
   // What belongs to a store lies beside the file itself, not beside a link to it.
-  if (fs::is_symlink(place.path)) place.path = fs::weakly_canonical(place.path);
+  if (fs::is_symlink(place.path)) {
+    auto target = kvstore::detail::resolve(kvstore::detail::system_file_system(), place.path);
+    if (target.error) throw Failure{kFailed, name + ": " + target.error.message()};
+    place.path = std::move(target.value);
+  }
   const bool has_file = is_there(place.path);
   const bool journaled = has_journal(place.path);
   place.exists = has_file || journaled;
@@ -81,8 +97,8 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
     place.kind = wanted == "json" ? Kind::json : wanted == "journal" ? Kind::journal : Kind::sqlite;
     return place;
   }
-  if (has_file && place.path.extension() == ".journal") {
-    throw Failure{kUsage, name + ": is a journal; name the store it lies beside, " +
+  if (has_file && is_journal(place.path)) {
+    throw Failure{kUsage, name + ": is a journal; name the store that it belongs to, " +
                               fs::path{place.path}.replace_extension().string()};
   }
   if (has_file && is_sqlite(place.path))

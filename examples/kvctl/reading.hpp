@@ -179,25 +179,27 @@ struct Figures {
   return figures;
 }
 
-inline void print_json(const Place& place, const Figures& figures, Output& out) {
+[[nodiscard]] inline std::string json_of(const Place& place, const Figures& figures) {
   const bool held = figures.holder && figures.holder->holds;
-  out.append("{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" + name_of(place.kind) +
-             "\", \"entries\": " + std::to_string(figures.entries) +
-             ", \"bytes\": " + std::to_string(figures.file_bytes) +
-             ", \"journal_bytes\": " + std::to_string(figures.journal_bytes) +
-             ", \"schema_version\": " + std::to_string(figures.version) + ", \"largest_value\": ");
-  if (figures.entries == 0)
-    out.append("null");
-  else
-    out.append("{\"key\": " + to_json(figures.largest_key) +
-               ", \"bytes\": " + std::to_string(figures.largest_bytes) + "}");
-  out.append(", \"locked_by\": " + (held ? std::to_string(figures.holder->process) : "null") + "}\n");
+  const std::string largest = "{\"key\": " + to_json(figures.largest_key) +
+                              ", \"bytes\": " + std::to_string(figures.largest_bytes) + "}";
+  return "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" + name_of(place.kind) +
+         "\", \"entries\": " + std::to_string(figures.entries) +
+         ", \"bytes\": " + std::to_string(figures.file_bytes) +
+         ", \"journal_bytes\": " + std::to_string(figures.journal_bytes) +
+         ", \"schema_version\": " + std::to_string(figures.version) +
+         ", \"largest_value\": " + (figures.entries == 0 ? "null" : largest) +
+         ", \"locked_by\": " + (held ? std::to_string(figures.holder->process) : "null") + "}";
 }
 
 inline Status stat(const Arguments& arguments, Output& out) {
   const Place place = find_existing(arguments.path, arguments.storage);
   const Figures figures = measure(place);
-  if (arguments.json) return print_json(place, figures, out), kDone;
+  if (arguments.json) {
+    out.append_json(json_of(place, figures));
+    out.append("\n");
+    return kDone;
+  }
   const auto line = [&](const char* name, const std::string& value) {
     out.append(name);
     out.append_key(value);

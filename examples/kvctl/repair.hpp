@@ -56,8 +56,10 @@ inline Status repair(const Arguments& arguments, Output& out) {
                   arguments.path + ": nothing could be saved; " + arguments.other + " was not written"};
   }
   write_new(fresh, result.table, result.integer_keys);
-  out.append(arguments.other + ": " + std::to_string(result.table.size()) +
-             (result.table.size() == 1 ? " entry saved\n" : " entries saved\n"));
+  const std::size_t count = result.table.size();
+  out.append_key(arguments.other + ": " + std::to_string(count) +
+                 (count == 1 ? " entry saved" : " entries saved"));
+  out.append("\n");
   if (result.losses == 0) return kDone;
   Salvage::note(damaged.kind == Kind::json
                     ? "a JSON file has no checksums: what still parses was taken as it stands"

@@ -70,27 +70,33 @@ inline void report_damage(const Place& place, const kvstore::CorruptionError& er
                                 "\n  `kvctl repair " + place.path.string() +
                                 " NEW` saves what can be saved into NEW"};
   }
-  out.append("{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" + name_of(place.kind) +
-             "\", \"sound\": false, \"file\": " + to_json(error.path().string()));
-  if (has_offset(place))
-    out.append(", \"offset\": " + std::to_string(error.offset()) + ", \"line\": " + line);
-  kvstore::JsonWriter expected;
-  expected.string(visible(has_offset(place) ? error.expected() : error.what()));
-  out.append(", \"expected\": " + std::string{expected.text()} + "}\n");
+  std::string text = "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" +
+                     name_of(place.kind) +
+                     "\", \"sound\": false, \"file\": " + to_json(error.path().string());
+  if (!line.empty()) text += ", \"offset\": " + std::to_string(error.offset()) + ", \"line\": " + line;
+  text += ", \"expected\": " + to_json(visible(line.empty() ? error.what() : error.expected())) + "}";
+  out.append_json(text);
+  out.append("\n");
 }
 
 inline void report_soundness(const Place& place, std::size_t entries, const std::vector<std::string>& remarks,
                              bool json, Output& out) {
   if (!json) {
-    out.append(place.path.string() + ": sound, " + std::to_string(entries) +
-               (entries == 1 ? " entry" : " entries"));
-    for (const std::string& remark : remarks) out.append("\n  " + remark);
-    return out.append("\n");
+    out.append_key(place.path.string() + ": sound, " + std::to_string(entries) +
+                   (entries == 1 ? " entry" : " entries"));
+    out.append("\n");
+    for (const std::string& remark : remarks) {
+      out.append_key("  " + remark);
+      out.append("\n");
+    }
+    return;
   }
-  out.append("{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" + name_of(place.kind) +
-             "\", \"sound\": true, \"entries\": " + std::to_string(entries) + ", \"remarks\": [");
-  for (std::size_t i = 0; i < remarks.size(); ++i) out.append((i == 0 ? "" : ", ") + to_json(remarks[i]));
-  out.append("]}\n");
+  std::string text = "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" +
+                     name_of(place.kind) + "\", \"sound\": true, \"entries\": " + std::to_string(entries) +
+                     ", \"remarks\": [";
+  for (std::size_t i = 0; i < remarks.size(); ++i) text += (i == 0 ? "" : ", ") + to_json(remarks[i]);
+  out.append_json(text + "]}");
+  out.append("\n");
 }
 
 inline Status verify(const Arguments& arguments, Output& out) {

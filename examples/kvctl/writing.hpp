@@ -96,7 +96,8 @@ inline Status compact(const Arguments& arguments, Output& out) {
     else
       session.save_everything();
   }
-  out.append(arguments.path + ": " + before + " bytes before, " + bytes() + " now\n");
+  out.append_key(arguments.path + ": " + before + " bytes before, " + bytes() + " now");
+  out.append("\n");
   return kDone;
 }
 

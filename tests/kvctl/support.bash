@@ -16,7 +16,7 @@ fail() { # NAME MESSAGE...
 }
 
 is() { # NAME EXPECTED ACTUAL
-  [ "$2" == "$3" ] || fail "$1" "expected: $2" "got:      $3"
+  [ "$2" == "$3" ] || fail "$1" "expected: ${2:0:1000}" "got:      ${3:0:1000}"
 }
 
 # Runs a command; its output is in $out, its error output in $err.
