@@ -44,8 +44,8 @@ class ImmutableVfs {
 
   static int open(::sqlite3_vfs*, const char* path, ::sqlite3_file* file, int flags, int* out_flags) {
     const int result = base()->xOpen(base(), path, file, flags, out_flags);
-    if (result != SQLITE_OK) return result;
-    static ::sqlite3_io_methods methods;  // kvctl opens its databases from one thread at a time
+    if (result != SQLITE_OK || (flags & SQLITE_OPEN_MAIN_DB) == 0) return result;
+    static ::sqlite3_io_methods methods;  // kvctl reads one database at a time
     methods = *file->pMethods;
     methods.xDeviceCharacteristics = [](::sqlite3_file*) { return SQLITE_IOCAP_IMMUTABLE; };
     file->pMethods = &methods;
