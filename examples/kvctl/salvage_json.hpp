@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "entries.hpp"
+#include "object_reader.hpp"
 #include "places.hpp"
 #include "salvage.hpp"
 
@@ -22,7 +23,7 @@ class JsonSalvage {
  public:
   /// `text` is the whole file. `path` is for messages.
   JsonSalvage(std::string_view text, const fs::path& path, Salvage& result)
-      : text_{text}, path_{path}, result_{result} {}
+      : text_{text}, path_{path}, result_{result}, damaged_{!is_sound(text)} {}
 
   void run() {
     begin();
@@ -109,6 +110,9 @@ class JsonSalvage {
       const std::string_view value = in.skip_value();
       found.value = on_one_line(value);
       found.end = at + in.position();
+      if (runs_over_entries(value)) {
+        throw kvstore::ParseError{found.end - at, "expected a value that ends before the next entry's line"};
+      }
       if (!see_end(found)) throw kvstore::ParseError{found.end - at, "expected ',' or '}' after an entry"};
       check_strictly(value);
       return found;
@@ -116,6 +120,19 @@ class JsonSalvage {
       why = error.what();
       return std::nullopt;
     }
+  }
+
+  [[nodiscard]] static bool is_sound(std::string_view text) {
+    try {
+      static_cast<void>(ObjectReader{text}.read());
+      return true;
+    } catch (const kvstore::ParseError&) { return false; }
+  }
+
+  /// A value that has lost its closing bracket takes the entries behind it for its members.
+  [[nodiscard]] bool runs_over_entries(std::string_view value) const {
+    return damaged_ && one_a_line_ &&
+           value.find('\n' + std::string{indentation_} + '"') != std::string_view::npos;
   }
 
   /// Whether the value is known to end where it seems to. A number may have lost digits, where nothing
@@ -130,7 +147,7 @@ class JsonSalvage {
       return true;
     }
     found.bare = true;
-    const bool closes_itself = std::string_view{"\"]}"}.find(found.value.back()) != std::string_view::npos;
+    const bool closes_itself = std::string_view{"\"]}el"}.find(found.value.back()) != std::string_view::npos;
     return closes_itself && (line_ends || next == text_.size());
   }
 
@@ -162,7 +179,9 @@ class JsonSalvage {
   void note_indentation() {
     std::size_t start = at_;
     while (start > 0 && (text_[start - 1] == ' ' || text_[start - 1] == '\t')) --start;
-    if (start > 0 && text_[start - 1] == '\n') indentation_ = text_.substr(start, at_ - start);
+    if (start == 0 || text_[start - 1] != '\n') return;
+    indentation_ = text_.substr(start, at_ - start);
+    one_a_line_ = true;
   }
 
   [[nodiscard]] static bool is_space(char byte) {
@@ -175,8 +194,10 @@ class JsonSalvage {
   std::string_view text_;
   const fs::path& path_;
   Salvage& result_;
+  bool damaged_;
   std::size_t at_ = 0;
   std::string_view indentation_;
+  bool one_a_line_ = false;  // some entry starts its line
   bool ended_ = false;
 };
 
