@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MIT
+
+// kvctl: looks at a store and works on it, without knowing its types. `kvctl --help` is the manual.
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "arguments.hpp"
+#include "help.hpp"
+#include "outcome.hpp"
+#include "output.hpp"
+#include "reading.hpp"
+#include "repair.hpp"
+#include "verify.hpp"
+#include "writing.hpp"
+
+namespace {
+
+using kvctl::Arguments;
+using Command = kvctl::Status (*)(const Arguments&, kvctl::Output&);
+
+/// CLI11 takes "[a,b]" for a list where several values may come, and what follows "--" for something else.
+/// Keys may look like anything, so a mark stands before such words on their way through.
+constexpr char kMark = '\x01';
+
+[[nodiscard]] std::vector<std::string> marked(int argc, char* argv[]) {
+  std::vector<std::string> words;
+  bool literal = false;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word{argv[i]};
+    const bool separates = !literal && word == "--";
+    literal = literal || separates;
+    if (separates) continue;
+    words.push_back(literal || word.starts_with('[') || word.starts_with(kMark) ? kMark + word : word);
+  }
+  std::reverse(words.begin(), words.end());  // as CLI11 wants them
+  return words;
+}
+
+void unmark(std::string& word) {
+  if (word.starts_with(kMark)) word.erase(0, 1);
+}
+
+void unmark(Arguments& arguments) {
+  for (std::string* word :
+       {&arguments.path, &arguments.other, &arguments.key, &arguments.value, &arguments.prefix})
+    unmark(*word);
+  for (std::string& key : arguments.keys) unmark(key);
+}
+
+class CommandLine {
+ public:
+  CommandLine() {
+    app_.require_subcommand(1);
+    define_reading();
+    define_writing();
+  }
+
+  /// @throws CLI::ParseError
+  void parse(int argc, char* argv[]) {
+    app_.parse(marked(argc, argv));
+    unmark(arguments_);
+  }
+
+  [[nodiscard]] const Arguments& arguments() const noexcept { return arguments_; }
+  [[nodiscard]] Command command() const noexcept { return command_; }
+  /// The manual, or a command's own help.
+  [[nodiscard]] std::string help() const {
+    return app_.get_subcommands().empty() ? kvctl::kHelp : app_.get_subcommands().front()->help();
+  }
+
+ private:
+  void define_reading() {
+    CLI::App* const get = add("get", "Print the JSON of a value", kvctl::get);
+    get->add_option("KEY", arguments_.key, "the key")->required();
+
+    CLI::App* const ls = add("ls", "List the keys, in the order of the file", kvctl::ls);
+    ls->add_option("--prefix", arguments_.prefix, "only keys that start so");
+    ls->add_flag("--values", arguments_.values, "with the value, behind a tab");
+    ls->add_flag("--json", arguments_.json, "as a JSON array; with --values as an object");
+
+    CLI::App* const stat = add("stat", "Tell how many entries, how large, who has it open", kvctl::stat);
+    stat->add_flag("--json", arguments_.json, "as JSON");
+
+    CLI::App* const verify = add("verify", "Read everything strictly, and explain damage", kvctl::verify);
+    verify->add_flag("--json", arguments_.json, "as JSON");
+
+    CLI::App* const exported = add("export", "Write the entries as a JSON object", kvctl::export_entries);
+    exported->add_option("FILE", arguments_.other, "where to; standard output if left out");
+    exported->add_flag("--replace", arguments_.replace, "replace FILE");
+  }
+
+  void define_writing() {
+    CLI::App* const put = add("put", "Store a value", kvctl::put);
+    put->add_option("KEY", arguments_.key, "the key")->required();
+    put->add_option("VALUE", arguments_.value, "JSON; standard input if left out or -");
+    auto* const create = put->add_flag("--create", arguments_.create, "refuse to replace a value");
+    put->add_flag("--update", arguments_.update, "refuse to add a key")->excludes(create);
+    add_integer_keys(put);
+
+    CLI::App* const rm = add("rm", "Remove entries: all of those, or none", kvctl::rm);
+    rm->add_option("KEY", arguments_.keys, "the keys")->required();
+
+    add("compact", "Fold the journal; give back the room of what was removed", kvctl::compact);
+
+    CLI::App* const imported = add("import", "Take the entries of a JSON object", kvctl::import_entries);
+    imported->add_option("FILE", arguments_.other, "where from; standard input if left out or -");
+    imported->add_flag("--replace", arguments_.replace, "remove all other entries");
+    add_integer_keys(imported);
+
+    CLI::App* const migrate = add("migrate", "Copy everything to another store", kvctl::migrate);
+    migrate->add_option("TO", arguments_.other, "the store to copy to")->required();
+    migrate->add_flag("--replace", arguments_.replace, "replace what TO holds");
+    add_storage(migrate, "--to-storage", arguments_.to_storage);
+    add_integer_keys(migrate);
+
+    CLI::App* const repair = add("repair", "Write what can be saved into a new file", kvctl::repair);
+    repair->add_option("NEW", arguments_.other, "a file that does not exist")->required();
+    repair->add_flag("--until-damage", arguments_.until_damage,
+                     "of a journal, only what comes before its first damage: a state that there was");
+  }
+
+  CLI::App* add(const char* name, const char* description, Command run) {
+    CLI::App* const added = app_.add_subcommand(name, description);
+    added->add_option("PATH", arguments_.path, "the store")->required();
+    add_storage(added, "--storage", arguments_.storage);
+    added->callback([this, run] { command_ = run; });
+    return added;
+  }
+
+  static void add_storage(CLI::App* to, const char* name, std::string& storage) {
+    to->add_option(name, storage, "json, journal or sqlite, instead of what the files say")
+        ->check(CLI::IsMember({"json", "journal", "sqlite"}));
+  }
+
+  void add_integer_keys(CLI::App* to) {
+    to->add_flag("--integer-keys", arguments_.integer_keys, "keep the keys of a database as INTEGER");
+  }
+
+  CLI::App app_{"Looks at a key-value store and works on it", "kvctl"};
+  Arguments arguments_;
+  Command command_ = nullptr;
+};
+
+/// Messages name keys and files, which may hold anything.
+void complain(const std::string& message) {
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  std::string text;
+  for (std::size_t start = 0, end = 0; end != std::string::npos; start = end + 1) {
+    end = message.find('\n', start);
+    const std::string line = message.substr(start, end == std::string::npos ? end : end - start);
+    text += (start == 0 ? "" : "\n") + (terminal ? kvctl::visible(line) : line);
+  }
+  std::cerr << "kvctl: " << text << '\n';
+}
+
+/// Ends in an error's status. What was printed before it is shown.
+template <class Do>
+kvctl::Status guarded(kvctl::Output& out, const Do& action) {
+  try {
+    const kvctl::Status status = action();
+    out.flush();
+    return status;
+  } catch (const kvctl::ReaderGone&) { return kvctl::kDone; } catch (const std::exception& error) {
+    complain(error.what());
+    try {
+      out.flush();
+    } catch (...) {  // the message above is the one that matters
+    }
+    return kvctl::status_of(error);
+  }
+}
+
+kvctl::Status run(CommandLine& line, kvctl::Output& out, int argc, char* argv[]) {
+  try {
+    line.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    out.append(line.help());
+    return kvctl::kDone;
+  } catch (const CLI::ParseError& error) {
+    throw kvctl::Failure{kvctl::kUsage, std::string{argc < 2 ? "name a command and a store" : error.what()} +
+                                            "\nSee `kvctl --help`."};
+  }
+  return line.command()(line.arguments(), out);
+}
+
+}  // namespace
+
+int main(int argc, char* argv[]) {
+  ::signal(SIGPIPE, SIG_IGN);  // a reader that has gone shows as EPIPE
+  kvctl::Output out;
+  CommandLine line;
+  return guarded(out, [&] { return run(line, out, argc, argv); });
+}

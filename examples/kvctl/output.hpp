@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Standard output and input. What goes to a terminal cannot send it control characters; what goes to a pipe
+// is as it is stored.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <kvstore/codec.hpp>
+#include <kvstore/detail/utf8.hpp>
+#include <kvstore/key_text.hpp>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "outcome.hpp"
+
+namespace kvctl {
+
+/// Whoever read our output has read enough.
+struct ReaderGone {};
+
+/// `text` without anything that a terminal would obey. `escape` says how a byte is to look.
+template <class Escape>
+[[nodiscard]] std::string visible_by(std::string_view text, const Escape& escape) {
+  std::string out;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (at != end) {
+    const char* next =
+        static_cast<unsigned char>(*at) < 0x80 ? at + 1 : kvstore::detail::sequence_end(at, end);
+    if (next == nullptr) {  // no UTF-8
+      out += kvstore::detail::hex_escape(*at++);
+      continue;
+    }
+    const auto first = static_cast<unsigned char>(*at);
+    const bool is_c1 = first == 0xC2 && static_cast<unsigned char>(at[1]) < 0xA0;  // U+0080 to U+009F
+    if (first < 0x20 || first == 0x7F || is_c1)
+      out += escape(is_c1 ? at[1] : *at);
+    else
+      out.append(at, next);
+    at = next;
+  }
+  return out;
+}
+
+/// For keys and messages; their line feeds are escaped too, so that nothing can look like a line of ours.
+[[nodiscard]] inline std::string visible(std::string_view text) {
+  return visible_by(text, [](char byte) { return kvstore::detail::hex_escape(byte); });
+}
+
+/// For JSON, which stays JSON: as text has it in strings, and white space between tokens as a space.
+[[nodiscard]] inline std::string visible_json(std::string_view text) {
+  return visible_by(text, [](char byte) {
+    if (static_cast<unsigned char>(byte) < 0x20) return std::string{" "};
+    return "\\u00" + kvstore::detail::hex_escape(byte).substr(2);
+  });
+}
+
+/// JSON on one line. Line feeds can stand between tokens only, where a space says the same.
+[[nodiscard]] inline std::string on_one_line(std::string_view json) {
+  std::string out{json};
+  for (char& byte : out) {
+    if (byte == '\n' || byte == '\r') byte = ' ';
+  }
+  return out;
+}
+
+[[nodiscard]] inline std::string to_json(std::string_view text) {
+  kvstore::JsonWriter out;
+  out.string(text);
+  return std::string{out.text()};
+}
+
+/// Standard output, in blocks. A failure to write is an error, except that whoever reads has gone.
+class Output {
+ public:
+  Output() : terminal_{::isatty(STDOUT_FILENO) == 1} {}
+
+  [[nodiscard]] bool terminal() const noexcept { return terminal_; }
+
+  void append(std::string_view text) {
+    buffer_ += text;
+    if (buffer_.size() >= kBlock) flush();
+  }
+
+  void flush() {
+    std::string_view rest = buffer_;
+    while (!rest.empty()) {
+      const ::ssize_t written = ::write(STDOUT_FILENO, rest.data(), rest.size());
+      if (written < 0 && errno == EINTR) continue;
+      if (written < 0) refuse();
+      rest.remove_prefix(static_cast<std::size_t>(written));
+    }
+    buffer_.clear();
+  }
+
+  // What stands in a store, as the reader of our output can bear it.
+  void append_key(std::string_view key) { append(terminal_ ? visible(key) : std::string{key}); }
+  void append_json(std::string_view json) { append(terminal_ ? visible_json(json) : on_one_line(json)); }
+
+ private:
+  static constexpr std::size_t kBlock = std::size_t{64} << 10;
+
+  [[noreturn]] void refuse() {
+    const std::error_code error{errno, std::generic_category()};
+    buffer_.clear();
+    if (error == std::errc::broken_pipe) throw ReaderGone{};
+    throw Failure{kFailed, "cannot write to standard output: " + error.message()};
+  }
+
+  bool terminal_;
+  std::string buffer_;
+};
+
+/// Everything from a descriptor; `name` is for messages.
+[[nodiscard]] inline std::string read_all(int descriptor, const std::string& name) {
+  std::string text;
+  std::size_t used = 0;
+  while (true) {
+    text.resize(used + (std::size_t{64} << 10) + used / 2);
+    const ::ssize_t got = ::read(descriptor, text.data() + used, text.size() - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      throw Failure{kFailed,
+                    name + ": cannot read: " + std::error_code{errno, std::generic_category()}.message()};
+    }
+    used += static_cast<std::size_t>(got);
+    if (got == 0) break;
+  }
+  text.resize(used);
+  return text;
+}
+
+/// A whole file, or standard input for "" and "-".
+[[nodiscard]] inline std::string read_file(const std::string& name) {
+  if (name.empty() || name == "-") return read_all(STDIN_FILENO, "standard input");
+  const int descriptor = ::open(name.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    throw Failure{kFailed,
+                  name + ": cannot open: " + std::error_code{errno, std::generic_category()}.message()};
+  }
+  struct Close {
+    int descriptor;
+    ~Close() { ::close(descriptor); }
+  } const closer{descriptor};
+  return read_all(descriptor, name);
+}
+
+}  // namespace kvctl

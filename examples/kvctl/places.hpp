@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Where a store is, and by which storage it is kept: as its files say, or as the user does.
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <kvstore/kvstore.hpp>
+#include <kvstore/storage/json_journal.hpp>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "outcome.hpp"
+#include "sqlite_access.hpp"
+
+namespace kvctl {
+
+namespace fs = std::filesystem;
+
+enum class Kind { json, journal, sqlite };
+
+[[nodiscard]] inline const char* name_of(Kind kind) {
+  return kind == Kind::json ? "json" : kind == Kind::journal ? "journal" : "sqlite";
+}
+
+struct Place {
+  fs::path path;
+  Kind kind = Kind::json;
+  bool exists = false;
+};
+
+[[nodiscard]] inline fs::path beside(fs::path path, const char* suffix) { return path += suffix; }
+
+inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journal.new"};
+
+/// Whether something has that name. @throws Failure if that cannot be told
+[[nodiscard]] inline bool is_there(const fs::path& path) {
+  std::error_code error;
+  const auto status = fs::status(path, error);
+  if (status.type() == fs::file_type::not_found) return false;
+  if (error) throw Failure{kFailed, path.string() + ": " + error.message()};
+  if (fs::is_directory(status)) throw Failure{kFailed, path.string() + ": is a folder; name the file in it"};
+  return true;
+}
+
+[[nodiscard]] inline bool has_journal(const fs::path& path) {
+  for (const char* suffix : kJournals) {
+    if (is_there(beside(path, suffix))) return true;
+  }
+  return false;
+}
+
+/// The first bytes of a file, or fewer.
+[[nodiscard]] inline std::string start_of(const fs::path& path, std::size_t bytes) {
+  std::string start(bytes, '\0');
+  std::ifstream file{path, std::ios::binary};
+  file.read(start.data(), static_cast<std::streamsize>(bytes));
+  start.resize(static_cast<std::size_t>(file.gcount()));
+  return start;
+}
+
+/// What a file begins with says it: nothing else does, since any name may be given to any storage.
+[[nodiscard]] inline bool is_sqlite(const fs::path& path) {
+  constexpr std::string_view kMagic{"SQLite format 3\0", 16};
+  return start_of(path, kMagic.size()) == kMagic;
+}
+[[nodiscard]] inline bool is_journal(const fs::path& path) {
+  constexpr std::string_view kHeader = R"({"kvstore_journal")";
+  const std::string start = start_of(path, kvstore::detail::kCrcDigits + 1 + kHeader.size());
+  return start.ends_with(kHeader) && !start.starts_with('{');
+}
+
+/// Of a store that is yet to be made.
+[[nodiscard]] inline Kind kind_of_new(const fs::path& path) {
+  const fs::path extension = path.extension();
+  return extension == ".db" || extension == ".sqlite" || extension == ".sqlite3" ? Kind::sqlite : Kind::json;
+}
+
+/// Looks at what is there; `wanted` is what the user said, or empty.
+[[nodiscard]] inline Place find_place(const std::string& name, const std::string& wanted) {
+  if (name.empty()) throw Failure{kUsage, "an empty path names no store"};
+  Place place{.path = name};
+  // What belongs to a store lies beside the file itself, not beside a link to it.
+  if (fs::is_symlink(place.path)) {
+    auto target = kvstore::detail::resolve(kvstore::detail::system_file_system(), place.path);
+    if (target.error) throw Failure{kFailed, name + ": " + target.error.message()};
+    place.path = std::move(target.value);
+  }
+  const bool has_file = is_there(place.path);
+  const bool journaled = has_journal(place.path);
+  place.exists = has_file || journaled;
+  if (wanted == "json" || wanted == "journal" || wanted == "sqlite") {
+    place.kind = wanted == "json" ? Kind::json : wanted == "journal" ? Kind::journal : Kind::sqlite;
+    return place;
+  }
+  if (has_file && is_journal(place.path)) {
+    throw Failure{kUsage, name + ": is a journal; name the store that it belongs to, " +
+                              fs::path{place.path}.replace_extension().string()};
+  }
+  if (has_file && is_sqlite(place.path))
+    place.kind = Kind::sqlite;
+  else if (journaled)
+    place.kind = Kind::journal;
+  else if (!place.exists)
+    place.kind = kind_of_new(place.path);
+  return place;
+}
+
+/// The same of a store that must be there.
+[[nodiscard]] inline Place find_existing(const std::string& name, const std::string& wanted) {
+  const Place place = find_place(name, wanted);
+  if (place.exists) return place;
+  throw Failure{kFailed, name + ": there is no such file"};
+}
+
+/// To read: takes no lock, makes no file.
+[[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_to_read(const Place& place) {
+  switch (place.kind) {
+    case Kind::sqlite:
+      return open_sqlite_to_read(place.path);
+    case Kind::journal:
+      return std::make_unique<kvstore::JsonJournal>(place.path);
+    case Kind::json:
+      break;
+  }
+  return std::make_unique<kvstore::JsonFile>(place.path);
+}
+
+/// A file that replaces a read-only one could be made all the same, which is not what its owner meant.
+inline void refuse_read_only(const fs::path& path) {
+  if (::access(path.c_str(), W_OK) == 0 || errno == ENOENT) return;
+  const std::error_code error{errno, std::generic_category()};
+  throw Failure{kFailed, path.string() + ": the file may not be written: " + error.message()};
+}
+
+/// To write: its first load takes the lock.
+[[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_to_write(const Place& place) {
+  refuse_read_only(place.path);
+  for (const char* suffix : kJournals) refuse_read_only(beside(place.path, suffix));
+  if (place.kind == Kind::sqlite) return open_sqlite_to_write(place.path);
+  return open_to_read(place);
+}
+
+}  // namespace kvctl

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A store that is opened to be changed: its lock, its entries, and what is to become of them.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "entries.hpp"
+#include "places.hpp"
+
+namespace kvctl {
+
+/// Whether an SQLite database has keys that are INTEGER. Loaded as if it had none, it wants to replace them.
+[[nodiscard]] inline bool has_integer_keys(const Place& place) {
+  if (place.kind != Kind::sqlite || !place.exists) return false;
+  const auto storage = open_to_read(place);
+  NoSink none{{.purpose = kvstore::LoadPurpose::copy}};
+  storage->load(none);
+  return storage->scope() == kvstore::SaveScope::everything;
+}
+
+/// Opens a storage to write; its keys are integers if they are already, or are to be.
+[[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_to_write(const Place& place, bool integer_keys) {
+  auto storage = open_to_write(place);
+  if (!integer_keys || place.kind != Kind::sqlite) return storage;
+  return std::make_unique<WithIntegerKeys>(std::move(storage));
+}
+
+/// *Durability*: what `commit` has returned from is on disk, as a whole; before, nothing is changed.
+class Session {
+ public:
+  explicit Session(const Place& place, bool integer_keys = false)
+      : integer_keys_{place.kind == Kind::sqlite && (integer_keys || has_integer_keys(place))},
+        storage_{open_to_write(place, integer_keys_)} {
+    load(*storage_, table_);
+    version_ = table_.version;
+  }
+
+  [[nodiscard]] const Table& table() const noexcept { return table_; }
+
+  /// The schema version of the values, which a store without entries takes from those that come.
+  void schema_version(std::uint32_t version) noexcept { table_.version = version; }
+
+  void put(const std::string& key, const std::string& value) {
+    if (integer_keys_ && !is_integer(key)) {
+      throw Failure{kUsage,
+                    storage_->path().string() + ": its keys are integers, and " + shown(key) + " is none"};
+    }
+    table_.set(key, value);
+    steps_.push_back({key, value});
+  }
+
+  void remove(const std::string& key) {
+    table_.erase(key);
+    steps_.push_back({key, std::nullopt});
+  }
+
+  void clear() {
+    table_.clear();
+    replaces_ = true;
+  }
+
+  void commit() {
+    if (replaces_ || table_.version != version_) return save_everything();
+    if (steps_.empty()) return;
+    kvstore::Journal* const journal = storage_->journal();
+    if (journal != nullptr) append(*journal);
+    if (storage_->scope() == kvstore::SaveScope::everything) return save_everything();
+    // A journal has the changes, and syncs them.
+    const std::vector<Entry> none;
+    ListSource changes{journal != nullptr ? none : steps_, kvstore::SaveScope::changes, version_};
+    storage_->save(changes);
+    if (journal != nullptr && journal->wants_compaction()) save_everything();
+  }
+
+  void save_everything() {
+    ListSource everything{table_.entries(), kvstore::SaveScope::everything, table_.version};
+    storage_->save(everything);
+  }
+
+ private:
+  void append(kvstore::Journal& journal) const {
+    std::vector<kvstore::Change> step;
+    step.reserve(steps_.size());
+    for (const Entry& entry : steps_) {
+      step.push_back({entry.key, entry.value ? std::optional<std::string_view>{*entry.value} : std::nullopt});
+    }
+    journal.append(step);
+    journal.flush();
+  }
+
+  bool integer_keys_;
+  std::unique_ptr<kvstore::Storage> storage_;
+  Table table_;
+  std::uint32_t version_ = 0;  // as stored
+  std::vector<Entry> steps_;
+  bool replaces_ = false;
+};
+
+}  // namespace kvctl

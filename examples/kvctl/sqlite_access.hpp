@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// SQLite databases, where kvctl was built with SQLite: read without a trace, and integer keys kept as such.
+
+#include <filesystem>
+#include <kvstore/error.hpp>
+#include <kvstore/storage.hpp>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "outcome.hpp"
+#if KVCTL_HAS_SQLITE
+#include <kvstore/storage/sqlite.hpp>
+#endif
+
+namespace kvctl {
+
+#if KVCTL_HAS_SQLITE
+
+/// SQLite's own VFS, with one difference: it says of every file that nobody changes it. A database in WAL
+/// mode is then read as it stands, where SQLite would otherwise make two files beside it, even to read.
+class ImmutableVfs {
+ public:
+  [[nodiscard]] static const char* name() {
+    static ImmutableVfs vfs;
+    return vfs.vfs_.zName;
+  }
+
+ private:
+  ImmutableVfs() : vfs_{*::sqlite3_vfs_find(nullptr)} {
+    base() = ::sqlite3_vfs_find(nullptr);
+    vfs_.zName = "kvctl-immutable";
+    vfs_.xOpen = open;
+    ::sqlite3_vfs_register(&vfs_, 0);
+  }
+
+  static ::sqlite3_vfs*& base() {
+    static ::sqlite3_vfs* vfs = nullptr;
+    return vfs;
+  }
+
+  static int open(::sqlite3_vfs*, const char* path, ::sqlite3_file* file, int flags, int* out_flags) {
+    const int result = base()->xOpen(base(), path, file, flags, out_flags);
+    if (result != SQLITE_OK || (flags & SQLITE_OPEN_MAIN_DB) == 0) return result;
+    static ::sqlite3_io_methods methods;  // kvctl reads one database at a time
+    methods = *file->pMethods;
+    methods.xDeviceCharacteristics = [](::sqlite3_file*) { return SQLITE_IOCAP_IMMUTABLE; };
+    file->pMethods = &methods;
+    return SQLITE_OK;
+  }
+
+  ::sqlite3_vfs vfs_;
+};
+
+/// Reads a database that has no write-ahead log, and sees to it that nobody has written meanwhile.
+class UntouchedSqlite final : public kvstore::Storage {
+ public:
+  explicit UntouchedSqlite(const std::filesystem::path& path)
+      : database_{path, {.vfs = ImmutableVfs::name()}}, before_{status()} {}
+
+  void load(kvstore::LoadSink& sink) override {
+    try {
+      database_.load(sink);
+    } catch (const kvstore::CorruptionError&) {
+      refuse_change();  // which would explain it
+      throw;
+    }
+    refuse_change();
+  }
+  [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return database_.scope(); }
+  void save(kvstore::ChangeSource&) override { throw kvstore::UsageError{"opened to read"}; }
+  [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
+  [[nodiscard]] std::filesystem::path path() const override { return database_.path(); }
+
+ private:
+  [[nodiscard]] kvstore::detail::FileStatus status() const {
+    const auto found = kvstore::detail::system_file_system().status(database_.path());
+    if (found.error) throw kvstore::StorageError{database_.path(), found.error, "cannot look at it"};
+    return found.value;
+  }
+
+  void refuse_change() const {
+    if (status() == before_ && !std::filesystem::exists(database_.path().string() + "-wal")) return;
+    throw kvstore::StorageError{database_.path(), {}, "was changed while it was read; try again"};
+  }
+
+  kvstore::Sqlite database_;
+  kvstore::detail::FileStatus before_;
+};
+
+[[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(
+    const std::filesystem::path& path) {
+  if (std::filesystem::exists(path.string() + "-wal")) return std::make_unique<kvstore::Sqlite>(path);
+  return std::make_unique<UntouchedSqlite>(path);
+}
+[[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_write(
+    const std::filesystem::path& path) {
+  return std::make_unique<kvstore::Sqlite>(path);
+}
+
+/// A connection of our own, besides the one that a storage keeps.
+[[nodiscard]] inline kvstore::detail::SqliteDatabase connect_to_read(const std::filesystem::path& path) {
+  const bool has_log = std::filesystem::exists(path.string() + "-wal");
+  return {path, SQLITE_OPEN_READONLY, std::chrono::seconds{5}, has_log ? nullptr : ImmutableVfs::name()};
+}
+
+/// Has SQLite check its own structures. @throws kvstore::CorruptionError
+inline void check_integrity(const std::filesystem::path& path) {
+  auto database = connect_to_read(path);
+  kvstore::detail::SqliteStatement answer{database, "pragma integrity_check(1)"};
+  if (!answer.step("cannot check the database") || answer.text(0) == "ok") return;
+  throw kvstore::CorruptionError{path, "the database", "SQLite says \"" + std::string{answer.text(0)} + '"'};
+}
+
+/// Gives back the room of what was removed. The caller holds the store's lock.
+inline void vacuum(const std::filesystem::path& path) {
+  kvstore::detail::SqliteDatabase database{path, SQLITE_OPEN_READWRITE, std::chrono::seconds{5}, nullptr};
+  database.run("vacuum", "cannot compact");
+  database.run("pragma wal_checkpoint(truncate)", "cannot end the write-ahead log");
+}
+
+#else
+
+inline void check_integrity(const std::filesystem::path&) {}
+inline void vacuum(const std::filesystem::path&) {}
+
+[[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(
+    const std::filesystem::path& path) {
+  throw Failure{kFailed, path.string() + ": is an SQLite database, and this kvctl was built without SQLite"};
+}
+[[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_write(
+    const std::filesystem::path& path) {
+  return open_sqlite_to_read(path);
+}
+
+#endif
+
+/// Passes everything on to another sink, with another request.
+class RequestingSink final : public kvstore::LoadSink {
+ public:
+  RequestingSink(kvstore::LoadSink& sink, kvstore::LoadRequest request) : LoadSink{request}, sink_{sink} {}
+  void expect(std::uint64_t bytes) override { sink_.expect(bytes); }
+  void schema_version(std::uint32_t stored) override { sink_.schema_version(stored); }
+  void put(std::string_view key, std::string_view value) override { sink_.put(key, value); }
+  void finish() override { sink_.finish(); }
+  void change(const kvstore::Change& change) override { sink_.change(change); }
+  void clear() override { sink_.clear(); }
+
+ private:
+  kvstore::LoadSink& sink_;
+};
+
+/// A storage whose keys are integers, said to whoever loads it: SQLite keeps them as INTEGER then.
+class WithIntegerKeys final : public kvstore::Storage {
+ public:
+  explicit WithIntegerKeys(std::unique_ptr<kvstore::Storage> storage) : storage_{std::move(storage)} {}
+  void load(kvstore::LoadSink& sink) override {
+    RequestingSink request{sink, {.purpose = sink.request().purpose, .integer_keys = true}};
+    storage_->load(request);
+  }
+  [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return storage_->scope(); }
+  void save(kvstore::ChangeSource& source) override { storage_->save(source); }
+  [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
+  [[nodiscard]] std::filesystem::path path() const override { return storage_->path(); }
+
+ private:
+  std::unique_ptr<kvstore::Storage> storage_;
+};
+
+}  // namespace kvctl

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Reads everything, as strictly as the strictest program would, and says where a file stops making sense.
+
+#include <cstdint>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arguments.hpp"
+#include "entries.hpp"
+#include "lock_holder.hpp"
+#include "output.hpp"
+#include "places.hpp"
+
+namespace kvctl {
+
+/// What is no damage, and yet worth a word.
+[[nodiscard]] inline std::vector<std::string> remarks_on(const Place& place) {
+  std::vector<std::string> remarks;
+  const auto holder = find_lock_holder(place.path);
+  const bool held = holder && holder->holds;
+  if (held) remarks.push_back("process " + std::to_string(holder->process) + " has it open for writing");
+  if (holder && !held) {
+    remarks.push_back("process " + std::to_string(holder->process) +
+                      " ended without closing it; the next to open it takes over");
+  }
+  if (!held && is_there(beside(place.path, ".tmp"))) {
+    remarks.push_back(beside(place.path, ".tmp").string() +
+                      " is left of a save that was cut short; it does not count");
+  }
+  if (held || place.kind != Kind::journal) return remarks;
+  kvstore::detail::JournalSet journals{kvstore::detail::system_file_system(), fs::absolute(place.path)};
+  journals.survey();
+  for (const auto* found : {&journals.main, &journals.next, &journals.fresh}) {
+    if (!found->torn) continue;
+    remarks.push_back(
+        found->path.string() + ": byte " + std::to_string(found->end) +
+        ": what follows was torn by a crash; nothing in it was ever promised to be on disk, and the "
+        "next to open it drops it");
+  }
+  return remarks;
+}
+
+/// The line of a byte, counted from 1.
+[[nodiscard]] inline std::uint64_t line_at(const fs::path& path, std::uint64_t offset) {
+  std::ifstream file{path, std::ios::binary};
+  std::uint64_t line = 1;
+  std::string block(std::size_t{64} << 10, '\0');
+  while (offset != 0) {
+    file.read(block.data(), static_cast<std::streamsize>(std::min<std::uint64_t>(offset, block.size())));
+    const auto got = static_cast<std::size_t>(file.gcount());
+    if (got == 0) break;
+    line += static_cast<std::uint64_t>(
+        std::count(block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got), '\n'));
+    offset -= got;
+  }
+  return line;
+}
+
+/// A database is no sequence of bytes to its reader.
+[[nodiscard]] inline bool has_offset(const Place& place) { return place.kind != Kind::sqlite; }
+
+inline void report_damage(const Place& place, const kvstore::CorruptionError& error, bool json, Output& out) {
+  const std::string line = has_offset(place) ? std::to_string(line_at(error.path(), error.offset())) : "";
+  if (!json) {
+    throw Failure{kDamaged, std::string{error.what()} + (line.empty() ? "" : "\n  that is in line " + line) +
+                                "\n  `kvctl repair " + place.path.string() +
+                                " NEW` saves what can be saved into NEW"};
+  }
+  std::string text = "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" +
+                     name_of(place.kind) +
+                     "\", \"sound\": false, \"file\": " + to_json(error.path().string());
+  if (!line.empty()) text += ", \"offset\": " + std::to_string(error.offset()) + ", \"line\": " + line;
+  text += ", \"expected\": " + to_json(visible(line.empty() ? error.what() : error.expected())) + "}";
+  out.append_json(text);
+  out.append("\n");
+}
+
+inline void report_soundness(const Place& place, std::size_t entries, const std::vector<std::string>& remarks,
+                             bool json, Output& out) {
+  if (!json) {
+    out.append_key(place.path.string() + ": sound, " + std::to_string(entries) +
+                   (entries == 1 ? " entry" : " entries"));
+    out.append("\n");
+    for (const std::string& remark : remarks) {
+      out.append_key("  " + remark);
+      out.append("\n");
+    }
+    return;
+  }
+  std::string text = "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" +
+                     name_of(place.kind) + "\", \"sound\": true, \"entries\": " + std::to_string(entries) +
+                     ", \"remarks\": [";
+  for (std::size_t i = 0; i < remarks.size(); ++i) text += (i == 0 ? "" : ", ") + to_json(remarks[i]);
+  out.append_json(text + "]}");
+  out.append("\n");
+}
+
+inline Status verify(const Arguments& arguments, Output& out) {
+  const Place place = find_existing(arguments.path, arguments.storage);
+  NoSink none{{.purpose = kvstore::LoadPurpose::follow}};
+  CheckedSink checked{none, check_strictly};
+  std::vector<std::string> remarks;
+  try {
+    load(*open_to_read(place), checked);
+    if (place.kind == Kind::sqlite) check_integrity(place.path);
+    remarks = remarks_on(place);
+  } catch (const kvstore::CorruptionError& error) {
+    report_damage(place, error, arguments.json, out);
+    return kDamaged;
+  }
+  report_soundness(place, checked.entries(), remarks, arguments.json, out);
+  return kDone;
+}
+
+}  // namespace kvctl
