@@ -220,6 +220,20 @@ TEST_CASE(
   REQUIRE(servers.cli(leader, "keys '*" + name + "*staged*'") == "\n");
 }
 
+TEST_CASE("Redis storage: what an owner left staged when it died is cleared away by the next one's save") {
+  const RedisServers servers;
+  const std::string name = fresh("staged");
+  const std::string key = "stored:{" + name + "}:";
+  const int leader = servers.leader_of(key);
+  servers.cli(leader, "hset " + key + "meta staged " + key + "entries:staged:dead:1");
+  servers.cli(leader, "rpush " + key + "entries:staged:dead:1 s a 1");
+  Store store{storage(name)};
+  store.create("b", 2);
+  store.close();
+  REQUIRE(servers.cli(leader, "keys '" + key + "*staged*'") == "\n");
+  REQUIRE(contents(Store{storage(name)}) == std::map<std::string, int>{{"b", 2}});
+}
+
 TEST_CASE("Redis storage: what is stored there and cannot be read is refused by name") {
   const RedisServers servers;
   const std::string name = fresh("damaged");

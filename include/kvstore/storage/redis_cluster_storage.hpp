@@ -198,8 +198,7 @@ class RedisClusterStorage final : public Storage {
     if (!renewer_.joinable()) {
       renewer_ = std::jthread{[this](const std::stop_token& stop) { renew(stop); }};
     }
-    staged_ =
-        detail::text_of(*reply->element[0]);  // by one that died in a save; the next save clears it away
+    staged_ = detail::text_of(*reply->element[0]);  // by one that died in a save: the next one clears it away
   }
 
   void renew(const std::stop_token& stop) {
@@ -314,6 +313,8 @@ class RedisClusterStorage final : public Storage {
       part.add(change.value.value_or(Text{}));
     }
     if (elements == 0) {
+      if (!staged_.empty())
+        run(true, {"UNLINK", staged_});  // left by a save that failed, or whose owner died
       return save_by(detail::kRedisSaveChanges, schema, last_, 0, {keys_.meta, keys_.entries},
                      {part.texts.begin(), part.texts.end()});
     }
