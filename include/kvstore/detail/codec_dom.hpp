@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -60,6 +61,32 @@ concept DomConvertible =
   { dom.template get<T>() } -> std::same_as<T>;
 };
 
+/// A tree kept per thread and type, since the next value's has mostly the same parts.
+template <class T>
+class ScratchTree {
+ public:
+  ScratchTree() noexcept : tree_(std::move(slot())) {}  // braces would make an array of it
+  ScratchTree(const ScratchTree&) = delete;
+  ScratchTree& operator=(const ScratchTree&) = delete;
+  ~ScratchTree() {
+    if (keep_) slot() = std::move(tree_);
+  }
+
+  /// `bytes` of text were read into it: one huge value must not pin its size per thread.
+  void was_read_from(std::size_t bytes) noexcept { keep_ = bytes <= std::size_t{64} << 10; }
+
+  [[nodiscard]] nlohmann::json& operator*() noexcept { return tree_; }
+
+ private:
+  static nlohmann::json& slot() noexcept {
+    thread_local nlohmann::json tree;
+    return tree;
+  }
+
+  nlohmann::json tree_;  // taken out of the slot, so that a type that contains itself gets a second one
+  bool keep_ = false;
+};
+
 template <class T>
 struct ConvertedCodec {
   static void check(const T& value) { check_dom(to_dom(value)); }
@@ -68,8 +95,11 @@ struct ConvertedCodec {
   static T decode(JsonReader& in) {
     in.skip_space();
     const std::size_t offset = in.position();
+    ScratchTree<T> scratch;
     DomReader<nlohmann::json> reader{in};
-    const nlohmann::json dom = reader.read();
+    reader.read(*scratch);
+    scratch.was_read_from(in.position() - offset);
+    const nlohmann::json& dom = *scratch;
     T value = convert_from_dom(offset, [&dom] { return dom.template get<T>(); });
     if (reader.may_change()) refuse_misfits(offset, dom, to_dom(value));
     return value;

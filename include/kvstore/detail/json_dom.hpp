@@ -22,28 +22,32 @@
 
 namespace kvstore::inline v0::detail {
 
-/// Builds a tree from text.
+/// Builds trees from text, one in the memory of another where they are alike: what a tree costs is allocating
+/// its parts.
 template <class Json>
 class DomReader {
  public:
   explicit DomReader(JsonReader& in) noexcept : in_{in} {}
 
-  [[nodiscard]] Json read() {
+  /// Makes `out`, whatever it was, the tree of the next value.
+  void read(Json& out) {
     switch (in_.peek()) {
       case '"':
-        return Json(typename Json::string_t{in_.string()});
+        return assign<typename Json::string_t>(out, Type::string, in_.string());
       case '{':
-        return read_object();
+        return read_object(out);
       case '[':
-        return read_array();
+        return read_array(out);
       case 'n':
-        return in_.null(), Json(nullptr);
+        in_.null();
+        out = nullptr;
+        return;
       case 't':
       case 'f':
         may_change_ = true;
-        return Json(in_.boolean());
+        return assign<typename Json::boolean_t>(out, Type::boolean, in_.boolean());
       default:
-        return read_number();
+        return read_number(out);
     }
   }
 
@@ -52,29 +56,65 @@ class DomReader {
   [[nodiscard]] bool may_change() const noexcept { return may_change_; }
 
  private:
-  Json read_object() {
-    Json out = Json::object();
-    auto& members = out.template get_ref<typename Json::object_t&>();
-    in_.each_member([this, &members](std::string_view key) {
-      const std::size_t offset = in_.position();
-      typename Json::string_t name{key};
-      Json value = read();
-      if (!members.emplace(std::move(name), std::move(value)).second) {
-        JsonReader::fail_at(offset, "expected no second value for the same key of an object");
-      }
-    });
-    return out;
+  using Object = typename Json::object_t;
+  using Type = typename Json::value_t;
+
+  template <class Value, class From>
+  static void assign(Json& out, Type type, const From& value) {
+    if (out.type() == type) {  // `get_ref` would take an unsigned number for a signed one
+      out.template get_ref<Value&>() = value;
+    } else {
+      out = Json(Value{value});
+    }
   }
 
-  Json read_array() {
-    Json out = Json::array();
+  /// While members come in the order of the old tree, which is sorted as most texts are, they replace what
+  /// was there. From the first on that does not, the rest is built anew.
+  void read_object(Json& out) {
+    if (!out.is_object()) out = Json::object();
+    auto& members = out.template get_ref<Object&>();
+    auto old = members.begin();
+    in_.each_member([this, &members, &old](std::string_view name) {
+      if (old != members.end() && old->first == name) return read((old++)->second);
+      old = members.erase(old, members.end());
+      const std::size_t offset = in_.position();
+      read(add(members, name, offset));
+      old = members.end();
+    });
+    members.erase(old, members.end());
+  }
+
+  static Json& add(Object& members, std::string_view name, std::size_t offset) {
+    const std::size_t before = members.size();
+    const auto added = [&members, name] {
+      if constexpr (requires {
+                      typename Object::key_compare;
+                      members.emplace_hint(members.end(), name, nullptr);
+                    }) {
+        return members.emplace_hint(members.end(), name, nullptr);  // sorted texts need no search
+      } else {
+        return members.emplace(typename Object::key_type{name}, nullptr).first;
+      }
+    }();
+    if (members.size() == before) {
+      JsonReader::fail_at(offset, "expected no second value for the same key of an object");
+    }
+    return added->second;
+  }
+
+  void read_array(Json& out) {
+    if (!out.is_array()) out = Json::array();
     auto& elements = out.template get_ref<typename Json::array_t&>();
-    in_.each_element([this, &elements] { elements.push_back(read()); });
-    return out;
+    std::size_t count = 0;
+    in_.each_element([this, &elements, &count] {
+      if (count == elements.size()) elements.emplace_back();
+      read(elements[count++]);
+    });
+    elements.resize(count);
   }
 
   /// As nlohmann does: unsigned where it is not negative, and a double where 64 bits are not enough.
-  Json read_number() {
+  void read_number(Json& out) {
     const char first = in_.peek();
     if (first != '-' && (first < '0' || first > '9')) in_.fail("expected a value");
     const std::size_t offset = in_.position();
@@ -82,15 +122,17 @@ class DomReader {
     if (is_integer && first != '-') {
       const auto value = to_integer<std::uint64_t>(text);
       may_change_ = may_change_ || value > 127;
-      if (value) return Json(*value);
+      if (value) return assign<typename Json::number_unsigned_t>(out, Type::number_unsigned, *value);
     }
     may_change_ = true;
     if (is_integer && first == '-') {
-      if (const auto value = to_integer<std::int64_t>(text)) return Json(*value);
+      if (const auto value = to_integer<std::int64_t>(text)) {
+        return assign<typename Json::number_integer_t>(out, Type::number_integer, *value);
+      }
     }
     const auto value = to_float<double>(text);
     if (!value) JsonReader::fail_at(offset, "expected a number in the range of a double");
-    return Json(*value);
+    assign<typename Json::number_float_t>(out, Type::number_float, *value);
   }
 
   JsonReader& in_;
@@ -99,7 +141,9 @@ class DomReader {
 
 template <class Json>
 [[nodiscard]] Json read_dom(JsonReader& in) {
-  return DomReader<Json>{in}.read();
+  Json tree;
+  DomReader<Json>{in}.read(tree);
+  return tree;
 }
 
 [[noreturn]] inline void throw_unwritable_dom() {

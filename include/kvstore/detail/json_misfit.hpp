@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -75,20 +76,21 @@ struct Misfit {
 
 [[nodiscard]] std::optional<Misfit> find_misfit(const nlohmann::json& before, const nlohmann::json& after);
 
-[[nodiscard]] inline std::optional<Misfit> find_misfit_in(const std::string& name,
-                                                          const nlohmann::json& before,
-                                                          const nlohmann::json& after) {
-  auto misfit = find_misfit(before, after);
+[[nodiscard]] inline std::optional<Misfit> in_member(std::optional<Misfit> misfit, const std::string& name) {
   if (misfit) misfit->path = '/' + name + misfit->path;
   return misfit;
 }
 
+/// Both are sorted, so one walk along them meets all members of the same name.
 [[nodiscard]] inline std::optional<Misfit> find_misfit_in_object(const nlohmann::json& before,
                                                                  const nlohmann::json& after) {
+  const auto& others = after.get_ref<const nlohmann::json::object_t&>();
+  auto other = others.begin();
   for (const auto& [key, value] : before.get_ref<const nlohmann::json::object_t&>()) {
-    const auto other = after.find(key);
-    if (other == after.end()) continue;
-    if (auto misfit = find_misfit_in(key, value, *other)) return misfit;
+    while (other != others.end() && other->first < key) ++other;
+    if (other == others.end()) break;
+    if (other->first != key) continue;
+    if (auto misfit = find_misfit(value, other->second)) return in_member(std::move(misfit), key);
   }
   return std::nullopt;
 }
@@ -100,8 +102,8 @@ struct Misfit {
                        [&element](const auto& other) { return same_but_for_order(element, other); });
   };
   for (std::size_t i = 0; i < std::min(before.size(), after.size()); ++i) {
-    auto misfit = find_misfit_in(std::to_string(i), before[i], after[i]);
-    if (misfit && !is_elsewhere(before[i])) return misfit;
+    auto misfit = find_misfit(before[i], after[i]);
+    if (misfit && !is_elsewhere(before[i])) return in_member(std::move(misfit), std::to_string(i));
   }
   return std::nullopt;
 }
