@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 #include <random>
 #include <set>
 #include <string>
@@ -96,6 +97,87 @@ TEST_CASE("JSON text: random floats read back bit for bit") {
   CHECK(different == 0);
 }
 
+TEST_CASE("JSON text: strings with escapes of every kind are read as nlohmann reads them") {
+  std::mt19937 random{8};
+  const std::string_view good[] = {"a",
+                                   "long enough for a block",
+                                   "\\n",
+                                   "\\\"",
+                                   "\\\\",
+                                   "\\/",
+                                   "\\b",
+                                   "\\f",
+                                   "\\r",
+                                   "\\t",
+                                   "\\u0000",
+                                   "\\u00e9",
+                                   "\\uFFFF",
+                                   "\\ud83d\\ude00",
+                                   "\xC3\xA9",
+                                   "\xE2\x82\xAC",
+                                   "\xF0\x9F\x98\x80",
+                                   "\x7f"};
+  const std::string_view bad[] = {
+      "\\", "\\x",  "\\u12", "\\u12g4", "\\ud83d",      "\\ude00",   "\\ud83d\\u0041",
+      "\n", "\x01", "\xC3",  "\xA9",    "\xED\xA0\x80", "\\\xC3\xA9"};
+  int accepted = 0;
+  for (int round = 0; round < 50'000; ++round) {
+    const auto rarity = 1 + random() % 30;
+    std::string text = "\"";
+    for (auto left = random() % 40; left > 0; --left) {
+      text += random() % rarity == 0 ? good[random() % std::size(good)] : "a";
+    }
+    if (random() % 4 == 0) text.insert(1 + random() % text.size(), bad[random() % std::size(bad)]);
+    text += '"';
+    const auto expected = nlohmann::json::parse(text, nullptr, false);
+    CAPTURE(text);
+    REQUIRE(judge(text) == (expected.is_discarded() ? Verdict::refused : Verdict::accepted));
+    if (expected.is_discarded()) continue;
+    JsonReader in{text};
+    REQUIRE(in.string() == expected.get_ref<const std::string&>());
+    ++accepted;
+  }
+  CHECK(accepted > 30'000);
+  CHECK(accepted < 45'000);
+}
+
+TEST_CASE("JSON text: a tree is read into another one as into a new one") {
+  std::mt19937 random{9};
+  const std::string_view pieces[] = {"1",
+                                     "-1",
+                                     "1.5",
+                                     "\"x\"",
+                                     "true",
+                                     "null",
+                                     "[]",
+                                     "{}",
+                                     "[1,\"y\",{\"a\":[2]}]",
+                                     "{\"a\":1,\"b\":{\"c\":\"z\"}}"};
+  const auto random_text = [&random, &pieces] {
+    std::string text;
+    for (const char key : std::string_view{random() % 4 == 0 ? "hbcdeaf" : "abcdefg"}) {
+      if (random() % 4 == 0) continue;
+      text += (text.empty() ? "{\"" : ",\"") + std::string{key} + "\":";
+      text += pieces[random() % std::size(pieces)];
+    }
+    return text.empty() ? std::string{pieces[random() % std::size(pieces)]} : text + '}';
+  };
+  nlohmann::json reused;
+  nlohmann::ordered_json reused_ordered;
+  for (int round = 0; round < 8'000; ++round) {
+    const std::string text = random_text();
+    JsonReader in{text};
+    kvstore::detail::DomReader<nlohmann::json>{in}.read(reused);
+    in.finish();
+    JsonReader again{text};
+    kvstore::detail::DomReader<nlohmann::ordered_json>{again}.read(reused_ordered);
+    CAPTURE(text);
+    REQUIRE(reused == nlohmann::json::parse(text));
+    REQUIRE(reused.dump() == nlohmann::json::parse(text).dump());  // 1 and 1.0 are equal, but not the same
+    REQUIRE(reused_ordered.dump() == text);
+  }
+}
+
 TEST_CASE("JSON text: random strings read back, as nlohmann reads them") {
   std::mt19937 random{7};
   JsonWriter out;
@@ -103,7 +185,8 @@ TEST_CASE("JSON text: random strings read back, as nlohmann reads them") {
     std::string text;
     for (auto left = random() % 60; left > 0; --left) {
       const auto code = static_cast<char32_t>(random() % (random() % 4 == 0 ? 0xD800 : 0x80));
-      kvstore::detail::append_utf8(text, code);
+      char character[4];
+      text.append(character, kvstore::detail::write_utf8(character, code));
     }
     out.clear();
     out.string(text);

@@ -104,6 +104,17 @@ TEST_CASE("JSON writer: escapes random text of any length like a plain loop does
   }
 }
 
+TEST_CASE("JSON writer: has room for what escapes add, whatever it has written before") {
+  for (std::size_t before = 0; before < 300;
+       ++before) {  // the address sanitizer sees a write beyond the buffer
+    JsonWriter out;
+    out.raw(std::string(before, 'x'));
+    const std::string text = std::string(before % 40, 'a') + std::string(before, '\x01') + "b";
+    out.string(text);
+    REQUIRE(out.text().substr(before) == '"' + plainly_escaped(text) + '"');
+  }
+}
+
 TEST_CASE("JSON writer: refuses invalid UTF-8 and says where it is") {
   for (const std::string bad :
        {"\x80", "\xC3", "\xC0\xAF", "\xE0\x80\x80", "\xED\xA0\x80", "\xF4\x90\x80\x80",

@@ -35,8 +35,8 @@ TEST_CASE("UTF-8: every code point but the surrogates is valid") {
   bool all_valid = true;
   for (char32_t code = 0; code <= 0x10FFFF; ++code) {
     if (code >= 0xD800 && code <= 0xDFFF) continue;
-    std::string text;
-    kvstore::detail::append_utf8(text, code);
+    std::string text(4, '\0');
+    text.resize(kvstore::detail::write_utf8(text.data(), code));
     all_valid = all_valid && kvstore::detail::is_valid_utf8(text) && plainly_valid(text);
   }
   CHECK(all_valid);
@@ -50,6 +50,50 @@ TEST_CASE("UTF-8: every sequence of three bytes is judged like a plain decoder d
     different += kvstore::detail::is_valid_utf8(text) != plainly_valid(text);
   }
   CHECK(different == 0);
+}
+
+TEST_CASE("UTF-8: mistakes are found wherever they stand in longer text") {
+  std::mt19937 random{24};
+  int different = 0;
+  int valid = 0;
+  for (unsigned round = 0; round < 1'000'000; ++round) {
+    const std::size_t before = random() % 33;  // so that what follows lies across the ends of blocks
+    std::string text(before + 4 + random() % 33, 'a');
+    const char bytes[] = {static_cast<char>(random() % 3 == 0 ? 0xE0 + random() % 32 : random()),
+                          static_cast<char>(0x80 + random() % 64), static_cast<char>(random()),
+                          static_cast<char>(0x80 + random() % 64)};
+    const std::size_t size = 1 + random() % 4;
+    text.replace(before, size, bytes, size);
+    const bool is_valid = plainly_valid(text);
+    valid += is_valid;
+    different += kvstore::detail::is_valid_utf8(text) != is_valid;
+  }
+  CHECK(different == 0);
+  CHECK(valid > 30'000);
+}
+
+TEST_CASE("UTF-8: a character cut off by the end of the text is a mistake") {
+  const std::string characters[] = {"\xC3\xA9", "\xE2\x82\xAC", "\xF0\x9F\x98\x80"};
+  for (const std::string& character : characters) {
+    for (std::size_t before = 0; before < 50; ++before) {
+      const std::string text = std::string(before, 'a') + character;
+      CHECK(kvstore::detail::is_valid_utf8(text));
+      for (std::size_t less = 1; less < character.size(); ++less) {
+        CHECK_FALSE(kvstore::detail::is_valid_utf8(text.substr(0, text.size() - less)));
+      }
+    }
+  }
+}
+
+TEST_CASE("UTF-8: the first byte that is wrong is found") {
+  for (std::size_t at = 0; at < 60; ++at) {
+    std::string text;
+    while (text.size() < 60) text += "ab\xC3\xA9";
+    text[at] = '\xFF';
+    const char* const end = text.data() + text.size();
+    const std::size_t expected = at % 4 == 3 ? at - 1 : at;  // then the character before lacks its tail
+    CHECK(kvstore::detail::find_invalid_utf8(text.data(), end) == text.data() + expected);
+  }
 }
 
 TEST_CASE("UTF-8: random mixtures of any length are judged like a plain decoder does") {

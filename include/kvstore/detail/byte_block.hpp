@@ -4,71 +4,127 @@
 // Looks at 16 bytes of text in one step. The scalar versions do the same where SSE2 is missing, or where
 // KVSTORE_NO_SIMD is defined.
 
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
 #if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
 #include <emmintrin.h>
-#else
-#include <cstring>
 #endif
 
 namespace kvstore::inline v0::detail {
 
 inline constexpr int kBlockSize = 16;
 
-/// Whether a byte cannot stand in a JSON string unseen: a control character, a quote, a backslash, or part of
-/// a character outside ASCII (whose UTF-8 must be checked).
+/// Whether a byte cannot stand in a JSON string unseen: a control character, a quote or a backslash, which
+/// JSON wants escaped, or part of a character outside ASCII, whose UTF-8 must be checked.
 [[nodiscard]] constexpr bool is_special(char byte) noexcept {
   const auto code = static_cast<unsigned char>(byte);
   return code < 0x20 || code >= 0x80 || byte == '"' || byte == '\\';
 }
 
+// Of each of these, one bit for each byte of a block, the first byte's lowest: `special_bits` for those that
+// are special, `beyond_ascii_bits` for those outside ASCII.
+
 #if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
 
-[[nodiscard]] inline __m128i load_block(const char* in) noexcept {
+using Block = __m128i;
+
+[[nodiscard]] inline Block load_block(const char* in) noexcept {
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(in));
 }
 
-[[nodiscard]] inline unsigned special_bits(__m128i block) noexcept {
+template <class Word>
+[[nodiscard]] std::uint64_t load_part(const char* in) noexcept {
+  Word word;
+  std::memcpy(&word, in, sizeof word);
+  return word;
+}
+
+/// A block of `size` bytes, fewer than 16, and zeros. Reads no others: two words that may overlap are put
+/// together.
+[[nodiscard]] inline Block load_part_block(const char* in, std::size_t size) noexcept {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+  if (size >= 8) {
+    low = load_part<std::uint64_t>(in);
+    if (size > 8) high = load_part<std::uint64_t>(in + size - 8) >> (8 * (16 - size));
+  } else if (size >= 4) {
+    low = load_part<std::uint32_t>(in) | load_part<std::uint32_t>(in + size - 4) << (8 * (size - 4));
+  } else if (size > 0) {
+    const std::size_t middle = size / 2;
+    low = load_part<std::uint8_t>(in) | load_part<std::uint8_t>(in + middle) << (8 * middle) |
+          load_part<std::uint8_t>(in + size - 1) << (8 * (size - 1));
+  }
+  return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+}
+
+inline void store_block(char* out, Block block) noexcept {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), block);
+}
+
+[[nodiscard]] inline unsigned special_bits(Block block) noexcept {
   // Compared as signed numbers, the bytes from 0x80 on are below 0x20 as well.
-  const __m128i low = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20));
-  const __m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
-  const __m128i backslash = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
+  const Block low = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20));
+  const Block quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
+  const Block backslash = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
   return static_cast<unsigned>(_mm_movemask_epi8(_mm_or_si128(low, _mm_or_si128(quote, backslash))));
 }
 
-/// One bit for each of the 16 bytes at `in` that `is_special`, the first byte's lowest.
-[[nodiscard]] inline unsigned special_bits(const char* in) noexcept { return special_bits(load_block(in)); }
-
-/// Copies 16 bytes and returns their `special_bits`.
-[[nodiscard]] inline unsigned copy_block(char* out, const char* in) noexcept {
-  const __m128i block = load_block(in);
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(out), block);
-  return special_bits(block);
-}
-
-/// Whether one of the 16 bytes at `in` is not ASCII.
-[[nodiscard]] inline bool has_non_ascii(const char* in) noexcept {
-  return _mm_movemask_epi8(load_block(in)) != 0;
+[[nodiscard]] inline unsigned beyond_ascii_bits(Block block) noexcept {
+  return static_cast<unsigned>(_mm_movemask_epi8(block));
 }
 
 #else
 
-[[nodiscard]] inline unsigned special_bits(const char* in) noexcept {
+struct Block {
+  char bytes[kBlockSize];
+};
+
+[[nodiscard]] inline Block load_part_block(const char* in, std::size_t size) noexcept {
+  Block block{};
+  if (size != 0) std::memcpy(block.bytes, in, size);
+  return block;
+}
+
+[[nodiscard]] inline Block load_block(const char* in) noexcept { return load_part_block(in, kBlockSize); }
+
+inline void store_block(char* out, const Block& block) noexcept { std::memcpy(out, block.bytes, kBlockSize); }
+
+[[nodiscard]] inline unsigned special_bits(const Block& block) noexcept {
   unsigned bits = 0;
-  for (int i = 0; i < kBlockSize; ++i) bits |= static_cast<unsigned>(is_special(in[i])) << i;
+  for (std::size_t i = 0; i < kBlockSize; ++i) {
+    bits |= static_cast<unsigned>(is_special(block.bytes[i])) << i;
+  }
   return bits;
 }
 
-[[nodiscard]] inline unsigned copy_block(char* out, const char* in) noexcept {
-  std::memcpy(out, in, kBlockSize);
-  return special_bits(in);
-}
-
-[[nodiscard]] inline bool has_non_ascii(const char* in) noexcept {
-  unsigned all = 0;
-  for (int i = 0; i < kBlockSize; ++i) all |= static_cast<unsigned char>(in[i]);
-  return all >= 0x80;
+[[nodiscard]] inline unsigned beyond_ascii_bits(const Block& block) noexcept {
+  unsigned bits = 0;
+  for (std::size_t i = 0; i < kBlockSize; ++i) {
+    bits |= static_cast<unsigned>(static_cast<unsigned char>(block.bytes[i]) >= 0x80) << i;
+  }
+  return bits;
 }
 
 #endif
+
+/// What a look at up to 16 bytes of a JSON string's content found.
+struct TextStep {
+  Block block;
+  std::size_t plain;    ///< bytes before the first that JSON wants escaped, or all
+  bool ends_at_escape;  ///< whether there is such a byte
+  bool beyond_ascii;    ///< whether any byte is outside ASCII, in the whole block
+};
+
+[[nodiscard]] inline TextStep look_at_step(const char* in, std::size_t left) noexcept {
+  const std::size_t size = left < kBlockSize ? left : kBlockSize;
+  const Block block = left >= kBlockSize ? load_block(in) : load_part_block(in, size);
+  const unsigned beyond = beyond_ascii_bits(block);
+  const unsigned escape = special_bits(block) & ~beyond & ((1U << size) - 1);
+  const std::size_t plain = escape == 0 ? size : static_cast<std::size_t>(std::countr_zero(escape));
+  return {block, plain, escape != 0, beyond != 0};
+}
 
 }  // namespace kvstore::inline v0::detail

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What JSON writes in a string instead of a quote, a backslash or a control character.
+// What JSON writes in a string instead of a quote, a backslash or a control character, and what it reads
+// after a backslash.
 
 #include <array>
 #include <cstddef>
@@ -15,20 +16,36 @@ struct JsonEscape {
   std::uint8_t size;  ///< 0 if the byte stands for itself
 };
 
+// Pairs: the byte, the letter.
+inline constexpr std::string_view kNamedEscapes = "\"\"\\\\\bb\ff\nn\rr\tt";
+
 [[nodiscard]] constexpr std::array<JsonEscape, 128> make_json_escapes() {
   constexpr std::string_view kHex = "0123456789abcdef";
-  constexpr std::string_view kNamed = "\"\"\\\\\bb\ff\nn\rr\tt";  // pairs: the byte, the letter
   std::array<JsonEscape, 128> escapes{};
   for (std::size_t code = 0; code < 0x20; ++code) {
     escapes[code] = {{'\\', 'u', '0', '0', kHex[code >> 4], kHex[code & 0xF], '\0'}, 6};
   }
-  for (std::size_t i = 0; i < kNamed.size(); i += 2) {
-    escapes[static_cast<std::size_t>(kNamed[i])] = {{'\\', kNamed[i + 1], '\0', '\0', '\0', '\0', '\0'}, 2};
+  for (std::size_t i = 0; i < kNamedEscapes.size(); i += 2) {
+    escapes[static_cast<std::size_t>(kNamedEscapes[i])] = {
+        {'\\', kNamedEscapes[i + 1], '\0', '\0', '\0', '\0', '\0'}, 2};
   }
   return escapes;
 }
 
 /// By ASCII code.
 inline constexpr std::array<JsonEscape, 128> kJsonEscapes = make_json_escapes();
+
+[[nodiscard]] constexpr std::array<char, 128> make_json_unescapes() {
+  std::array<char, 128> bytes{};
+  for (std::size_t i = 0; i < kNamedEscapes.size(); i += 2) {
+    bytes[static_cast<std::size_t>(kNamedEscapes[i + 1])] = kNamedEscapes[i];
+  }
+  bytes['/'] = '/';  // which may be escaped and need not be
+  return bytes;
+}
+
+/// The byte that a letter stands for after a backslash, by ASCII code; 0 for those that stand for none, and
+/// for the u before a number.
+inline constexpr std::array<char, 128> kJsonUnescapes = make_json_unescapes();
 
 }  // namespace kvstore::inline v0::detail

@@ -5,15 +5,20 @@
 // nlohmann's parser copies every string byte by byte and builds a tree, and because it refuses what would be
 // changed silently: numbers out of range, lone surrogates, duplicate keys.
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
+#include <concepts>
 #include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "kvstore/detail/byte_block.hpp"
 #include "kvstore/detail/json_depth.hpp"
+#include "kvstore/detail/json_digits.hpp"
+#include "kvstore/detail/json_escape.hpp"
 #include "kvstore/detail/json_number.hpp"
+#include "kvstore/detail/unescaped_text.hpp"
 #include "kvstore/detail/utf8.hpp"
 #include "kvstore/error.hpp"
 
@@ -125,8 +130,11 @@ class JsonReader {
 
  private:
   void keyword(std::string_view word, const char* expected);
-  void skip_characters();
+  [[nodiscard]] bool skip_plain() noexcept;
+  [[nodiscard]] bool unescape_rest();
   void unescape();
+  void require_utf8();
+  [[noreturn]] void fail_in_string(const char* expected);
   [[nodiscard]] char32_t escaped_code_point();
   [[nodiscard]] char32_t four_hex_digits();
 
@@ -134,12 +142,20 @@ class JsonReader {
   const char* at_;
   const char* end_;
   int depth_ = 0;
-  std::string unescaped_;
+  const char* string_ = nullptr;  // the one being read, after its opening quote
+  detail::UnescapedText unescaped_;
 };
 
 template <JsonInteger T>
 T JsonReader::integer() {
   skip_space();
+  const detail::ShortInteger number = detail::read_short_integer(at_, end_);
+  if (number.end != nullptr) {
+    if (const auto value = detail::narrow<T>(number.value)) {
+      at_ = number.end;
+      return *value;
+    }
+  }
   const std::size_t start = position();
   const auto [text, is_integer] = number_text();
   if (!is_integer) fail_at(start, "expected an integer");
@@ -154,6 +170,13 @@ T JsonReader::integer() {
 template <JsonFloat T>
 T JsonReader::number() {
   skip_space();
+  if constexpr (std::same_as<T, double>) {
+    const detail::ShortDecimal number = detail::read_short_decimal(at_, end_);
+    if (number.end != nullptr) {
+      at_ = number.end;
+      return number.value;
+    }
+  }
   const std::size_t start = position();
   const auto value = detail::to_float<T>(number_text().text);
   if (!value)
@@ -171,64 +194,96 @@ inline detail::NumberText JsonReader::number_text() {
 
 inline std::string_view JsonReader::string() {
   if (peek() != '"') fail("expected a string");
-  const char* chunk = ++at_;
-  skip_characters();
-  if (*at_ == '"') return {chunk, static_cast<std::size_t>(at_++ - chunk)};
-  unescaped_.assign(chunk, at_);
-  while (*at_ == '\\') {
-    unescape();
-    chunk = at_;
-    skip_characters();
-    unescaped_.append(chunk, at_);
+  string_ = ++at_;
+  bool beyond_ascii = skip_plain();
+  std::string_view text{string_, static_cast<std::size_t>(at_ - string_)};
+  if (at_ != end_ && *at_ == '\\') {
+    unescaped_.clear();
+    unescaped_.append(text);
+    beyond_ascii |= unescape_rest();
+    text = unescaped_.view();
   }
+  if (at_ == end_) fail_in_string("expected the closing quote of a string");
+  if (*at_ != '"') fail_in_string("expected a control character in a string to be escaped");
+  if (beyond_ascii) require_utf8();
   ++at_;
-  return unescaped_;
+  return text;
 }
 
-/// Moves to the quote or backslash that ends a run of characters of a string.
-inline void JsonReader::skip_characters() {
+/// Moves to the first byte of a string that does not stand for itself: a quote, a backslash, a control
+/// character, or the end of the text. @returns whether there were bytes beyond ASCII.
+inline bool JsonReader::skip_plain() noexcept {
+  bool beyond_ascii = false;
+  const char* at = at_;  // which the compiler keeps in a register
   while (true) {
-    while (end_ - at_ >= detail::kBlockSize) {
-      const unsigned special = detail::special_bits(at_);
-      at_ += special == 0 ? detail::kBlockSize : std::countr_zero(special);
-      if (special != 0) break;
+    while (end_ - at >= detail::kBlockSize && detail::special_bits(detail::load_block(at)) == 0) {
+      at += detail::kBlockSize;
     }
-    while (at_ != end_ && !detail::is_special(*at_)) ++at_;
-    if (at_ == end_) fail("expected the closing quote of a string");
-    if (*at_ == '"' || *at_ == '\\') return;
-    if (detail::is_ascii(*at_)) fail("expected a control character in a string to be escaped");
-    while (at_ != end_ && !detail::is_ascii(*at_)) {
-      const char* const next = detail::sequence_end(at_, end_);
-      if (next == nullptr) fail("expected valid UTF-8");
-      at_ = next;
-    }
+    const detail::TextStep step = detail::look_at_step(at, static_cast<std::size_t>(end_ - at));
+    beyond_ascii |= step.beyond_ascii;
+    at += step.plain;
+    if (step.ends_at_escape || at == end_) break;
   }
+  at_ = at;
+  return beyond_ascii;
+}
+
+/// From a backslash on to the string's end, into `unescaped_`, 16 bytes at a time: blocks are copied whole,
+/// and what comes after the part that stands for itself is overwritten. @returns as `skip_plain`
+inline bool JsonReader::unescape_rest() {
+  bool beyond_ascii = false;
+  while (at_ != end_) {
+    const detail::TextStep step = detail::look_at_step(at_, static_cast<std::size_t>(end_ - at_));
+    detail::store_block(unescaped_.room(detail::kBlockSize), step.block);
+    unescaped_.advance(step.plain);
+    beyond_ascii |= step.beyond_ascii;
+    at_ += step.plain;
+    if (!step.ends_at_escape) continue;
+    if (*at_ != '\\') break;
+    unescape();
+  }
+  return beyond_ascii;
 }
 
 /// Reads what a backslash starts.
 inline void JsonReader::unescape() {
-  constexpr std::string_view kNamed = "\"\"\\\\//b\bf\fn\nr\rt\t";  // pairs: the letter, the byte
   ++at_;
   if (at_ != end_ && *at_ == 'u') {
     ++at_;
-    return detail::append_utf8(unescaped_, escaped_code_point());
+    return unescaped_.advance(detail::write_utf8(unescaped_.room(4), escaped_code_point()));
   }
-  for (std::size_t i = 0; at_ != end_ && i < kNamed.size(); i += 2) {
-    if (kNamed[i] != *at_) continue;
-    ++at_;
-    return unescaped_.push_back(kNamed[i + 1]);
-  }
-  fail("expected one of \"\\/bfnrtu after a backslash");
+  const bool has_letter = at_ != end_ && detail::is_ascii(*at_);
+  const char byte = has_letter ? detail::kJsonUnescapes[static_cast<unsigned char>(*at_)] : '\0';
+  if (byte == '\0') fail_in_string("expected one of \"\\/bfnrtu after a backslash");
+  ++at_;
+  *unescaped_.room(1) = byte;
+  unescaped_.advance(1);
+}
+
+/// Refuses the string that is being read, for what stands at the current position, or for invalid UTF-8
+/// before.
+inline void JsonReader::fail_in_string(const char* expected) {
+  require_utf8();
+  fail(expected);
+}
+
+/// Of the string that is being read, up to the current position.
+inline void JsonReader::require_utf8() {
+  const char* const bad = detail::find_invalid_utf8(string_, at_);
+  if (bad == at_) return;
+  at_ = bad;
+  fail("expected valid UTF-8");
 }
 
 inline char32_t JsonReader::escaped_code_point() {
   const char32_t first = four_hex_digits();
   if (first < 0xD800 || first > 0xDFFF) return first;
   const bool is_high = first < 0xDC00;
-  if (!is_high || end_ - at_ < 2 || at_[0] != '\\' || at_[1] != 'u') fail("expected a pair of surrogates");
+  if (!is_high || end_ - at_ < 2 || at_[0] != '\\' || at_[1] != 'u')
+    fail_in_string("expected a pair of surrogates");
   at_ += 2;
   const char32_t second = four_hex_digits();
-  if (second < 0xDC00 || second > 0xDFFF) fail("expected the second of a pair of surrogates");
+  if (second < 0xDC00 || second > 0xDFFF) fail_in_string("expected the second of a pair of surrogates");
   return 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
 }
 
@@ -236,7 +291,7 @@ inline char32_t JsonReader::four_hex_digits() {
   unsigned code = 0;
   const char* const stop = end_ - at_ < 4 ? end_ : at_ + 4;
   const auto result = std::from_chars(at_, stop, code, 16);
-  if (stop - at_ != 4 || result.ptr != stop) fail("expected four hexadecimal digits after \\u");
+  if (stop - at_ != 4 || result.ptr != stop) fail_in_string("expected four hexadecimal digits after \\u");
   at_ = stop;
   return code;
 }

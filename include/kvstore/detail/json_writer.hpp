@@ -8,9 +8,12 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string>
@@ -19,6 +22,7 @@
 
 #include "kvstore/detail/byte_block.hpp"
 #include "kvstore/detail/json_depth.hpp"
+#include "kvstore/detail/json_escape.hpp"
 #include "kvstore/detail/json_number.hpp"
 #include "kvstore/detail/utf8.hpp"
 #include "kvstore/error.hpp"
@@ -106,9 +110,8 @@ class JsonWriter {
     return buffer_.get() + size_;
   }
   void grow(std::size_t capacity);
-  const char* copy_plain(const char* in, const char* end);
-  const char* copy_sequences(const char* in, const char* end);
-  void escape(char byte);
+  char* escape_into(char* out, std::string_view text, std::size_t more);
+  char* escape_into(char* out, char byte, std::size_t more);
   void swap(JsonWriter& other) noexcept {
     std::swap(buffer_, other.buffer_);
     std::swap(size_, other.size_);
@@ -153,69 +156,63 @@ void JsonWriter::number(T value) {
   const auto stop = std::to_chars(out, out + kLongest, value).ptr;
   const auto length = static_cast<std::size_t>(stop - out);
   size_ += length;
+  constexpr T kWholeFrom = T{1} / std::numeric_limits<T>::epsilon();  // numbers this large have no fraction
+  const bool has_fraction =
+      std::abs(value) < kWholeFrom && value != static_cast<T>(static_cast<std::int64_t>(value));
+  if (has_fraction) return;  // and so a point or an exponent
   const std::string_view written{out, length};
   if (written.find_first_of(".e") == std::string_view::npos) raw(".0");
 }
 
 inline void JsonWriter::string(std::string_view text) {
-  raw('"');
-  append_escaped(text);
-  raw('"');
+  char* const quote = ensure(text.size() + 2 + detail::kBlockSize);
+  *quote = '"';
+  char* const out = escape_into(quote + 1, text, 1);
+  *out = '"';
+  size_ = static_cast<std::size_t>(out + 1 - buffer_.get());
 }
 
 inline void JsonWriter::append_escaped(std::string_view text) {
+  const char* const out = escape_into(ensure(text.size() + detail::kBlockSize), text, 0);
+  size_ = static_cast<std::size_t>(out - buffer_.get());
+}
+
+/// Writes to `out`, where there is room for the text, a block, and `more` bytes. @returns where it ends, with
+/// room for as many behind it.
+///
+/// It copies 16 bytes at a time, whatever they are, and looks at them: from the first on that JSON wants
+/// escaped they are overwritten.
+inline char* JsonWriter::escape_into(char* out, std::string_view text, std::size_t more) {
   const char* in = text.data();
   const char* const end = in + text.size();
-  while ((in = copy_plain(in, end)) != end) {
-    if (detail::is_ascii(*in)) {
-      escape(*in++);
-      continue;
+  bool beyond_ascii = false;
+  while (true) {
+    for (; end - in >= detail::kBlockSize; in += detail::kBlockSize, out += detail::kBlockSize) {
+      const detail::Block block = detail::load_block(in);
+      detail::store_block(out, block);
+      if (detail::special_bits(block) != 0) break;
     }
-    const char* const next = copy_sequences(in, end);
-    if (next == in) detail::throw_invalid_utf8(static_cast<std::size_t>(in - text.data()));
-    in = next;
+    const detail::TextStep step = detail::look_at_step(in, static_cast<std::size_t>(end - in));
+    detail::store_block(out, step.block);
+    beyond_ascii |= step.beyond_ascii;
+    in += step.plain;
+    out += step.plain;
+    if (step.ends_at_escape) {
+      const char byte = *in++;
+      out = escape_into(out, byte, static_cast<std::size_t>(end - in) + more);
+    } else if (in == end) {
+      break;
+    }
   }
+  if (beyond_ascii) detail::check_utf8_beyond_ascii(text);
+  return out;
 }
 
-/// Copies up to the first special byte and returns where that is.
-inline const char* JsonWriter::copy_plain(const char* in, const char* end) {
-  char* out = ensure(static_cast<std::size_t>(end - in) + detail::kBlockSize);
-  unsigned special = 0;
-  while (special == 0 && end - in >= detail::kBlockSize) {
-    special = detail::copy_block(out, in);
-    const int plain = special == 0 ? detail::kBlockSize : std::countr_zero(special);
-    in += plain;
-    out += plain;
-  }
-  while (special == 0 && in != end && !detail::is_special(*in)) *out++ = *in++;
-  size_ = static_cast<std::size_t>(out - buffer_.get());
-  return in;
-}
-
-/// Copies characters outside ASCII while they are well-formed and returns where they end.
-inline const char* JsonWriter::copy_sequences(const char* in, const char* end) {
-  const char* const start = in;
-  while (in != end && !detail::is_ascii(*in)) {
-    const char* const next = detail::sequence_end(in, end);
-    if (next == nullptr) break;
-    in = next;
-  }
-  raw({start, static_cast<std::size_t>(in - start)});
-  return in;
-}
-
-inline void JsonWriter::escape(char byte) {
-  constexpr std::string_view kNamed = "\"\"\\\\\bb\ff\nn\rr\tt";  // pairs: the byte, the letter
-  for (std::size_t i = 0; i < kNamed.size(); i += 2) {
-    if (kNamed[i] != byte) continue;
-    raw('\\');
-    return raw(kNamed[i + 1]);
-  }
-  constexpr std::string_view kHex = "0123456789abcdef";
-  const auto code = static_cast<unsigned char>(byte);
-  raw("\\u00");
-  raw(kHex[code >> 4]);
-  raw(kHex[code & 0xF]);
+inline char* JsonWriter::escape_into(char* out, char byte, std::size_t more) {
+  const detail::JsonEscape& escape = detail::kJsonEscapes[static_cast<unsigned char>(byte)];
+  std::memcpy(out, escape.text, sizeof escape.text);
+  size_ = static_cast<std::size_t>(out - buffer_.get()) + escape.size;
+  return ensure(more + detail::kBlockSize);
 }
 
 }  // namespace kvstore::inline v0

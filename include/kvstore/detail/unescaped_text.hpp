@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <memory>
+#include <string_view>
+
+namespace kvstore::inline v0::detail {
+
+/// Text that grows: short ones need no memory of their own, and nothing is initialised before it is written.
+class UnescapedText {
+ public:
+  void clear() noexcept { size_ = 0; }
+  [[nodiscard]] std::string_view view() const noexcept { return {data(), size_}; }
+
+  /// Where the next bytes go, of which there is room for `bytes`; `advance` says how many were written.
+  [[nodiscard]] char* room(std::size_t bytes) {
+    if (capacity_ - size_ < bytes) grow(bytes);
+    return data() + size_;
+  }
+  void advance(std::size_t bytes) noexcept { size_ += bytes; }
+
+  void append(std::string_view bytes) {
+    std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
+    advance(bytes.size());
+  }
+
+ private:
+  static constexpr std::size_t kShort = 256;
+
+  [[nodiscard]] char* data() noexcept { return long_ ? long_.get() : short_; }
+  [[nodiscard]] const char* data() const noexcept { return long_ ? long_.get() : short_; }
+
+  void grow(std::size_t bytes) {
+    const std::size_t capacity = std::max(size_ + bytes, 2 * capacity_);
+    auto larger = std::make_unique_for_overwrite<char[]>(capacity);
+    std::memcpy(larger.get(), data(), size_);
+    long_ = std::move(larger);
+    capacity_ = capacity;
+  }
+
+  std::size_t size_ = 0;
+  std::size_t capacity_ = kShort;
+  std::unique_ptr<char[]> long_;
+  char short_[kShort];
+};
+
+}  // namespace kvstore::inline v0::detail
