@@ -30,10 +30,10 @@ struct FoundJournal {
   JournalHeader header;
   std::vector<SnapshotId> folds;  ///< snapshots that it came to continue later
   std::uint64_t steps = 0;
-  std::uint64_t end = 0;      ///< where its good lines end
-  bool torn = false;          ///< something stands behind that end
-  bool marked = false;        ///< a line says that something was synced
-  std::uint64_t vouched = 0;  ///< how much of it a line says was synced
+  std::uint64_t end = 0;         ///< where its good lines end
+  std::uint64_t torn_bytes = 0;  ///< what stands behind that end
+  bool marked = false;           ///< a line says that something was synced
+  std::uint64_t vouched = 0;     ///< how much of it a line says was synced
 
   [[nodiscard]] bool folded_into(const SnapshotId& snapshot) const {
     return counts && std::find(folds.begin(), folds.end(), snapshot) != folds.end();
@@ -103,7 +103,7 @@ inline void survey_journal(FoundJournal& found) {
   const JournalReader reader = read_journal(*found.file, found.path, survey);
   if (!found.counts && reader.end() != 0) throw CorruptionError{found.path, 0, "expected a journal's header"};
   found.end = reader.end();
-  found.torn = reader.torn();
+  found.torn_bytes = reader.torn_bytes();
   found.marked = reader.vouched() != 0;
   found.vouched = std::min(reader.vouched(), reader.end());
 }

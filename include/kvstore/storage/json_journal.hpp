@@ -31,6 +31,7 @@
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/detail/posix_file_system.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/log.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0 {
@@ -76,6 +77,7 @@ class JsonJournal final : public Storage, public Journal {
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
+    note_recovery(chain, sink);
     snapshot_bytes_ = snapshot.size;
     if (chain.empty())
       begin(snapshot);
@@ -136,6 +138,10 @@ class JsonJournal final : public Storage, public Journal {
     outgrown_ = bytes_locked() > fold_at_locked();
   }
 
+  [[nodiscard]] std::uint64_t bytes() const noexcept override {
+    const std::scoped_lock lock{mutex_};
+    return current_ ? bytes_locked() : 0;
+  }
   [[nodiscard]] bool wants_compaction() const noexcept override { return outgrown_ && !broken_; }
 
   void prepare_switch() override {
@@ -206,6 +212,16 @@ class JsonJournal final : public Storage, public Journal {
     return id;
   }
 
+  static void note_recovery(const std::vector<const detail::FoundJournal*>& chain, LoadSink& sink) {
+    std::uint64_t records = 0;
+    for (const detail::FoundJournal* journal : chain) {
+      records += journal->steps;
+      if (const std::uint64_t bytes = journal->torn_bytes; bytes != 0)
+        sink.note(LogLevel::warning, "dropped torn tail", {{"offset", journal->end}, {"bytes", bytes}});
+    }
+    if (records != 0) sink.note(LogLevel::info, "recovered", {{"records", records}});
+  }
+
   /// Begins the first journal of a snapshot, or of nothing.
   void begin(const detail::SnapshotId& snapshot) {
     for (const char* suffix : {".next", ".new"}) remove(detail::JournalSet::name(path_, suffix));
@@ -238,7 +254,7 @@ class JsonJournal final : public Storage, public Journal {
     auto opened = detail::open_file(files_, found.path, detail::OpenMode::update);
     check(opened.error, "cannot open for writing");
     auto file = std::move(opened.value);
-    if (found.torn)
+    if (found.torn_bytes != 0)
       check(detail::uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
     rewrite(*file, found.vouched, found.end);
     // What a killed process left may not be on disk yet. Until it is, nothing can be added that relies on it.
