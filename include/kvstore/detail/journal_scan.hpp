@@ -18,6 +18,7 @@
 #include "kvstore/detail/journal_reader.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/log.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -112,6 +113,17 @@ inline void survey_journal(FoundJournal& found) {
 inline std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink) {
   JournalReplay replay{sink};
   return read_journal(*found.file, found.path, replay).end();
+}
+
+/// Tells the log what the journals of a chain have brought back, and what a crash has torn off.
+inline void note_recovery(const std::vector<const FoundJournal*>& chain, LoadSink& sink) {
+  std::uint64_t records = 0;
+  for (const FoundJournal* journal : chain) {
+    records += journal->steps;
+    if (const std::uint64_t bytes = journal->torn_bytes; bytes != 0)
+      sink.note(LogLevel::warning, "dropped torn tail", {{"offset", journal->end}, {"bytes", bytes}});
+  }
+  if (records != 0) sink.note(LogLevel::info, "recovered", {{"records", records}});
 }
 
 /// The journals that lie beside a snapshot, and the ones of them that continue it.
