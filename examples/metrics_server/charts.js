@@ -48,6 +48,9 @@ export class Chart {
     this.svg = element("svg", { role: "img", tabindex: "0" });
     this.legend = document.createElement("div");
     this.legend.className = "legend";
+    this.when = document.createElement("small");
+    this.when.className = "when";
+    figure.querySelector("figcaption").append(this.when);
     figure.append(this.svg, this.legend);
     this.#listen();
   }
@@ -155,10 +158,8 @@ export class Chart {
     const sample = this.samples.at(-1 - (this.chosen ?? 0));
     const items = this.series.map(({ name, className, of }) => this.#item(name, className, sample ? of(sample) : null));
     if (this.limit) items.push(this.#item(this.limit.name, "limit", this.limit.value));
-    const when = document.createElement("span");
-    when.className = "when";
-    when.textContent = this.chosen === null ? "" : `${this.chosen} s ago`;
-    this.legend.replaceChildren(...items, when);
+    this.when.textContent = this.chosen === null ? "" : `${this.chosen} s ago`;
+    this.legend.replaceChildren(...items);
     const words = items.map((item) => item.textContent).join(", ");
     this.svg.setAttribute("aria-label", `${this.title}: ${words}. Arrow keys look back.`);
   }
