@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Your own types as values, and an enumeration as key: what nlohmann/json can convert, a store can keep.
+// Your own types as values, and an enumeration as key: list a type's fields, which is fastest, or let
+// nlohmann/json convert it.
 
 #include <filesystem>
 #include <fstream>
@@ -10,14 +11,25 @@
 #include <string>
 #include <vector>
 
-// [custom type]
 namespace library {
 
+// [fields]
+struct Member {
+  std::string name;
+  std::optional<std::string> phone;
+  std::vector<std::string> borrowed;
+};
+constexpr auto kvstore_fields(const Member*) {
+  return kvstore::fields("name", &Member::name, "phone", &Member::phone, "borrowed", &Member::borrowed);
+}
+// [/fields]
+
+// [custom type]
 struct Author {
   std::string name;
   int born;
 };
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Author, name, born)  // one line does for plain fields
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Author, name, born)  // what nlohmann/json converts does as well
 
 struct Book {
   std::string title;
@@ -38,14 +50,16 @@ void from_json(const nlohmann::json& json, Book& book) {
 
 enum class Shelf { poetry, science };
 NLOHMANN_JSON_SERIALIZE_ENUM(Shelf, {{Shelf::poetry, "poetry"}, {Shelf::science, "science"}})  // else: 0, 1
-
-}  // namespace library
 // [/custom type]
 
+}  // namespace library
+
 using library::Book;
+using library::Member;
 using library::Shelf;
 
 using Books = kvstore::BatchPersistentKeyValueStore<std::string, Book>;
+using Members = kvstore::BatchPersistentKeyValueStore<int, Member>;
 using Shelves = kvstore::BatchPersistentKeyValueStore<Shelf, std::vector<std::string>>;
 
 void fill() {
@@ -59,6 +73,10 @@ void fill() {
   Shelves shelves{"shelves.json"};
   shelves.create(Shelf::science, {"sicp"});
   shelves.create(Shelf::poetry, {"gilgamesh"});
+
+  Members members{"members.json"};
+  members.create(7, {"Ada", "555-0100", {}});
+  members.modify(7, [](Member& ada) { ada.borrowed.push_back("sicp"); });
 }
 
 void print(const Book& book) {
@@ -69,12 +87,13 @@ void print(const Book& book) {
 
 int main() {
   // Start afresh, so that this example prints the same each time.
-  for (const char* file : {"books.json", "shelves.json"}) std::filesystem::remove(file);
+  for (const char* file : {"books.json", "shelves.json", "members.json"}) std::filesystem::remove(file);
   fill();
 
   const Books books{"books.json"};
   const Shelves shelves{"shelves.json"};
   for (const Shelf shelf : {Shelf::poetry, Shelf::science})
     for (const std::string& id : shelves.read(shelf)) books.visit(id, print);  // no copy of the book is made
-  std::cout << "\nshelves.json:\n" << std::ifstream{"shelves.json"}.rdbuf();
+  for (const char* file : {"shelves.json", "members.json"})
+    std::cout << '\n' << file << ":\n" << std::ifstream{file}.rdbuf();
 }

@@ -6,6 +6,7 @@
 #include "kvstore/detail/codec_base.hpp"
 #include "kvstore/detail/codec_choice.hpp"
 #include "kvstore/detail/codec_dom.hpp"
+#include "kvstore/detail/codec_fields.hpp"
 #include "kvstore/detail/codec_map.hpp"
 #include "kvstore/detail/codec_scalar.hpp"
 #include "kvstore/detail/codec_sequence.hpp"
@@ -27,9 +28,10 @@ namespace kvstore::inline v0 {
 /// | maps | an object; with keys other than strings, integers and enums an array of `[key, value]` |
 /// | `optional`, `unique_ptr` | null or the value, which must not be null itself |
 /// | `variant` | `[index, value]` |
+/// | types with a list of `kvstore::fields` | an object with these members |
 /// | types with `to_json` and `from_json` | what they make; a number that does not fit its field is refused |
 ///
-/// For any other type, or a faster way for one of yours, specialise it before its first use:
+/// For any other type specialise it before its first use:
 ///
 /// ```cpp
 /// template <>

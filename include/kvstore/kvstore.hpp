@@ -6,6 +6,7 @@
 #include "kvstore/batch_persistent_key_value_store.hpp"
 #include "kvstore/codec.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/fields.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/key_value_store.hpp"
 #include "kvstore/log.hpp"

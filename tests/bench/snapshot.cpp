@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// What a snapshot costs: encoding, saving, loading, memory, and what writers feel of it; beside what
-// nlohmann::json and std::unordered_map alone would do. Run it by tests/bench/run.
+// What a snapshot costs: saving it, memory, and what writers feel of it; beside what nlohmann::json and
+// std::unordered_map alone would do. Benchmark codec tells what encoding and loading cost. Run it by
+// tests/bench/run.
 
 #include <algorithm>
 #include <array>
@@ -26,7 +27,6 @@
 #include "bench/support/files.hpp"
 #include "bench/support/latencies.hpp"
 #include "bench/support/naive_store.hpp"
-#include "bench/support/person.hpp"
 #include "bench/support/process.hpp"
 #include "bench/support/report.hpp"
 #include "bench/support/rounds.hpp"
@@ -36,137 +36,42 @@ namespace {
 
 using bench::Arguments;
 using bench::Clock;
-using bench::Discard;
 using bench::fill;
-using bench::Person;
 using bench::quiet;
 using bench::Report;
-using bench::Samples;
 using bench::Store;
 using bench::Table;
 using bench::touch;
 using bench::Unit;
-using Results = std::vector<std::vector<Samples>>;  // by contestant and figure
 
-template <class Value>
-using Map = std::unordered_map<std::string, Value>;
-
-constexpr std::array<std::string_view, 6> kSections{"encode", "save", "reload", "memory", "put", "types"};
+constexpr std::array<std::string_view, 3> kSections{"save", "memory", "put"};
 
 template <class ValueOf>
 auto make_map(std::size_t entries, const ValueOf& value_of) {
-  Map<decltype(value_of(0))> map;
+  std::unordered_map<std::string, decltype(value_of(0))> map;
   map.reserve(entries);
   for (std::size_t i = 0; i < entries; ++i) map.emplace(bench::key_of(i), value_of(i));
   return map;
-}
-
-/// `storage` keeps what our store saves; `finish(text)` is what the peer does with its text.
-template <class ValueOf, class Finish>
-Results race_saving(const Arguments& arguments, std::unique_ptr<kvstore::Storage> storage,
-                    const ValueOf& value_of, const Finish& finish) {
-  using Value = decltype(value_of(0));
-  Store<Value> store{std::move(storage), quiet()};
-  fill(store, arguments.entries, value_of);
-  const Map<Value> map = make_map(arguments.entries, value_of);
-  const auto ours = [&] {
-    touch(store);
-    return bench::timed([&] { store.save(); });
-  };
-  const auto theirs = [&] { return bench::timed([&] { finish(nlohmann::json(map).dump()); }); };
-  return bench::interleave(arguments.runs, {{"kvstore", ours}, {"nlohmann", theirs}});
-}
-
-/// Writes a file and reads it back in turns, each time in a new process; `convert` makes the peer's map of
-/// its tree. The page cache is warm.
-template <class ValueOf, class Convert>
-Results race_reload(const Arguments& arguments, const ValueOf& value_of, const Convert& convert) {
-  using Value = decltype(value_of(0));
-  const bench::WorkFolder folder;
-  const auto path = folder / "data.json";
-  {
-    Store<Value> store{path, quiet()};
-    fill(store, arguments.entries, value_of);
-  }
-  const auto ours = [&] {
-    const bench::Stopwatch watch;
-    const Store<Value> store{path, quiet()};
-    return watch.figures();
-  };
-  const auto theirs = [&] {
-    const bench::Stopwatch watch;
-    nlohmann::json dom = nlohmann::json::parse(bench::read_file(path));
-    const Map<Value> map = convert(dom);
-    bench::keep(map);
-    return watch.figures();  // before the tree is destroyed, in its favour
-  };
-  return bench::interleave(arguments.runs, {{"kvstore", [&] { return bench::in_child(ours); }},
-                                            {"nlohmann", [&] { return bench::in_child(theirs); }}});
-}
-
-/// Two rows, and how many times as long the second took. Where nothing but the processor is waited for, its
-/// time is compared: on an idle machine it is the same as the time that passes, on a busy one it is steadier.
-enum Compared : std::size_t { kTime, kProcessorTime };
-
-bench::Figure compare(Table& table, const Results& results, const std::string& ours,
-                      const std::string& theirs, Compared by = kProcessorTime) {
-  const bench::Figure ratio{results[1][by] / results[0][by], Unit::times};
-  table.row(ours, {{results[0][kTime]}, {results[0][kProcessorTime]}});
-  table.row(theirs, {{results[1][kTime]}, {results[1][kProcessorTime]}, ratio});
-  return ratio;
-}
-
-const std::vector<std::string> kColumns{"time", "processor time", "times the processor time"};
-const std::string& kGoal = kColumns.back();
-
-void encode(const Arguments& arguments, Report& report) {
-  Table table = report.section("encode", "Encoding a snapshot of strings, the text discarded", kColumns);
-  const auto results = race_saving(arguments, std::make_unique<Discard>(), bench::value_of,
-                                   [](const std::string& text) { bench::keep(text); });
-  table.at_least(kGoal, compare(table, results, "kvstore: save()", "nlohmann::json(unordered_map).dump()"),
-                 20);
 }
 
 void save(const Arguments& arguments, Report& report) {
   Table table = report.section("save", "Saving strings to a file, synced",
                                {"time", "processor time", "times the time"});
   const bench::WorkFolder folder;
-  const auto results =
-      race_saving(arguments, std::make_unique<kvstore::JsonFile>(folder / "ours.json"), bench::value_of,
-                  [&](const std::string& text) { bench::replace_file(folder / "theirs.json", text); });
-  compare(table, results, "kvstore: save() to a JsonFile", "dump() to a synced, renamed file", kTime);
-}
-
-void reload(const Arguments& arguments, Report& report) {
-  Table table = report.section("reload", "Loading strings from a file that is in the page cache", kColumns);
-  const auto convert = [](nlohmann::json& dom) {
-    Map<std::string> map;
-    map.reserve(dom.size());
-    for (auto& [key, value] : dom.get_ref<nlohmann::json::object_t&>()) {
-      map.emplace(key, std::move(value.get_ref<std::string&>()));
-    }
-    return map;
+  Store<std::string> store{folder / "ours.json", quiet()};
+  fill(store, arguments.entries, bench::value_of);
+  const auto map = make_map(arguments.entries, bench::value_of);
+  const auto ours = [&] {
+    touch(store);
+    return bench::timed([&] { store.save(); });
   };
-  const auto results = race_reload(arguments, bench::value_of, convert);
-  table.at_least(kGoal, compare(table, results, "kvstore: open", "nlohmann: parse, move to unordered_map"),
-                 8);
-}
-
-void types(const Arguments& given, Report& report) {
-  Arguments arguments = given;
-  arguments.entries = std::max<std::size_t>(given.entries / 4, 1);  // each is bigger, and the peer slow
-  const std::string of = std::to_string(arguments.entries) + " values of a type of the user's own";
-  Table encoding = report.section("types_encode", "Encoding " + of + ", the text discarded", kColumns);
-  const auto encoded = race_saving(arguments, std::make_unique<Discard>(), bench::person_of,
-                                   [](const std::string& text) { bench::keep(text); });
-  encoding.at_least(kGoal,
-                    compare(encoding, encoded, "kvstore: save()", "nlohmann::json(unordered_map).dump()"), 2);
-
-  Table loading = report.section("types_reload", "Loading " + of, kColumns);
-  const auto loaded = race_reload(arguments, bench::person_of,
-                                  [](const nlohmann::json& dom) { return dom.get<Map<Person>>(); });
-  loading.at_least(kGoal, compare(loading, loaded, "kvstore: open", "nlohmann: parse, get<unordered_map>"),
-                   2);
+  const auto theirs = [&] {
+    return bench::timed([&] { bench::replace_file(folder / "theirs.json", nlohmann::json(map).dump()); });
+  };
+  const auto results = bench::interleave(arguments.runs, {{"kvstore", ours}, {"nlohmann", theirs}});
+  table.row("kvstore: save() to a JsonFile", {{results[0][0]}, {results[0][1]}});
+  table.row("dump() to a synced, renamed file",
+            {{results[1][0]}, {results[1][1]}, {results[1][0] / results[0][0], Unit::times}});
 }
 
 // Memory -------------------------------------------------------------------------------------------------
@@ -214,7 +119,7 @@ struct MemoryRace {
     return {peak.rise(), static_cast<double>(puts) / seconds, seconds};
   }
   [[nodiscard]] std::vector<double> writer_alone() const {
-    Store<std::string> store{std::make_unique<Discard>(), quiet()};
+    Store<std::string> store{std::make_unique<bench::Discard>(), quiet()};
     fill(store, arguments.entries, bench::value_of);
     const bench::PeakMemory peak;
     const std::chrono::duration<double> time{save_seconds};
@@ -321,7 +226,7 @@ void put(const Arguments& arguments, Report& report) {
 void run(const Arguments& arguments) {
   Report report{arguments};
   using Section = void (*)(const Arguments&, Report&);
-  constexpr std::array<Section, kSections.size()> kRun{encode, save, reload, memory, put, types};
+  constexpr std::array<Section, kSections.size()> kRun{save, memory, put};
   for (std::size_t i = 0; i < kSections.size(); ++i) {
     if (arguments.wants(kSections[i])) kRun[i](arguments, report);
   }

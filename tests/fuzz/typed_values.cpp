@@ -44,6 +44,18 @@ struct Person {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Person, name, age, heights)
 
+struct Parcel {
+  std::string label;
+  std::int16_t weight = 0;
+  std::optional<double> price;
+  std::vector<Parcel> inside;
+  bool operator==(const Parcel&) const = default;
+};
+constexpr auto kvstore_fields(const Parcel*) {
+  return kvstore::fields("label", &Parcel::label, "weight", &Parcel::weight, "price", &Parcel::price,
+                         "inside", &Parcel::inside);
+}
+
 }  // namespace fuzzed
 
 namespace {
@@ -112,6 +124,7 @@ constexpr std::array kChecks{
     check<std::map<std::pair<int, int>, std::string>>,
     check<std::multimap<std::string, int>>,
     check<std::vector<fuzzed::Person>>,
+    check<fuzzed::Parcel>,
 };
 
 }  // namespace

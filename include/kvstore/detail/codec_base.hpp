@@ -55,9 +55,21 @@ struct ToJsonProbe {
   operator nlohmann::json&() const;  // NOLINT(google-explicit-constructor)
 };
 
-/// Types whose author wrote a `to_json`, which then has the say, even if they look like a container.
+/// Competes with a user's `kvstore_fields(const User*)`: it is worse for `User` itself, and better for a
+/// class derived from it, whose own members that list would leave out.
 template <class T>
-concept ConvertsItself = requires(ToJsonProbe& probe, const T& value) {
+void kvstore_fields(const volatile T*) = delete;
+
+/// Types whose author wrote a `kvstore_fields`.
+template <class T>
+concept ListsItsFields = std::is_class_v<T> && requires(T* type) {
+  kvstore_fields(type);
+};
+
+/// Types whose author wrote a `to_json` or a list of fields, which then has the say, even if they look like a
+/// container.
+template <class T>
+concept ConvertsItself = ListsItsFields<T> || requires(ToJsonProbe& probe, const T& value) {
   to_json(probe, value);
 };
 
@@ -68,14 +80,14 @@ struct MissingCodec {
   template <class U>
   static void encode(const U&, JsonWriter&) {
     static_assert(!std::same_as<U, T>,
-                  "kvstore: no way to write this type (or one inside it) as JSON. Give it to_json and "
-                  "from_json, for example by NLOHMANN_DEFINE_TYPE_INTRUSIVE, or specialise kvstore::Codec");
+                  "kvstore: no way to write this type (or one inside it) as JSON. List its fields "
+                  "by kvstore::fields, or give it to_json and from_json, or specialise kvstore::Codec");
   }
   template <class Reader>
   static void decode(Reader&) {
     static_assert(!std::same_as<Reader, JsonReader>,
-                  "kvstore: no way to read this type (or one inside it) from JSON. Give it to_json and "
-                  "from_json, for example by NLOHMANN_DEFINE_TYPE_INTRUSIVE, or specialise kvstore::Codec");
+                  "kvstore: no way to read this type (or one inside it) from JSON. List its fields "
+                  "by kvstore::fields, or give it to_json and from_json, or specialise kvstore::Codec");
   }
 };
 

@@ -60,6 +60,14 @@ class JsonReader {
     if (!try_consume(byte)) fail(std::string{"expected '"} + byte + '\'');
   }
 
+  /// Consumes `text` if the next bytes, white space included, are exactly these.
+  [[nodiscard]] bool try_text(std::string_view text) noexcept {
+    const std::string_view rest{at_, static_cast<std::size_t>(end_ - at_)};
+    if (!rest.starts_with(text)) return false;
+    at_ += text.size();
+    return true;
+  }
+
   void null() { keyword("null", "expected null"); }
   [[nodiscard]] bool boolean() {
     const bool value = peek() == 't';
@@ -137,8 +145,8 @@ T JsonReader::integer() {
   if (!is_integer) fail_at(start, "expected an integer");
   const auto value = detail::to_integer<T>(text);
   if (!value) {
-    const std::string kind = std::is_signed_v<T> ? "signed" : "unsigned";
-    fail_at(start, "expected a " + kind + " integer of " + std::to_string(sizeof(T) * 8) + " bits");
+    const std::string kind = std::is_signed_v<T> ? "a signed" : "an unsigned";
+    fail_at(start, "expected " + kind + " integer of " + std::to_string(sizeof(T) * 8) + " bits");
   }
   return *value;
 }

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bench/support/data.hpp"
+#include "kvstore/fields.hpp"
 
 namespace bench {
 
@@ -20,6 +21,13 @@ struct Person {
   double score = 0;
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Person, name, age, email, tags, score)
+
+/// The same, with its fields listed.
+struct ListedPerson : Person {};
+constexpr auto kvstore_fields(const ListedPerson*) {
+  return kvstore::fields("name", &Person::name, "age", &Person::age, "email", &Person::email, "tags",
+                         &Person::tags, "score", &Person::score);
+}
 
 [[nodiscard]] inline Person person_of(std::size_t index) {
   return {.name = text_of(index, 20),

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Lists the fields of a type, so that it becomes JSON and comes back without a tree in between. Cheap to
+// include where types are declared: it knows neither the stores nor nlohmann/json.
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "kvstore/detail/json_escape.hpp"
+#include "kvstore/detail/utf8_sequence.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// A field's name, escaped when the program is compiled.
+template <std::size_t kLength>
+class FieldName {
+ public:
+  /// `before` is what stands before it in an object: a bracket or comma.
+  constexpr FieldName(const char (&name)[kLength + 1], char before) {
+    for (std::size_t i = 0; i < kLength; ++i) plain_[i] = name[i];
+    put(before);
+    put('"');
+    for (const char byte : plain()) put_escaped(byte);
+    put('"');
+    put(':');
+  }
+
+  [[nodiscard]] constexpr std::string_view plain() const noexcept { return {plain_.data(), kLength}; }
+  /// From the bracket or comma before it to the colon after it.
+  [[nodiscard]] constexpr std::string_view text() const noexcept { return {text_.data(), size_}; }
+
+ private:
+  constexpr void put(char byte) { text_[size_++] = byte; }
+  constexpr void put_escaped(char byte) {
+    const JsonEscape escape = is_ascii(byte) ? kJsonEscapes[static_cast<std::size_t>(byte)] : JsonEscape{};
+    if (escape.size == 0) put(byte);
+    for (std::size_t i = 0; i < escape.size; ++i) put(escape.text[i]);
+  }
+
+  std::array<char, kLength + 1> plain_{};
+  std::array<char, 6 * kLength + 4> text_{};
+  std::size_t size_ = 0;
+};
+
+template <std::size_t kLength, class Owner, class Member>
+struct Field {
+  using OwnerType = Owner;
+  using MemberType = Member;
+  FieldName<kLength> name;
+  Member Owner::*pointer;
+};
+
+template <std::size_t kSize, class Owner, class Member>
+constexpr auto make_field(const char (&name)[kSize], Member Owner::*pointer, char before) {
+  static_assert(!std::is_function_v<Member>, "kvstore::fields: list data members, not functions");
+  static_assert(!std::is_const_v<Member>, "kvstore::fields: a const member could not be read back");
+  return Field<kSize - 1, Owner, Member>{{name, before}, pointer};
+}
+
+/// What `kvstore::fields` returns.
+template <bool kMayLack, class... Each>
+struct FieldList {
+  static constexpr std::size_t kCount = sizeof...(Each);
+  static constexpr bool kMayBeMissing = kMayLack;
+  std::tuple<Each...> each;
+};
+
+// Not constexpr: calling it ends the compilation, and its name is part of the compiler's message.
+inline void two_fields_have_the_same_name() {}
+inline void the_name_of_a_field_is_not_valid_utf8() {}
+
+template <std::size_t kCount>
+constexpr void check_names(const std::array<std::string_view, kCount>& names) {
+  for (std::size_t i = 0; i < kCount; ++i) {
+    const char* const end = names[i].data() + names[i].size();
+    if (find_invalid_utf8_plainly(names[i].data(), end) != end) the_name_of_a_field_is_not_valid_utf8();
+    for (std::size_t k = 0; k < i; ++k) {
+      if (names[i] == names[k]) two_fields_have_the_same_name();
+    }
+  }
+}
+
+template <bool kMayLack, class... Each>
+constexpr FieldList<kMayLack, Each...> make_list(const Each&... field) {
+  check_names(std::array<std::string_view, sizeof...(Each)>{field.name.plain()...});
+  return {{field...}};
+}
+
+/// `given` is a tuple of a name, a pointer to a member, the next name, and so on.
+template <bool kMayLack, class Given, std::size_t... kIndices>
+constexpr auto make_list_of(const Given& given, std::index_sequence<kIndices...>) {
+  return make_list<kMayLack>(make_field(std::get<2 * kIndices>(given), std::get<2 * kIndices + 1>(given),
+                                        kIndices == 0 ? '{' : ',')...);
+}
+
+}  // namespace kvstore::inline v0::detail
+
+namespace kvstore::inline v0 {
+
+/// The fields of a type, as they are called in JSON: a name, a pointer to the member, the next name, and so
+/// on. Return it from a function beside the type (or from a friend inside it, if the members are private):
+///
+/// ```cpp
+/// struct User {
+///   std::string name;
+///   std::optional<int> born;
+/// };
+/// constexpr auto kvstore_fields(const User*) {  // the pointer is null: only its type counts
+///   return kvstore::fields("name", &User::name, "born", &User::born);
+/// }
+/// ```
+///
+/// The type then is a JSON object, encoded and decoded without a tree in between. It needs a default
+/// constructor; each member needs a `Codec` (another type with fields, a container, an optional, ...), and
+/// may be one of a base class. A list says nothing about derived classes: each has its own. If there are
+/// `to_json` and `from_json` as well, the list is what counts here.
+///
+/// Reading is as with `NLOHMANN_DEFINE_TYPE_INTRUSIVE`: in any order; further members are skipped; a missing
+/// one is refused. So is a name that occurs twice, and a number that does not fit. Names must be valid UTF-8
+/// and differ, or it does not compile.
+///
+/// For a type whose namespace is not yours, specialise its codec instead:
+///
+/// ```cpp
+/// template <>
+/// struct kvstore::Codec<geo::Point> : kvstore::FieldCodec<geo::Point> {
+///   static constexpr auto kFields = kvstore::fields("x", &geo::Point::x, "y", &geo::Point::y);
+/// };
+/// ```
+template <class... NamesAndMembers>
+[[nodiscard]] consteval auto fields(const NamesAndMembers&... given) {
+  static_assert(sizeof...(given) % 2 == 0, "kvstore::fields: give each name its member");
+  return detail::make_list_of<false>(std::tie(given...), std::make_index_sequence<sizeof...(given) / 2>{});
+}
+
+/// The same, but what is missing in the text stays as the default constructor made it, as with
+/// `NLOHMANN_DEFINE_TYPE_INTRUSIVE_WITH_DEFAULT`.
+template <class... NamesAndMembers>
+[[nodiscard]] consteval auto fields_with_default(const NamesAndMembers&... given) {
+  static_assert(sizeof...(given) % 2 == 0, "kvstore::fields_with_default: give each name its member");
+  return detail::make_list_of<true>(std::tie(given...), std::make_index_sequence<sizeof...(given) / 2>{});
+}
+
+}  // namespace kvstore::inline v0
