@@ -9,7 +9,6 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,8 +16,8 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/json_cursor.hpp"
 #include "kvstore/detail/json_reader.hpp"
-#include "kvstore/detail/json_scan.hpp"
 #include "kvstore/detail/json_writer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
@@ -51,16 +50,7 @@ void write_json_entries(Output& out, ChangeSource& source) {
   out.append(separator == ",\n" ? "\n}\n" : "{}\n");
 }
 
-/// One entry where it stands in its file.
-struct JsonEntry {
-  std::string_view key;          ///< unescaped
-  std::string_view value;        ///< JSON text, not checked yet
-  std::uint64_t key_offset = 0;  ///< in the file, of the opening quote
-  std::uint64_t value_offset = 0;
-};
-
-/// Reads the entries of a file in order. Strict, but for what is inside the values: that is its caller's to
-/// check. *Thread safety*: none.
+/// Reads the entries of a file in order, as `JsonCursor` finds them. *Thread safety*: none.
 class JsonEntryReader {
  public:
   /// `path` is for messages. `block_bytes` are read at a time, and more only if one entry is larger.
@@ -73,23 +63,15 @@ class JsonEntryReader {
   /// Fetches the next entry, whose views live until the next call; false after the object's end.
   /// @throws CorruptionError, StorageError
   bool next(JsonEntry& entry) {
-    if (ended_) return false;
-    if (!started_) start();
-    if (!reach_key()) return finish();
-    kept_ = position_;
-    keeping_ = true;
-    const bool plain = skip<string_end>("a key's closing quote");
-    const std::size_t key_size = position_ - kept_;
-    take(':', "':' after the key");
-    skip_space();
-    const std::size_t value_start = position_ - kept_;
-    skip<value_end>("the end of a value");
-    entry.key_offset = base_ + kept_;
-    entry.value_offset = entry.key_offset + value_start;
-    entry.key = key_text({block_.get() + kept_, key_size}, plain);
-    entry.value = {block_.get() + kept_ + value_start, position_ - kept_ - value_start};
-    keeping_ = false;
-    return true;
+    try {
+      JsonCursor::Step step;
+      while ((step = cursor_.next({block_.get(), end_}, file_ended_, entry)) == JsonCursor::Step::more) {
+        refill();
+      }
+      entry.key_offset += base_;
+      entry.value_offset += base_;
+      return step == JsonCursor::Step::entry;
+    } catch (const ParseError& error) { fail(base_ + error.offset(), error.what()); }
   }
 
   [[noreturn]] void fail(std::uint64_t offset, const std::string& words) const {
@@ -97,111 +79,17 @@ class JsonEntryReader {
   }
 
  private:
-  static constexpr int kEnd = -1;
-
-  void start() {
-    started_ = true;
-    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-    while (end_ < kByteOrderMark.size() && refill()) {}
-    if (unread().starts_with(kByteOrderMark)) position_ += kByteOrderMark.size();
-    take('{', "'{' at the start of an object");
-  }
-
-  /// Stands at the next entry's opening quote, or returns false at the object's closing bracket.
-  bool reach_key() {
-    const bool first = std::exchange(first_, false);
-    int byte = skip_space();
-    if (byte == '}') return false;
-    if (!first) {
-      if (byte != ',') fail_here("',' or '}' after an entry");
-      ++position_;
-      byte = skip_space();
-    }
-    if (byte != '"') fail_here(first ? "a key in double quotes, or '}'" : "a key in double quotes");
-    return true;
-  }
-
-  bool finish() {
-    ++position_;
-    if (skip_space() != kEnd) fail_here("nothing after the object's '}'");
-    ended_ = true;
-    return false;
-  }
-
-  /// Skips white space; returns the byte that follows it, unread, or `kEnd`.
-  int skip_space() {
-    while (true) {
-      for (; position_ < end_; ++position_) {
-        const char byte = block_[position_];
-        if (byte != ' ' && byte != '\n' && byte != '\r' && byte != '\t') {
-          return static_cast<unsigned char>(byte);
-        }
-      }
-      if (!refill()) return kEnd;
-    }
-  }
-
-  void take(char wanted, const char* words) {
-    if (skip_space() != static_cast<unsigned char>(wanted)) fail_here(words);
-    ++position_;
-  }
-
-  /// Moves past what `FindEnd` finds the end of, reading on until it does; returns its `plain`.
-  template <JsonEnd (*FindEnd)(std::string_view, std::size_t)>
-  bool skip(const char* words) {
-    while (true) {
-      const JsonEnd end = FindEnd({block_.get(), end_}, position_);
-      if (end.outcome == JsonEnd::Outcome::malformed) {
-        position_ = end.position;
-        fail_here(end.expected);
-      }
-      if (end.outcome == JsonEnd::Outcome::complete) {
-        position_ = end.position;
-        return end.plain;
-      }
-      if (refill()) continue;
-      position_ = end_;
-      fail_here(words);
-    }
-  }
-
-  /// `quoted` is the key as it stands in the file.
-  std::string_view key_text(std::string_view quoted, bool plain) {
-    if (plain) return quoted.substr(1, quoted.size() - 2);
-    try {
-      JsonReader reader{quoted};
-      key_ = reader.string();
-      return key_;
-    } catch (const ParseError& error) { fail(base_ + kept_ + error.offset(), error.what()); }
-  }
-
-  [[nodiscard]] std::string_view unread() const { return {block_.get() + position_, end_ - position_}; }
-
-  [[noreturn]] void fail_here(const std::string& expected) const {
-    std::string words = "expected " + expected;
-    if (position_ == end_) {
-      words += ", found the end of the file";
-    } else if (const char byte = block_[position_]; byte > ' ' && byte <= '~') {
-      words += std::string{", found '"} + byte + "'";
-    }
-    fail(base_ + position_, words);
-  }
-
-  // ---- The window of the file that is in memory -------------------------------------------------------
-
-  /// Reads on, dropping what is neither unread nor kept; false at the end of the file.
-  bool refill() {
-    if (file_ended_) return false;
+  /// Reads on, dropping what the cursor needs no more.
+  void refill() {
     make_room();
     const auto got = read_full(file_, base_ + end_, {block_.get() + end_, capacity_ - end_});
     if (got.error) throw StorageError{path_, got.error, "cannot read"};
     file_ended_ = got.value < capacity_ - end_;
     end_ += got.value;
-    return got.value != 0;
   }
 
   void make_room() {
-    const std::size_t from = keeping_ ? kept_ : position_;
+    const std::size_t from = cursor_.position();
     const std::size_t size = end_ - from;
     if (size == capacity_) {  // one entry fills the block: from == 0
       auto larger = std::make_unique_for_overwrite<char[]>(capacity_ * 2);
@@ -211,9 +99,8 @@ class JsonEntryReader {
       return;
     }
     std::memmove(block_.get(), block_.get() + from, size);
+    cursor_.rewind();
     base_ += from;
-    position_ -= from;
-    kept_ -= keeping_ ? from : kept_;
     end_ = size;
   }
 
@@ -221,15 +108,9 @@ class JsonEntryReader {
   std::filesystem::path path_;
   std::size_t capacity_;
   std::unique_ptr<char[]> block_;
-  std::uint64_t base_ = 0;    // the file's offset of the block's first byte
-  std::size_t end_ = 0;       // bytes in the block
-  std::size_t position_ = 0;  // the next unread one
-  std::size_t kept_ = 0;      // where the entry at hand begins
-  bool keeping_ = false;      // whether there is one
-  std::string key_;           // unescaped, where the file's text will not do
-  bool started_ = false;
-  bool first_ = true;
-  bool ended_ = false;
+  std::uint64_t base_ = 0;  // the file's offset of the block's first byte
+  std::size_t end_ = 0;     // bytes in the block
+  JsonCursor cursor_;       // over the block
   bool file_ended_ = false;
 };
 
