@@ -57,6 +57,11 @@ struct Options {
   /// or more when what is loaded is large.
   std::size_t segments = 0;
 
+  /// Threads that read a large JSON file (from 4 MiB) or encode a large store, the one that opens or saves
+  /// included; at most 64. 0 = two to read; two to encode where there are four processors, else one, since
+  /// operations go on meanwhile. A thread that cannot be started is done without.
+  std::size_t threads = 0;
+
   /// Opens without a lock and without ever writing, also while another process has the store open for
   /// writing: what is seen is a consistent state as of opening, or as of the last `refresh()`. Verbs that
   /// write throw `UsageError`.

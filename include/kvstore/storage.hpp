@@ -4,8 +4,10 @@
 // The one plug-in point: where a persistent store keeps its entries. A storage sees text only (a key's text,
 // a value's JSON), so it is an ordinary class without templates.
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -39,6 +41,25 @@ enum class LoadPurpose {
 struct LoadRequest {
   LoadPurpose purpose = LoadPurpose::own;
   bool integer_keys = false;  ///< the text of every key is an integer's
+  std::size_t threads = 1;    ///< how many may read at once, the one that loads included
+};
+
+/// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own, and
+/// the thread that loads commits the stages in order. *Thread safety*: none, but stages do not touch each
+/// other.
+class LoadStage {
+ public:
+  LoadStage() = default;
+  LoadStage(const LoadStage&) = delete;
+  LoadStage& operator=(const LoadStage&) = delete;
+  virtual ~LoadStage() = default;
+
+  /// Takes one entry, as `LoadSink::put` does. Nothing of it is in the sink yet.
+  virtual void put(std::string_view key, std::string_view value) = 0;
+  /// Hands the entries to the sink, as if they were put there now.
+  virtual void commit() = 0;
+  /// Forgets the entries.
+  virtual void clear() noexcept = 0;
 };
 
 /// Takes the entries of a storage while it loads.
@@ -62,6 +83,10 @@ class LoadSink {
   /// @throws ParseError if the key or the value is not of the store's types; a storage that knows offsets in
   ///         its file turns it into a `CorruptionError`.
   virtual void put(std::string_view key, std::string_view value) = 0;
+
+  /// A stage, for `request().threads` above 1; none if entries are taken by `put` alone. Comes after
+  /// `schema_version`.
+  [[nodiscard]] virtual std::unique_ptr<LoadStage> stage() { return nullptr; }
 
   /// Ends the load: builds the tables.
   /// @throws DuplicateEntryError if two entries had the same key. A storage that knows offsets calls this

@@ -4,6 +4,7 @@
 // A file that is one JSON object, entry by entry: written one a line, read in any shape that is valid JSON.
 // Neither needs more memory than a block or the largest entry.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +20,8 @@
 #include "kvstore/detail/json_cursor.hpp"
 #include "kvstore/detail/json_reader.hpp"
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/line_ranges.hpp"
+#include "kvstore/detail/parallel_load.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -78,6 +81,22 @@ class JsonEntryReader {
     throw CorruptionError{path_, offset, words};
   }
 
+  /// Where it stands, and what of the file is in memory from there on.
+  [[nodiscard]] JsonPosition position() const noexcept {
+    return {base_ + cursor_.position(), cursor_.place()};
+  }
+  [[nodiscard]] std::string_view unread() const noexcept {
+    return {block_.get() + cursor_.position(), end_ - cursor_.position()};
+  }
+
+  /// Goes on at another position.
+  void go_to(const JsonPosition& position) {
+    base_ = position.offset;
+    end_ = 0;
+    cursor_ = JsonCursor{position.place};
+    file_ended_ = false;
+  }
+
  private:
   /// Reads on, dropping what the cursor needs no more.
   void refill() {
@@ -114,6 +133,9 @@ class JsonEntryReader {
   bool file_ended_ = false;
 };
 
+/// A file of so many blocks is worth the start of a thread.
+inline constexpr std::uint64_t kBlocksForThreads = 4;
+
 /// The value of `kSchemaVersionKey`. @throws ParseError
 [[nodiscard]] inline std::uint32_t read_schema_version(const JsonEntry& entry) {
   JsonReader reader{entry.value};
@@ -122,24 +144,36 @@ class JsonEntryReader {
   return version;
 }
 
-/// Hands every entry of `file` to `sink`, but does not finish it.
+/// Has several threads read on from where `reader` stands, which then stands behind what they have read.
+/// False if what follows there is not in memory.
+inline bool read_in_parallel(JsonEntryReader& reader, File& file, const std::filesystem::path& path,
+                             LoadSink& sink, std::size_t range_bytes) {
+  LineRanges ranges{file, reader.position().offset, reader.unread(), range_bytes};
+  if (!ranges.can_cut()) return false;
+  reader.go_to(ParallelLoad{ranges, path, sink}.run());
+  return true;
+}
+
+/// Hands every entry of `file`, of `file_bytes` about, to `sink`, but does not finish it.
 /// @throws CorruptionError, StorageError
 inline void read_json_entries(File& file, const std::filesystem::path& path, LoadSink& sink,
-                              std::size_t block_bytes = kBlockBytes) {
+                              std::uint64_t file_bytes, std::size_t block_bytes = kBlockBytes) {
   JsonEntryReader reader{file, path, block_bytes};
   JsonEntry entry;
-  try {
-    bool more = reader.next(entry);
-    if (more && entry.key == kSchemaVersionKey) {
+  bool more = reader.next(entry);
+  if (more && entry.key == kSchemaVersionKey) {
+    try {
       sink.schema_version(read_schema_version(entry));
-      more = reader.next(entry);
-    }
-    for (; more; more = reader.next(entry)) {
-      if (entry.key == kSchemaVersionKey)
-        reader.fail(entry.key_offset, "expected this as the first member only");
-      sink.put(entry.key, entry.value);
-    }
-  } catch (const ParseError& error) { reader.fail(entry.value_offset + error.offset(), error.what()); }
+    } catch (const ParseError& error) { reader.fail(entry.value_offset + error.offset(), error.what()); }
+    more = reader.next(entry);
+  }
+  const std::size_t range_bytes = std::max<std::size_t>(block_bytes / 4, 1);
+  bool alone = sink.request().threads < 2 || file_bytes / kBlocksForThreads < block_bytes || !sink.stage();
+  for (; more; more = reader.next(entry)) {
+    put_entry(reader, entry, sink);
+    if (!alone && reader.position().offset >= range_bytes)
+      alone = read_in_parallel(reader, file, path, sink, range_bytes);
+  }
 }
 
 /// The offset of the second entry that has `key`, or of the last one if there is only one.
