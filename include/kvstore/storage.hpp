@@ -12,6 +12,8 @@
 #include <span>
 #include <string_view>
 
+#include "kvstore/detail/json_writer.hpp"
+
 namespace kvstore::inline v0 {
 
 /// The one key that no entry may have: JSON files keep the schema version under it, as their first member.
@@ -44,8 +46,8 @@ struct LoadRequest {
   std::size_t threads = 1;    ///< how many may read at once, the one that loads included
 };
 
-/// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own, and
-/// the thread that loads commits the stages in order. *Thread safety*: none, but stages do not touch each
+/// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
+/// and the thread that loads commits the stages in order. *Thread safety*: none, but stages do not touch each
 /// other.
 class LoadStage {
  public:
@@ -104,6 +106,12 @@ class LoadSink {
   LoadRequest request_;
 };
 
+/// Some entries as they stand in a JSON file: `,\n"key": value` each.
+struct EntryLines {
+  std::string_view text;
+  std::uint64_t entries = 0;  ///< at least one
+};
+
 /// Hands the entries of a save to a storage, one at a time.
 class ChangeSource {
  public:
@@ -117,6 +125,22 @@ class ChangeSource {
   /// Pull from one thread until it returns false, or abandon the save by throwing.
   virtual bool next(Change& change) = 0;
 
+  /// The same for a storage that keeps a JSON file and is handed everything: the next entries as lines, by
+  /// the hundred where they come from a store; false when there are no more. A save calls one or the other.
+  virtual bool next_lines(EntryLines& lines) {
+    Change change;
+    do {
+      if (!next(change)) return false;
+    } while (!change.value);  // among everything that is there, nothing is removed
+    line_.clear();
+    line_.raw(",\n");
+    line_.string(change.key);
+    line_.raw(": ");
+    line_.raw(*change.value);
+    lines = {line_.text(), 1};
+    return true;
+  }
+
   /// What it hands over. A storage that wants changes may get everything: then what it kept before is gone.
   [[nodiscard]] SaveScope scope() const noexcept { return scope_; }
   /// The version of the form that values have (`Options::schema_version`); to be stored beside them.
@@ -125,6 +149,7 @@ class ChangeSource {
  private:
   SaveScope scope_;
   std::uint32_t schema_version_;
+  JsonWriter line_;  // what `next_lines` hands out
 };
 
 /// What a storage offers besides if it keeps a journal: it takes each change as it happens, so that a killed

@@ -30,27 +30,25 @@ namespace kvstore::inline v0::detail {
 /// Writes every entry of `source` to `out`, which has `append(std::string_view)`.
 template <class Output>
 void write_json_entries(Output& out, ChangeSource& source) {
-  JsonWriter start;
-  std::string_view separator = "{\n";
+  bool first = true;
+  const auto append = [&](std::string_view lines) {
+    if (first) {
+      out.append("{");
+      lines.remove_prefix(1);  // the comma before the first line
+    }
+    first = false;
+    out.append(lines);
+  };
   if (source.schema_version() != 0) {
-    start.raw(separator);
-    start.string(kSchemaVersionKey);
-    start.raw(": ");
-    start.integer(source.schema_version());
-    out.append(start.text());
-    separator = ",\n";
+    JsonWriter version;
+    version.raw(",\n");
+    version.string(kSchemaVersionKey);
+    version.raw(": ");
+    version.integer(source.schema_version());
+    append(version.text());
   }
-  for (Change change; source.next(change);) {
-    if (!change.value) continue;  // among everything that is there, nothing is removed
-    start.clear();
-    start.raw(separator);
-    start.string(change.key);
-    start.raw(": ");
-    out.append(start.text());
-    out.append(*change.value);
-    separator = ",\n";
-  }
-  out.append(separator == ",\n" ? "\n}\n" : "{}\n");
+  for (EntryLines lines; source.next_lines(lines);) append(lines.text);
+  out.append(first ? "{}\n" : "\n}\n");
 }
 
 /// Reads the entries of a file in order, as `JsonCursor` finds them. *Thread safety*: none.

@@ -16,6 +16,8 @@
 
 namespace kvstore::inline v0::detail {
 
+inline constexpr std::size_t kMostThreads = 64;
+
 /// How many threads load a large store, where `Options::threads` is `wanted`.
 [[nodiscard]] inline std::size_t threads_to_load(std::size_t wanted) noexcept {
   const std::size_t processors = std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
