@@ -56,6 +56,12 @@ class ParallelEncode {
     }
   }
 
+  /// How many of the segments were encoded, 0 to 1.
+  [[nodiscard]] double fraction() const noexcept {
+    const std::scoped_lock lock{mutex_};
+    return static_cast<double>(encoded_segments_) / static_cast<double>(segments_);
+  }
+
  private:
   static constexpr std::size_t kBlockBytes = std::size_t{128} << 10;
   static constexpr std::size_t kSpareBytes = std::size_t{80} << 10;  // what the last slice may add
@@ -193,7 +199,7 @@ class ParallelEncode {
   Worker* handed_out_ = nullptr;  // whose first block was handed out
   std::uint64_t handed_out_bytes_ = 0;
 
-  std::mutex mutex_;  // guards what follows, and the rings
+  mutable std::mutex mutex_;  // guards what follows, and the rings
   std::condition_variable_any changed_;
   std::size_t next_segment_ = 0;  // the first that nobody has claimed
   std::size_t runs_ = 0;          // that were claimed

@@ -3,6 +3,7 @@
 
 // Counts what passes from a store to a storage, and tells a progress callback.
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 
@@ -32,8 +33,10 @@ class ProgressSource final : public ChangeSource {
     count(more ? lines.entries : 0, more ? lines.text.size() - kPunctuation * lines.entries : 0, !more);
     return more;
   }
+  [[nodiscard]] double fraction() const noexcept override { return source_.fraction(); }
 
   [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
   void count(std::uint64_t entries, std::uint64_t bytes, bool finished) {
@@ -41,7 +44,12 @@ class ProgressSource final : public ChangeSource {
     const bool due = (entries_ + entries) / kEvery != entries_ / kEvery;
     entries_ += entries;
     bytes_ += bytes;
-    if (progress_ && (finished || due)) progress_({phase_, entries_, bytes_, finished});
+    if (progress_ && (finished || due)) report(finished);
+  }
+
+  void report(bool finished) {
+    fraction_ = finished ? 1 : std::clamp(source_.fraction(), fraction_, 1.0);
+    progress_({phase_, entries_, bytes_, fraction_, finished});
   }
 
   ChangeSource& source_;
@@ -49,6 +57,7 @@ class ProgressSource final : public ChangeSource {
   Progress::Phase phase_;
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
+  double fraction_ = 0;  // as last reported
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -64,6 +64,11 @@ class SnapshotSource final : public ChangeSource {
     return !ended_;
   }
 
+  [[nodiscard]] double fraction() const noexcept override {
+    const double segments = static_cast<double>(segments_.size());
+    return lines_ ? lines_->fraction() : static_cast<double>(segment_) / segments;
+  }
+
  private:
   template <class Out>
   bool encode_slice(std::size_t segment, Out& out) {
