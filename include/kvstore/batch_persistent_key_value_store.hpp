@@ -30,8 +30,10 @@
 #include "kvstore/detail/reentry.hpp"
 #include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segments.hpp"
+#include "kvstore/detail/snapshot_source.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/detail/table_update.hpp"
+#include "kvstore/detail/threads.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/key_value_store.hpp"
@@ -90,7 +92,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
       : Base(1, std::move(hash), std::move(equal)),
         driver_{std::move(storage), checked(std::move(options)),
                 [this](detail::FunctionRef<void(ChangeSource&)> use) {
-                  detail::SnapshotSource source{this->tables(), segments_, driver_.options().schema_version};
+                  detail::SnapshotSource source{this->tables(), segments_, driver_.options().schema_version,
+                                                detail::threads_to_save(driver_.options().threads)};
                   use(source);
                 }} {
     load();
@@ -330,6 +333,9 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   [[nodiscard]] static Options checked(Options options) {
     if (options.segments > detail::kMostSegments) {
       throw UsageError{"Options::segments is " + std::to_string(options.segments) + "; use at most 65536"};
+    }
+    if (options.threads > detail::kMostThreads) {
+      throw UsageError{"Options::threads is " + std::to_string(options.threads) + "; use at most 64"};
     }
     return options;
   }

@@ -62,6 +62,11 @@ struct Options {
   /// or more when what is loaded is large.
   std::size_t segments = 0;
 
+  /// Threads that read a large JSON file (from 4 MiB) or encode a large store, the one that opens or saves
+  /// included; at most 64. 0 = two to read; two to encode where there are four processors, else one, since
+  /// operations go on meanwhile. A thread that cannot be started is done without.
+  std::size_t threads = 0;
+
   /// Opens without a lock and without ever writing, also while another process has the store open for
   /// writing: what is seen is a consistent state as of opening, or as of the last `refresh()`. Verbs that
   /// write throw `UsageError`.
@@ -73,7 +78,7 @@ struct Options {
   std::uint32_t schema_version = 0;
 
   /// Brings the JSON of a value from version `from` to `schema_version`, in place. What it throws leaves the
-  /// constructor; nothing was changed then.
+  /// constructor; nothing was changed then. Never called by two threads at once: such a load has one thread.
   std::function<void(std::uint32_t from, std::string_view key, nlohmann::json& value)> upgrade = {};
 
   /// Told of each failed save, with the exception; from the thread that saved, under no lock of the data, so
@@ -81,7 +86,7 @@ struct Options {
   std::function<void(const std::exception&)> on_error = {};
 
   /// Told how a load, save or compaction gets on, every few thousand entries. It may read the store, and must
-  /// neither throw nor save, compact or close.
+  /// neither throw nor save, compact or close. Always called by the thread that opens or saves.
   std::function<void(const Progress&)> on_progress = {};
 
   /// Told what happens to the store, from the thread that did it, under no lock of the data; `LogEvent` lists

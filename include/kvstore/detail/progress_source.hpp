@@ -23,11 +23,14 @@ class ProgressSource final : public ChangeSource {
 
   bool next(Change& change) override {
     const bool more = source_.next(change);
-    if (more) {
-      ++entries_;
-      bytes_ += change.key.size() + (change.value ? change.value->size() : 0);
-    }
-    if (progress_ && (!more || entries_ % 4096 == 0)) report(!more);
+    count(more ? 1 : 0, more ? change.key.size() + (change.value ? change.value->size() : 0) : 0, !more);
+    return more;
+  }
+
+  bool next_lines(EntryLines& lines) override {
+    constexpr std::uint64_t kPunctuation = 6;  // of a line
+    const bool more = source_.next_lines(lines);
+    count(more ? lines.entries : 0, more ? lines.text.size() - kPunctuation * lines.entries : 0, !more);
     return more;
   }
   [[nodiscard]] double fraction() const noexcept override { return source_.fraction(); }
@@ -36,6 +39,14 @@ class ProgressSource final : public ChangeSource {
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
+  void count(std::uint64_t entries, std::uint64_t bytes, bool finished) {
+    constexpr std::uint64_t kEvery = 4096;
+    const bool due = (entries_ + entries) / kEvery != entries_ / kEvery;
+    entries_ += entries;
+    bytes_ += bytes;
+    if (progress_ && (finished || due)) report(finished);
+  }
+
   void report(bool finished) {
     fraction_ = finished ? 1 : std::clamp(source_.fraction(), fraction_, 1.0);
     progress_({phase_, entries_, bytes_, fraction_, finished});

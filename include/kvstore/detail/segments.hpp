@@ -1,22 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What guards the tables of a persistent store, one of each per segment, and the snapshot that walks them.
+// What guards the tables of a persistent store, one of each per segment.
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <shared_mutex>
 #include <span>
 #include <vector>
 
-#include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/fair_shared_mutex.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
 #include "kvstore/detail/segment_cut.hpp"
-#include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0::detail {
 
@@ -76,55 +73,6 @@ class Segments {
   std::size_t count_ = 0;
   HistogramRecorder waits_;
   alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
-};
-
-/// Every entry of a store as of the moment of its construction, while writers go on. One at a time.
-template <class Key, class Value, class Mutex>
-class SnapshotSource final : public ChangeSource {
- public:
-  using Table = DenseMap<Key, Value>;
-
-  SnapshotSource(const std::vector<Table>& tables, Segments<Key, Value, Mutex>& segments,
-                 std::uint32_t schema_version)
-      : ChangeSource{SaveScope::everything, schema_version},
-        tables_{tables},
-        segments_{segments},
-        epoch_{segments.open_cut()} {}
-  ~SnapshotSource() override {
-    segments_.close_cut();
-    for (; segment_ < segments_.size(); ++segment_) {
-      const std::unique_lock lock{segments_[segment_].mutex};
-      segments_[segment_].cut.abandon(epoch_);
-    }
-  }
-
-  bool next(Change& change) override {
-    while (index_ == slice_.count()) {
-      if (segment_ == segments_.size()) return false;
-      fetch_slice();
-    }
-    change = slice_[index_++];
-    return true;
-  }
-  [[nodiscard]] double fraction() const noexcept override {
-    return static_cast<double>(segment_) / static_cast<double>(segments_.size());
-  }
-
- private:
-  void fetch_slice() {
-    slice_.clear();
-    index_ = 0;
-    auto& guard = segments_[segment_];
-    const std::shared_lock lock{guard.mutex};
-    if (!guard.cut.encode_slice(epoch_, tables_[segment_], slice_)) ++segment_;
-  }
-
-  const std::vector<Table>& tables_;
-  Segments<Key, Value, Mutex>& segments_;
-  const Epoch epoch_;
-  std::size_t segment_ = 0;
-  ChangeBuffer slice_;
-  std::size_t index_ = 0;  // of the next change in the slice
 };
 
 }  // namespace kvstore::inline v0::detail

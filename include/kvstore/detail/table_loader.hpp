@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,8 +18,10 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/dense_map.hpp"
+#include "kvstore/detail/heap_pages.hpp"
 #include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/observer.hpp"
+#include "kvstore/detail/threads.hpp"
 #include "kvstore/detail/value_loader.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
@@ -40,7 +43,9 @@ class TableLoader final : public LoadSink {
   /// `observer` outlive it.
   TableLoader(LoadPurpose purpose, std::size_t segments, HashOf hash_of, KeyEqual equal,
               const Options& options, const Observer& observer)
-      : LoadSink{{.purpose = purpose, .integer_keys = kIntegerKey<Key>}},
+      : LoadSink{{.purpose = purpose,
+                  .integer_keys = kIntegerKey<Key>,
+                  .threads = threads_to_load(options.threads)}},
         fixed_{segments != 0},
         tables_(std::bit_ceil(fixed_ ? segments : kDefaultSegments)),
         hash_of_{std::move(hash_of)},
@@ -52,6 +57,7 @@ class TableLoader final : public LoadSink {
   void expect(std::uint64_t bytes) override {
     expected_ = bytes;
     constexpr std::uint64_t kSegmentBytes = std::uint64_t{256} << 10;
+    maps_pages_ = bytes >= kWorthMappingPages;
     if (fixed_ || entries_ != 0) return;
     const std::uint64_t wanted =
         std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMostSegments);
@@ -61,19 +67,22 @@ class TableLoader final : public LoadSink {
   void schema_version(std::uint32_t stored) override { values_.stored_version(stored); }
 
   void put(std::string_view key_text, std::string_view value_text) override {
-    Key key = KeyText<Key>::parse(key_text);
-    Value value = values_.parse(key_text, value_text);
-    const std::uint64_t hash = hash_of_(key);
-    table_of(hash).append(hash, std::move(key), std::move(value));
-    count(key_text.size() + value_text.size());
+    add(parse(key_text, value_text));
+    if (maps_pages_) pages_.spend(sizeof(Parsed) + key_text.size() + value_text.size());
+    count(1, key_text.size() + value_text.size());
+  }
+
+  [[nodiscard]] std::unique_ptr<LoadStage> stage() override {
+    if (values_.outdated()) return nullptr;  // Options::upgrade is not called by two threads at once
+    return std::make_unique<Stage>(*this);
   }
 
   void finish() override {
     if (std::exchange(finished_, true)) return;
-    for (Table& table : tables_) {
-      const std::size_t twice = table.build_index(equal_);
-      if (twice != Table::kNone) throw DuplicateEntryError{text_of(table[twice].key)};
-    }
+    for_each_index(tables_.size(), maps_pages_ ? request().threads : 1, [this](std::size_t i) {
+      const std::size_t twice = tables_[i].build_index(equal_);
+      if (twice != Table::kNone) throw DuplicateEntryError{text_of(tables_[i][twice].key)};
+    });
     report(true);
   }
 
@@ -94,7 +103,7 @@ class TableLoader final : public LoadSink {
     } else if (exists) {
       table.erase(position);
     }
-    count(change.key.size() + (change.value ? change.value->size() : 0));
+    count(1, change.key.size() + (change.value ? change.value->size() : 0));
   }
 
   void clear() override {
@@ -114,14 +123,66 @@ class TableLoader final : public LoadSink {
   [[nodiscard]] bool outdated() const noexcept { return values_.outdated(); }
 
  private:
+  static constexpr std::uint64_t kWorthMappingPages = std::uint64_t{4} << 20;
+
+  struct Parsed {
+    std::uint64_t hash;
+    Key key;
+    Value value;
+  };
+
+  /// What another thread has read ahead, in order.
+  class Stage final : public LoadStage {
+   public:
+    explicit Stage(TableLoader& loader) noexcept : loader_{loader} {}
+
+    void put(std::string_view key_text, std::string_view value_text) override {
+      entries_.push_back(loader_.parse(key_text, value_text));
+      bytes_ += key_text.size() + value_text.size();
+      pages_.spend(key_text.size() + value_text.size());
+    }
+    void commit() override {
+      for (Parsed& entry : entries_) {
+        loader_.pages_.spend(sizeof entry);
+        loader_.add(std::move(entry));
+      }
+      loader_.count(entries_.size(), bytes_);
+      clear();
+    }
+    void clear() noexcept override {
+      entries_.clear();
+      bytes_ = 0;
+    }
+
+   private:
+    TableLoader& loader_;
+    std::vector<Parsed> entries_;
+    std::size_t bytes_ = 0;
+    HeapPages pages_;
+  };
+
+  /// May be called by several threads at once.
+  [[nodiscard]] Parsed parse(std::string_view key_text, std::string_view value_text) const {
+    Key key = KeyText<Key>::parse(key_text);
+    Value value = values_.parse(key_text, value_text);
+    const std::uint64_t hash = hash_of_(key);
+    return {hash, std::move(key), std::move(value)};
+  }
+
+  void add(Parsed&& entry) {
+    table_of(entry.hash).append(entry.hash, std::move(entry.key), std::move(entry.value));
+  }
+
   [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept {
     return tables_[static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1)];
   }
 
-  void count(std::size_t bytes) {
-    ++entries_;
+  void count(std::size_t entries, std::size_t bytes) {
+    constexpr std::uint64_t kReportEvery = 4096;
+    const bool due = (entries_ + entries) / kReportEvery != entries_ / kReportEvery;
+    entries_ += entries;
     bytes_ += bytes;
-    if (entries_ % 4096 == 0) report(false);
+    if (due) report(false);
   }
 
   void report(bool finished) const {
@@ -146,6 +207,8 @@ class TableLoader final : public LoadSink {
   std::uint64_t expected_ = 0;  // bytes
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
+  bool maps_pages_ = false;  // much will come
+  HeapPages pages_;
   bool finished_ = false;
 };
 
