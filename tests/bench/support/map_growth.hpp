@@ -23,21 +23,40 @@ namespace bench {
   return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-/// The longest single insert while a new map grows, by the clock and by processor time.
+/// Times of the inserts while a new map grows, by the clock and by processor time.
+struct InsertTimes {
+  std::vector<double> clock;
+  std::vector<double> processor;
+};
+
 template <class Map, class Key, class Value>
-[[nodiscard]] std::vector<double> longest_insert(const MapData<Key, Value>& data) {
+[[nodiscard]] InsertTimes insert_times(const MapData<Key, Value>& data) {
   Map map;
-  double longest = 0;
-  double longest_cpu = 0;
+  InsertTimes times;
+  for (std::vector<double>* list : {&times.clock, &times.processor}) list->reserve(data.all().size());
   for (std::size_t i = 0; i < data.all().size(); ++i) {
     Value value = data.value(i);
     const Stopwatch watch;
     const double start = thread_seconds();
     map.insert(data.all()[i], std::move(value));
-    longest_cpu = std::max(longest_cpu, thread_seconds() - start);
-    longest = std::max(longest, watch.seconds());
+    times.processor.push_back(thread_seconds() - start);
+    times.clock.push_back(watch.seconds());
   }
-  return {longest, longest_cpu};
+  return times;
+}
+
+/// The longest single insert while a new map grows. It grows twice, and of each insert the shorter time
+/// counts: the map does the same both times, while what else happens on the machine hits another insert.
+template <class Map, class Key, class Value>
+[[nodiscard]] std::vector<double> longest_insert(const MapData<Key, Value>& data) {
+  const InsertTimes first = insert_times<Map>(data);
+  const InsertTimes second = insert_times<Map>(data);
+  const auto longest = [](const std::vector<double>& a, const std::vector<double>& b) {
+    double result = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) result = std::max(result, std::min(a[i], b[i]));
+    return result;
+  };
+  return {longest(first.clock, second.clock), longest(first.processor, second.processor)};
 }
 
 /// Bytes that malloc has given out.
