@@ -23,6 +23,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/key_text.hpp"
+#include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
 
 namespace kvstore::inline v0 {
@@ -83,7 +84,7 @@ class KeyValueStore {
   /// A copy of the value, or nothing if the key does not exist.
   [[nodiscard]] std::optional<Value> try_read(LookupKey key) const requires std::copy_constructible<Value> {
     std::optional<Value> result;
-    look(key, [&](const Value& value) { result.emplace(value); });
+    look(Verb::read, key, [&](const Value& value) { result.emplace(value); });
     return result;
   }
 
@@ -94,8 +95,8 @@ class KeyValueStore {
 
   /// Replaces the value if the key exists. @returns whether it did.
   bool try_update(LookupKey key, Value value) {
-    check_value(key, value);
-    return edit(key, [&](Table&, std::uint64_t hash, std::size_t position) {
+    checked(Verb::update, [&] { check_value(key, value); });
+    return edit(Verb::update, key, [&](Table&, std::uint64_t hash, std::size_t position) {
       return Mutation::replace(hash, position, value);
     });
   }
@@ -107,18 +108,18 @@ class KeyValueStore {
 
   /// Removes the entry if the key exists. @returns whether it did.
   bool try_remove(LookupKey key) {
-    return edit(key, [](Table&, std::uint64_t hash, std::size_t position) {
+    return edit(Verb::remove, key, [](Table&, std::uint64_t hash, std::size_t position) {
       return Mutation::erase(hash, position);
     });
   }
 
   /// Replaces the value or adds an entry. @returns true if it was added. @throws ValueError as `create`.
   bool upsert(Key key, Value value) {
-    check_entry(key, value);
+    checked(Verb::upsert, [&] { check_entry(key, value); });
     bool added = false;
     const std::uint64_t hash = hash_of(key);
     detail::CallbackScope::refuse_reentry(this);
-    edit_table(hash, [&](Table& table) {
+    edit_table(Verb::upsert, hash, [&](Table& table) {
       const std::size_t position = find(table, hash, key);
       added = position == Table::kNone;
       return added ? Mutation::insert(hash, key, value) : Mutation::replace(hash, position, value);
@@ -132,7 +133,7 @@ class KeyValueStore {
   template <class Fn>
     requires std::invocable<Fn&, const Value&>
   bool visit(LookupKey key, Fn&& fn) const {
-    return look(key, [&](const Value& value) {
+    return look(Verb::visit, key, [&](const Value& value) {
       const detail::CallbackScope scope{this};
       std::invoke(fn, value);
     });
@@ -147,7 +148,7 @@ class KeyValueStore {
     requires std::invocable<Fn&, Value&>
   bool modify(LookupKey key, Fn&& fn) {
     std::optional<Value> changed;
-    return edit(key, [&](Table& table, std::uint64_t hash, std::size_t position) {
+    return edit(Verb::modify, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
       changed = duplicate(table[position].value);
       {
         const detail::CallbackScope scope{this};
@@ -163,9 +164,9 @@ class KeyValueStore {
   /// the key does not exist. @throws ValueError as `create`.
   bool compare_exchange(LookupKey key, const Value& expected,
                         Value desired) requires std::equality_comparable<Value> {
-    check_value(key, desired);
+    checked(Verb::compare_exchange, [&] { check_value(key, desired); });
     bool equal = false;
-    edit(key, [&](Table& table, std::uint64_t hash, std::size_t position) {
+    edit(Verb::compare_exchange, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
       equal = table[position].value == expected;
       return equal ? Mutation::replace(hash, position, desired) : Mutation{};
     });
@@ -174,7 +175,7 @@ class KeyValueStore {
 
   /// Whether the key exists.
   [[nodiscard]] bool contains(LookupKey key) const {
-    return look(key, [](const Value&) {});
+    return look(Verb::contains, key, [](const Value&) {});
   }
 
   /// The number of entries. *Complexity*: O(segments). *Thread safety*: beside writers, a number that each
@@ -182,7 +183,7 @@ class KeyValueStore {
   [[nodiscard]] std::size_t size() const {
     std::size_t total = 0;
     detail::CallbackScope::refuse_reentry(this);
-    look_at_tables([&](const Table& table) { total += table.size(); });
+    look_at_tables(Verb::size, [&](const Table& table) { total += table.size(); });
     return total;
   }
 
@@ -196,7 +197,7 @@ class KeyValueStore {
     requires std::invocable<Fn&, const Key&, const Value&>
   void for_each(Fn&& fn) const {
     detail::CallbackScope::refuse_reentry(this);
-    look_at_tables([&](const Table& table) {
+    look_at_tables(Verb::for_each, [&](const Table& table) {
       const detail::CallbackScope scope{this};
       for (const auto& entry : table.entries()) std::invoke(fn, entry.key, entry.value);
     });
@@ -216,7 +217,7 @@ class KeyValueStore {
     std::vector<std::uint64_t> hashes;
     hashes.reserve(batch.size());
     for (const auto& operation : batch.operations()) {
-      if (operation.value) check_entry(operation.key, *operation.value);
+      if (operation.value) checked(Verb::apply, [&] { check_entry(operation.key, *operation.value); });
       hashes.push_back(hash_of(operation.key));
     }
     edit_tables(hashes, [&] { return planned(batch, hashes); });
@@ -227,18 +228,19 @@ class KeyValueStore {
   using Mutation = detail::Mutation<Key, Value>;
 
   // The primitives through which alone the verbs reach an entry. A derived store overrides them to lock,
-  // capture, log, count and save; it repeats no verb.
+  // capture, log, count and save; it repeats no verb. `verb` says for which one.
 
-  /// Runs `fn` on the table of `hash`, for reading.
-  virtual void look_at_table(std::uint64_t hash, detail::FunctionRef<void(const Table&)> fn) const {
-    fn(table_of(hash));
+  /// Runs `fn`, which says whether it found what it looked for, on the table of `hash`, for reading.
+  virtual bool look_at_table(Verb /*verb*/, std::uint64_t hash,
+                             detail::FunctionRef<bool(const Table&)> fn) const {
+    return fn(table_of(hash));
   }
   /// Runs `fn` on every table in turn, for reading.
-  virtual void look_at_tables(detail::FunctionRef<void(const Table&)> fn) const {
+  virtual void look_at_tables(Verb /*verb*/, detail::FunctionRef<void(const Table&)> fn) const {
     for (const Table& table : tables_) fn(table);
   }
   /// Carries out what `decide` decides on the table of `hash`.
-  virtual void edit_table(std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) {
+  virtual void edit_table(Verb /*verb*/, std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) {
     Table& table = table_of(hash);
     const Mutation mutation = decide(table);
     if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
@@ -259,6 +261,8 @@ class KeyValueStore {
   /// Refuses a key or value that a persistent store could not read back. @throws ValueError
   virtual void check_entry(const Key& /*key*/, const Value& /*value*/) const {}
   virtual void check_value(LookupKey /*key*/, const Value& /*value*/) const {}
+  /// Takes that a check failed before a primitive was reached.
+  virtual void note_failure(Verb /*verb*/) const noexcept {}
 
   KeyValueStore(std::size_t tables, Hash hash, KeyEqual equal)
       : tables_(tables), hash_{std::move(hash)}, equal_{std::move(equal)} {}
@@ -308,27 +312,36 @@ class KeyValueStore {
     return table.find(hash, [&](const Key& other) { return equal_(other, key); });
   }
 
+  template <class Check>
+  void checked(Verb verb, const Check& check) const {
+    try {
+      check();
+    } catch (...) {
+      note_failure(verb);
+      throw;
+    }
+  }
+
   /// Runs `fn(const Value&)` if the key exists. @returns whether it does.
   template <class Fn>
-  bool look(LookupKey key, const Fn& fn) const {
-    bool found = false;
+  bool look(Verb verb, LookupKey key, const Fn& fn) const {
     const std::uint64_t hash = hash_of(key);
     detail::CallbackScope::refuse_reentry(this);
-    look_at_table(hash, [&](const Table& table) {
+    return look_at_table(verb, hash, [&](const Table& table) {
       const std::size_t position = find(table, hash, key);
-      found = position != Table::kNone;
-      if (found) fn(table[position].value);
+      if (position == Table::kNone) return false;
+      fn(table[position].value);
+      return true;
     });
-    return found;
   }
 
   /// Carries out what `decide(table, hash, position)` decides if the key exists. @returns whether it does.
   template <class Decide>
-  bool edit(LookupKey key, const Decide& decide) {
+  bool edit(Verb verb, LookupKey key, const Decide& decide) {
     bool found = false;
     const std::uint64_t hash = hash_of(key);
     detail::CallbackScope::refuse_reentry(this);
-    edit_table(hash, [&](Table& table) {
+    edit_table(verb, hash, [&](Table& table) {
       const std::size_t position = find(table, hash, key);
       found = position != Table::kNone;
       return found ? decide(table, hash, position) : Mutation{};
@@ -337,11 +350,11 @@ class KeyValueStore {
   }
 
   bool insert_if_absent(Key& key, Value& value) {
-    check_entry(key, value);
+    checked(Verb::create, [&] { check_entry(key, value); });
     bool added = false;
     const std::uint64_t hash = hash_of(key);
     detail::CallbackScope::refuse_reentry(this);
-    edit_table(hash, [&](Table& table) {
+    edit_table(Verb::create, hash, [&](Table& table) {
       added = find(table, hash, key) == Table::kNone;
       return added ? Mutation::insert(hash, key, value) : Mutation{};
     });

@@ -6,9 +6,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string_view>
+
+#include "kvstore/log.hpp"
 
 namespace kvstore::inline v0 {
 
@@ -75,6 +78,10 @@ class LoadSink {
   /// Takes that every entry so far was removed.
   virtual void clear() = 0;
 
+  /// Takes what a log should tell about the load, such as that something was recovered. Optional.
+  virtual void note(LogLevel /*level*/, std::string_view /*event*/,
+                    std::initializer_list<LogField> /*fields*/) {}
+
  private:
   LoadRequest request_;
 };
@@ -92,6 +99,9 @@ class ChangeSource {
   /// Pull from one thread until it returns false, or abandon the save by throwing.
   virtual bool next(Change& change) = 0;
 
+  /// How much of it `next` has handed over, 0 to 1, for progress reports. Optional: 0 if that is not known.
+  [[nodiscard]] virtual double fraction() const noexcept { return 0; }
+
   /// What it hands over. A storage that wants changes may get everything: then what it kept before is gone.
   [[nodiscard]] SaveScope scope() const noexcept { return scope_; }
   /// The version of the form that values have (`Options::schema_version`); to be stored beside them.
@@ -106,8 +116,8 @@ class ChangeSource {
 /// process loses nothing that it acknowledged, and from time to time folds the journal into a snapshot.
 ///
 /// *Thread safety*: `append`, `append_clear`, `flush` and `switch_over` come one at a time, but beside a
-/// `save` or `compact` that other threads run. `prepare_switch`, `switch_over` and `compact` follow each
-/// other.
+/// `save` or `compact` that other threads run; `bytes` at any time. `prepare_switch`, `switch_over` and
+/// `compact` follow each other.
 class Journal {
  public:
   Journal() = default;
@@ -124,6 +134,8 @@ class Journal {
   /// Puts what was appended into the operating system's hands, without waiting for the disk.
   virtual void flush() = 0;
 
+  /// Its size, for metrics.
+  [[nodiscard]] virtual std::uint64_t bytes() const noexcept = 0;
   /// Whether the journal has outgrown the snapshot.
   [[nodiscard]] virtual bool wants_compaction() const noexcept = 0;
   /// Makes ready what `switch_over` needs, with whatever input and output that takes.

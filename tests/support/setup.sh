@@ -95,6 +95,9 @@ need_build_tools() {
     die "the compiler ${CXX:-c++} is too old: g++ 12 or clang 14, or newer, is needed; name one with CXX=..."
 }
 
+# Another checkout of the same sources compiles to the same, so that a compiler cache can serve it.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=yes
+
 # Configures and builds; on a terminal the progress of the build is shown.
 configure_and_build() { # FOLDER CMAKE-ARGUMENT...
   local folder=$1

@@ -12,7 +12,7 @@
 namespace kvstore::inline v0::detail {
 
 /// Makes any shared mutex fair to writers. Meets the standard's SharedMutex requirements as far as
-/// `std::unique_lock` and `std::shared_lock` use them without trying. Costs readers one relaxed load while no
+/// `std::unique_lock` and `std::shared_lock` use them here. Costs readers one relaxed load while no
 /// writer waits.
 template <class Mutex>
 class FairSharedMutex {
@@ -29,6 +29,7 @@ class FairSharedMutex {
     }
     waiting_.fetch_sub(1, std::memory_order_relaxed);
   }
+  [[nodiscard]] bool try_lock() { return mutex_.try_lock(); }
   void unlock() { mutex_.unlock(); }
 
   // Only a hint is needed of `waiting_`: a reader that misses it passes before the writer once.

@@ -3,6 +3,7 @@
 
 // Counts what passes from a store to a storage, and tells a progress callback.
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 
@@ -26,18 +27,26 @@ class ProgressSource final : public ChangeSource {
       ++entries_;
       bytes_ += change.key.size() + (change.value ? change.value->size() : 0);
     }
-    if (progress_ && (!more || entries_ % 4096 == 0)) { progress_({phase_, entries_, bytes_, !more}); }
+    if (progress_ && (!more || entries_ % 4096 == 0)) report(!more);
     return more;
   }
+  [[nodiscard]] double fraction() const noexcept override { return source_.fraction(); }
 
   [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
+  void report(bool finished) {
+    fraction_ = finished ? 1 : std::clamp(source_.fraction(), fraction_, 1.0);
+    progress_({phase_, entries_, bytes_, fraction_, finished});
+  }
+
   ChangeSource& source_;
   const std::function<void(const Progress&)>& progress_;
   Progress::Phase phase_;
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
+  double fraction_ = 0;  // as last reported
 };
 
 }  // namespace kvstore::inline v0::detail

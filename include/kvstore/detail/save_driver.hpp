@@ -25,10 +25,12 @@
 #include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/change_log.hpp"
 #include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/histogram_recorder.hpp"
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/progress_source.hpp"
 #include "kvstore/detail/save_ledger.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
@@ -56,6 +58,7 @@ class SaveDriver final {
   }
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
   /// The file or folder that messages name.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return observer_.path(); }
   [[nodiscard]] SaveLedger& ledger() noexcept { return ledger_; }
@@ -83,11 +86,15 @@ class SaveDriver final {
   /// Begins to save, once the store is loaded and can be asked for snapshots. `outdated`: what is stored has
   /// the form of an older schema version, so it is replaced first. @throws StorageError if that fails
   void start(std::uint64_t entries, bool outdated) {
-    observer_.log(LogLevel::info, "opened", entries);
-    if (options_.read_only) return;
+    if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
     journal_ = storage_->journal();
     logs_ = journal_ != nullptr || storage_->scope() == SaveScope::changes;
-    if (outdated) save_everything();
+    if (outdated) {
+      save_everything();
+      const std::uint64_t version = options_.schema_version;
+      observer_.log(LogLevel::info, "upgraded", {{"entries", entries}, {"schema_version", version}});
+    }
+    observer_.log(LogLevel::info, "opened", {{"entries", entries}});
     if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
       saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); });
     }
@@ -128,6 +135,7 @@ class SaveDriver final {
       const std::uint64_t allowed = deliver(ticket) ? bound() : 0;
       if (!ledger_.owes(ticket, allowed)) return;
       if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
+      const TimeRecorded waiting{save_waits_};
       saving([&](SaveLedger::Save save) { ledger_.settle(ticket, allowed, save); });
     } catch (const StorageError& error) {
       throw_not_on_disk(error.path(), error.code(), error.what());
@@ -146,12 +154,17 @@ class SaveDriver final {
   void compact() {
     if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
     if (journal_ == nullptr) return save();
+    const auto start = SaveLedger::Clock::now();
     try {
       ledger_.advance(save_everything());
     } catch (...) {
-      observer_.report(std::current_exception());
+      ++failed_foldings_;
+      last_folding_ = SaveLedger::Clock::now() - start;
+      observer_.report(std::current_exception(), "folding failed");
       throw;
     }
+    ++foldings_;
+    last_folding_ = SaveLedger::Clock::now() - start;
   }
 
   /// Saves and lets go of the storage. `refuse_writes(true)` comes first; `false` if saving failed.
@@ -171,16 +184,50 @@ class SaveDriver final {
     if (saver_) saver_->stop();
     if (folder_) folder_->stop();
     const std::scoped_lock snapshot{snapshot_mutex_};
-    storage_.reset();
-    observer_.log(LogLevel::info, "closed", 0);
+    std::unique_lock storage{storage_mutex_};
+    std::unique_ptr<Storage> last = std::move(storage_);
+    storage.unlock();
+    last.reset();
+    observer_.log(LogLevel::info, "closed");
   }
 
-  /// Runs `use` while no save or compaction takes a snapshot.
-  template <class Use>
-  void with_snapshot(const Use& use) {
-    const std::scoped_lock snapshot{snapshot_mutex_};
-    snapshot_(use);
+  /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
+  void checkpoint(Storage& copy, const std::filesystem::path& path) {
+    const auto start = SaveLedger::Clock::now();
+    const std::string to = path.string();  // before there is anything that out of memory could belie
+    WorkDone done;
+    {
+      const std::scoped_lock snapshot{snapshot_mutex_};
+      snapshot_([&](ChangeSource& everything) {
+        ProgressSource source{everything, options_.on_progress};
+        copy.save(source);
+        done = {source.entries(), source.bytes(), SaveLedger::Clock::now() - start};
+      });
+    }
+    const double seconds = std::chrono::duration<double>(done.duration).count();
+    observer_.log(LogLevel::info, "checkpoint written",
+                  {{"to", to}, {"entries", done.entries}, {"bytes", done.bytes}, {"seconds", seconds}});
   }
+
+  // Figures
+  // -------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] SaveMetrics save_metrics() const {
+    SaveMetrics result = ledger_.metrics();
+    result.bytes = saved_bytes_.load(std::memory_order_relaxed);
+    return result;
+  }
+
+  [[nodiscard]] JournalMetrics journal_metrics() const {
+    const std::scoped_lock storage{storage_mutex_};
+    return {.bytes = storage_ && journal_ != nullptr ? journal_->bytes() : 0,
+            .foldings = foldings_,
+            .failed_foldings = failed_foldings_,
+            .last_folding = last_folding_};
+  }
+
+  /// How long operations waited for saves.
+  [[nodiscard]] const HistogramRecorder& save_waits() const noexcept { return save_waits_; }
 
  private:
   [[nodiscard]] static std::filesystem::path path_of(const Storage* storage) {
@@ -222,7 +269,8 @@ class SaveDriver final {
       const std::scoped_lock lock{delivery_mutex_};
       if (delivered_.load(std::memory_order_relaxed) < ticket) deliver_locked();
     }
-    return !needs_everything();
+    // Not the storage, which another thread may be closing: what was delivered needs it no more.
+    return !broken_.load(std::memory_order_acquire);
   }
 
   /// Hands what was logged to the journal. @returns the number of the last operation in it. What a broken
@@ -235,6 +283,7 @@ class SaveDriver final {
       append_outgoing();
       journal_->flush();
     } catch (...) { observer_.report(std::current_exception()); }
+    broken_.store(needs_everything(), std::memory_order_release);
     delivered_.store(last, std::memory_order_release);
     if (journal_->wants_compaction()) folder_->wake();
     return last;
@@ -253,6 +302,7 @@ class SaveDriver final {
         journal_->append(step_);
       begin = end;
     }
+    saved_bytes_.fetch_add(outgoing_.bytes(), std::memory_order_relaxed);
   }
 
   void fold() {
@@ -273,6 +323,8 @@ class SaveDriver final {
     std::exception_ptr failure;
     const auto save = [&] {
       try {
+        if (const auto failures = ledger_.failures(); failures != 0)
+          observer_.log(LogLevel::warning, "retrying", {{"failures", failures}});
         return save_now();
       } catch (...) {
         failure = std::current_exception();
@@ -330,6 +382,10 @@ class SaveDriver final {
     log_.drop_taken();
     std::uint64_t replaced = replaced_.load(std::memory_order_seq_cst);
     if (replaced <= last) replaced_.compare_exchange_strong(replaced, 0);
+    if (journal_ != nullptr) {
+      const std::scoped_lock lock{delivery_mutex_};
+      broken_.store(needs_everything(), std::memory_order_release);
+    }
     return last;
   }
 
@@ -344,9 +400,15 @@ class SaveDriver final {
 
   template <class Save, class Source>
   void hand_over(const Save& save, Source&& changes) {
-    ProgressSource source{changes, options_.on_progress};
+    const bool whole = changes.scope() == SaveScope::everything;
+    const bool folds = whole && journal_ != nullptr;
+    const auto start = SaveLedger::Clock::now();
+    ProgressSource source{changes, options_.on_progress,
+                          folds ? Progress::Phase::compact : Progress::Phase::save};
     save(source);
-    observer_.log(LogLevel::info, "saved", source.entries());
+    saved_bytes_.fetch_add(source.bytes(), std::memory_order_relaxed);
+    observer_.log(whole ? LogLevel::info : LogLevel::debug, folds ? "folded" : "saved",
+                  WorkDone{source.entries(), source.bytes(), SaveLedger::Clock::now() - start});
   }
 
   [[nodiscard]] AutoSaver::Delay next_delay() const {
@@ -374,12 +436,20 @@ class SaveDriver final {
   std::atomic<std::uint64_t> replaced_ = 0;  // the operation that replaced every entry, until that is saved
   ChangeLog log_;
 
+  mutable std::mutex storage_mutex_;  // held to let go of the storage, and to ask it for figures
+  std::atomic<std::uint64_t> saved_bytes_ = 0;
+  std::atomic<std::uint64_t> foldings_ = 0;
+  std::atomic<std::uint64_t> failed_foldings_ = 0;
+  std::atomic<std::chrono::nanoseconds> last_folding_ = std::chrono::nanoseconds{0};
+  HistogramRecorder save_waits_;
+
   std::mutex close_mutex_;     // one close() at a time
   std::mutex snapshot_mutex_;  // one snapshot at a time
 
   std::mutex delivery_mutex_;  // one thread hands over to the journal at a time; guards the next two
   ChangeBuffer outgoing_;
   std::vector<Change> step_;
+  std::atomic<bool> broken_ = false;          // the journal takes nothing until everything is saved
   std::atomic<std::uint64_t> delivered_ = 0;  // the last operation that the journal was handed
 
   std::optional<AutoSaver> folder_;

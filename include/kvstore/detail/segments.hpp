@@ -9,10 +9,12 @@
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <span>
 #include <vector>
 
 #include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/fair_shared_mutex.hpp"
+#include "kvstore/detail/histogram_recorder.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/storage.hpp"
 
@@ -31,6 +33,7 @@ class Segments {
  public:
   using Table = DenseMap<Key, Value>;
   using Guard = SegmentGuard<Key, Value, Mutex>;
+  using Lock = std::unique_lock<FairSharedMutex<Mutex>>;
 
   void resize(std::size_t count) {
     guards_ = std::make_unique<Guard[]>(count);
@@ -38,6 +41,30 @@ class Segments {
   }
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
+
+  /// The exclusive lock of a segment. Waiting for it is recorded.
+  [[nodiscard]] Lock lock(std::size_t index) {
+    Lock lock{guards_[index].mutex, std::try_to_lock};
+    if (!lock) {
+      const TimeRecorded waiting{waits_};
+      lock.lock();
+    }
+    return lock;
+  }
+  /// The exclusive locks of all segments, or of those with these indices, which ascend.
+  [[nodiscard]] std::vector<Lock> lock_all() {
+    std::vector<Lock> locks;
+    locks.reserve(count_);
+    for (std::size_t i = 0; i < count_; ++i) locks.push_back(lock(i));
+    return locks;
+  }
+  [[nodiscard]] std::vector<Lock> lock_each(std::span<const std::size_t> indices) {
+    std::vector<Lock> locks;
+    locks.reserve(indices.size());
+    for (const std::size_t index : indices) locks.push_back(lock(index));
+    return locks;
+  }
+  [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
 
   /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
   [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
@@ -47,6 +74,7 @@ class Segments {
  private:
   std::unique_ptr<Guard[]> guards_;
   std::size_t count_ = 0;
+  HistogramRecorder waits_;
   alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
 };
 
@@ -77,6 +105,9 @@ class SnapshotSource final : public ChangeSource {
     }
     change = slice_[index_++];
     return true;
+  }
+  [[nodiscard]] double fraction() const noexcept override {
+    return static_cast<double>(segment_) / static_cast<double>(segments_.size());
   }
 
  private:

@@ -8,8 +8,8 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,9 +18,11 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/value_loader.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
+#include "kvstore/log.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
@@ -35,18 +37,20 @@ class TableLoader final : public LoadSink {
   using Table = DenseMap<Key, Value>;
 
   /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
-  /// `path`, which messages name, outlive it.
+  /// `observer` outlive it.
   TableLoader(LoadPurpose purpose, std::size_t segments, HashOf hash_of, KeyEqual equal,
-              const Options& options, const std::filesystem::path& path)
+              const Options& options, const Observer& observer)
       : LoadSink{{.purpose = purpose, .integer_keys = kIntegerKey<Key>}},
         fixed_{segments != 0},
         tables_(std::bit_ceil(fixed_ ? segments : kDefaultSegments)),
         hash_of_{std::move(hash_of)},
         equal_{std::move(equal)},
-        values_{options, path},
-        progress_{options.on_progress} {}
+        values_{options, observer.path()},
+        progress_{options.on_progress},
+        observer_{observer} {}
 
   void expect(std::uint64_t bytes) override {
+    expected_ = bytes;
     constexpr std::uint64_t kSegmentBytes = std::uint64_t{256} << 10;
     if (fixed_ || entries_ != 0) return;
     const std::uint64_t wanted =
@@ -98,6 +102,12 @@ class TableLoader final : public LoadSink {
     for (Table& table : tables_) table = Table{};
   }
 
+  void note(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) override {
+    observer_.log(level, event, fields);
+  }
+
+  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::vector<Table> take() && { return std::move(tables_); }
   [[nodiscard]] std::uint32_t stored_version() const noexcept { return values_.stored_version(); }
   /// Whether what was stored has another schema version than the program.
@@ -115,7 +125,9 @@ class TableLoader final : public LoadSink {
   }
 
   void report(bool finished) const {
-    if (progress_) progress_({Progress::Phase::load, entries_, bytes_, finished});
+    if (!progress_) return;
+    const double part = expected_ == 0 ? 0 : static_cast<double>(bytes_) / static_cast<double>(expected_);
+    progress_({Progress::Phase::load, entries_, bytes_, finished ? 1 : std::min(part, 1.0), finished});
   }
 
   [[nodiscard]] static std::string text_of(const Key& key) {
@@ -130,6 +142,8 @@ class TableLoader final : public LoadSink {
   KeyEqual equal_;
   ValueLoader<Value> values_;
   const std::function<void(const Progress&)>& progress_;
+  const Observer& observer_;
+  std::uint64_t expected_ = 0;  // bytes
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
   bool finished_ = false;
