@@ -3,20 +3,15 @@
 #include "kvstore/spin_shared_mutex.hpp"
 
 #include <atomic>
-#include <chrono>
-#include <cstdint>
 #include <functional>
 #include <latch>
 #include <mutex>
 #include <shared_mutex>
-#include <string>
 #include <thread>
 #include <vector>
 
-#include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/lock_trials.hpp"
-#include "support/memory_storage.hpp"
 
 using kvstore::SpinSharedMutex;
 using Shared = std::shared_lock<SpinSharedMutex>;

@@ -5,9 +5,10 @@
 
 #include <array>
 #include <atomic>
-#include <mutex>
+#include <cstddef>
 #include <shared_mutex>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 namespace support {
