@@ -78,6 +78,14 @@ class PlaceIndex {
     return kNone;
   }
 
+  /// The position that `find` looks at first, or `kNone`.
+  [[nodiscard]] std::size_t likely(std::uint32_t tag) const noexcept {
+    if (count() == 0) return kNone;
+    const Chunk& chunk = chunks()[home(tag)];
+    const std::uint32_t hits = chunk.matches(print_of(tag));
+    return hits == 0 ? kNone : chunk.places[static_cast<std::size_t>(std::countr_zero(hits))];
+  }
+
   /// How many positions there is room for. `link` takes no more.
   [[nodiscard]] std::size_t capacity() const noexcept {
     return count() == 1 ? kPlaces : count() * kUsualLoad;

@@ -17,13 +17,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/mutation.hpp"
-#include "kvstore/hash.hpp"
+#include "kvstore/detail/prefetch.hpp"
 
 namespace kvstore::inline v0::detail {
 
@@ -82,7 +81,7 @@ class SegmentCut {
     const Table& table = detached_ ? *detached_ : live;
     const std::size_t stop = std::min(table.size(), cursor_ + kSliceEntries);
     for (; cursor_ < stop && out.bytes() < kSliceBytes; ++cursor_) {
-      if (cursor_ + kPrefetchAhead < stop) prefetch(table[cursor_ + kPrefetchAhead]);
+      if (cursor_ + kPrefetchAhead < stop) prefetch_text(table[cursor_ + kPrefetchAhead].value);
       const bool skip = cursor_ < passed_over_.size() && passed_over_[cursor_];
       if (!skip) out.put(table[cursor_].key, table[cursor_].value);
     }
@@ -104,17 +103,6 @@ class SegmentCut {
     captured_ = ChangeBuffer{};
     passed_over_ = {};
     detached_.reset();
-  }
-
-  // Long strings lie scattered over the heap: asking for them a few entries early hides the wait for memory.
-  static void prefetch([[maybe_unused]] const Entry<Key, Value>& entry) noexcept {
-#if defined(__GNUC__)
-    if constexpr (StringLike<Value>) {
-      const std::string_view text = entry.value;
-      __builtin_prefetch(text.data());
-      __builtin_prefetch(text.data() + 64);
-    }
-#endif
   }
 
   // Whether the current snapshot has still to read entries of this table.
