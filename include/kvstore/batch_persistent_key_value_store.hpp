@@ -415,7 +415,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
     const std::vector<Lock> locks = segments_.lock_all();
-    this->tables().swap(tables);
+    std::swap_ranges(tables.begin(), tables.end(), this->tables().begin());
     stored_version_ = version;
     reload_ = false;
     return true;
