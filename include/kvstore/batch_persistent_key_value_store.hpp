@@ -176,9 +176,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     if (!driver_.options().read_only) {
       throw UsageError{"refresh() is for a store that was opened with Options::read_only"};
     }
-    const std::scoped_lock lock{refresh_mutex_};
-    const auto changes = refresh_changes();
-    const bool changed = changes ? *changes : refresh_everything();
+    const bool changed = refresh_one_at_a_time();
     if (changed) driver_.observer().log(LogLevel::debug, "refreshed", {{"entries", count_entries()}});
     return changed;
   }
@@ -393,6 +391,12 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
 
   // Following another process
   // ---------------------------------------------------------------------------------------
+
+  bool refresh_one_at_a_time() {
+    const std::scoped_lock lock{refresh_mutex_};
+    const auto changed = refresh_changes();
+    return changed ? *changed : refresh_everything();
+  }
 
   /// None if everything is to be loaded again.
   [[nodiscard]] std::optional<bool> refresh_changes() {

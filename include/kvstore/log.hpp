@@ -41,7 +41,7 @@ struct LogField {
 /// | `changed` | debug | `verb`, `key` |
 /// | `saved` | info, or debug if only changes were saved | `entries`, `bytes`, `seconds` |
 /// | `save failed` | error | `error` |
-/// | `retrying` | warning | `failures` so far |
+/// | `retried` | warning | `failures` before; whether it succeeded now comes next |
 /// | `folded` | info | `entries`, `bytes`, `seconds` |
 /// | `folding failed` | error | `error` |
 /// | `checkpoint written` | info | `to`, `entries`, `bytes`, `seconds` |

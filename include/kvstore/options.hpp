@@ -80,11 +80,13 @@ struct Options {
   /// it may use the store. What it throws is swallowed. It must not destroy the store.
   std::function<void(const std::exception&)> on_error = {};
 
-  /// Told how a load, save or compaction gets on, every few thousand entries. It must not throw.
+  /// Told how a load, save or compaction gets on, every few thousand entries. It may read the store, and must
+  /// neither throw nor save, compact or close.
   std::function<void(const Progress&)> on_progress = {};
 
   /// Told what happens to the store, from the thread that did it, under no lock of the data; `LogEvent` lists
-  /// the events. It may be called from several threads at once. What it throws is swallowed.
+  /// the events. It may be called from several threads at once, and it may use the store but not close it.
+  /// What it throws is swallowed.
   std::function<void(const LogEvent&)> logger = {};
 
   /// The least severe events that `logger` is told. `LogLevel::debug` adds one for each change, with its key.

@@ -80,6 +80,17 @@ need_servers() { # COMMAND=PACKAGE=SERVICE..., SERVICE empty if there is none
   fi
 }
 
+# Installs a browser and its driver, where they can be had: without them the tests of a page are skipped.
+need_browser() {
+  has_command chromedriver && return
+  if has_command apt-get && as_root apt-get update > /dev/null 2>&1 &&
+    [ -n "$(apt-cache search --names-only '^chromium-driver$')" ]; then
+    install_packages chromium chromium-driver
+  else
+    say "there is no package chromium-driver, and tests in a browser are skipped"
+  fi
+}
+
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
 need_build_tools() {

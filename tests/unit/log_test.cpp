@@ -127,8 +127,8 @@ TEST_CASE("Log: a save that failed, that it is tried again, and that it succeede
   CHECK(log.last("save failed").find("error=") != std::string::npos);
   disk->fail = false;
   store.save();
-  CHECK(log.events() == Events{"loaded", "opened", "save failed", "retrying", "saved"});
-  CHECK(log.last("retrying").ends_with(" failures=1"));
+  CHECK(log.events() == Events{"loaded", "opened", "save failed", "retried", "saved"});
+  CHECK(log.last("retried").ends_with(" failures=1"));
 }
 
 TEST_CASE("Log: a journal tells of what it recovered, dropped and folded") {
@@ -172,14 +172,19 @@ TEST_CASE("Log: checkpoints, what replaces everything, and schema upgrades") {
 }
 
 TEST_CASE("Log: what a logger throws is swallowed, and it may use the store") {
+  const TempFolder folder;
   const auto disk = std::make_shared<Disk>();
   Store* open = nullptr;
   std::size_t seen = 0;
   kvstore::Options options{.batch_size = 1,
                            .auto_save_interval = 0s,
                            .logger =
-                               [&](const kvstore::LogEvent&) {
-                                 if (open != nullptr) seen = open->size();
+                               [&](const kvstore::LogEvent& event) {
+                                 if (open != nullptr && event.event != "checkpoint written") {
+                                   seen = open->size();
+                                   open->save();
+                                   open->checkpoint(folder / "copy.json");
+                                 }
                                  throw std::runtime_error{"the disk of the log is full"};
                                },
                            .log_level = LogLevel::debug};
