@@ -4,7 +4,9 @@
 // The store that many threads share and that survives a restart.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -71,6 +73,7 @@ template <class Key, class Value, class Hash = kvstore::Hash<Key>, class KeyEqua
           class Mutex = std::shared_mutex>
 class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
+  using typename Base::CheckedKey;
   using typename Base::Mutation;
   using typename Base::Table;
 
@@ -206,9 +209,22 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
                      detail::FunctionRef<bool(const Table&)> fn) const override {
     return counted(verb, [&] {
       const std::size_t index = this->table_index(hash);
+      const Table& table = this->tables()[index];
+      table.prefetch(hash);  // comes while the lock is taken
       const std::shared_lock lock{segments_[index].mutex};
-      return fn(this->tables()[index]);
+      return fn(table);
     });
+  }
+
+  void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
+                     detail::FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
+    std::array<std::size_t, Base::kGroup> indices{};
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      indices[i] = this->table_index(hashes[i]);
+      this->tables()[indices[i]].prefetch(hashes[i]);
+    }
+    counted(verb, hashes.size(),
+            [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), fn); });
   }
 
   void look_at_tables(Verb verb, detail::FunctionRef<void(const Table&)> fn) const override {
@@ -247,7 +263,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     if (counts()) operations_.count(verb, detail::Outcome::failed);
   }
 
-  void check_entry(const Key& key, const Value& value) const override {
+  void check_entry(CheckedKey key, const Value& value) const override {
     try {
       KeyText<Key>::check(key);
       refuse_reserved(key);
@@ -278,8 +294,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   using Segments = detail::Segments<Key, Value, Mutex>;
   using Lock = typename Segments::Lock;
 
-  static void refuse_reserved([[maybe_unused]] const Key& key) {
-    if constexpr (std::convertible_to<const Key&, std::string_view>) {
+  static void refuse_reserved([[maybe_unused]] CheckedKey key) {
+    if constexpr (std::convertible_to<CheckedKey, std::string_view>) {
       if (std::string_view{key} != kSchemaVersionKey) return;
       throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
     }
@@ -300,6 +316,20 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
       return done;
     } catch (...) {
       operations_.count(verb, detail::Outcome::failed);
+      throw;
+    }
+  }
+
+  /// The same of `keys` reads at once, which return a bit for each key that was there.
+  template <class Reads>
+  void counted(Verb verb, std::size_t keys, const Reads& reads) const {
+    if (!counts()) return void(reads());
+    try {
+      const auto found = static_cast<std::size_t>(std::popcount(std::uint32_t{reads()}));
+      operations_.count(verb, detail::Outcome::done, found);
+      operations_.count(verb, detail::Outcome::refused, keys - found);
+    } catch (...) {
+      note_failure(verb);
       throw;
     }
   }
@@ -395,7 +425,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
     const std::vector<Lock> locks = segments_.lock_all();
-    this->tables().swap(tables);
+    std::swap_ranges(tables.begin(), tables.end(), this->tables().begin());
     stored_version_ = version;
     reload_ = false;
     return true;
@@ -409,6 +439,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     const std::size_t index = this->table_index(hash);
     auto& guard = segments_[index];
     Table& table = this->tables()[index];
+    table.prefetch(hash);
     const Lock lock = segments_.lock(index);
     refuse_unless_open();
     const Mutation mutation = decide(table);

@@ -52,7 +52,7 @@ need() { # WHAT=PACKAGE...
   for entry in "$@"; do
     what=${entry%%=*}
     case $what in
-      *.h | *.hpp) has_header "$what" || ! has_command apt-get || missing+=("${entry#*=}") ;;
+      *.h | *.hh | *.hpp) has_header "$what" || ! has_command apt-get || missing+=("${entry#*=}") ;;
       *) has_command "$what" || missing+=("${entry#*=}") ;;
     esac
   done

@@ -27,13 +27,13 @@ class OperationCounters {
   OperationCounters(const OperationCounters&) = delete;
   OperationCounters& operator=(const OperationCounters&) = delete;
 
-  /// Counts an operation of the calling thread. Wait-free but for a thread's first call.
-  void count(Verb verb, Outcome outcome) noexcept {
+  /// Counts operations of the calling thread. Wait-free but for a thread's first call.
+  void count(Verb verb, Outcome outcome, std::uint64_t operations = 1) noexcept {
     const std::size_t at = index_of(verb, outcome);
     const Remembered& slot = remembered[slot_];
     if (slot.id != id_) [[unlikely]]
-      return count_first(at);
-    add_own((*slot.counts)[at]);
+      return count_first(at, operations);
+    add_own((*slot.counts)[at], operations);
   }
 
   /// The sums over all threads. Includes whatever had returned before, and may include some that has not.
@@ -68,17 +68,17 @@ class OperationCounters {
   }
 
   /// Nobody else writes it, so that loading and storing loses nothing.
-  static void add_own(std::atomic<std::uint64_t>& counter) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  static void add_own(std::atomic<std::uint64_t>& counter, std::uint64_t operations) noexcept {
+    counter.store(counter.load(std::memory_order_relaxed) + operations, std::memory_order_relaxed);
   }
 
   /// Out of line, so that counting is a handful of instructions in the caller.
-  [[gnu::noinline, gnu::cold]] void count_first(std::size_t at) noexcept {
+  [[gnu::noinline, gnu::cold]] void count_first(std::size_t at, std::uint64_t operations) noexcept {
     if (Counts* const own = find_counts()) {
       remembered[slot_] = {id_, own};
-      add_own((*own)[at]);
+      add_own((*own)[at], operations);
     } else {
-      common_[at].fetch_add(1, std::memory_order_relaxed);
+      common_[at].fetch_add(operations, std::memory_order_relaxed);
     }
   }
 

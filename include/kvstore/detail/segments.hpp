@@ -4,6 +4,7 @@
 // What guards the tables of a persistent store, one of each per segment.
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -12,8 +13,10 @@
 #include <vector>
 
 #include "kvstore/detail/fair_shared_mutex.hpp"
+#include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
 #include "kvstore/detail/segment_cut.hpp"
+#include "kvstore/detail/shared_group.hpp"
 
 namespace kvstore::inline v0::detail {
 
@@ -61,6 +64,25 @@ class Segments {
     for (const std::size_t index : indices) locks.push_back(lock(index));
     return locks;
   }
+
+  /// Runs `fn` under the shared locks of those of `indices` that can be had at once, whose bits it is given;
+  /// then on the others, one by one. @returns the bits that it returned, together
+  [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices,
+                                         FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+    std::uint32_t result = 0;
+    auto left = (std::uint32_t{1} << indices.size()) - 1;
+    {
+      const SharedGroup together{guards_.get(), indices};
+      left &= ~together.owned();
+      result = fn(together.owned());
+    }
+    for (; left != 0; left &= left - 1) {
+      const std::shared_lock lock{guards_[indices[static_cast<std::size_t>(std::countr_zero(left))]].mutex};
+      result |= fn(left & (~left + 1));
+    }
+    return result;
+  }
+
   [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
 
   /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
