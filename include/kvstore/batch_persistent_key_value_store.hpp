@@ -209,10 +209,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
                      detail::FunctionRef<bool(const Table&)> fn) const override {
     return counted(verb, [&] {
       const std::size_t index = this->table_index(hash);
-      const Table& table = this->tables()[index];
-      table.prefetch(hash);  // comes while the lock is taken
       const std::shared_lock lock{segments_[index].mutex};
-      return fn(table);
+      return fn(this->tables()[index]);
     });
   }
 
@@ -439,7 +437,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     const std::size_t index = this->table_index(hash);
     auto& guard = segments_[index];
     Table& table = this->tables()[index];
-    table.prefetch(hash);
+    table.prefetch(hash);  // comes while the lock is taken
     const Lock lock = segments_.lock(index);
     refuse_unless_open();
     const Mutation mutation = decide(table);
