@@ -5,8 +5,6 @@
 //
 //   package_index [PACKAGES-FILE [DATA-FILE]]
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
@@ -21,6 +19,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "progress_bar.hpp"
 
 namespace {
 
@@ -85,17 +85,6 @@ std::string grouped(std::uint64_t number) {
   return text;
 }
 
-/// A bar in the last line of a terminal; nothing in a pipe.
-void show_progress(std::string_view step, std::uint64_t done, std::uint64_t total) {
-  static const bool terminal = ::isatty(STDOUT_FILENO) == 1;
-  if (!terminal) return;
-  constexpr std::size_t kWidth = 40;
-  const std::size_t filled =
-      total == 0 ? kWidth : static_cast<std::size_t>(std::min(done, total) * kWidth / total);
-  std::cout << '\r' << std::left << std::setw(10) << step << '[' << std::string(filled, '#')
-            << std::string(kWidth - filled, '.') << ']' << (filled == kWidth ? "\r\033[K" : "") << std::flush;
-}
-
 /// Runs one step and prints how much it did in what time.
 template <class Step>
 void timed(std::string_view title, Step step) {
@@ -120,11 +109,11 @@ Done fill(Packages& packages, const fs::path& index) {
   const std::uint64_t total = fs::file_size(index);
   std::ifstream in{index, std::ios::binary};
   Stanza stanza;
+  ProgressBar bar{"filling"};
   for (std::uint64_t count = 0; read_stanza(in, stanza); ++count) {
     if (!stanza["Package"].empty()) add(packages, to_package(stanza));
-    if (count % 256 == 0 && in) show_progress("filling", static_cast<std::uint64_t>(in.tellg()), total);
+    if (count % 256 == 0 && in) bar(static_cast<double>(in.tellg()) / static_cast<double>(total));
   }
-  show_progress("filling", total, total);
   return {packages.size(), total};
 }
 
@@ -159,7 +148,8 @@ void answer_questions(const Packages& packages) {
 
 int run(const fs::path& index, const fs::path& data) {
   // A bulk load: nothing is saved before all is there, then everything at once.
-  kvstore::Options options{.batch_size = 0, .auto_save_interval = {}};
+  ProgressBar bar;
+  const kvstore::Options options{.batch_size = 0, .auto_save_interval = {}, .on_progress = std::ref(bar)};
   std::uint64_t filled = 0;
   {
     Packages packages{data, options};
@@ -172,9 +162,6 @@ int run(const fs::path& index, const fs::path& data) {
     filled = packages.size();
   }
 
-  options.on_progress = [total = fs::file_size(data)](const kvstore::Progress& progress) {
-    show_progress("loading", progress.finished ? total : progress.bytes, total);
-  };
   std::unique_ptr<Packages> packages;
   timed("reloaded", [&] {
     packages = std::make_unique<Packages>(data, options);

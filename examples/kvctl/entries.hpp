@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "../progress_bar.hpp"
 #include "outcome.hpp"
 
 namespace kvctl {
@@ -57,7 +58,13 @@ class CheckedSink final : public kvstore::LoadSink {
   explicit CheckedSink(kvstore::LoadSink& sink, Check check_value = check_grammar)
       : LoadSink{sink.request()}, sink_{sink}, check_{check_value} {}
 
-  void expect(std::uint64_t bytes) override { sink_.expect(bytes); }
+  /// Shows how far it is.
+  void show(ProgressBar& bar) noexcept { bar_ = &bar; }
+
+  void expect(std::uint64_t bytes) override {
+    expected_ = bytes;
+    sink_.expect(bytes);
+  }
   void schema_version(std::uint32_t stored) override {
     version_ = stored;
     sink_.schema_version(stored);
@@ -89,7 +96,10 @@ class CheckedSink final : public kvstore::LoadSink {
   [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
 
  private:
-  void check(std::string_view key, std::string_view value) const {
+  void check(std::string_view key, std::string_view value) {
+    bytes_ += key.size() + value.size();
+    if (bar_ != nullptr && expected_ != 0 && ++checked_ % 4096 == 0)
+      (*bar_)(static_cast<double>(bytes_) / static_cast<double>(expected_));
     if (!kvstore::detail::is_valid_utf8(key)) throw kvstore::ParseError{0, "expected a key of valid UTF-8"};
     check_(value);
   }
@@ -99,6 +109,10 @@ class CheckedSink final : public kvstore::LoadSink {
   std::unordered_set<std::string> keys_;
   std::optional<std::string> twice_;
   std::uint32_t version_ = 0;
+  ProgressBar* bar_ = nullptr;
+  std::uint64_t expected_ = 0;  // bytes
+  std::uint64_t bytes_ = 0;
+  std::uint64_t checked_ = 0;
 };
 
 /// Loads a storage, and says of which file an entry was bad. A storage that knows offsets has said more.
@@ -112,9 +126,15 @@ inline void load(kvstore::Storage& storage, CheckedSink& checked) {
     throw kvstore::CorruptionError{storage.path(), "an entry", std::string{"found a "} + error.what()};
   }
 }
+/// The same for a person who waits.
+inline void load_for_a_person(kvstore::Storage& storage, CheckedSink& checked) {
+  ProgressBar bar{"reading"};
+  checked.show(bar);
+  load(storage, checked);
+}
 inline void load(kvstore::Storage& storage, kvstore::LoadSink& sink) {
   CheckedSink checked{sink};
-  load(storage, checked);
+  load_for_a_person(storage, checked);
 }
 
 /// Passes nothing on.

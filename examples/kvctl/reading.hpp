@@ -170,7 +170,7 @@ struct Figures {
   };
   VisitingSink<decltype(count)&> sink{count};
   CheckedSink checked{sink};
-  load(*storage, checked);
+  load_for_a_person(*storage, checked);
   figures.version = checked.version();
   figures.file_bytes = size_of(place.path);
   for (const char* suffix : kJournals) figures.journal_bytes += size_of(beside(place.path, suffix));

@@ -120,7 +120,7 @@ class JournalSalvage {
                                "; the entries that this was about have the values of before");
       return resume;
     }
-    if (reader.torn()) {
+    if (reader.torn_bytes() != 0) {
       journal.notes.push_back(
           journal.path.string() + ": byte " + std::to_string(reader.end()) +
           ": what follows was torn by a crash and never promised to be on disk; it is left out");

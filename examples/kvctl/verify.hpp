@@ -35,7 +35,7 @@ namespace kvctl {
   kvstore::detail::JournalSet journals{kvstore::detail::system_file_system(), fs::absolute(place.path)};
   journals.survey();
   for (const auto* found : {&journals.main, &journals.next, &journals.fresh}) {
-    if (!found->torn) continue;
+    if (found->torn_bytes == 0) continue;
     remarks.push_back(
         found->path.string() + ": byte " + std::to_string(found->end) +
         ": what follows was torn by a crash; nothing in it was ever promised to be on disk, and the "
@@ -105,7 +105,7 @@ inline Status verify(const Arguments& arguments, Output& out) {
   CheckedSink checked{none, check_strictly};
   std::vector<std::string> remarks;
   try {
-    load(*open_to_read(place), checked);
+    load_for_a_person(*open_to_read(place), checked);
     if (place.kind == Kind::sqlite) check_integrity(place.path);
     remarks = remarks_on(place);
   } catch (const kvstore::CorruptionError& error) {

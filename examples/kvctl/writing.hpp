@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <kvstore/migrate.hpp>
 #include <string>
 #include <string_view>
@@ -150,7 +151,9 @@ inline Status migrate(const Arguments& arguments, Output& out) {
   const auto source = open_to_read(from);
   CheckedStorage checked{*source};
   const auto target = open_to_write(to, arguments.integer_keys || has_integer_keys(from));
-  const std::uint64_t count = kvstore::migrate(checked, *target, {.replace = arguments.replace});
+  ProgressBar bar{"migrating"};
+  const std::uint64_t count =
+      kvstore::migrate(checked, *target, {.replace = arguments.replace, .on_progress = std::ref(bar)});
   out.append(std::to_string(count) + (count == 1 ? " entry\n" : " entries\n"));
   return kDone;
 }

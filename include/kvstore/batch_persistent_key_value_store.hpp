@@ -4,7 +4,9 @@
 // The store that many threads share and that survives a restart.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -24,14 +26,20 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/change_buffer.hpp"
+#include "kvstore/detail/change_trace.hpp"
+#include "kvstore/detail/observer.hpp"
+#include "kvstore/detail/operation_counters.hpp"
 #include "kvstore/detail/reentry.hpp"
 #include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segments.hpp"
+#include "kvstore/detail/snapshot_source.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/detail/table_update.hpp"
+#include "kvstore/detail/threads.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/key_value_store.hpp"
+#include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
@@ -65,6 +73,7 @@ template <class Key, class Value, class Hash = kvstore::Hash<Key>, class KeyEqua
           class Mutex = std::shared_mutex>
 class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
+  using typename Base::CheckedKey;
   using typename Base::Mutation;
   using typename Base::Table;
 
@@ -86,7 +95,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
       : Base(1, std::move(hash), std::move(equal)),
         driver_{std::move(storage), checked(std::move(options)),
                 [this](detail::FunctionRef<void(ChangeSource&)> use) {
-                  detail::SnapshotSource source{this->tables(), segments_, driver_.options().schema_version};
+                  detail::SnapshotSource source{this->tables(), segments_, driver_.options().schema_version,
+                                                detail::threads_to_save(driver_.options().threads)};
                   use(source);
                 }} {
     load();
@@ -130,7 +140,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   void checkpoint(const std::filesystem::path& path) {
     detail::CallbackScope::refuse_reentry(this);
     JsonFile copy{path};
-    driver_.with_snapshot([&](ChangeSource& everything) { copy.save(everything); });
+    driver_.checkpoint(copy, path);
   }
 
   /// Replaces every entry by those of another JSON file, such as a `checkpoint`, which is only read. Readers
@@ -148,11 +158,14 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     detail::CallbackScope::refuse_reentry(this);
     refuse_unless_open();
     const std::filesystem::path path = storage.path();
-    auto loader = make_loader(LoadPurpose::follow, segments_.size(), path);
+    const std::string from_text = path.string();  // before there is anything that out of memory could belie
+    const detail::Observer from{driver_.options(), path};
+    auto loader = make_loader(LoadPurpose::follow, segments_.size(), from);
     driver_.load_from(storage, loader);
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
     replace_locked(tables);
+    driver_.observer().log(LogLevel::info, "replaced", {{"from", from_text}, {"entries", count_entries()}});
     driver_.save();
   }
 
@@ -166,9 +179,9 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     if (!driver_.options().read_only) {
       throw UsageError{"refresh() is for a store that was opened with Options::read_only"};
     }
-    const std::scoped_lock lock{refresh_mutex_};
-    const auto changed = refresh_changes();
-    return changed ? *changed : refresh_everything();
+    const bool changed = refresh_one_at_a_time();
+    if (changed) driver_.observer().log(LogLevel::debug, "refreshed", {{"entries", count_entries()}});
+    return changed;
   }
 
   /// Operations that are applied and not yet on disk. Wait-free.
@@ -177,45 +190,78 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// Why the last save failed; nothing once a save has succeeded since.
   [[nodiscard]] std::optional<std::string> last_error() const { return driver_.ledger().last_error(); }
 
-  /// Figures about this store. *Complexity*: O(segments).
+  /// Figures about this store. *Complexity*: O(segments). *Thread safety*: as `size`; blocks no operation.
   [[nodiscard]] Metrics metrics() const {
-    return {.entries = this->size(),
+    return {.entries = count_entries(),
             .segments = segments_.size(),
             .applied = driver_.ledger().applied(),
             .unsaved = driver_.ledger().unsaved(),
-            .saves = driver_.ledger().metrics(),
+            .operations = operations_.totals(),
+            .saves = driver_.save_metrics(),
+            .journal = driver_.journal_metrics(),
+            .save_waits = driver_.save_waits().histogram(),
+            .lock_waits = segments_.waits().histogram(),
             .load_duration = load_duration_};
   }
 
  protected:
-  void look_at_table(std::uint64_t hash, detail::FunctionRef<void(const Table&)> fn) const override {
-    const std::size_t index = this->table_index(hash);
-    const std::shared_lock lock{segments_[index].mutex};
-    fn(this->tables()[index]);
+  bool look_at_table(Verb verb, std::uint64_t hash,
+                     detail::FunctionRef<bool(const Table&)> fn) const override {
+    return counted(verb, [&] {
+      const std::size_t index = this->table_index(hash);
+      const std::shared_lock lock{segments_[index].mutex};
+      return fn(this->tables()[index]);
+    });
   }
 
-  void look_at_tables(detail::FunctionRef<void(const Table&)> fn) const override {
-    for (std::size_t i = 0; i < segments_.size(); ++i) {
-      const std::shared_lock lock{segments_[i].mutex};
-      fn(this->tables()[i]);
+  void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
+                     detail::FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
+    std::array<std::size_t, Base::kGroup> indices{};
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      indices[i] = this->table_index(hashes[i]);
+      this->tables()[indices[i]].prefetch(hashes[i]);
     }
+    counted(verb, hashes.size(),
+            [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), fn); });
   }
 
-  void edit_table(std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) override {
-    if (const std::uint64_t ticket = edit_locked(hash, decide); ticket != 0) driver_.settle(ticket);
+  void look_at_tables(Verb verb, detail::FunctionRef<void(const Table&)> fn) const override {
+    counted(verb, [&] {
+      visit_tables(fn);
+      return true;
+    });
+  }
+
+  void edit_table(Verb verb, std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) override {
+    counted(verb, [&] {
+      detail::ChangeTrace trace{driver_.observer()};
+      return settled(verb, edit_locked(hash, decide, trace), trace);
+    });
   }
 
   void edit_tables(std::span<const std::uint64_t> hashes,
                    detail::FunctionRef<std::vector<Mutation>()> decide) override {
-    if (const std::uint64_t ticket = edit_locked(hashes, decide); ticket != 0) driver_.settle(ticket);
+    counted(Verb::apply, [&] {
+      detail::ChangeTrace trace{driver_.observer()};
+      settled(Verb::apply, edit_locked(hashes, decide, trace), trace);
+      return true;  // a batch that had nothing to change as well
+    });
   }
 
   void clear_tables() override {
-    std::vector<Table> old(segments_.size());  // destroyed after the locks
-    if (const std::uint64_t ticket = clear_locked(old); ticket != 0) driver_.settle(ticket);
+    counted(Verb::clear, [&] {
+      std::vector<Table> old(segments_.size());  // destroyed after the locks
+      detail::ChangeTrace trace{driver_.observer()};
+      settled(Verb::clear, clear_locked(old), trace);
+      return true;
+    });
   }
 
-  void check_entry(const Key& key, const Value& value) const override {
+  void note_failure(Verb verb) const noexcept override {
+    if (counts()) operations_.count(verb, detail::Outcome::failed);
+  }
+
+  void check_entry(CheckedKey key, const Value& value) const override {
     try {
       KeyText<Key>::check(key);
       refuse_reserved(key);
@@ -244,13 +290,67 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
 
  private:
   using Segments = detail::Segments<Key, Value, Mutex>;
-  using Lock = std::unique_lock<detail::FairSharedMutex<Mutex>>;
+  using Lock = typename Segments::Lock;
 
-  static void refuse_reserved([[maybe_unused]] const Key& key) {
-    if constexpr (std::convertible_to<const Key&, std::string_view>) {
+  static void refuse_reserved([[maybe_unused]] CheckedKey key) {
+    if constexpr (std::convertible_to<CheckedKey, std::string_view>) {
       if (std::string_view{key} != kSchemaVersionKey) return;
       throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
     }
+  }
+
+  // Looking on
+  // -----------------------------------------------------------------------------------------------
+
+  [[nodiscard]] bool counts() const noexcept { return driver_.options().count_operations; }
+
+  /// Counts what became of an operation: `operation` says whether it was done or refused.
+  template <class Operation>
+  bool counted(Verb verb, const Operation& operation) const {
+    if (!counts()) return operation();
+    try {
+      const bool done = operation();
+      operations_.count(verb, done ? detail::Outcome::done : detail::Outcome::refused);
+      return done;
+    } catch (...) {
+      operations_.count(verb, detail::Outcome::failed);
+      throw;
+    }
+  }
+
+  /// The same of `keys` reads at once, which return a bit for each key that was there.
+  template <class Reads>
+  void counted(Verb verb, std::size_t keys, const Reads& reads) const {
+    if (!counts()) return void(reads());
+    try {
+      const auto found = static_cast<std::size_t>(std::popcount(std::uint32_t{reads()}));
+      operations_.count(verb, detail::Outcome::done, found);
+      operations_.count(verb, detail::Outcome::refused, keys - found);
+    } catch (...) {
+      note_failure(verb);
+      throw;
+    }
+  }
+
+  /// Ends an operation that is applied and holds no lock. @returns whether there was one
+  bool settled(Verb verb, std::uint64_t ticket, const detail::ChangeTrace& trace) {
+    if (ticket == 0) return false;
+    trace.tell(verb);
+    driver_.settle(ticket);
+    return true;
+  }
+
+  void visit_tables(detail::FunctionRef<void(const Table&)> fn) const {
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const std::shared_lock lock{segments_[i].mutex};
+      fn(this->tables()[i]);
+    }
+  }
+
+  [[nodiscard]] std::uint64_t count_entries() const {
+    std::uint64_t entries = 0;
+    visit_tables([&](const Table& table) { entries += table.size(); });
+    return entries;
   }
 
   // Opening
@@ -262,33 +362,45 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     if (options.segments > detail::kMostSegments) {
       throw UsageError{"Options::segments is " + std::to_string(options.segments) + "; use at most 65536"};
     }
+    if (options.threads > detail::kMostThreads) {
+      throw UsageError{"Options::threads is " + std::to_string(options.threads) + "; use at most 64"};
+    }
     return options;
   }
 
   [[nodiscard]] auto make_loader(LoadPurpose purpose, std::size_t segments,
-                                 const std::filesystem::path& path) {
+                                 const detail::Observer& observer) {
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{
-        purpose, segments, hash_of, this->key_equal(), driver_.options(), path};
+        purpose, segments, hash_of, this->key_equal(), driver_.options(), observer};
   }
 
   void load() {
     const auto start = std::chrono::steady_clock::now();
     const bool read_only = driver_.options().read_only;
     auto loader = make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, driver_.options().segments,
-                              driver_.path());
+                              driver_.observer());
     driver_.load(loader);
     const bool outdated = loader.outdated();
+    const std::uint64_t bytes = loader.bytes();
     stored_version_ = loader.stored_version();
     this->tables() = std::move(loader).take();
     segments_.resize(this->tables().size());
     load_duration_ = std::chrono::steady_clock::now() - start;
     if (read_only) state_ = State::read_only;
-    driver_.start(this->size(), outdated);
+    const std::uint64_t entries = count_entries();
+    driver_.observer().log(LogLevel::info, "loaded", detail::WorkDone{entries, bytes, load_duration_});
+    driver_.start(entries, outdated);
   }
 
   // Following another process
   // ---------------------------------------------------------------------------------------
+
+  bool refresh_one_at_a_time() {
+    const std::scoped_lock lock{refresh_mutex_};
+    const auto changed = refresh_changes();
+    return changed ? *changed : refresh_everything();
+  }
 
   /// None if everything is to be loaded again.
   [[nodiscard]] std::optional<bool> refresh_changes() {
@@ -298,20 +410,20 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
         hash_of, this->key_equal(), driver_.options(), driver_.path(), stored_version_};
     reload_ = true;  // unless all of this gets through, part of it is lost
     if (!driver_.load_changes(update)) return std::nullopt;
-    const std::vector<Lock> locks = lock_all();
+    const std::vector<Lock> locks = segments_.lock_all();
     update.apply([this](std::uint64_t hash) -> Table& { return this->table_of(hash); }, this->tables());
     reload_ = false;
     return !update.empty();
   }
 
   bool refresh_everything() {
-    auto loader = make_loader(LoadPurpose::follow, segments_.size(), driver_.path());
+    auto loader = make_loader(LoadPurpose::follow, segments_.size(), driver_.observer());
     driver_.load(loader);
     const std::uint32_t version = loader.stored_version();
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
-    const std::vector<Lock> locks = lock_all();
-    this->tables().swap(tables);
+    const std::vector<Lock> locks = segments_.lock_all();
+    std::swap_ranges(tables.begin(), tables.end(), this->tables().begin());
     stored_version_ = version;
     reload_ = false;
     return true;
@@ -320,14 +432,17 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   // Editing: decide, prepare what may fail, then do what cannot
   // -----------------------------------------------
 
-  std::uint64_t edit_locked(std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) {
+  std::uint64_t edit_locked(std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide,
+                            detail::ChangeTrace& trace) {
     const std::size_t index = this->table_index(hash);
     auto& guard = segments_[index];
     Table& table = this->tables()[index];
-    const Lock lock{guard.mutex};
+    table.prefetch(hash);  // comes while the lock is taken
+    const Lock lock = segments_.lock(index);
     refuse_unless_open();
     const Mutation mutation = decide(table);
     if (!mutation) return 0;
+    if (trace.wanted()) trace.add(mutation.key_in(table));
     if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
     const detail::Epoch epoch = segments_.epoch();
     guard.cut.prepare(epoch, table, mutation);
@@ -337,11 +452,14 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   }
 
   std::uint64_t edit_locked(std::span<const std::uint64_t> hashes,
-                            detail::FunctionRef<std::vector<Mutation>()> decide) {
+                            detail::FunctionRef<std::vector<Mutation>()> decide, detail::ChangeTrace& trace) {
     const std::vector<Lock> locks = lock_segments(hashes);
     refuse_unless_open();
     const std::vector<Mutation> mutations = decide();
     if (mutations.empty()) return 0;
+    for (const Mutation& mutation : mutations) {
+      if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
+    }
     this->prepare_inserts(mutations);
     const detail::Epoch epoch = segments_.epoch();
     for (const Mutation& mutation : mutations) {
@@ -357,7 +475,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   }
 
   std::uint64_t clear_locked(std::vector<Table>& old) {
-    const std::vector<Lock> locks = lock_all();
+    const std::vector<Lock> locks = segments_.lock_all();
     std::uint64_t entries = 0;
     for (const Table& table : this->tables()) entries += table.size();
     refuse_unless_open();
@@ -372,7 +490,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
 
   /// Puts `tables` in place of those that are there, which it then holds.
   void replace_locked(std::vector<Table>& tables) {
-    const std::vector<Lock> locks = lock_all();
+    const std::vector<Lock> locks = segments_.lock_all();
     refuse_unless_open();
     driver_.record_replacement();
     const detail::Epoch epoch = segments_.epoch();
@@ -382,23 +500,13 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     }
   }
 
-  [[nodiscard]] std::vector<Lock> lock_all() {
-    std::vector<Lock> locks;
-    locks.reserve(segments_.size());
-    for (std::size_t i = 0; i < segments_.size(); ++i) locks.emplace_back(segments_[i].mutex);
-    return locks;
-  }
-
   [[nodiscard]] std::vector<Lock> lock_segments(std::span<const std::uint64_t> hashes) {
     std::vector<std::size_t> indices;
     indices.reserve(hashes.size());
     for (const std::uint64_t hash : hashes) indices.push_back(this->table_index(hash));
     std::sort(indices.begin(), indices.end());
     indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
-    std::vector<Lock> locks;
-    locks.reserve(indices.size());
-    for (const std::size_t index : indices) locks.emplace_back(segments_[index].mutex);
-    return locks;
+    return segments_.lock_each(indices);
   }
 
   void refuse_unless_open() const {
@@ -412,7 +520,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// Once it returns, every writer sees `refuse`: those inside have left their segment's lock.
   void refuse_writes(bool refuse) {
     state_.store(refuse ? State::closed : State::open);
-    for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock{segments_[i].mutex};
+    for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock = segments_.lock(i);
   }
 
   /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
@@ -444,6 +552,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   }
 
   Segments segments_;
+  mutable detail::OperationCounters operations_;
   std::atomic<State> state_ = State::open;
   std::mutex refresh_mutex_;          // guards the next two, once the store is open
   std::uint32_t stored_version_ = 0;  // of the values that were loaded last

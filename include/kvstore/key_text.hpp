@@ -67,14 +67,15 @@ struct KeyText {
 
   /// Refuses a key that has no text.
   /// @throws ValueError
-  static void check(const Key& key) {
-    if constexpr (detail::kIsString<Key> || (detail::BareKey<Key> && detail::FlatCodec<Key>)) {
+  static void check(const Key& key) requires(!detail::kIsString<Key>) {
+    if constexpr (detail::BareKey<Key> && detail::FlatCodec<Key>) {
       detail::check_value(key);
     } else {
       detail::ScratchWriter scratch;
       append(key, *scratch);
     }
   }
+  static void check(std::string_view key) requires detail::kIsString<Key> { detail::check_utf8(key); }
 
   /// A key as error messages show it: strings in quotes, shortened to about 64 bytes, with what is no
   /// printable UTF-8 made visible; "(key)" if there is no codec. Takes whatever a store can look up, such as

@@ -8,21 +8,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <optional>
-#include <span>
+#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/batch_plan.hpp"
-#include "kvstore/detail/dense_map.hpp"
-#include "kvstore/detail/function_ref.hpp"
-#include "kvstore/detail/lookup.hpp"
-#include "kvstore/detail/mutation.hpp"
 #include "kvstore/detail/reentry.hpp"
+#include "kvstore/detail/table_store.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/key_text.hpp"
+#include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
 
 namespace kvstore::inline v0 {
@@ -48,31 +46,33 @@ namespace kvstore::inline v0 {
 /// ages.remove("alice");
 /// ```
 template <class Key, class Value, class Hash = kvstore::Hash<Key>, class KeyEqual = std::equal_to<>>
-class KeyValueStore {
+class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
+  using Base = detail::TableStore<Key, Value, Hash, KeyEqual>;
+
  public:
   using key_type = Key;
   using mapped_type = Value;
   using Batch = WriteBatch<Key, Value>;
   /// What lookups take: `std::string_view` for string keys, else `const Key&`. A hash with a member type
   /// `lookup_type` chooses its own.
-  using LookupKey = detail::LookupKey<Key, Hash>;
+  using LookupKey = typename Base::LookupKey;
+  /// What a new entry's key comes as: a `Key`; for string keys whatever can be viewed as a string, which is
+  /// copied only if the entry is added.
+  using KeyArgument = typename Base::KeyArgument;
 
   KeyValueStore() : KeyValueStore(1, Hash{}, KeyEqual{}) {}
   explicit KeyValueStore(Hash hash, KeyEqual equal = KeyEqual{})
       : KeyValueStore(1, std::move(hash), std::move(equal)) {}
-  KeyValueStore(const KeyValueStore&) = delete;
-  KeyValueStore& operator=(const KeyValueStore&) = delete;
-  virtual ~KeyValueStore() = default;
 
   /// Adds an entry.
   /// @throws DuplicateKeyError if the key exists; ValueError if the store persists and could not read it
   /// back.
-  void create(Key key, Value value) {
-    if (!insert_if_absent(key, value)) throw DuplicateKeyError{KeyText<Key>::for_message(key)};
+  void create(KeyArgument key, Value value) {
+    if (!add_new(key, value)) throw_duplicate(key);
   }
 
   /// Adds an entry unless the key exists. @returns whether it was added.
-  bool try_create(Key key, Value value) { return insert_if_absent(key, value); }
+  bool try_create(KeyArgument key, Value value) { return add_new(key, value); }
 
   /// A copy of the value. @throws KeyNotFoundError
   [[nodiscard]] Value read(LookupKey key) const requires std::copy_constructible<Value> {
@@ -83,8 +83,21 @@ class KeyValueStore {
   /// A copy of the value, or nothing if the key does not exist.
   [[nodiscard]] std::optional<Value> try_read(LookupKey key) const requires std::copy_constructible<Value> {
     std::optional<Value> result;
-    look(key, [&](const Value& value) { result.emplace(value); });
+    look(Verb::read, key, [&](const Value& value) { result.emplace(value); });
     return result;
+  }
+
+  /// Copies of the values of many keys, in their order: `read_many(keys)`, or `read_many({"a", "b"})`. Faster
+  /// than one by one from a few keys on, since it waits for memory once for sixteen of them. Each value is
+  /// that of some moment of the call, so that together they are no point in time. *Thread safety*: holds the
+  /// shared locks of up to sixteen segments, but waits for none while it holds another.
+  template <detail::KeyRange<Key, LookupKey> Keys = std::initializer_list<std::remove_cvref_t<LookupKey>>>
+  [[nodiscard]] std::vector<std::optional<Value>> read_many(
+      const Keys& keys) const requires std::copy_constructible<Value> {
+    std::vector<std::optional<Value>> values(static_cast<std::size_t>(std::ranges::distance(keys)));
+    look_at_many(Verb::read, keys,
+                 [&](std::size_t index, const Value& value) { values[index].emplace(value); });
+    return values;
   }
 
   /// Replaces the value of an existing key. @throws KeyNotFoundError; ValueError as `create`.
@@ -94,8 +107,8 @@ class KeyValueStore {
 
   /// Replaces the value if the key exists. @returns whether it did.
   bool try_update(LookupKey key, Value value) {
-    check_value(key, value);
-    return edit(key, [&](Table&, std::uint64_t hash, std::size_t position) {
+    checked(Verb::update, [&] { this->check_value(key, value); });
+    return edit(Verb::update, key, [&](Table&, std::uint64_t hash, std::size_t position) {
       return Mutation::replace(hash, position, value);
     });
   }
@@ -107,23 +120,16 @@ class KeyValueStore {
 
   /// Removes the entry if the key exists. @returns whether it did.
   bool try_remove(LookupKey key) {
-    return edit(key, [](Table&, std::uint64_t hash, std::size_t position) {
+    return edit(Verb::remove, key, [](Table&, std::uint64_t hash, std::size_t position) {
       return Mutation::erase(hash, position);
     });
   }
 
   /// Replaces the value or adds an entry. @returns true if it was added. @throws ValueError as `create`.
-  bool upsert(Key key, Value value) {
-    check_entry(key, value);
-    bool added = false;
-    const std::uint64_t hash = hash_of(key);
-    detail::CallbackScope::refuse_reentry(this);
-    edit_table(hash, [&](Table& table) {
-      const std::size_t position = find(table, hash, key);
-      added = position == Table::kNone;
-      return added ? Mutation::insert(hash, key, value) : Mutation::replace(hash, position, value);
+  bool upsert(KeyArgument key, Value value) {
+    return add(Verb::upsert, key, value, [&](std::uint64_t hash, std::size_t position) {
+      return Mutation::replace(hash, position, value);
     });
-    return added;
   }
 
   /// Runs `fn(const Value&)` on the value without copying it. @returns false if the key does not exist.
@@ -132,9 +138,21 @@ class KeyValueStore {
   template <class Fn>
     requires std::invocable<Fn&, const Value&>
   bool visit(LookupKey key, Fn&& fn) const {
-    return look(key, [&](const Value& value) {
+    return look(Verb::visit, key, [&](const Value& value) {
       const detail::CallbackScope scope{this};
       std::invoke(fn, value);
+    });
+  }
+
+  /// Runs `fn(index, const Value&)` for each of many keys that exists, without copying; `index` counts the
+  /// keys. In no certain order. @returns how many exist. Otherwise as `read_many` and `visit`.
+  template <detail::KeyRange<Key, LookupKey> Keys = std::initializer_list<std::remove_cvref_t<LookupKey>>,
+            class Fn>
+    requires std::invocable<Fn&, std::size_t, const Value&> std::size_t visit_many(const Keys& keys, Fn&& fn)
+  const {
+    return look_at_many(Verb::visit, keys, [&](std::size_t index, const Value& value) {
+      const detail::CallbackScope scope{this};
+      std::invoke(fn, index, value);
     });
   }
 
@@ -147,14 +165,14 @@ class KeyValueStore {
     requires std::invocable<Fn&, Value&>
   bool modify(LookupKey key, Fn&& fn) {
     std::optional<Value> changed;
-    return edit(key, [&](Table& table, std::uint64_t hash, std::size_t position) {
-      changed = duplicate(table[position].value);
+    return edit(Verb::modify, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
+      changed = this->duplicate(table[position].value);
       {
         const detail::CallbackScope scope{this};
         std::invoke(fn, changed ? *changed : table.value(position));
       }
       if (!changed) return Mutation{};
-      check_value(key, *changed);
+      this->check_value(key, *changed);
       return Mutation::replace(hash, position, *changed);
     });
   }
@@ -163,9 +181,9 @@ class KeyValueStore {
   /// the key does not exist. @throws ValueError as `create`.
   bool compare_exchange(LookupKey key, const Value& expected,
                         Value desired) requires std::equality_comparable<Value> {
-    check_value(key, desired);
+    checked(Verb::compare_exchange, [&] { this->check_value(key, desired); });
     bool equal = false;
-    edit(key, [&](Table& table, std::uint64_t hash, std::size_t position) {
+    edit(Verb::compare_exchange, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
       equal = table[position].value == expected;
       return equal ? Mutation::replace(hash, position, desired) : Mutation{};
     });
@@ -174,7 +192,7 @@ class KeyValueStore {
 
   /// Whether the key exists.
   [[nodiscard]] bool contains(LookupKey key) const {
-    return look(key, [](const Value&) {});
+    return look(Verb::contains, key, [](const Value&) {});
   }
 
   /// The number of entries. *Complexity*: O(segments). *Thread safety*: beside writers, a number that each
@@ -182,7 +200,7 @@ class KeyValueStore {
   [[nodiscard]] std::size_t size() const {
     std::size_t total = 0;
     detail::CallbackScope::refuse_reentry(this);
-    look_at_tables([&](const Table& table) { total += table.size(); });
+    this->look_at_tables(Verb::size, [&](const Table& table) { total += table.size(); });
     return total;
   }
 
@@ -196,7 +214,7 @@ class KeyValueStore {
     requires std::invocable<Fn&, const Key&, const Value&>
   void for_each(Fn&& fn) const {
     detail::CallbackScope::refuse_reentry(this);
-    look_at_tables([&](const Table& table) {
+    this->look_at_tables(Verb::for_each, [&](const Table& table) {
       const detail::CallbackScope scope{this};
       for (const auto& entry : table.entries()) std::invoke(fn, entry.key, entry.value);
     });
@@ -205,7 +223,7 @@ class KeyValueStore {
   /// Removes every entry, as one atomic step.
   void clear() {
     detail::CallbackScope::refuse_reentry(this);
-    clear_tables();
+    this->clear_tables();
   }
 
   /// Carries out every change of the batch, in order, or none of them. @throws DuplicateKeyError,
@@ -216,154 +234,36 @@ class KeyValueStore {
     std::vector<std::uint64_t> hashes;
     hashes.reserve(batch.size());
     for (const auto& operation : batch.operations()) {
-      if (operation.value) check_entry(operation.key, *operation.value);
+      if (operation.value) checked(Verb::apply, [&] { this->check_entry(operation.key, *operation.value); });
       hashes.push_back(hash_of(operation.key));
     }
-    edit_tables(hashes, [&] { return planned(batch, hashes); });
+    this->edit_tables(hashes, [&] { return this->planned(batch, hashes); });
   }
 
  protected:
-  using Table = detail::DenseMap<Key, Value>;
-  using Mutation = detail::Mutation<Key, Value>;
-
-  // The primitives through which alone the verbs reach an entry. A derived store overrides them to lock,
-  // capture, log, count and save; it repeats no verb.
-
-  /// Runs `fn` on the table of `hash`, for reading.
-  virtual void look_at_table(std::uint64_t hash, detail::FunctionRef<void(const Table&)> fn) const {
-    fn(table_of(hash));
-  }
-  /// Runs `fn` on every table in turn, for reading.
-  virtual void look_at_tables(detail::FunctionRef<void(const Table&)> fn) const {
-    for (const Table& table : tables_) fn(table);
-  }
-  /// Carries out what `decide` decides on the table of `hash`.
-  virtual void edit_table(std::uint64_t hash, detail::FunctionRef<Mutation(Table&)> decide) {
-    Table& table = table_of(hash);
-    const Mutation mutation = decide(table);
-    if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
-    mutation.perform(table);
-  }
-  /// Carries out what `decide` decides, which concerns the tables of `hashes` only: all of it or nothing.
-  virtual void edit_tables(std::span<const std::uint64_t> /*hashes*/,
-                           detail::FunctionRef<std::vector<Mutation>()> decide) {
-    const std::vector<Mutation> mutations = decide();
-    prepare_inserts(mutations);
-    for (const Mutation& mutation : mutations) mutation.perform(table_of(mutation.hash));
-  }
-  /// Empties every table.
-  virtual void clear_tables() {
-    for (Table& table : tables_) table = Table{};
-  }
-
-  /// Refuses a key or value that a persistent store could not read back. @throws ValueError
-  virtual void check_entry(const Key& /*key*/, const Value& /*value*/) const {}
-  virtual void check_value(LookupKey /*key*/, const Value& /*value*/) const {}
+  using Base::add;
+  using Base::checked;
+  using Base::edit;
+  using Base::hash_of;
+  using Base::look;
+  using Base::look_at_many;
+  using typename Base::Mutation;
+  using typename Base::Table;
 
   KeyValueStore(std::size_t tables, Hash hash, KeyEqual equal)
-      : tables_(tables), hash_{std::move(hash)}, equal_{std::move(equal)} {}
-
-  [[nodiscard]] std::uint64_t hash_of(LookupKey key) const {
-    const auto hash = static_cast<std::uint64_t>(hash_(key));
-    if constexpr (requires { typename Hash::is_avalanching; })
-      return hash;
-    else
-      return detail::mix(hash ^ detail::kSecret[2], detail::kSecret[3]);
-  }
-  // The middle of the hash chooses the table; the table itself uses the upper half.
-  [[nodiscard]] std::size_t table_index(std::uint64_t hash) const noexcept {
-    return static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1);
-  }
-  [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept { return tables_[table_index(hash)]; }
-  [[nodiscard]] const Table& table_of(std::uint64_t hash) const noexcept {
-    return tables_[table_index(hash)];
-  }
-
-  /// The segments' tables; a power of two of them, at most 65536.
-  std::vector<Table>& tables() noexcept { return tables_; }
-  const std::vector<Table>& tables() const noexcept { return tables_; }
-  const KeyEqual& key_equal() const noexcept { return equal_; }
-
-  /// Makes room in each table for what `mutations` will insert.
-  void prepare_inserts(std::span<const Mutation> mutations) {
-    std::vector<std::size_t> inserts(mutations.empty() ? 0 : tables_.size());
-    for (const Mutation& mutation : mutations) {
-      if (mutation.kind != Mutation::Kind::insert) continue;
-      const std::size_t index = table_index(mutation.hash);
-      tables_[index].prepare_insert(++inserts[index]);
-    }
-  }
-
-  /// A copy of a value for `modify` to work on; nothing if the value must be modified where it stands.
-  [[nodiscard]] virtual std::optional<Value> duplicate(const Value& value) const {
-    if constexpr (std::copy_constructible<Value>)
-      return value;
-    else
-      return std::nullopt;
-  }
+      : Base(tables, std::move(hash), std::move(equal)) {}
 
  private:
-  template <class Probe>
-  [[nodiscard]] std::size_t find(const Table& table, std::uint64_t hash, const Probe& key) const {
-    return table.find(hash, [&](const Key& other) { return equal_(other, key); });
-  }
-
-  /// Runs `fn(const Value&)` if the key exists. @returns whether it does.
-  template <class Fn>
-  bool look(LookupKey key, const Fn& fn) const {
-    bool found = false;
-    const std::uint64_t hash = hash_of(key);
-    detail::CallbackScope::refuse_reentry(this);
-    look_at_table(hash, [&](const Table& table) {
-      const std::size_t position = find(table, hash, key);
-      found = position != Table::kNone;
-      if (found) fn(table[position].value);
-    });
-    return found;
-  }
-
-  /// Carries out what `decide(table, hash, position)` decides if the key exists. @returns whether it does.
-  template <class Decide>
-  bool edit(LookupKey key, const Decide& decide) {
-    bool found = false;
-    const std::uint64_t hash = hash_of(key);
-    detail::CallbackScope::refuse_reentry(this);
-    edit_table(hash, [&](Table& table) {
-      const std::size_t position = find(table, hash, key);
-      found = position != Table::kNone;
-      return found ? decide(table, hash, position) : Mutation{};
-    });
-    return found;
-  }
-
-  bool insert_if_absent(Key& key, Value& value) {
-    check_entry(key, value);
-    bool added = false;
-    const std::uint64_t hash = hash_of(key);
-    detail::CallbackScope::refuse_reentry(this);
-    edit_table(hash, [&](Table& table) {
-      added = find(table, hash, key) == Table::kNone;
-      return added ? Mutation::insert(hash, key, value) : Mutation{};
-    });
-    return added;
-  }
-
-  [[nodiscard]] std::vector<Mutation> planned(Batch& batch, std::span<const std::uint64_t> hashes) const {
-    detail::BatchPlan<Key, Value, KeyEqual> plan{equal_};
-    for (std::size_t i = 0; i < hashes.size(); ++i) {
-      auto& operation = batch.operations()[i];
-      plan.add(operation, hashes[i], find(table_of(hashes[i]), hashes[i], operation.key));
-    }
-    return plan.mutations();
+  bool add_new(KeyArgument& key, Value& value) {
+    return add(Verb::create, key, value, [](std::uint64_t, std::size_t) { return Mutation{}; });
   }
 
   [[noreturn]] static void throw_not_found(LookupKey key) {
     throw KeyNotFoundError{KeyText<Key>::for_message(key)};
   }
-
-  std::vector<Table> tables_;
-  Hash hash_;
-  KeyEqual equal_;
+  [[noreturn]] static void throw_duplicate(const KeyArgument& key) {
+    throw DuplicateKeyError{KeyText<Key>::for_message(Base::view_of(key))};
+  }
 };
 
 }  // namespace kvstore::inline v0

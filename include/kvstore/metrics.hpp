@@ -1,28 +1,122 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Figures that a store keeps about itself.
+// Figures that a store keeps about itself. prometheus.hpp writes them for a monitoring system.
 
+#include <array>
+#include <bit>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace kvstore::inline v0 {
 
-/// Saves since the store was opened.
+/// What an operation is counted as; the form that throws and the one that does not are one verb.
+enum class Verb : std::uint8_t {
+  create,
+  read,
+  update,
+  upsert,
+  remove,
+  visit,
+  modify,
+  compare_exchange,
+  contains,
+  size,  ///< `empty` too
+  for_each,
+  apply,
+  clear,
+};
+inline constexpr std::size_t kVerbs = 13;
+
+/// The verb as it is written in code.
+[[nodiscard]] constexpr std::string_view name_of(Verb verb) noexcept {
+  constexpr std::array<std::string_view, kVerbs> kNames{
+      "create",           "read",     "update", "upsert",   "remove", "visit", "modify",
+      "compare_exchange", "contains", "size",   "for_each", "apply",  "clear"};
+  return kNames[static_cast<std::size_t>(verb)];
+}
+
+/// What became of the operations of one verb since the store was opened. Calls that a callback makes into its
+/// own store, which throw `ReentryError`, are not counted.
+struct OperationMetrics {
+  std::uint64_t done = 0;     ///< did what was asked
+  std::uint64_t refused = 0;  ///< changed nothing: the key was missing, existed, or held another value
+  std::uint64_t failed = 0;   ///< threw anything else: a bad value, a closed store, a save that failed
+
+  [[nodiscard]] friend bool operator==(const OperationMetrics&, const OperationMetrics&) = default;
+};
+
+/// How many durations were how long. Bucket `i` counts those up to 2^i µs that no smaller one took; the last
+/// bucket counts all that were longer than 34 s.
+struct Histogram {
+  static constexpr std::size_t kBounds = 26;
+
+  std::array<std::uint64_t, kBounds + 1> buckets{};
+  std::chrono::nanoseconds sum{0};
+
+  /// The longest duration that bucket `index` counts.
+  [[nodiscard]] static constexpr std::chrono::nanoseconds bound(std::size_t index) noexcept {
+    return std::chrono::microseconds{std::int64_t{1} << index};
+  }
+  /// The bucket of a duration.
+  [[nodiscard]] static constexpr std::size_t bucket_of(std::chrono::nanoseconds duration) noexcept {
+    const auto above = static_cast<std::uint64_t>(duration.count() > 0 ? duration.count() - 1 : 0);
+    const auto index = static_cast<std::size_t>(std::bit_width(above / 1000));
+    return index < kBounds ? index : kBounds;
+  }
+  [[nodiscard]] constexpr std::uint64_t count() const noexcept {
+    std::uint64_t total = 0;
+    for (const std::uint64_t bucket : buckets) total += bucket;
+    return total;
+  }
+
+  constexpr void add(std::chrono::nanoseconds duration) noexcept {
+    ++buckets[bucket_of(duration)];
+    sum += duration;
+  }
+
+  [[nodiscard]] friend bool operator==(const Histogram&, const Histogram&) = default;
+};
+
+/// Saves since the store was opened, by count, by time, or asked for.
 struct SaveMetrics {
   std::uint64_t succeeded = 0;
   std::uint64_t failed = 0;
+  std::uint64_t bytes = 0;                    ///< of keys and values that were handed to the storage
   std::chrono::nanoseconds last_duration{0};  ///< of the last save, failed or not
+  Histogram durations;                        ///< of all of them
+  std::optional<std::string> last_error;      ///< why the last one failed; nothing if it succeeded
 };
 
-/// What `BatchPersistentKeyValueStore::metrics` returns: one consistent struct, a moment after another.
+/// The journal, of a storage that keeps one.
+struct JournalMetrics {
+  std::uint64_t bytes = 0;     ///< its size: what a load has to replay
+  std::uint64_t foldings = 0;  ///< times that it was folded into a new snapshot since the store was opened
+  std::uint64_t failed_foldings = 0;
+  std::chrono::nanoseconds last_folding{0};  ///< how long that took, failed or not
+};
+
+/// What `BatchPersistentKeyValueStore::metrics` returns: a plain copy. Beside operations under way, its
+/// figures are of slightly different moments.
 struct Metrics {
   std::uint64_t entries = 0;   ///< in memory
   std::uint64_t segments = 0;  ///< tables with a lock of their own
-  std::uint64_t applied = 0;   ///< operations since the store was opened
+  std::uint64_t applied = 0;   ///< changes since the store was opened; each change of a batch counts
   std::uint64_t unsaved = 0;   ///< of these, not yet on disk
+  std::array<OperationMetrics, kVerbs> operations{};
   SaveMetrics saves;
-  std::chrono::nanoseconds load_duration{0};
+  JournalMetrics journal;
+  Histogram save_waits;  ///< how long operations waited until enough was on disk, where they had to
+  Histogram lock_waits;  ///< how long writers waited for the lock of a segment, where it was not free
+  std::chrono::nanoseconds load_duration{0};  ///< of the load that opened the store
+
+  [[nodiscard]] const OperationMetrics& of(Verb verb) const noexcept {
+    return operations[static_cast<std::size_t>(verb)];
+  }
 };
 
 }  // namespace kvstore::inline v0

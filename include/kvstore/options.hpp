@@ -11,6 +11,8 @@
 #include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
+#include "kvstore/log.hpp"
+
 namespace kvstore::inline v0 {
 
 /// Who waits for the save that a full batch triggers.
@@ -21,24 +23,27 @@ enum class BatchSave {
 
 /// What a progress callback is told. Called from the thread at work, under no lock of the data.
 struct Progress {
-  enum class Phase { load, save, migrate };
+  enum class Phase {
+    load,
+    save,
+    compact,  ///< a journal is folded into a new snapshot
+    migrate,
+  };
   Phase phase;            ///< what is going on
   std::uint64_t entries;  ///< entries done so far
   std::uint64_t bytes;    ///< bytes of keys and values done so far
+  double fraction;        ///< of the whole work: 0 to 1, never less than before; 1 in the last call
   bool finished;          ///< true in the last call of this piece of work
 };
 
-/// Severity of a `LogEvent`.
-enum class LogLevel { info, warning, error };
-
-/// One thing that happened to a store, for a log. Values never appear; keys do not either.
-struct LogEvent {
-  LogLevel level;
-  std::string_view event;   ///< "opened", "saved", "save failed" or "closed"
-  std::string_view path;    ///< the file, or empty
-  std::uint64_t entries;    ///< entries concerned
-  std::string_view detail;  ///< the error's message, or empty
-};
+/// The phase as it is written in code.
+[[nodiscard]] constexpr std::string_view name_of(Progress::Phase phase) noexcept {
+  using Phase = Progress::Phase;
+  return phase == Phase::load      ? "load"
+         : phase == Phase::save    ? "save"
+         : phase == Phase::compact ? "compact"
+                                   : "migrate";
+}
 
 /// How a persistent store saves. Every field has a default; name only what differs:
 /// `{.batch_size = 3, .auto_save_interval = 10s}`.
@@ -57,6 +62,11 @@ struct Options {
   /// or more when what is loaded is large.
   std::size_t segments = 0;
 
+  /// Threads that read a large JSON file (from 4 MiB) or encode a large store, the one that opens or saves
+  /// included; at most 64. 0 = two to read; two to encode where there are four processors, else one, since
+  /// operations go on meanwhile. A thread that cannot be started is done without.
+  std::size_t threads = 0;
+
   /// Opens without a lock and without ever writing, also while another process has the store open for
   /// writing: what is seen is a consistent state as of opening, or as of the last `refresh()`. Verbs that
   /// write throw `UsageError`.
@@ -68,18 +78,27 @@ struct Options {
   std::uint32_t schema_version = 0;
 
   /// Brings the JSON of a value from version `from` to `schema_version`, in place. What it throws leaves the
-  /// constructor; nothing was changed then.
+  /// constructor; nothing was changed then. Never called by two threads at once: such a load has one thread.
   std::function<void(std::uint32_t from, std::string_view key, nlohmann::json& value)> upgrade = {};
 
   /// Told of each failed save, with the exception; from the thread that saved, under no lock of the data, so
   /// it may use the store. What it throws is swallowed. It must not destroy the store.
   std::function<void(const std::exception&)> on_error = {};
 
-  /// Told how a load or save gets on, every few thousand entries. It must not throw.
+  /// Told how a load, save or compaction gets on, every few thousand entries. It may read the store, and must
+  /// neither throw nor save, compact or close. Always called by the thread that opens or saves.
   std::function<void(const Progress&)> on_progress = {};
 
-  /// Told what happens to the store. What it throws is swallowed.
+  /// Told what happens to the store, from the thread that did it, under no lock of the data; `LogEvent` lists
+  /// the events. It may be called from several threads at once, and it may use the store but not close it.
+  /// What it throws is swallowed.
   std::function<void(const LogEvent&)> logger = {};
+
+  /// The least severe events that `logger` is told. `LogLevel::debug` adds one for each change, with its key.
+  LogLevel log_level = LogLevel::info;
+
+  /// Whether `metrics()` counts operations by verb and outcome.
+  bool count_operations = true;
 };
 
 }  // namespace kvstore::inline v0

@@ -4,11 +4,17 @@
 // The one plug-in point: where a persistent store keeps its entries. A storage sees text only (a key's text,
 // a value's JSON), so it is an ordinary class without templates.
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string_view>
+
+#include "kvstore/detail/json_writer.hpp"
+#include "kvstore/log.hpp"
 
 namespace kvstore::inline v0 {
 
@@ -39,6 +45,25 @@ enum class LoadPurpose {
 struct LoadRequest {
   LoadPurpose purpose = LoadPurpose::own;
   bool integer_keys = false;  ///< the text of every key is an integer's
+  std::size_t threads = 1;    ///< how many may read at once, the one that loads included
+};
+
+/// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
+/// and the thread that loads commits the stages in order. *Thread safety*: none, but stages do not touch each
+/// other.
+class LoadStage {
+ public:
+  LoadStage() = default;
+  LoadStage(const LoadStage&) = delete;
+  LoadStage& operator=(const LoadStage&) = delete;
+  virtual ~LoadStage() = default;
+
+  /// Takes one entry, as `LoadSink::put` does. Nothing of it is in the sink yet.
+  virtual void put(std::string_view key, std::string_view value) = 0;
+  /// Hands the entries to the sink, as if they were put there now.
+  virtual void commit() = 0;
+  /// Forgets the entries.
+  virtual void clear() noexcept = 0;
 };
 
 /// Takes the entries of a storage while it loads.
@@ -63,6 +88,10 @@ class LoadSink {
   ///         its file turns it into a `CorruptionError`.
   virtual void put(std::string_view key, std::string_view value) = 0;
 
+  /// A stage, for `request().threads` above 1; none if entries are taken by `put` alone. Comes after
+  /// `schema_version`.
+  [[nodiscard]] virtual std::unique_ptr<LoadStage> stage() { return nullptr; }
+
   /// Ends the load: builds the tables.
   /// @throws DuplicateEntryError if two entries had the same key. A storage that knows offsets calls this
   ///         itself to report where; the store calls it in any case, and a second call does nothing.
@@ -75,8 +104,18 @@ class LoadSink {
   /// Takes that every entry so far was removed.
   virtual void clear() = 0;
 
+  /// Takes what a log should tell about the load, such as that something was recovered. Optional.
+  virtual void note(LogLevel /*level*/, std::string_view /*event*/,
+                    std::initializer_list<LogField> /*fields*/) {}
+
  private:
   LoadRequest request_;
+};
+
+/// Some entries as they stand in a JSON file: `,\n"key": value` each.
+struct EntryLines {
+  std::string_view text;
+  std::uint64_t entries = 0;  ///< at least one
 };
 
 /// Hands the entries of a save to a storage, one at a time.
@@ -92,6 +131,25 @@ class ChangeSource {
   /// Pull from one thread until it returns false, or abandon the save by throwing.
   virtual bool next(Change& change) = 0;
 
+  /// The same for a storage that keeps a JSON file and is handed everything: the next entries as lines, by
+  /// the hundred where they come from a store; false when there are no more. A save calls one or the other.
+  virtual bool next_lines(EntryLines& lines) {
+    Change change;
+    do {
+      if (!next(change)) return false;
+    } while (!change.value);  // among everything that is there, nothing is removed
+    line_.clear();
+    line_.raw(",\n");
+    line_.string(change.key);
+    line_.raw(": ");
+    line_.raw(*change.value);
+    lines = {line_.text(), 1};
+    return true;
+  }
+
+  /// How much of it `next` has handed over, 0 to 1, for progress reports. Optional: 0 if that is not known.
+  [[nodiscard]] virtual double fraction() const noexcept { return 0; }
+
   /// What it hands over. A storage that wants changes may get everything: then what it kept before is gone.
   [[nodiscard]] SaveScope scope() const noexcept { return scope_; }
   /// The version of the form that values have (`Options::schema_version`); to be stored beside them.
@@ -100,14 +158,15 @@ class ChangeSource {
  private:
   SaveScope scope_;
   std::uint32_t schema_version_;
+  JsonWriter line_;  // what `next_lines` hands out
 };
 
 /// What a storage offers besides if it keeps a journal: it takes each change as it happens, so that a killed
 /// process loses nothing that it acknowledged, and from time to time folds the journal into a snapshot.
 ///
 /// *Thread safety*: `append`, `append_clear`, `flush` and `switch_over` come one at a time, but beside a
-/// `save` or `compact` that other threads run. `prepare_switch`, `switch_over` and `compact` follow each
-/// other.
+/// `save` or `compact` that other threads run; `bytes` at any time. `prepare_switch`, `switch_over` and
+/// `compact` follow each other.
 class Journal {
  public:
   Journal() = default;
@@ -124,6 +183,8 @@ class Journal {
   /// Puts what was appended into the operating system's hands, without waiting for the disk.
   virtual void flush() = 0;
 
+  /// Its size, for metrics.
+  [[nodiscard]] virtual std::uint64_t bytes() const noexcept = 0;
   /// Whether the journal has outgrown the snapshot.
   [[nodiscard]] virtual bool wants_compaction() const noexcept = 0;
   /// Makes ready what `switch_over` needs, with whatever input and output that takes.

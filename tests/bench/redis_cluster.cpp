@@ -33,7 +33,7 @@ double redis_benchmark(const bench::Arguments& arguments, const std::string& tes
                        std::size_t depth, std::size_t operations) {
   const std::string& first = arguments.endpoints.front();
   const std::size_t colon = first.rfind(':');
-  const std::string output = support::output_of(
+  const std::string output = support::answer_of(
       "redis-benchmark --cluster --csv -h " + first.substr(0, colon) + " -p " + first.substr(colon + 1) +
       " -t " + test + " -c " + std::to_string(clients) + " -P " + std::to_string(depth) + " -n " +
       std::to_string(operations) + " -d 102 -r " + std::to_string(kKeys));

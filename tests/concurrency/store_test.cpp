@@ -186,3 +186,28 @@ TEST_CASE("Batches: a reader sees all of one or nothing of it") {
   }
   stop = true;
 }
+
+TEST_CASE("Closing: beside writers, each write is saved or refused, and none meets a journal that is gone") {
+  const support::TempFolder folder;
+  for (int round = 0; round < 30; ++round) {
+    const auto path = folder / (std::to_string(round) + ".json");
+    int accepted = 0;
+    {
+      Store store{std::make_unique<kvstore::JsonJournal>(path), {.batch_size = 1000}};
+      std::atomic<bool> writing = false;
+      std::jthread writer{[&] {
+        try {
+          for (;; ++accepted) {
+            store.create(accepted, accepted);
+            writing = true;
+          }
+        } catch (const kvstore::UsageError&) {}
+      }};
+      while (!writing) std::this_thread::yield();
+      store.close();
+      writer.join();
+    }
+    Store again{std::make_unique<kvstore::JsonJournal>(path)};
+    REQUIRE(again.size() == static_cast<std::size_t>(accepted));
+  }
+}

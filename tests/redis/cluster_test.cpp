@@ -278,7 +278,7 @@ TEST_CASE("Redis Cluster: a single Redis that is no cluster works as one") {
   const std::string port =
       std::to_string(std::stoi(servers.port(1)) + 20000);  // free: its cluster bus + 10000
   const std::string pid =
-      support::output_of("redis-server --port " + port + " --bind 127.0.0.1 --save '' > /dev/null & echo $!");
+      support::answer_of("redis-server --port " + port + " --bind 127.0.0.1 --save '' > /dev/null & echo $!");
   kvstore::RedisClusterOptions options{.seeds = {"127.0.0.1:" + port}};
   {
     Counters store{options};

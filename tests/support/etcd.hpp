@@ -21,6 +21,7 @@
 #include "kvstore/detail/etcd_client.hpp"
 #include "kvstore/etcd_options.hpp"
 #include "support/temp_folder.hpp"
+#include "support/test_folder.hpp"
 
 namespace support {
 
@@ -84,7 +85,7 @@ class EtcdCluster {
 
  private:
   [[nodiscard]] std::string command(const char* verb, std::size_t node) const {
-    return std::string{KVSTORE_TEST_FOLDER "/support/etcd_cluster "} + verb + " '" + folder_.string() + "' " +
+    return test_folder() + "/support/etcd_cluster " + verb + " '" + folder_.string() + "' " +
            std::to_string(node + 1);
   }
 
@@ -121,8 +122,7 @@ class OwnEtcd {
 
  private:
   [[nodiscard]] std::string script(const char* verb) const {
-    return std::string{KVSTORE_TEST_FOLDER "/support/etcd_cluster "} + verb + " '" +
-           (folder_ / "etcd").string() + "'";
+    return test_folder() + "/support/etcd_cluster " + verb + " '" + (folder_ / "etcd").string() + "'";
   }
 
   TempFolder folder_;

@@ -22,11 +22,12 @@
 #include <vector>
 
 #include "kvstore/redis_cluster_options.hpp"
+#include "support/test_folder.hpp"
 
 namespace support {
 
-/// What a shell command prints. @throws std::runtime_error if it fails
-inline std::string output_of(const std::string& command) {
+/// What a shell command prints, whether it succeeds or not.
+inline std::string answer_of(const std::string& command) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe{::popen((command + " 2>&1").c_str(), "r"),
                                                              ::pclose};
   std::string text;
@@ -63,7 +64,7 @@ class RedisServers {
 
   /// What `redis-cli` prints that asks this node.
   std::string cli(int node, const std::string& arguments) const {
-    return output_of("redis-cli -h 127.0.0.1 -p " + port(node) + ' ' + arguments);
+    return answer_of("redis-cli -h 127.0.0.1 -p " + port(node) + ' ' + arguments);
   }
 
   [[nodiscard]] bool leads(int node) const {
@@ -137,8 +138,7 @@ class RedisServers {
     ::kill(static_cast<::pid_t>(std::stol(word(node, "pid"))), number);
   }
   void start(int node) const {
-    output_of(std::string{KVSTORE_TEST_FOLDER} + "/support/redis_cluster node " + folder_.string() + ' ' +
-              std::to_string(node));
+    answer_of(test_folder() + "/support/redis_cluster node " + folder_.string() + ' ' + std::to_string(node));
   }
 
   [[nodiscard]] bool is_whole() const {

@@ -52,7 +52,7 @@ need() { # WHAT=PACKAGE...
   for entry in "$@"; do
     what=${entry%%=*}
     case $what in
-      *.h | *.hpp) has_header "$what" || ! has_command apt-get || missing+=("${entry#*=}") ;;
+      *.h | *.hh | *.hpp) has_header "$what" || ! has_command apt-get || missing+=("${entry#*=}") ;;
       *) has_command "$what" || missing+=("${entry#*=}") ;;
     esac
   done
@@ -80,6 +80,17 @@ need_servers() { # COMMAND=PACKAGE=SERVICE..., SERVICE empty if there is none
   fi
 }
 
+# Installs a browser and its driver, where they can be had: without them the tests of a page are skipped.
+need_browser() {
+  has_command chromedriver && return
+  if has_command apt-get && as_root apt-get update > /dev/null 2>&1 &&
+    [ -n "$(apt-cache search --names-only '^chromium-driver$')" ]; then
+    install_packages chromium chromium-driver
+  else
+    say "there is no package chromium-driver, and tests in a browser are skipped"
+  fi
+}
+
 at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]; }
 
 need_build_tools() {
@@ -94,6 +105,9 @@ need_build_tools() {
     #endif' | "${CXX:-c++}" -std=c++20 -fsyntax-only -x c++ - 2> /dev/null ||
     die "the compiler ${CXX:-c++} is too old: g++ 12 or clang 14, or newer, is needed; name one with CXX=..."
 }
+
+# Another checkout of the same sources compiles to the same, so that a compiler cache can serve it.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=yes
 
 # Configures and builds; on a terminal the progress of the build is shown.
 configure_and_build() { # FOLDER CMAKE-ARGUMENT...

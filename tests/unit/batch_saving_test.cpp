@@ -282,22 +282,3 @@ TEST_CASE("Failure: the destructor reports to on_error and does not throw") {
   }
   REQUIRE(told == 1);
 }
-
-TEST_CASE("Progress and log: a save and a load say how far they are, without values") {
-  const auto disk = std::make_shared<Disk>();
-  std::vector<kvstore::Progress> progress;
-  std::vector<std::string> events;
-  const kvstore::Options options{
-      .batch_size = 0,
-      .auto_save_interval = 0s,
-      .on_progress = [&](const kvstore::Progress& step) { progress.push_back(step); },
-      .logger = [&](const kvstore::LogEvent& event) { events.emplace_back(event.event); }};
-  {
-    Store store{storage_on(disk), options};
-    for (int i = 0; i < 10'000; ++i) store.create(i, i);
-  }
-  REQUIRE(progress.back().finished);
-  REQUIRE(progress.back().entries == 10'000);
-  REQUIRE(progress.size() == 1 + 2 + 1);  // the empty load; two steps of the save and its end
-  REQUIRE(events == std::vector<std::string>{"opened", "saved", "closed"});
-}

@@ -2,11 +2,13 @@
 
 #include "kvstore/detail/dense_map.hpp"
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <random>
 #include <string>
+#include <thread>
 
 #include "kvstore/hash.hpp"
 #include "support/catch.hpp"
@@ -64,6 +66,8 @@ void agree_with_std_map(const std::function<std::uint64_t(const std::string&)>& 
 
 TEST_CASE("DenseMap: a random sequence of changes agrees with std::map") { agree_with_std_map(hash_of, 500); }
 
+TEST_CASE("DenseMap: the same, with entries in many blocks") { agree_with_std_map(hash_of, 5000); }
+
 TEST_CASE("DenseMap: it stays right when every hash collides") {
   agree_with_std_map([](const std::string&) { return std::uint64_t{0xabcdef0012345678U}; }, 40);
 }
@@ -88,6 +92,18 @@ TEST_CASE("DenseMap: building an index names the first entry whose key stood bef
   Map map;
   for (const char* key : {"a", "b", "c", "b", "a"}) map.append(hash_of(key), key, 0);
   REQUIRE(map.build_index(std::equal_to<>{}) == 3);
+}
+
+TEST_CASE("DenseMap: what a search will read may be asked for while another thread changes the table") {
+  Map map;
+  std::atomic<bool> done = false;
+  std::jthread other{[&] {
+    for (std::uint64_t i = 0; !done; ++i) map.prefetch(i * 0x9e3779b97f4a7c15U);
+  }};
+  for (int i = 0; i < 5000; ++i) insert(map, std::to_string(i), i, hash_of(std::to_string(i)));
+  map = Map{};
+  done = true;
+  REQUIRE(map.size() == 0);
 }
 
 TEST_CASE("Hash: strings, views and literals of the same text hash alike") {

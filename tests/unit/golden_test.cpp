@@ -14,6 +14,7 @@
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/temp_folder.hpp"
+#include "support/test_folder.hpp"
 
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, nlohmann::json>;
 using Contents = std::map<std::string, nlohmann::json>;
@@ -21,7 +22,7 @@ using Contents = std::map<std::string, nlohmann::json>;
 namespace {
 
 void copy_golden(const char* name, const support::TempFolder& to) {
-  const std::filesystem::path folder = std::filesystem::path{KVSTORE_TEST_FOLDER} / "format" / "v1" / name;
+  const std::filesystem::path folder = std::filesystem::path{support::test_folder()} / "format" / "v1" / name;
   std::filesystem::copy(folder, to.path(), std::filesystem::copy_options::recursive);
 }
 

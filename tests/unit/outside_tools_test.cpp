@@ -2,24 +2,23 @@
 
 // The files as the tools of others see them: what was written there can be read, and what they write loads.
 
-#include <array>
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/output_of.hpp"
 #include "support/temp_folder.hpp"
 #if __has_include(<sqlite3.h>)
 #include "kvstore/storage/sqlite.hpp"
 #endif
 
+using support::output_of;
 using support::TempFolder;
 using namespace std::chrono_literals;
 using Users = kvstore::BatchPersistentKeyValueStore<std::string, nlohmann::json>;
@@ -28,19 +27,6 @@ using Counts = kvstore::BatchPersistentKeyValueStore<int, int>;
 namespace {
 
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
-
-/// What a command prints; it must succeed.
-std::string output_of(const std::string& command) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe{::popen(command.c_str(), "r"), [](FILE*) { return 0; }};
-  REQUIRE(pipe);
-  std::string text;
-  std::array<char, 4096> part{};
-  while (const std::size_t got = std::fread(part.data(), 1, part.size(), pipe.get()))
-    text.append(part.data(), got);
-  INFO(command);
-  REQUIRE(::pclose(pipe.get()) == 0);
-  return text;
-}
 
 void fill(Users& users) {
   users.upsert("ada", {{"city", "London"}, {"age", 36}});

@@ -55,7 +55,7 @@ class AtomicFile {
   }
 
   void append(std::string_view text) {
-    if (text.size() > block_bytes_ - used_) return append_across(text);
+    if (text.size() > block_bytes_ - used_ || text.size() >= block_bytes_ / 8) return append_across(text);
     std::memcpy(block_.get() + used_, text.data(), text.size());
     used_ += text.size();
   }
@@ -117,8 +117,9 @@ class AtomicFile {
 
   void append_across(std::string_view text) {
     flush();
-    if (text.size() >= block_bytes_) return write(text);  // not worth copying
-    append(text);
+    if (text.size() >= block_bytes_ / 8) return write(text);  // not worth copying
+    std::memcpy(block_.get(), text.data(), text.size());
+    used_ = text.size();
   }
 
   void flush() {

@@ -28,6 +28,16 @@ class ChangeBuffer {
     });
   }
 
+  /// Appends a change that is text already. Strong.
+  void put(const Change& change) {
+    append([&] {
+      text_.raw(change.key);
+      const std::size_t key_end = text_.size();
+      text_.raw(*change.value);
+      return Ends{key_end, text_.size(), Kind::put};
+    });
+  }
+
   /// Appends a removal. Strong, as `put`.
   template <class Key>
   void remove(const Key& key) {

@@ -70,6 +70,9 @@ class LoggedChanges final : public ChangeSource {
     change = changes_[index_++];
     return true;
   }
+  [[nodiscard]] double fraction() const noexcept override {
+    return changes_.empty() ? 0 : static_cast<double>(index_) / static_cast<double>(changes_.count());
+  }
 
  private:
   const ChangeBuffer& changes_;

@@ -4,6 +4,8 @@
 // From a storage that pushes its entries to one that pulls them: two threads and two blocks of text, however
 // much passes through.
 
+#include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -49,8 +51,15 @@ class EntryPipe {
     if (index_ == taken_.ends.size() && !take()) return false;
     const auto [begin, key_end, value_end] = taken_.ends[index_++];
     const std::string_view text = taken_.text;
+    pulled_ += value_end - begin;
     change = {text.substr(begin, key_end - begin), text.substr(key_end, value_end - key_end)};
     return true;
+  }
+
+  /// How much of what loading expects has been pulled, 0 to 1; 0 if it said nothing.
+  [[nodiscard]] double fraction() const noexcept {
+    const auto expected = static_cast<double>(expected_.load(std::memory_order_relaxed));
+    return expected == 0 ? 0 : std::min(1.0, static_cast<double>(pulled_) / expected);
   }
 
   /// Nobody pulls any more: the thread that pushes gives up.
@@ -79,7 +88,7 @@ class EntryPipe {
   class Sink final : public LoadSink {
    public:
     explicit Sink(EntryPipe& pipe) : LoadSink{{.purpose = LoadPurpose::copy}}, pipe_{pipe} {}
-    void expect(std::uint64_t) override {}
+    void expect(std::uint64_t bytes) override { pipe_.expected_.store(bytes, std::memory_order_relaxed); }
     void schema_version(std::uint32_t stored) override { pipe_.set_version(stored); }
     void put(std::string_view key, std::string_view value) override {
       Block& block = pipe_.filling_;
@@ -135,8 +144,10 @@ class EntryPipe {
   Block filling_;  // of the thread that pushes
   Block taken_;    // of the thread that pulls
   std::size_t index_ = 0;
+  std::uint64_t pulled_ = 0;  // bytes
 
-  std::mutex mutex_;  // guards what follows
+  std::atomic<std::uint64_t> expected_ = 0;  // bytes
+  std::mutex mutex_;                         // guards what follows
   std::condition_variable changed_;
   std::optional<Block> ready_;
   Block spare_;
@@ -154,6 +165,7 @@ class PipeSource final : public ChangeSource {
       : ChangeSource{SaveScope::everything, pipe.schema_version()}, pipe_{pipe} {}
   ~PipeSource() override { pipe_.abandon(); }
   bool next(Change& change) override { return pipe_.next(change); }
+  [[nodiscard]] double fraction() const noexcept override { return pipe_.fraction(); }
 
  private:
   EntryPipe& pipe_;

@@ -12,7 +12,7 @@
 namespace kvstore::inline v0::detail {
 
 /// Makes any shared mutex fair to writers. Meets the standard's SharedMutex requirements as far as
-/// `std::unique_lock` and `std::shared_lock` use them without trying. Costs readers one relaxed load while no
+/// `std::unique_lock` and `std::shared_lock` use them here. Costs readers one relaxed load while no
 /// writer waits.
 template <class Mutex>
 class FairSharedMutex {
@@ -29,6 +29,7 @@ class FairSharedMutex {
     }
     waiting_.fetch_sub(1, std::memory_order_relaxed);
   }
+  [[nodiscard]] bool try_lock() { return mutex_.try_lock(); }
   void unlock() { mutex_.unlock(); }
 
   // Only a hint is needed of `waiting_`: a reader that misses it passes before the writer once.
@@ -36,12 +37,20 @@ class FairSharedMutex {
     if (waiting_.load(std::memory_order_relaxed) != 0) const std::scoped_lock queue{turnstile_};
     mutex_.lock_shared();
   }
+  [[nodiscard]] bool try_lock_shared() {
+    return waiting_.load(std::memory_order_relaxed) == 0 && mutex_.try_lock_shared();
+  }
   void unlock_shared() { mutex_.unlock_shared(); }
 
  private:
-  std::atomic<std::uint32_t> waiting_ = 0;
-  std::mutex turnstile_;
   Mutex mutex_;
+  std::atomic<std::uint32_t> waiting_ = 0;  // beside it, so that one cache line is all that is used as a rule
+  std::mutex turnstile_;
 };
+
+/// A mutex that says that it is fair by itself needs no turnstile.
+template <class Mutex>
+  requires requires { typename Mutex::is_fair; }
+class FairSharedMutex<Mutex> : public Mutex {};
 
 }  // namespace kvstore::inline v0::detail

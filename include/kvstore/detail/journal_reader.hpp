@@ -52,8 +52,8 @@ class JournalReader {
 
   /// Once `next` returned false: where the good lines end.
   [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
-  /// Whether anything but zeros stands behind that end.
-  [[nodiscard]] bool torn() const noexcept { return torn_; }
+  /// How many bytes stand behind that end, blocks of zeros apart.
+  [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
   /// How much of the file a line said to be synced.
   [[nodiscard]] std::uint64_t vouched() const noexcept { return vouched_; }
   /// Offset in the file of the body that was fetched last.
@@ -127,7 +127,7 @@ class JournalReader {
       if (vouches(line, bad)) {
         throw CorruptionError{path_, bad, "expected a line with a matching checksum, which was there once"};
       }
-      torn_ = torn_ || line.outcome != Line::Outcome::zeros;
+      if (line.outcome != Line::Outcome::zeros) torn_bytes_ += line.bytes;
       position_ += line.bytes;
     }
     position_ = bad;
@@ -176,7 +176,7 @@ class JournalReader {
   std::uint64_t position_ = 0;  // of the line at hand
   std::uint64_t next_ = 0;      // of the line after it
   std::uint64_t body_offset_ = 0;
-  bool torn_ = false;
+  std::uint64_t torn_bytes_ = 0;
   std::uint64_t vouched_ = 0;
 };
 

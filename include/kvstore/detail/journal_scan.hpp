@@ -18,6 +18,7 @@
 #include "kvstore/detail/journal_reader.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/log.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -30,10 +31,10 @@ struct FoundJournal {
   JournalHeader header;
   std::vector<SnapshotId> folds;  ///< snapshots that it came to continue later
   std::uint64_t steps = 0;
-  std::uint64_t end = 0;      ///< where its good lines end
-  bool torn = false;          ///< something stands behind that end
-  bool marked = false;        ///< a line says that something was synced
-  std::uint64_t vouched = 0;  ///< how much of it a line says was synced
+  std::uint64_t end = 0;         ///< where its good lines end
+  std::uint64_t torn_bytes = 0;  ///< what stands behind that end
+  bool marked = false;           ///< a line says that something was synced
+  std::uint64_t vouched = 0;     ///< how much of it a line says was synced
 
   [[nodiscard]] bool folded_into(const SnapshotId& snapshot) const {
     return counts && std::find(folds.begin(), folds.end(), snapshot) != folds.end();
@@ -103,7 +104,7 @@ inline void survey_journal(FoundJournal& found) {
   const JournalReader reader = read_journal(*found.file, found.path, survey);
   if (!found.counts && reader.end() != 0) throw CorruptionError{found.path, 0, "expected a journal's header"};
   found.end = reader.end();
-  found.torn = reader.torn();
+  found.torn_bytes = reader.torn_bytes();
   found.marked = reader.vouched() != 0;
   found.vouched = std::min(reader.vouched(), reader.end());
 }
@@ -112,6 +113,17 @@ inline void survey_journal(FoundJournal& found) {
 inline std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink) {
   JournalReplay replay{sink};
   return read_journal(*found.file, found.path, replay).end();
+}
+
+/// Tells the log what the journals of a chain have brought back, and what a crash has torn off.
+inline void note_recovery(const std::vector<const FoundJournal*>& chain, LoadSink& sink) {
+  std::uint64_t records = 0;
+  for (const FoundJournal* journal : chain) {
+    records += journal->steps;
+    if (const std::uint64_t bytes = journal->torn_bytes; bytes != 0)
+      sink.note(LogLevel::warning, "dropped torn tail", {{"offset", journal->end}, {"bytes", bytes}});
+  }
+  if (records != 0) sink.note(LogLevel::info, "recovered", {{"records", records}});
 }
 
 /// The journals that lie beside a snapshot, and the ones of them that continue it.

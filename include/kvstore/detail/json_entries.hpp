@@ -4,12 +4,12 @@
 // A file that is one JSON object, entry by entry: written one a line, read in any shape that is valid JSON.
 // Neither needs more memory than a block or the largest entry.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,9 +17,11 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/json_cursor.hpp"
 #include "kvstore/detail/json_reader.hpp"
-#include "kvstore/detail/json_scan.hpp"
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/line_ranges.hpp"
+#include "kvstore/detail/parallel_load.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -28,39 +30,28 @@ namespace kvstore::inline v0::detail {
 /// Writes every entry of `source` to `out`, which has `append(std::string_view)`.
 template <class Output>
 void write_json_entries(Output& out, ChangeSource& source) {
-  JsonWriter start;
-  std::string_view separator = "{\n";
+  bool first = true;
+  const auto append = [&](std::string_view lines) {
+    if (first) {
+      out.append("{");
+      lines.remove_prefix(1);  // the comma before the first line
+    }
+    first = false;
+    out.append(lines);
+  };
   if (source.schema_version() != 0) {
-    start.raw(separator);
-    start.string(kSchemaVersionKey);
-    start.raw(": ");
-    start.integer(source.schema_version());
-    out.append(start.text());
-    separator = ",\n";
+    JsonWriter version;
+    version.raw(",\n");
+    version.string(kSchemaVersionKey);
+    version.raw(": ");
+    version.integer(source.schema_version());
+    append(version.text());
   }
-  for (Change change; source.next(change);) {
-    if (!change.value) continue;  // among everything that is there, nothing is removed
-    start.clear();
-    start.raw(separator);
-    start.string(change.key);
-    start.raw(": ");
-    out.append(start.text());
-    out.append(*change.value);
-    separator = ",\n";
-  }
-  out.append(separator == ",\n" ? "\n}\n" : "{}\n");
+  for (EntryLines lines; source.next_lines(lines);) append(lines.text);
+  out.append(first ? "{}\n" : "\n}\n");
 }
 
-/// One entry where it stands in its file.
-struct JsonEntry {
-  std::string_view key;          ///< unescaped
-  std::string_view value;        ///< JSON text, not checked yet
-  std::uint64_t key_offset = 0;  ///< in the file, of the opening quote
-  std::uint64_t value_offset = 0;
-};
-
-/// Reads the entries of a file in order. Strict, but for what is inside the values: that is its caller's to
-/// check. *Thread safety*: none.
+/// Reads the entries of a file in order, as `JsonCursor` finds them. *Thread safety*: none.
 class JsonEntryReader {
  public:
   /// `path` is for messages. `block_bytes` are read at a time, and more only if one entry is larger.
@@ -73,135 +64,49 @@ class JsonEntryReader {
   /// Fetches the next entry, whose views live until the next call; false after the object's end.
   /// @throws CorruptionError, StorageError
   bool next(JsonEntry& entry) {
-    if (ended_) return false;
-    if (!started_) start();
-    if (!reach_key()) return finish();
-    kept_ = position_;
-    keeping_ = true;
-    const bool plain = skip<string_end>("a key's closing quote");
-    const std::size_t key_size = position_ - kept_;
-    take(':', "':' after the key");
-    skip_space();
-    const std::size_t value_start = position_ - kept_;
-    skip<value_end>("the end of a value");
-    entry.key_offset = base_ + kept_;
-    entry.value_offset = entry.key_offset + value_start;
-    entry.key = key_text({block_.get() + kept_, key_size}, plain);
-    entry.value = {block_.get() + kept_ + value_start, position_ - kept_ - value_start};
-    keeping_ = false;
-    return true;
+    try {
+      JsonCursor::Step step;
+      while ((step = cursor_.next({block_.get(), end_}, file_ended_, entry)) == JsonCursor::Step::more) {
+        refill();
+      }
+      entry.key_offset += base_;
+      entry.value_offset += base_;
+      return step == JsonCursor::Step::entry;
+    } catch (const ParseError& error) { fail(base_ + error.offset(), error.what()); }
   }
 
   [[noreturn]] void fail(std::uint64_t offset, const std::string& words) const {
     throw CorruptionError{path_, offset, words};
   }
 
+  /// Where it stands, and what of the file is in memory from there on.
+  [[nodiscard]] JsonPosition position() const noexcept {
+    return {base_ + cursor_.position(), cursor_.place()};
+  }
+  [[nodiscard]] std::string_view unread() const noexcept {
+    return {block_.get() + cursor_.position(), end_ - cursor_.position()};
+  }
+
+  /// Goes on at another position.
+  void go_to(const JsonPosition& position) {
+    base_ = position.offset;
+    end_ = 0;
+    cursor_ = JsonCursor{position.place};
+    file_ended_ = false;
+  }
+
  private:
-  static constexpr int kEnd = -1;
-
-  void start() {
-    started_ = true;
-    constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-    while (end_ < kByteOrderMark.size() && refill()) {}
-    if (unread().starts_with(kByteOrderMark)) position_ += kByteOrderMark.size();
-    take('{', "'{' at the start of an object");
-  }
-
-  /// Stands at the next entry's opening quote, or returns false at the object's closing bracket.
-  bool reach_key() {
-    const bool first = std::exchange(first_, false);
-    int byte = skip_space();
-    if (byte == '}') return false;
-    if (!first) {
-      if (byte != ',') fail_here("',' or '}' after an entry");
-      ++position_;
-      byte = skip_space();
-    }
-    if (byte != '"') fail_here(first ? "a key in double quotes, or '}'" : "a key in double quotes");
-    return true;
-  }
-
-  bool finish() {
-    ++position_;
-    if (skip_space() != kEnd) fail_here("nothing after the object's '}'");
-    ended_ = true;
-    return false;
-  }
-
-  /// Skips white space; returns the byte that follows it, unread, or `kEnd`.
-  int skip_space() {
-    while (true) {
-      for (; position_ < end_; ++position_) {
-        const char byte = block_[position_];
-        if (byte != ' ' && byte != '\n' && byte != '\r' && byte != '\t') {
-          return static_cast<unsigned char>(byte);
-        }
-      }
-      if (!refill()) return kEnd;
-    }
-  }
-
-  void take(char wanted, const char* words) {
-    if (skip_space() != static_cast<unsigned char>(wanted)) fail_here(words);
-    ++position_;
-  }
-
-  /// Moves past what `FindEnd` finds the end of, reading on until it does; returns its `plain`.
-  template <JsonEnd (*FindEnd)(std::string_view, std::size_t)>
-  bool skip(const char* words) {
-    while (true) {
-      const JsonEnd end = FindEnd({block_.get(), end_}, position_);
-      if (end.outcome == JsonEnd::Outcome::malformed) {
-        position_ = end.position;
-        fail_here(end.expected);
-      }
-      if (end.outcome == JsonEnd::Outcome::complete) {
-        position_ = end.position;
-        return end.plain;
-      }
-      if (refill()) continue;
-      position_ = end_;
-      fail_here(words);
-    }
-  }
-
-  /// `quoted` is the key as it stands in the file.
-  std::string_view key_text(std::string_view quoted, bool plain) {
-    if (plain) return quoted.substr(1, quoted.size() - 2);
-    try {
-      JsonReader reader{quoted};
-      key_ = reader.string();
-      return key_;
-    } catch (const ParseError& error) { fail(base_ + kept_ + error.offset(), error.what()); }
-  }
-
-  [[nodiscard]] std::string_view unread() const { return {block_.get() + position_, end_ - position_}; }
-
-  [[noreturn]] void fail_here(const std::string& expected) const {
-    std::string words = "expected " + expected;
-    if (position_ == end_) {
-      words += ", found the end of the file";
-    } else if (const char byte = block_[position_]; byte > ' ' && byte <= '~') {
-      words += std::string{", found '"} + byte + "'";
-    }
-    fail(base_ + position_, words);
-  }
-
-  // ---- The window of the file that is in memory -------------------------------------------------------
-
-  /// Reads on, dropping what is neither unread nor kept; false at the end of the file.
-  bool refill() {
-    if (file_ended_) return false;
+  /// Reads on, dropping what the cursor needs no more.
+  void refill() {
     make_room();
     const auto got = read_full(file_, base_ + end_, {block_.get() + end_, capacity_ - end_});
     if (got.error) throw StorageError{path_, got.error, "cannot read"};
     file_ended_ = got.value < capacity_ - end_;
     end_ += got.value;
-    return got.value != 0;
   }
 
   void make_room() {
-    const std::size_t from = keeping_ ? kept_ : position_;
+    const std::size_t from = cursor_.position();
     const std::size_t size = end_ - from;
     if (size == capacity_) {  // one entry fills the block: from == 0
       auto larger = std::make_unique_for_overwrite<char[]>(capacity_ * 2);
@@ -211,9 +116,8 @@ class JsonEntryReader {
       return;
     }
     std::memmove(block_.get(), block_.get() + from, size);
+    cursor_.rewind();
     base_ += from;
-    position_ -= from;
-    kept_ -= keeping_ ? from : kept_;
     end_ = size;
   }
 
@@ -221,17 +125,14 @@ class JsonEntryReader {
   std::filesystem::path path_;
   std::size_t capacity_;
   std::unique_ptr<char[]> block_;
-  std::uint64_t base_ = 0;    // the file's offset of the block's first byte
-  std::size_t end_ = 0;       // bytes in the block
-  std::size_t position_ = 0;  // the next unread one
-  std::size_t kept_ = 0;      // where the entry at hand begins
-  bool keeping_ = false;      // whether there is one
-  std::string key_;           // unescaped, where the file's text will not do
-  bool started_ = false;
-  bool first_ = true;
-  bool ended_ = false;
+  std::uint64_t base_ = 0;  // the file's offset of the block's first byte
+  std::size_t end_ = 0;     // bytes in the block
+  JsonCursor cursor_;       // over the block
   bool file_ended_ = false;
 };
+
+/// A file of so many blocks is worth the start of a thread.
+inline constexpr std::uint64_t kBlocksForThreads = 4;
 
 /// The value of `kSchemaVersionKey`. @throws ParseError
 [[nodiscard]] inline std::uint32_t read_schema_version(const JsonEntry& entry) {
@@ -241,24 +142,36 @@ class JsonEntryReader {
   return version;
 }
 
-/// Hands every entry of `file` to `sink`, but does not finish it.
+/// Has several threads read on from where `reader` stands, which then stands behind what they have read.
+/// False if what follows there is not in memory.
+inline bool read_in_parallel(JsonEntryReader& reader, File& file, const std::filesystem::path& path,
+                             LoadSink& sink, std::size_t range_bytes) {
+  LineRanges ranges{file, reader.position().offset, reader.unread(), range_bytes};
+  if (!ranges.can_cut()) return false;
+  reader.go_to(ParallelLoad{ranges, path, sink}.run());
+  return true;
+}
+
+/// Hands every entry of `file`, of `file_bytes` about, to `sink`, but does not finish it.
 /// @throws CorruptionError, StorageError
 inline void read_json_entries(File& file, const std::filesystem::path& path, LoadSink& sink,
-                              std::size_t block_bytes = kBlockBytes) {
+                              std::uint64_t file_bytes, std::size_t block_bytes = kBlockBytes) {
   JsonEntryReader reader{file, path, block_bytes};
   JsonEntry entry;
-  try {
-    bool more = reader.next(entry);
-    if (more && entry.key == kSchemaVersionKey) {
+  bool more = reader.next(entry);
+  if (more && entry.key == kSchemaVersionKey) {
+    try {
       sink.schema_version(read_schema_version(entry));
-      more = reader.next(entry);
-    }
-    for (; more; more = reader.next(entry)) {
-      if (entry.key == kSchemaVersionKey)
-        reader.fail(entry.key_offset, "expected this as the first member only");
-      sink.put(entry.key, entry.value);
-    }
-  } catch (const ParseError& error) { reader.fail(entry.value_offset + error.offset(), error.what()); }
+    } catch (const ParseError& error) { reader.fail(entry.value_offset + error.offset(), error.what()); }
+    more = reader.next(entry);
+  }
+  const std::size_t range_bytes = std::max<std::size_t>(block_bytes / 4, 1);
+  bool alone = sink.request().threads < 2 || file_bytes / kBlocksForThreads < block_bytes || !sink.stage();
+  for (; more; more = reader.next(entry)) {
+    put_entry(reader, entry, sink);
+    if (!alone && reader.position().offset >= range_bytes)
+      alone = read_in_parallel(reader, file, path, sink, range_bytes);
+  }
 }
 
 /// The offset of the second entry that has `key`, or of the last one if there is only one.

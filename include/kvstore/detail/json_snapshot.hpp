@@ -84,7 +84,7 @@ inline void load_json_snapshot(File& file, const std::filesystem::path& path, Lo
   const auto status = uninterrupted([&] { return file.status(); });
   if (status.error) throw StorageError{path, status.error, "cannot read its size"};
   sink.expect(status.value.size);
-  read_json_entries(file, path, sink, block_bytes);
+  read_json_entries(file, path, sink, status.value.size, block_bytes);
   try {
     sink.finish();
   } catch (const DuplicateEntryError& error) {

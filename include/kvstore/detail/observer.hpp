@@ -3,16 +3,27 @@
 
 // Tells a store's user what happens, without letting the user's handlers harm the store.
 
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
+#include "kvstore/log.hpp"
 #include "kvstore/options.hpp"
 
 namespace kvstore::inline v0::detail {
+
+/// How much was done in what time, for the log.
+struct WorkDone {
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;
+  std::chrono::nanoseconds duration{0};
+};
 
 class Observer {
  public:
@@ -22,23 +33,36 @@ class Observer {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
-  void log(LogLevel level, std::string_view event, std::uint64_t entries,
-           std::string_view detail = {}) const noexcept {
-    if (!options_.logger) return;
+  /// Whether the logger wants events of this level.
+  [[nodiscard]] bool logs(LogLevel level) const noexcept {
+    return options_.logger && level >= options_.log_level;
+  }
+
+  /// Tells the logger. Never under a lock of the data.
+  void log(LogLevel level, std::string_view event,
+           std::initializer_list<LogField> fields = {}) const noexcept {
+    if (!logs(level)) return;
     try {
-      options_.logger({level, event, path_text_, entries, detail});
+      std::vector<LogField> all{{"path", path_text_}};
+      all.insert(all.end(), fields);
+      options_.logger({level, event, all});
     } catch (...) {  // NOLINT(bugprone-empty-catch): a logger must not harm the store
     }
   }
+  void log(LogLevel level, std::string_view event, const WorkDone& done) const noexcept {
+    const double seconds = std::chrono::duration<double>(done.duration).count();
+    log(level, event, {{"entries", done.entries}, {"bytes", done.bytes}, {"seconds", seconds}});
+  }
 
-  /// Hands a failed save to the logger and to `on_error`. A save that fails inside `on_error` is logged only.
-  void report(const std::exception_ptr& failure) const noexcept {
+  /// Hands a failure to the logger, as `event`, and to `on_error`. What fails inside `on_error` is logged
+  /// only.
+  void report(const std::exception_ptr& failure, std::string_view event = "save failed") const noexcept {
     try {
       std::rethrow_exception(failure);
     } catch (const std::exception& error) {
-      log(LogLevel::error, "save failed", 0, error.what());
+      log(LogLevel::error, event, {{"error", error.what()}});
       tell(error);
-    } catch (...) { log(LogLevel::error, "save failed", 0, "unknown failure"); }
+    } catch (...) { log(LogLevel::error, event, {{"error", "unknown failure"}}); }
   }
 
  private:

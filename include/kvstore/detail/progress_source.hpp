@@ -3,6 +3,7 @@
 
 // Counts what passes from a store to a storage, and tells a progress callback.
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 
@@ -22,22 +23,41 @@ class ProgressSource final : public ChangeSource {
 
   bool next(Change& change) override {
     const bool more = source_.next(change);
-    if (more) {
-      ++entries_;
-      bytes_ += change.key.size() + (change.value ? change.value->size() : 0);
-    }
-    if (progress_ && (!more || entries_ % 4096 == 0)) { progress_({phase_, entries_, bytes_, !more}); }
+    count(more ? 1 : 0, more ? change.key.size() + (change.value ? change.value->size() : 0) : 0, !more);
     return more;
   }
 
+  bool next_lines(EntryLines& lines) override {
+    constexpr std::uint64_t kPunctuation = 6;  // of a line
+    const bool more = source_.next_lines(lines);
+    count(more ? lines.entries : 0, more ? lines.text.size() - kPunctuation * lines.entries : 0, !more);
+    return more;
+  }
+  [[nodiscard]] double fraction() const noexcept override { return source_.fraction(); }
+
   [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
+  void count(std::uint64_t entries, std::uint64_t bytes, bool finished) {
+    constexpr std::uint64_t kEvery = 4096;
+    const bool due = (entries_ + entries) / kEvery != entries_ / kEvery;
+    entries_ += entries;
+    bytes_ += bytes;
+    if (progress_ && (finished || due)) report(finished);
+  }
+
+  void report(bool finished) {
+    fraction_ = finished ? 1 : std::clamp(source_.fraction(), fraction_, 1.0);
+    progress_({phase_, entries_, bytes_, fraction_, finished});
+  }
+
   ChangeSource& source_;
   const std::function<void(const Progress&)>& progress_;
   Progress::Phase phase_;
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
+  double fraction_ = 0;  // as last reported
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -19,23 +19,25 @@
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "kvstore/detail/auto_saver.hpp"
 #include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/change_log.hpp"
 #include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/histogram_recorder.hpp"
+#include "kvstore/detail/journal_feed.hpp"
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/progress_source.hpp"
 #include "kvstore/detail/save_ledger.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0::detail {
 
-/// *Lock order*: the snapshot, then the delivery, then the log.
+/// *Lock order*: the snapshot, then the feed of the journal, then the log.
 class SaveDriver final {
  public:
   /// Makes a snapshot of the store, as of the moment of the call, and hands it to the function.
@@ -56,6 +58,7 @@ class SaveDriver final {
   }
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
   /// The file or folder that messages name.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return observer_.path(); }
   [[nodiscard]] SaveLedger& ledger() noexcept { return ledger_; }
@@ -83,16 +86,21 @@ class SaveDriver final {
   /// Begins to save, once the store is loaded and can be asked for snapshots. `outdated`: what is stored has
   /// the form of an older schema version, so it is replaced first. @throws StorageError if that fails
   void start(std::uint64_t entries, bool outdated) {
-    observer_.log(LogLevel::info, "opened", entries);
-    if (options_.read_only) return;
+    if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
     journal_ = storage_->journal();
+    if (journal_ != nullptr) feed_.emplace(*journal_, log_, feed_owner());
     logs_ = journal_ != nullptr || storage_->scope() == SaveScope::changes;
-    if (outdated) save_everything();
-    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
-      saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); });
-    }
     if (journal_ != nullptr) {
       folder_.emplace([] { return AutoSaver::Delay{}; }, [this] { fold(); });
+    }
+    if (outdated) {
+      log(save_everything().work);
+      const std::uint64_t version = options_.schema_version;
+      observer_.log(LogLevel::info, "upgraded", {{"entries", entries}, {"schema_version", version}});
+    }
+    observer_.log(LogLevel::info, "opened", {{"entries", entries}});
+    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
+      saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); });
     }
   }
 
@@ -125,9 +133,10 @@ class SaveDriver final {
   /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
   void settle(std::uint64_t ticket) {
     try {
-      const std::uint64_t allowed = deliver(ticket) ? bound() : 0;
+      const std::uint64_t allowed = !feed_ || feed_->deliver(ticket) ? bound() : 0;
       if (!ledger_.owes(ticket, allowed)) return;
       if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
+      const TimeRecorded waiting{save_waits_};
       saving([&](SaveLedger::Save save) { ledger_.settle(ticket, allowed, save); });
     } catch (const StorageError& error) {
       throw_not_on_disk(error.path(), error.code(), error.what());
@@ -146,12 +155,20 @@ class SaveDriver final {
   void compact() {
     if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
     if (journal_ == nullptr) return save();
+    const auto start = SaveLedger::Clock::now();
+    Saved saved;
     try {
-      ledger_.advance(save_everything());
+      saved = save_everything();
+      ledger_.advance(saved.last);
     } catch (...) {
-      observer_.report(std::current_exception());
+      ++failed_foldings_;
+      last_folding_ = SaveLedger::Clock::now() - start;
+      observer_.report(std::current_exception(), "folding failed");
       throw;
     }
+    ++foldings_;
+    last_folding_ = SaveLedger::Clock::now() - start;
+    log(saved.work);
   }
 
   /// Saves and lets go of the storage. `refuse_writes(true)` comes first; `false` if saving failed.
@@ -171,16 +188,50 @@ class SaveDriver final {
     if (saver_) saver_->stop();
     if (folder_) folder_->stop();
     const std::scoped_lock snapshot{snapshot_mutex_};
-    storage_.reset();
-    observer_.log(LogLevel::info, "closed", 0);
+    std::unique_lock storage{storage_mutex_};
+    std::unique_ptr<Storage> last = std::move(storage_);
+    storage.unlock();
+    last.reset();
+    observer_.log(LogLevel::info, "closed");
   }
 
-  /// Runs `use` while no save or compaction takes a snapshot.
-  template <class Use>
-  void with_snapshot(const Use& use) {
-    const std::scoped_lock snapshot{snapshot_mutex_};
-    snapshot_(use);
+  /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
+  void checkpoint(Storage& copy, const std::filesystem::path& path) {
+    const auto start = SaveLedger::Clock::now();
+    const std::string to = path.string();  // before there is anything that out of memory could belie
+    WorkDone done;
+    {
+      const std::scoped_lock snapshot{snapshot_mutex_};
+      snapshot_([&](ChangeSource& everything) {
+        ProgressSource source{everything, options_.on_progress};
+        copy.save(source);
+        done = {source.entries(), source.bytes(), SaveLedger::Clock::now() - start};
+      });
+    }
+    const double seconds = std::chrono::duration<double>(done.duration).count();
+    observer_.log(LogLevel::info, "checkpoint written",
+                  {{"to", to}, {"entries", done.entries}, {"bytes", done.bytes}, {"seconds", seconds}});
   }
+
+  // Figures
+  // -------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] SaveMetrics save_metrics() const {
+    SaveMetrics result = ledger_.metrics();
+    result.bytes = saved_bytes_.load(std::memory_order_relaxed) + (feed_ ? feed_->bytes() : 0);
+    return result;
+  }
+
+  [[nodiscard]] JournalMetrics journal_metrics() const {
+    const std::scoped_lock storage{storage_mutex_};
+    return {.bytes = storage_ && journal_ != nullptr ? journal_->bytes() : 0,
+            .foldings = foldings_,
+            .failed_foldings = failed_foldings_,
+            .last_folding = last_folding_};
+  }
+
+  /// How long operations waited for saves.
+  [[nodiscard]] const HistogramRecorder& save_waits() const noexcept { return save_waits_; }
 
  private:
   [[nodiscard]] static std::filesystem::path path_of(const Storage* storage) {
@@ -214,45 +265,11 @@ class SaveDriver final {
   // The journal
   // ------------------------------------------------------------------------------------------------
 
-  /// Sees that the journal has everything up to `ticket`. @returns false if it is broken and needs a full
-  /// save.
-  bool deliver(std::uint64_t ticket) {
-    if (journal_ == nullptr) return true;
-    if (delivered_.load(std::memory_order_acquire) < ticket) {
-      const std::scoped_lock lock{delivery_mutex_};
-      if (delivered_.load(std::memory_order_relaxed) < ticket) deliver_locked();
-    }
-    return !needs_everything();
-  }
-
-  /// Hands what was logged to the journal. @returns the number of the last operation in it. What a broken
-  /// journal does not take is not lost: it waits for a save of everything.
-  std::uint64_t deliver_locked() {
-    // Room for the largest step comes first: what has left the log must reach the journal, or break it.
-    const auto make_room = [this](const ChangeBuffer& fresh) { step_.reserve(fresh.count()); };
-    const std::uint64_t last = log_.move_to(outgoing_, make_room, [this] { return ledger_.applied(); });
-    try {
-      append_outgoing();
-      journal_->flush();
-    } catch (...) { observer_.report(std::current_exception()); }
-    delivered_.store(last, std::memory_order_release);
-    if (journal_->wants_compaction()) folder_->wake();
-    return last;
-  }
-
-  void append_outgoing() {
-    std::size_t begin = 0;
-    for (const std::size_t end : outgoing_.groups()) {
-      step_.clear();
-      for (std::size_t i = begin; i < end; ++i) step_.push_back(outgoing_[i]);
-      if (outgoing_.is_replacement(begin))
-        journal_->break_off();
-      else if (outgoing_.is_clear(begin))
-        journal_->append_clear();
-      else
-        journal_->append(step_);
-      begin = end;
-    }
+  [[nodiscard]] JournalFeed::Owner feed_owner() {
+    return {.applied = [this] { return ledger_.applied(); },
+            .needs_everything = [this] { return needs_everything(); },
+            .failed = [this](const std::exception_ptr& failure) { observer_.report(failure); },
+            .outgrown = [this] { folder_->wake(); }};
   }
 
   void fold() {
@@ -266,23 +283,48 @@ class SaveDriver final {
   // Saving
   // -----------------------------------------------------------------------------------------------------
 
-  /// Runs `settle` with the function that saves; reports a failure once, from the thread that met it, when
-  /// others may already save again.
+  /// What a save has handed to the storage.
+  struct SaveWork {
+    WorkDone done;
+    bool whole = false;  // everything, not only changes
+    bool folded = false;
+  };
+  struct Saved {
+    std::uint64_t last = 0;  // number of the last operation that is durable by it
+    SaveWork work;
+  };
+
+  void log(const SaveWork& work) const noexcept {
+    observer_.log(work.whole ? LogLevel::info : LogLevel::debug, work.folded ? "folded" : "saved", work.done);
+  }
+
+  /// Runs `settle` with the function that saves; tells of a save or a failure once, from the thread that met
+  /// it, when others may already save again, so that a handler may do so as well.
   template <class Settle>
   void saving(const Settle& settle) {
     std::exception_ptr failure;
+    std::optional<Saved> saved;
+    std::uint64_t failures = 0;
     const auto save = [&] {
+      failures = ledger_.failures();
       try {
-        return save_now();
+        return saved.emplace(save_now()).last;
       } catch (...) {
         failure = std::current_exception();
         throw;
       }
     };
+    const auto tell_retried = [&] {
+      if (failures != 0) observer_.log(LogLevel::warning, "retried", {{"failures", failures}});
+    };
     try {
       settle(SaveLedger::Save{save});
+      if (!saved) return;
+      tell_retried();
+      log(saved->work);
     } catch (...) {
       if (failure) {
+        tell_retried();
         observer_.report(failure);
         if (saver_ && !saver_->is_this_thread()) saver_->wake();  // to learn when it is to try again
       }
@@ -290,38 +332,36 @@ class SaveDriver final {
     }
   }
 
-  /// Saves what the storage wants. @returns the number of the last operation that is durable by that.
-  std::uint64_t save_now() {
+  /// Saves what the storage wants.
+  Saved save_now() {
     if (needs_everything()) return save_everything();
     return journal_ != nullptr ? sync_journal() : save_changes();
   }
 
-  std::uint64_t sync_journal() {
-    std::unique_lock lock{delivery_mutex_};
-    const std::uint64_t last = deliver_locked();
-    lock.unlock();  // the next batch fills while this one syncs
+  Saved sync_journal() {
+    const std::uint64_t last = feed_->deliver_all();  // the next batch fills while this one syncs
     if (needs_everything()) return save_everything();
-    hand_over([&](ChangeSource& nothing) { storage_->save(nothing); },
-              LoggedChanges{ChangeBuffer{}, options_.schema_version});
-    return last;
+    return {last, hand_over([&](ChangeSource& nothing) { storage_->save(nothing); },
+                            LoggedChanges{ChangeBuffer{}, options_.schema_version})};
   }
 
-  std::uint64_t save_changes() {
+  Saved save_changes() {
     const std::uint64_t last = log_.take([this] { return ledger_.applied(); });
     if (needs_everything()) return save_everything();  // since what was taken holds a replacement
-    hand_over([&](ChangeSource& changes) { storage_->save(changes); },
-              LoggedChanges{log_.taken(), options_.schema_version});
+    const SaveWork work = hand_over([&](ChangeSource& changes) { storage_->save(changes); },
+                                    LoggedChanges{log_.taken(), options_.schema_version});
     log_.drop_taken();
-    return last;
+    return {last, work};
   }
 
-  std::uint64_t save_everything() {
+  Saved save_everything() {
     const std::scoped_lock snapshot{snapshot_mutex_};
     if (journal_ != nullptr) journal_->prepare_switch();
     // First the number and the log's position, then the cut: whatever was numbered or logged before is in it.
     const std::uint64_t last = mark();
+    SaveWork work;
     snapshot_([&](ChangeSource& everything) {
-      hand_over(
+      work = hand_over(
           [&](ChangeSource& source) {
             journal_ != nullptr ? journal_->compact(source) : storage_->save(source);
           },
@@ -330,23 +370,25 @@ class SaveDriver final {
     log_.drop_taken();
     std::uint64_t replaced = replaced_.load(std::memory_order_seq_cst);
     if (replaced <= last) replaced_.compare_exchange_strong(replaced, 0);
-    return last;
+    if (feed_) feed_->note_saved();
+    return {last, work};
   }
 
   std::uint64_t mark() {
-    const auto applied = [this] { return ledger_.applied(); };
-    if (journal_ == nullptr) return log_.take(applied);
-    const std::scoped_lock lock{delivery_mutex_};
-    const std::uint64_t last = deliver_locked();
-    journal_->switch_over();
-    return last;
+    if (feed_) return feed_->deliver_and_switch();
+    return log_.take([this] { return ledger_.applied(); });
   }
 
   template <class Save, class Source>
-  void hand_over(const Save& save, Source&& changes) {
-    ProgressSource source{changes, options_.on_progress};
+  SaveWork hand_over(const Save& save, Source&& changes) {
+    const bool whole = changes.scope() == SaveScope::everything;
+    const bool folds = whole && journal_ != nullptr;
+    const auto start = SaveLedger::Clock::now();
+    ProgressSource source{changes, options_.on_progress,
+                          folds ? Progress::Phase::compact : Progress::Phase::save};
     save(source);
-    observer_.log(LogLevel::info, "saved", source.entries());
+    saved_bytes_.fetch_add(source.bytes(), std::memory_order_relaxed);
+    return {{source.entries(), source.bytes(), SaveLedger::Clock::now() - start}, whole, folds};
   }
 
   [[nodiscard]] AutoSaver::Delay next_delay() const {
@@ -373,14 +415,17 @@ class SaveDriver final {
   bool logs_ = false;                        // whether the storage wants changes
   std::atomic<std::uint64_t> replaced_ = 0;  // the operation that replaced every entry, until that is saved
   ChangeLog log_;
+  std::optional<JournalFeed> feed_;  // where there is a journal
+
+  mutable std::mutex storage_mutex_;  // held to let go of the storage, and to ask it for figures
+  std::atomic<std::uint64_t> saved_bytes_ = 0;
+  std::atomic<std::uint64_t> foldings_ = 0;
+  std::atomic<std::uint64_t> failed_foldings_ = 0;
+  std::atomic<std::chrono::nanoseconds> last_folding_ = std::chrono::nanoseconds{0};
+  HistogramRecorder save_waits_;
 
   std::mutex close_mutex_;     // one close() at a time
   std::mutex snapshot_mutex_;  // one snapshot at a time
-
-  std::mutex delivery_mutex_;  // one thread hands over to the journal at a time; guards the next two
-  ChangeBuffer outgoing_;
-  std::vector<Change> step_;
-  std::atomic<std::uint64_t> delivered_ = 0;  // the last operation that the journal was handed
 
   std::optional<AutoSaver> folder_;
   std::optional<AutoSaver> saver_;  // last, as their threads end before what they use dies

@@ -87,9 +87,18 @@ class SaveLedger {
     return std::max(retry_at_ - Clock::now(), Clock::duration::zero());
   }
 
+  /// All but the bytes.
   [[nodiscard]] SaveMetrics metrics() const {
     const std::scoped_lock lock{mutex_};
-    return metrics_;
+    SaveMetrics result = metrics_;
+    if (failure_) result.last_error = last_error_;
+    return result;
+  }
+
+  /// Saves that have failed since one succeeded.
+  [[nodiscard]] std::uint64_t failures() const {
+    const std::scoped_lock lock{mutex_};
+    return failures_;
   }
 
  private:
@@ -114,10 +123,12 @@ class SaveLedger {
     saving_ = false;
     ++rounds_;
     metrics_.last_duration = Clock::now() - start;
+    metrics_.durations.add(metrics_.last_duration);
     if (failure)
       note_failure(failure);
     else
       note_success(saved);
+    ++(failure ? metrics_.failed : metrics_.succeeded);
     finished_.notify_all();
     if (failure) std::rethrow_exception(failure);
   }
@@ -125,15 +136,15 @@ class SaveLedger {
   void note_success(std::uint64_t saved) {
     durable_.store(std::max(saved, durable_.load(std::memory_order_relaxed)), std::memory_order_release);
     failure_ = nullptr;
+    failures_ = 0;
     delay_ = kFirstDelay;
-    ++metrics_.succeeded;
   }
 
   void note_failure(const std::exception_ptr& failure) {
     failure_ = failure;
     retry_at_ = Clock::now() + delay_;
     delay_ = std::min(2 * delay_, kLongestDelay);
-    ++metrics_.failed;
+    ++failures_;
     try {
       last_error_ = message_of(failure);
     } catch (...) {
@@ -157,6 +168,7 @@ class SaveLedger {
   bool saving_ = false;
   std::uint64_t rounds_ = 0;  // saves that have ended
   std::exception_ptr failure_;
+  std::uint64_t failures_ = 0;
   std::string last_error_;
   Clock::time_point retry_at_;
   std::chrono::milliseconds delay_ = kFirstDelay;

@@ -37,7 +37,7 @@ class SegmentCut {
   using Mutation = detail::Mutation<Key, Value>;
   static constexpr std::size_t kSliceEntries = 128;
   static constexpr std::size_t kSliceBytes = std::size_t{64} << 10;
-  static constexpr std::size_t kPrefetchAhead = 8;
+  static constexpr std::size_t kPrefetchAhead = 32;
 
   // For writers, under the segment's exclusive lock. ------------------------------------------------------
 
@@ -74,22 +74,26 @@ class SegmentCut {
 
   // For the saver, under the segment's shared lock. ---------------------------------------------------------
 
-  /// Encodes the next slice into `out`. @returns false if the segment is done, and no longer takes part.
-  bool encode_slice(Epoch epoch, const Table& live, ChangeBuffer& out) {
+  /// Encodes the next slice into `out`, which takes entries by `put`. @returns false if the segment is done,
+  /// and no longer takes part.
+  template <class Out>
+  bool encode_slice(Epoch epoch, const Table& live, Out& out) {
     begin(epoch);
     if (!pending_) return false;
+    const std::size_t most = out.bytes() + kSliceBytes;
     const Table& table = detached_ ? *detached_ : live;
     const std::size_t stop = std::min(table.size(), cursor_ + kSliceEntries);
-    for (; cursor_ < stop && out.bytes() < kSliceBytes; ++cursor_) {
-      if (cursor_ + kPrefetchAhead < table.size()) {
-        prefetch_parts(table[cursor_ + kPrefetchAhead].key);
-        prefetch_parts(table[cursor_ + kPrefetchAhead].value);
-      }
+    for (std::size_t i = cursor_; i < std::min(stop, cursor_ + kPrefetchAhead); ++i) prefetch(table[i]);
+    for (; cursor_ < stop && out.bytes() < most; ++cursor_) {
+      if (cursor_ + kPrefetchAhead < stop) prefetch(table[cursor_ + kPrefetchAhead]);
       const bool skip = cursor_ < passed_over_.size() && passed_over_[cursor_];
       if (!skip) out.put(table[cursor_].key, table[cursor_].value);
     }
     if (cursor_ < table.size()) return true;
-    out.append(captured_);
+    for (; captured_read_ < captured_.count() && out.bytes() < most; ++captured_read_) {
+      out.put(captured_[captured_read_]);
+    }
+    if (captured_read_ < captured_.count()) return true;
     end();
     return false;
   }
@@ -104,8 +108,16 @@ class SegmentCut {
   void end() noexcept {
     pending_ = false;
     captured_ = ChangeBuffer{};
+    captured_read_ = 0;
     passed_over_ = {};
     detached_.reset();
+  }
+
+  // What keys and values point to lies scattered over the heap: asking for it a few entries early hides the
+  // wait for memory.
+  static void prefetch(const Entry<Key, Value>& entry) noexcept {
+    prefetch_parts(entry.key);
+    prefetch_parts(entry.value);
   }
 
   // Whether the current snapshot has still to read entries of this table.
@@ -147,6 +159,7 @@ class SegmentCut {
   std::size_t cursor_ = 0;
   std::vector<bool> passed_over_;  // by position; shorter than the table while nothing was changed
   ChangeBuffer captured_;
+  std::size_t captured_read_ = 0;  // how many of them the saver has
   std::optional<Table> detached_;
 };
 

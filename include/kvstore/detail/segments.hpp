@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What guards the tables of a persistent store, one of each per segment, and the snapshot that walks them.
+// What guards the tables of a persistent store, one of each per segment.
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
+#include <span>
 #include <vector>
 
-#include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/fair_shared_mutex.hpp"
+#include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/histogram_recorder.hpp"
 #include "kvstore/detail/segment_cut.hpp"
-#include "kvstore/storage.hpp"
+#include "kvstore/detail/shared_group.hpp"
 
 namespace kvstore::inline v0::detail {
 
@@ -31,6 +34,7 @@ class Segments {
  public:
   using Table = DenseMap<Key, Value>;
   using Guard = SegmentGuard<Key, Value, Mutex>;
+  using Lock = std::unique_lock<FairSharedMutex<Mutex>>;
 
   void resize(std::size_t count) {
     guards_ = std::make_unique<Guard[]>(count);
@@ -38,6 +42,49 @@ class Segments {
   }
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
+
+  /// The exclusive lock of a segment. Waiting for it is recorded.
+  [[nodiscard]] Lock lock(std::size_t index) {
+    Lock lock{guards_[index].mutex, std::try_to_lock};
+    if (!lock) {
+      const TimeRecorded waiting{waits_};
+      lock.lock();
+    }
+    return lock;
+  }
+  /// The exclusive locks of all segments, or of those with these indices, which ascend.
+  [[nodiscard]] std::vector<Lock> lock_all() {
+    std::vector<Lock> locks;
+    locks.reserve(count_);
+    for (std::size_t i = 0; i < count_; ++i) locks.push_back(lock(i));
+    return locks;
+  }
+  [[nodiscard]] std::vector<Lock> lock_each(std::span<const std::size_t> indices) {
+    std::vector<Lock> locks;
+    locks.reserve(indices.size());
+    for (const std::size_t index : indices) locks.push_back(lock(index));
+    return locks;
+  }
+
+  /// Runs `fn` under the shared locks of those of `indices` that can be had at once, whose bits it is given;
+  /// then on the others, one by one. @returns the bits that it returned, together
+  [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices,
+                                         FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+    std::uint32_t result = 0;
+    auto left = (std::uint32_t{1} << indices.size()) - 1;
+    {
+      const SharedGroup together{guards_.get(), indices};
+      left &= ~together.owned();
+      result = fn(together.owned());
+    }
+    for (; left != 0; left &= left - 1) {
+      const std::shared_lock lock{guards_[indices[static_cast<std::size_t>(std::countr_zero(left))]].mutex};
+      result |= fn(left & (~left + 1));
+    }
+    return result;
+  }
+
+  [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
 
   /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
   [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
@@ -47,53 +94,8 @@ class Segments {
  private:
   std::unique_ptr<Guard[]> guards_;
   std::size_t count_ = 0;
+  HistogramRecorder waits_;
   alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
-};
-
-/// Every entry of a store as of the moment of its construction, while writers go on. One at a time.
-template <class Key, class Value, class Mutex>
-class SnapshotSource final : public ChangeSource {
- public:
-  using Table = DenseMap<Key, Value>;
-
-  SnapshotSource(const std::vector<Table>& tables, Segments<Key, Value, Mutex>& segments,
-                 std::uint32_t schema_version)
-      : ChangeSource{SaveScope::everything, schema_version},
-        tables_{tables},
-        segments_{segments},
-        epoch_{segments.open_cut()} {}
-  ~SnapshotSource() override {
-    segments_.close_cut();
-    for (; segment_ < segments_.size(); ++segment_) {
-      const std::unique_lock lock{segments_[segment_].mutex};
-      segments_[segment_].cut.abandon(epoch_);
-    }
-  }
-
-  bool next(Change& change) override {
-    while (index_ == slice_.count()) {
-      if (segment_ == segments_.size()) return false;
-      fetch_slice();
-    }
-    change = slice_[index_++];
-    return true;
-  }
-
- private:
-  void fetch_slice() {
-    slice_.clear();
-    index_ = 0;
-    auto& guard = segments_[segment_];
-    const std::shared_lock lock{guard.mutex};
-    if (!guard.cut.encode_slice(epoch_, tables_[segment_], slice_)) ++segment_;
-  }
-
-  const std::vector<Table>& tables_;
-  Segments<Key, Value, Mutex>& segments_;
-  const Epoch epoch_;
-  std::size_t segment_ = 0;
-  ChangeBuffer slice_;
-  std::size_t index_ = 0;  // of the next change in the slice
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -12,7 +12,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,6 +24,7 @@
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_file.hpp"
+#include "kvstore/detail/journal_folder.hpp"
 #include "kvstore/detail/journal_follower.hpp"
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_scan.hpp"
@@ -57,7 +57,10 @@ class JsonJournal final : public Storage, public Journal {
   explicit JsonJournal(const std::filesystem::path& path,
                        detail::FileSystem& files = detail::system_file_system(),
                        const detail::JournalSpace& space = {})
-      : files_{files}, space_{space}, path_{detail::usable_path(files, path)}, follower_{files_, path_} {}
+      : files_{files},
+        path_{detail::usable_path(files, path)},
+        folder_{files_, path_, space},
+        follower_{files_, path_} {}
 
   /// Leaves the journal as long as what it holds, or none if it holds nothing.
   ~JsonJournal() override {
@@ -76,6 +79,7 @@ class JsonJournal final : public Storage, public Journal {
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
+    detail::note_recovery(chain, sink);
     snapshot_bytes_ = snapshot.size;
     if (chain.empty())
       begin(snapshot);
@@ -136,6 +140,10 @@ class JsonJournal final : public Storage, public Journal {
     outgrown_ = bytes_locked() > fold_at_locked();
   }
 
+  [[nodiscard]] std::uint64_t bytes() const noexcept override {
+    const std::scoped_lock lock{mutex_};
+    return current_ ? bytes_locked() : 0;
+  }
   [[nodiscard]] bool wants_compaction() const noexcept override { return outgrown_ && !broken_; }
 
   void prepare_switch() override {
@@ -148,7 +156,7 @@ class JsonJournal final : public Storage, public Journal {
     if (unfinished_) finish();
     const char* const suffix = broken_ ? ".new" : ".next";
     successor_path_ = detail::JournalSet::name(path_, suffix);
-    successor_ = make_journal(successor_path_);
+    successor_ = folder_.make(successor_path_);
   }
 
   void switch_over() override {
@@ -208,14 +216,14 @@ class JsonJournal final : public Storage, public Journal {
 
   /// Begins the first journal of a snapshot, or of nothing.
   void begin(const detail::SnapshotId& snapshot) {
-    for (const char* suffix : {".next", ".new"}) remove(detail::JournalSet::name(path_, suffix));
+    for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
     current_path_ = detail::JournalSet::name(path_, "");
-    current_ = make_journal(current_path_);
+    current_ = folder_.make(current_path_);
     detail::JournalHeader header;
     header.id = current_->id();
     header.snapshot = snapshot;
     current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
-    check(current_->flush(), "cannot write");
+    folder_.check(current_->flush(), "cannot write");
     sync(*current_);
   }
 
@@ -223,75 +231,15 @@ class JsonJournal final : public Storage, public Journal {
   void go_on(const std::vector<const detail::FoundJournal*>& chain) {
     const detail::FoundJournal& last = *chain.back();
     current_path_ = last.path;
-    current_ = reopen(last);
+    current_ = folder_.reopen(last);
     steps_ = last.steps;
     if (chain.size() == 2) {
-      previous_ = reopen(*chain.front());
-      remove(detail::JournalSet::name(path_, ".new"));
+      previous_ = folder_.reopen(*chain.front());
+      folder_.remove(detail::JournalSet::name(path_, ".new"));
       outgrown_ = true;  // the fold is still to be done
       return;
     }
     finish();
-  }
-
-  [[nodiscard]] std::shared_ptr<detail::JournalFile> reopen(const detail::FoundJournal& found) {
-    auto opened = detail::open_file(files_, found.path, detail::OpenMode::update);
-    check(opened.error, "cannot open for writing");
-    auto file = std::move(opened.value);
-    if (found.torn)
-      check(detail::uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
-    rewrite(*file, found.vouched, found.end);
-    // What a killed process left may not be on disk yet. Until it is, nothing can be added that relies on it.
-    check(detail::uninterrupted([&] { return file->sync(); }), "cannot sync");
-    return std::make_shared<detail::JournalFile>(std::move(file), found.header.id, found.end, found.end,
-                                                 space_);
-  }
-
-  // Files
-  // ------------------------------------------------------------------------------------------------------
-
-  /// Writes again what no sync vouches for. If a sync of it failed once, the operating system may hold it for
-  /// clean, and the next sync would succeed without writing it.
-  void rewrite(detail::File& file, std::uint64_t from, std::uint64_t to) const {
-    std::vector<char> block(
-        static_cast<std::size_t>(std::min<std::uint64_t>(to - from, detail::kBlockBytes)));
-    while (from < to) {
-      const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(to - from, block.size()));
-      const auto got = detail::read_full(file, from, {block.data(), bytes});
-      check(got.error, "cannot read");
-      if (got.value != bytes) throw StorageError{path_, {}, "its journal became shorter while it was opened"};
-      check(detail::write_all(file, from, {block.data(), bytes}), "cannot write");
-      from += bytes;
-    }
-  }
-
-  [[nodiscard]] std::shared_ptr<detail::JournalFile> make_journal(const std::filesystem::path& name) {
-    remove(name);
-    auto opened = detail::open_file(files_, name, detail::OpenMode::exclusive);
-    check(opened.error, "cannot make " + name.string());
-    sync_folder();
-    return std::make_shared<detail::JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
-  }
-
-  [[nodiscard]] static std::string random_id() {
-    std::random_device random;
-    const auto high = detail::crc_digits(random());
-    const auto low = detail::crc_digits(random());
-    return std::string{high.data(), high.size()}.append(low.data(), low.size());
-  }
-
-  void remove(const std::filesystem::path& name) {
-    const auto error = detail::uninterrupted([&] { return files_.remove(name); });
-    if (error != std::errc::no_such_file_or_directory) check(error, "cannot remove " + name.string());
-  }
-
-  void sync_folder() {
-    check(detail::uninterrupted([&] { return files_.sync_folder(path_.parent_path()); }),
-          "cannot sync its folder");
-  }
-
-  void check(std::error_code error, const std::string& what) const {
-    if (error) throw StorageError{detail::JournalSet::name(path_, ""), error, what};
   }
 
   // Appending
@@ -390,27 +338,27 @@ class JsonJournal final : public Storage, public Journal {
 
   /// Once the snapshot has its name: makes that durable, then drops the journals that it replaces.
   void finish() {
-    sync_folder();
+    folder_.sync();
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
-      check(error, "cannot rename a journal to " + main.string());
+      folder_.check(error, "cannot rename a journal to " + main.string());
     }
     {
       const std::scoped_lock lock{mutex_};
       previous_.reset();
     }
     unfinished_ = false;
-    for (const char* suffix : {".next", ".new"}) remove(detail::JournalSet::name(path_, suffix));
-    sync_folder();
+    for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
+    folder_.sync();
   }
 
   /// At the end: everything is saved, nobody else is here. What fails here does no harm.
   void tidy() noexcept {
     try {
       detail::remove_leftover(files_, path_);  // of a compaction that failed as it began
-      if (!previous_ && !unfinished_ && steps_ == 0) return remove(current_path_);
+      if (!previous_ && !unfinished_ && steps_ == 0) return folder_.remove(current_path_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
       static_cast<void>(current_->file().truncate(current_->end()));
@@ -419,8 +367,8 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   detail::FileSystem& files_;
-  detail::JournalSpace space_;
   std::filesystem::path path_;
+  detail::JournalFolder folder_;
   detail::JournalFollower follower_;
   std::optional<detail::FileLock> lock_;  // none before it is owned
 

@@ -41,7 +41,8 @@ struct Scale {
 [[nodiscard]] inline Scale scale_of(double value, Unit unit) {
   static constexpr std::array kSeconds{Scale{1, " s"}, Scale{1e-3, " ms"}, Scale{1e-6, " us"},
                                        Scale{1e-9, " ns"}};
-  static constexpr std::array kBytes{Scale{1073741824, " GiB"}, Scale{1048576, " MiB"}, Scale{1024, " KiB"}};
+  static constexpr std::array kBytes{Scale{1073741824, " GiB"}, Scale{1048576, " MiB"}, Scale{1024, " KiB"},
+                                     Scale{1, " B"}};
   static constexpr std::array kRates{Scale{1e6, " M/s"}, Scale{1e3, " k/s"}, Scale{1, " /s"}};
   static constexpr std::array kTimes{Scale{1, "x"}};
   const std::span<const Scale> scales = unit == Unit::seconds ? std::span<const Scale>{kSeconds}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "options.hpp"
+
+namespace metrics_server {
+
+inline constexpr const char* kHelp =
+    R"(metrics_server serves a store of JSON values over HTTP, with a page to watch and edit it.
+
+  metrics_server --demo            a store of its own, with some load: open the address that it prints
+  metrics_server [OPTION]... FILE  the store in FILE, which is made if it is not there
+
+The store
+  --storage journal|json  journal (the default) adds a line per operation to FILE.journal; json writes the whole
+                          FILE in each save
+  --batch-size N          save after N changes, 100 by default; 1 makes each safe before it is answered, 0 = by
+                          time only
+  --save-interval S       and at the latest S seconds after a change, 10 by default; 0 = only by number
+  --demo                  do some work on entries "demo:0" to "demo:1999"; without FILE in a temporary folder
+
+Where it is served
+  --port N                8080 by default; 0 takes any that is free. The address is printed once it can be opened
+  --address A             127.0.0.1 by default, which only this machine reaches. Others need a token:
+  --token-file FILE       its first line is the token that requests must bring, 16 characters or more. Without
+                          this option the environment variable METRICS_SERVER_TOKEN is used. There is no
+                          encryption: over a network, put a proxy with TLS before it
+  --host-name NAME        another name that the server is known under, behind a proxy say; may be repeated
+  --max-body BYTES        the largest request body, 1048576 by default
+
+What it serves
+  /                       the page
+  /entries                GET lists them: prefix=, after=KEY, limit= (up to 1000), preview=BYTES
+                          POST {"key": K, "value": V} creates one: 201, or 409 if it exists
+  /entries/KEY            GET, HEAD; PUT adds or replaces (201, 204); PATCH merges into one that exists; DELETE
+                          A key is percent-encoded: a slash in it is %2F. /entries?key=KEY is the same, and the
+                          only way to the keys "." and ".."
+                          PUT and PATCH with If-Match: ETAG change what you have seen, or nothing (412); PUT
+                          with If-None-Match: * adds, or changes nothing (412)
+  /metrics                figures for Prometheus;  /metrics.json  those of the page;  /healthz  "ok"
+
+Errors are application/problem+json. 503 and 507 with "applied": true mean: changed in memory, and not yet on
+disk, because saving failed; it is tried again.
+
+Examples:
+  metrics_server --demo
+  metrics_server users.json --port 9000 --batch-size 1
+  curl -X PUT -H 'Content-Type: application/json' -d '{"city": "London"}' localhost:9000/entries/ada
+  openssl rand -hex 32 > token && chmod 600 token
+  metrics_server users.json --address 0.0.0.0 --token-file token
+
+It ends on Ctrl-C and SIGTERM: requests under way are answered, and everything is saved.
+
+Exit status:
+  0  ended, and everything is on disk
+  2  the command line or the token is not usable
+  3  the store is damaged
+  4  another process has the store open
+  5  anything else: no such folder, the port is taken, the last save failed
+)";
+
+/// @throws CLI::ParseError
+inline void parse(int argc, char* argv[], Options& options) {
+  CLI::App app{"Serves a store over HTTP", "metrics_server"};
+  app.add_option("FILE", options.path);
+  app.add_option("--storage", options.storage)->check(CLI::IsMember({"json", "journal"}));
+  app.add_option("--batch-size", options.batch_size)->check(CLI::Range(0.0, 1e12));
+  app.add_option("--save-interval", options.save_interval)->check(CLI::Range(0.0, 86400.0));
+  app.add_option("--address", options.address);
+  app.add_option("--port", options.port)->check(CLI::Range(0, 65535));
+  app.add_option("--token-file", options.token_file);
+  app.add_option("--host-name", options.host_names)->allow_extra_args(false);
+  app.add_option("--max-body", options.max_body)->check(CLI::Range(1, 1024 * 1024 * 1024));
+  app.add_flag("--demo", options.demo);
+  app.parse(argc, argv);
+  if (options.path.empty() && !options.demo)
+    throw CLI::RequiredError{"FILE, the store to be served, or --demo,"};
+}
+
+}  // namespace metrics_server

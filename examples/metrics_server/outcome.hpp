@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// How the program ends: its exit status, and what it says about it.
+
+#include <exception>
+#include <kvstore/error.hpp>
+#include <stdexcept>
+#include <string>
+
+namespace metrics_server {
+
+/// Exit statuses, those of kvctl. Scripts rely on them: never change one, see `--help`.
+enum Status : int {
+  kDone = 0,
+  kUsage = 2,
+  kDamaged = 3,
+  kLocked = 4,
+  kFailed = 5,
+};
+
+/// Ends the program with a message.
+class Failure : public std::runtime_error {
+ public:
+  Failure(Status status, const std::string& message) : std::runtime_error{message}, status_{status} {}
+  [[nodiscard]] Status status() const noexcept { return status_; }
+
+ private:
+  Status status_;
+};
+
+/// Which status an error stands for.
+[[nodiscard]] inline Status status_of(const std::exception& error) {
+  if (const auto* failure = dynamic_cast<const Failure*>(&error)) return failure->status();
+  if (dynamic_cast<const kvstore::CorruptionError*>(&error)) return kDamaged;
+  if (dynamic_cast<const kvstore::LockedError*>(&error)) return kLocked;
+  if (dynamic_cast<const kvstore::UsageError*>(&error)) return kUsage;
+  return kFailed;
+}
+
+}  // namespace metrics_server

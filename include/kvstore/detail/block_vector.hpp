@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A vector in blocks of one size. Growing moves no element once the first block is full, so that no insert
+// waits for its neighbours to move, and at most one block stands empty in part. Within a block elements are
+// side by side, which is all that a walk over them needs.
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <new>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace kvstore::inline v0::detail {
+
+template <class T>
+class BlockVector {
+ public:
+  static_assert(std::is_nothrow_move_constructible_v<T>);
+
+  /// Elements of a block: a power of two, so that finding one is a shift.
+  static constexpr std::size_t kBlock = std::bit_floor(std::max<std::size_t>((16 << 10) / sizeof(T), 1));
+
+  class Iterator {
+   public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = T;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const T*;
+    using reference = const T&;
+
+    Iterator() = default;
+    Iterator(const BlockVector& of, std::size_t at) noexcept : of_{&of}, at_{at} {}
+    reference operator*() const noexcept { return (*of_)[at_]; }
+    pointer operator->() const noexcept { return &(*of_)[at_]; }
+    Iterator& operator++() noexcept { return ++at_, *this; }
+    Iterator operator++(int) noexcept { return {*of_, at_++}; }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    const BlockVector* of_ = nullptr;
+    std::size_t at_ = 0;
+  };
+
+  BlockVector() = default;
+  BlockVector(const BlockVector&) = delete;
+  BlockVector& operator=(const BlockVector&) = delete;
+  BlockVector(BlockVector&& other) noexcept { swap(other); }
+  BlockVector& operator=(BlockVector&& other) noexcept {
+    BlockVector{std::move(other)}.swap(*this);
+    return *this;
+  }
+  ~BlockVector() {
+    while (size_ > 0) pop_back();
+  }
+
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+  [[nodiscard]] T& operator[](std::size_t i) noexcept { return blocks_[i / kBlock][i % kBlock]; }
+  [[nodiscard]] const T& operator[](std::size_t i) const noexcept { return blocks_[i / kBlock][i % kBlock]; }
+  [[nodiscard]] Iterator begin() const noexcept { return {*this, 0}; }
+  [[nodiscard]] Iterator end() const noexcept { return {*this, size_}; }
+
+  /// Makes room for `count` elements in all, and no more than that needs. Strong.
+  void reserve(std::size_t count) {
+    if (capacity_ < kBlock && count > capacity_) grow_first_block(std::min(count, kBlock));
+    while (capacity_ < count) {
+      blocks_.push_back(allocate(kBlock));
+      capacity_ += kBlock;
+    }
+  }
+
+  /// Appends an element. Needs room.
+  template <class... Args>
+  T& emplace_back(Args&&... args) noexcept {
+    T* const place = &(*this)[size_];
+    std::construct_at(place, std::forward<Args>(args)...);
+    ++size_;
+    return *place;
+  }
+
+  void pop_back() noexcept { std::destroy_at(&(*this)[--size_]); }
+
+ private:
+  // On cache lines of their own, so that an element of 64 bytes is one line and not two.
+  static constexpr std::align_val_t kAlign{std::max<std::size_t>(alignof(T), 64)};
+
+  struct Free {
+    void operator()(T* block) const noexcept { ::operator delete(block, kAlign); }
+  };
+  using Block = std::unique_ptr<T[], Free>;
+
+  [[nodiscard]] static Block allocate(std::size_t count) {
+    return Block{static_cast<T*>(::operator new(count * sizeof(T), kAlign))};
+  }
+
+  // By doubling: a small table takes little memory.
+  void grow_first_block(std::size_t count) {
+    constexpr std::size_t kLeast = std::min<std::size_t>(4, kBlock);
+    count = std::bit_ceil(std::max(count, kLeast));
+    Block grown = allocate(count);
+    if (blocks_.empty()) blocks_.emplace_back();
+    for (std::size_t i = 0; i < size_; ++i) {
+      std::construct_at(&grown[i], std::move(blocks_[0][i]));
+      std::destroy_at(&blocks_[0][i]);
+    }
+    blocks_[0] = std::move(grown);
+    capacity_ = count;
+  }
+
+  void swap(BlockVector& other) noexcept {
+    blocks_.swap(other.blocks_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+
+  std::vector<Block> blocks_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace kvstore::inline v0::detail

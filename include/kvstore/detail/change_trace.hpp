@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The keys that an operation has changed, kept from where they are known, under locks, to where a logger may
+// be told of them. Only where somebody logs at debug level.
+
+#include <string>
+#include <vector>
+
+#include "kvstore/detail/codec_base.hpp"
+#include "kvstore/detail/observer.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/log.hpp"
+#include "kvstore/metrics.hpp"
+
+namespace kvstore::inline v0::detail {
+
+class ChangeTrace {
+ public:
+  explicit ChangeTrace(const Observer& observer) noexcept
+      : observer_{observer}, wanted_{observer.logs(LogLevel::debug)} {}
+
+  [[nodiscard]] bool wanted() const noexcept { return wanted_; }
+
+  template <class Key>
+  void add(const Key& key) {
+    ScratchWriter text;
+    KeyText<Key>::append(key, *text);
+    keys_.emplace_back(text->text());
+  }
+
+  /// Under no lock.
+  void tell(Verb verb) const noexcept {
+    if (!wanted_) return;
+    for (const std::string& key : keys_) {
+      observer_.log(LogLevel::debug, "changed", {{"verb", name_of(verb)}, {"key", key}});
+    }
+    if (keys_.empty()) observer_.log(LogLevel::debug, "changed", {{"verb", name_of(verb)}});
+  }
+
+ private:
+  const Observer& observer_;
+  bool wanted_;
+  std::vector<std::string> keys_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Where the entries of a table stand, by hash: chunks of one cache line, each with twelve places and a byte
+// of hash for each of them, which are compared sixteen at once. A chunk that is full passes on to the next
+// one, and counts how many it has passed on, so that a search knows where to stop and removing leaves no
+// trace. The idea is that of F14 (N. Bronson and X. Shi, "Open-sourcing F14 for faster, more memory-efficient
+// hash tables", 2019); the number of chunks is any, since a hash is scaled to it instead of masked.
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+namespace kvstore::inline v0::detail {
+
+/// Sixteen bytes, compared at once.
+struct alignas(16) ByteLine {
+  std::array<std::uint8_t, 16> bytes{};
+
+  /// One bit for each byte that equals `byte`, the first byte's the lowest; the plain way.
+  [[nodiscard]] std::uint32_t matches_plainly(std::uint8_t byte) const noexcept {
+    std::uint32_t result = 0;
+    for (std::uint32_t i = 0; i < 16; ++i) result |= std::uint32_t{bytes[i] == byte} << i;
+    return result;
+  }
+
+  [[nodiscard]] std::uint32_t matches(std::uint8_t byte) const noexcept {
+#if defined(__SSE2__)
+    __m128i line;
+    std::memcpy(&line, bytes.data(), sizeof line);
+    const __m128i equal = _mm_cmpeq_epi8(line, _mm_set1_epi8(static_cast<char>(byte)));
+    return static_cast<std::uint32_t>(_mm_movemask_epi8(equal));
+#else
+    return matches_plainly(byte);
+#endif
+  }
+};
+
+/// Knows positions and 32 bits of each one's hash, its tag, which callers keep.
+class PlaceIndex {
+ public:
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+  PlaceIndex() = default;
+  PlaceIndex(const PlaceIndex&) = delete;
+  PlaceIndex& operator=(const PlaceIndex&) = delete;
+  PlaceIndex(PlaceIndex&& other) noexcept { swap(other); }
+  PlaceIndex& operator=(PlaceIndex&& other) noexcept {
+    PlaceIndex{std::move(other)}.swap(*this);
+    return *this;
+  }
+  ~PlaceIndex() { delete[] chunks(); }
+
+  /// The position with this tag for which `is_it` holds, or `kNone`.
+  template <class IsIt>
+  [[nodiscard]] std::size_t find(std::uint32_t tag, const IsIt& is_it) const {
+    const std::uint8_t print = print_of(tag);
+    const Chunk* const all = chunks();
+    std::size_t at = home(tag);
+    for (std::size_t left = count(); left != 0; --left, at = next(at)) {
+      const Chunk& chunk = all[at];
+      for (std::uint32_t hits = chunk.matches(print); hits != 0; hits &= hits - 1) {
+        const std::size_t position = chunk.places[static_cast<std::size_t>(std::countr_zero(hits))];
+        if (is_it(position)) return position;
+      }
+      if (chunk.passed_on() == 0) break;
+    }
+    return kNone;
+  }
+
+  /// The position that `find` looks at first, or `kNone`.
+  [[nodiscard]] std::size_t likely(std::uint32_t tag) const noexcept {
+    if (count() == 0) return kNone;
+    const Chunk& chunk = chunks()[home(tag)];
+    const std::uint32_t hits = chunk.matches(print_of(tag));
+    return hits == 0 ? kNone : chunk.places[static_cast<std::size_t>(std::countr_zero(hits))];
+  }
+
+  /// How many positions there is room for. `link` takes no more.
+  [[nodiscard]] std::size_t capacity() const noexcept {
+    return count() == 1 ? kPlaces : count() * kUsualLoad;
+  }
+
+  /// Makes room for `count` positions, and links those from 0 whose tags are given. Strong.
+  void rebuild(std::size_t count, const std::vector<std::uint32_t>& tags) {
+    clear_for(count);
+    for (std::size_t i = 0; i < tags.size(); ++i) {
+      if (i + kAhead < tags.size()) prefetch(tags[i + kAhead]);
+      link(tags[i], i);
+    }
+  }
+
+  /// Makes room for `count` positions, of which none is there yet. Strong.
+  void clear_for(std::size_t count) {
+    const std::size_t needed = count <= kPlaces ? 1 : (count + kUsualLoad - 1) / kUsualLoad;
+    PlaceIndex fresh;
+    fresh.set(new Chunk[needed], needed);
+    fresh.swap(*this);
+  }
+
+  void link(std::uint32_t tag, std::size_t position) noexcept {
+    Chunk* const all = chunks();
+    std::size_t at = home(tag);
+    while (all[at].is_full()) {
+      all[at].pass_on();
+      at = next(at);
+    }
+    all[at].add(print_of(tag), position);
+  }
+
+  void unlink(std::uint32_t tag, std::size_t position) noexcept {
+    Chunk* const all = chunks();
+    std::size_t at = home(tag);
+    std::size_t slot = 0;
+    while ((slot = all[at].slot_of(print_of(tag), position)) == kPlaces) {
+      all[at].take_back();
+      at = next(at);
+    }
+    all[at].line.bytes[slot] = 0;
+  }
+
+  /// Notes that what stood at `from` now stands at `to`, which nothing else does.
+  void relink(std::uint32_t tag, std::size_t from, std::size_t to) noexcept {
+    *place_of(tag, from) = static_cast<std::uint32_t>(to);
+  }
+  /// Notes that two have changed places.
+  void exchange(std::uint32_t tag_a, std::size_t a, std::uint32_t tag_b, std::size_t b) noexcept {
+    std::uint32_t* const place_a = place_of(tag_a, a);
+    std::swap(*place_a, *place_of(tag_b, b));
+  }
+
+  /// Asks for the memory that a search for `tag` reads first. May be called while another thread changes the
+  /// index: what it asks for may then be wrong, which does no harm.
+  void prefetch([[maybe_unused]] std::uint32_t tag) const noexcept {
+#if defined(__GNUC__)
+    const auto address = reinterpret_cast<std::uintptr_t>(chunks()) + home(tag) * sizeof(Chunk);
+    __builtin_prefetch(reinterpret_cast<const void*>(address));
+#endif
+  }
+
+ private:
+  static constexpr std::size_t kPlaces = 12;
+  static constexpr std::size_t kUsualLoad = 10;  // on average; some chunks have more, and few pass any on
+  static constexpr std::size_t kAhead = 8;
+  static constexpr std::uint32_t kPlaceBits = (1U << kPlaces) - 1;
+
+  struct alignas(64) Chunk {
+    ByteLine
+        line;  // a byte of hash for each place, 0 = unused; one that is unused; how many it has passed on
+    std::array<std::uint32_t, kPlaces> places{};
+
+    [[nodiscard]] std::uint32_t matches(std::uint8_t byte) const noexcept {
+      return line.matches(byte) & kPlaceBits;
+    }
+    [[nodiscard]] bool is_full() const noexcept { return matches(0) == 0; }
+    [[nodiscard]] std::size_t slot_of(std::uint8_t print, std::size_t position) const noexcept {
+      for (std::uint32_t hits = matches(print); hits != 0; hits &= hits - 1) {
+        const auto slot = static_cast<std::size_t>(std::countr_zero(hits));
+        if (places[slot] == position) return slot;
+      }
+      return kPlaces;
+    }
+    void add(std::uint8_t print, std::size_t position) noexcept {
+      const auto slot = static_cast<std::size_t>(std::countr_zero(matches(0)));
+      line.bytes[slot] = print;
+      places[slot] = static_cast<std::uint32_t>(position);
+    }
+
+    // Once it has counted to 255 it stays there: it no longer knows when none is left.
+    [[nodiscard]] std::uint8_t passed_on() const noexcept { return line.bytes[15]; }
+    void pass_on() noexcept {
+      if (passed_on() != 255) ++line.bytes[15];
+    }
+    void take_back() noexcept {
+      if (passed_on() != 255) --line.bytes[15];
+    }
+  };
+  static_assert(sizeof(Chunk) == 64);
+
+  // The upper end of a tag names the chunk, the lower end tells its places apart.
+  [[nodiscard]] std::size_t home(std::uint32_t tag) const noexcept {
+    return static_cast<std::size_t>((std::uint64_t{tag} * count()) >> 32);
+  }
+  [[nodiscard]] static std::uint8_t print_of(std::uint32_t tag) noexcept {
+    return static_cast<std::uint8_t>(std::max<std::uint32_t>(tag & 0xFFU, 1));
+  }
+  [[nodiscard]] std::size_t next(std::size_t at) const noexcept { return at + 1 == count() ? 0 : at + 1; }
+
+  [[nodiscard]] std::uint32_t* place_of(std::uint32_t tag, std::size_t position) noexcept {
+    Chunk* const all = chunks();
+    std::size_t at = home(tag);
+    std::size_t slot = 0;
+    while ((slot = all[at].slot_of(print_of(tag), position)) == kPlaces) at = next(at);
+    return &all[at].places[slot];
+  }
+
+  [[nodiscard]] Chunk* chunks() const noexcept { return chunks_.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::size_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
+  void set(Chunk* chunks, std::size_t count) noexcept {
+    chunks_.store(chunks, std::memory_order_relaxed);
+    count_.store(count, std::memory_order_relaxed);
+  }
+  void swap(PlaceIndex& other) noexcept {
+    Chunk* const chunks = other.chunks();
+    const std::size_t count = other.count();
+    other.set(this->chunks(), this->count());
+    set(chunks, count);
+  }
+
+  // Atomic for `prefetch` alone.
+  std::atomic<Chunk*> chunks_ = nullptr;
+  std::atomic<std::size_t> count_ = 0;
+};
+
+}  // namespace kvstore::inline v0::detail

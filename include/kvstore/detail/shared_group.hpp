@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The shared locks of several segments at once, as many as can be had without waiting: who waited for one
+// while holding others would make the writers of those wait for a writer that they have nothing to do with.
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace kvstore::inline v0::detail {
+
+template <class Guard>
+class SharedGroup {
+ public:
+  /// The segments' `indices`, at most 32 of them, may name one more than once; only the first of those
+  /// counts.
+  SharedGroup(Guard* guards, std::span<const std::size_t> indices) : guards_{guards}, indices_{indices} {
+    std::array<std::uint64_t, 4> taken{};
+    for (std::size_t i = 0; i < indices.size(); ++i) {
+      // Without a lock twice in one thread, which is not allowed; far from each other two may count as one.
+      std::uint64_t& word = taken[indices[i] / 64 % taken.size()];
+      const std::uint64_t bit = std::uint64_t{1} << indices[i] % 64;
+      if ((word & bit) != 0 || !guards_[indices[i]].mutex.try_lock_shared()) continue;
+      word |= bit;
+      owned_ |= std::uint32_t{1} << i;
+    }
+  }
+  SharedGroup(const SharedGroup&) = delete;
+  SharedGroup& operator=(const SharedGroup&) = delete;
+  ~SharedGroup() {
+    for (std::uint32_t left = owned_; left != 0; left &= left - 1) {
+      guards_[indices_[static_cast<std::size_t>(std::countr_zero(left))]].mutex.unlock_shared();
+    }
+  }
+
+  /// Bit i is set if the lock of `indices[i]` is held.
+  [[nodiscard]] std::uint32_t owned() const noexcept { return owned_; }
+
+ private:
+  Guard* guards_;
+  std::span<const std::size_t> indices_;
+  std::uint32_t owned_ = 0;
+};
+
+}  // namespace kvstore::inline v0::detail

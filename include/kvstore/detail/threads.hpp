@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Helpers of a thread that has much to do: how many there are, and how they are started.
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <mutex>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace kvstore::inline v0::detail {
+
+inline constexpr std::size_t kMostThreads = 64;
+
+/// How many threads load a large store, where `Options::threads` is `wanted`.
+[[nodiscard]] inline std::size_t threads_to_load(std::size_t wanted) noexcept {
+  const std::size_t processors = std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
+  return wanted != 0 ? wanted : std::min<std::size_t>(processors, 2);
+}
+
+/// The same for saving one. Operations go on meanwhile and want a processor too, so it takes half of them.
+[[nodiscard]] inline std::size_t threads_to_save(std::size_t wanted) noexcept {
+  const std::size_t processors = std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
+  return wanted != 0 ? wanted : std::clamp<std::size_t>(processors / 2, 1, 2);
+}
+
+/// Threads that join when they die, as many of `wanted` as the system has to give: whoever asks for help must
+/// get by without.
+template <class Work>
+[[nodiscard]] std::vector<std::jthread> start_helpers(std::size_t wanted, const Work& work) {
+  std::vector<std::jthread> helpers;
+  try {
+    while (helpers.size() < wanted) helpers.emplace_back(work);
+  } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): no more threads
+  } catch (const std::bad_alloc&) {}    // NOLINT(bugprone-empty-catch): the same
+  return helpers;
+}
+
+/// Calls `work(i)` for each `i` below `count`, in `threads` threads at once, this one included. Of the
+/// exceptions, that for the lowest `i` comes out, as if they had come in order.
+template <class Work>
+void for_each_index(std::size_t count, std::size_t threads, const Work& work) {
+  std::atomic<std::size_t> next = 0;
+  std::mutex mutex;  // guards the next two
+  std::size_t failed = count;
+  std::exception_ptr failure;
+  const auto run = [&]() noexcept {
+    for (std::size_t i = 0; (i = next.fetch_add(1, std::memory_order_relaxed)) < count;) {
+      try {
+        work(i);
+      } catch (...) {
+        const std::scoped_lock lock{mutex};
+        if (i > failed) continue;
+        failed = i;
+        failure = std::current_exception();
+      }
+    }
+  };
+  {
+    const auto helpers = start_helpers(threads - 1, run);
+    run();
+  }
+  if (failure) std::rethrow_exception(failure);
+}
+
+}  // namespace kvstore::inline v0::detail

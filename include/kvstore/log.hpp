@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a store tells a log, whichever library writes it.
+
+#include <charconv>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace kvstore::inline v0 {
+
+/// Severity of a `LogEvent`.
+enum class LogLevel : std::uint8_t {
+  debug,    ///< each change, with its key, and each save of a batch
+  info,     ///< what happens now and then: opened, loaded, a whole snapshot saved, folded, closed
+  warning,  ///< what went well in the end: a torn journal, a save that is tried again
+  error,    ///< what failed
+};
+
+/// One figure or word of an event.
+struct LogField {
+  using Value = std::variant<std::string_view, std::uint64_t, double>;
+
+  std::string_view name;
+  Value value;
+};
+
+/// One thing that happened to a store. Values of entries never appear, and keys in events of
+/// `LogLevel::debug` only. All views die when the logger returns.
+///
+/// | event | level | fields besides `path` |
+/// |---|---|---|
+/// | `loaded` | info | `entries`, `bytes`, `seconds` |
+/// | `recovered` | info | `records` of a journal that were replayed |
+/// | `dropped torn tail` | warning | `offset`, `bytes`: a line that a crash cut short, never acknowledged |
+/// | `opened` | info | `entries` |
+/// | `upgraded` | info | `entries`, `schema_version` |
+/// | `changed` | debug | `verb`, `key` |
+/// | `saved` | info, or debug if only changes were saved | `entries`, `bytes`, `seconds` |
+/// | `save failed` | error | `error` |
+/// | `retried` | warning | `failures` before; whether it succeeded now comes next |
+/// | `folded` | info | `entries`, `bytes`, `seconds` |
+/// | `folding failed` | error | `error` |
+/// | `checkpoint written` | info | `to`, `entries`, `bytes`, `seconds` |
+/// | `replaced` | info | `from`, `entries`: by `load_from` |
+/// | `refreshed` | debug | `entries` |
+/// | `closed` | info | |
+struct LogEvent {
+  LogLevel level;
+  std::string_view event;
+  std::span<const LogField> fields;  ///< the first is always `path`: the store's file, or empty
+};
+
+namespace detail {
+
+inline void append_quoted(std::string& out, std::string_view text) {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  out += '"';
+  for (const char byte : text) {
+    const auto code = static_cast<unsigned char>(byte);
+    if (byte == '"' || byte == '\\') out += '\\';
+    if (code >= 0x20 && code != 0x7f)
+      out += byte;
+    else
+      out.append("\\x") += {kHex[code >> 4], kHex[code & 0xf]};
+  }
+  out += '"';
+}
+
+inline void append_value(std::string& out, const LogField::Value& value) {
+  if (const auto* text = std::get_if<std::string_view>(&value)) return append_quoted(out, *text);
+  char digits[32];
+  const auto write = [&](auto number) { return std::to_chars(digits, digits + sizeof digits, number).ptr; };
+  const auto* count = std::get_if<std::uint64_t>(&value);
+  out.append(digits, count != nullptr ? write(*count) : write(std::get<double>(value)));
+}
+
+}  // namespace detail
+
+/// The event in one line, as logfmt writes it: `saved path="data.json" entries=3 bytes=58 seconds=0.0012`.
+/// Control characters in texts are escaped, so that a key cannot forge a line.
+[[nodiscard]] inline std::string to_string(const LogEvent& event) {
+  std::string line{event.event};
+  for (const LogField& field : event.fields) {
+    (line += ' ').append(field.name) += '=';
+    detail::append_value(line, field.value);
+  }
+  return line;
+}
+
+}  // namespace kvstore::inline v0

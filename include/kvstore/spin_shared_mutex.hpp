@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A shared mutex for sections as short as a store's: one word, which waiters watch for a moment before they
+// sleep. Where nobody waits, std::shared_mutex costs twice as much.
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+namespace kvstore::inline v0 {
+
+/// A shared mutex that a store takes as its `Mutex`. It spins for about a microsecond, then sleeps.
+///
+/// *Fairness*: only readers that are inside already pass a writer that waits. A reader waits for the writer
+/// inside, and for one that waits already; among those who come while a writer waits there is no order.
+///
+/// *Requirements met*: SharedMutex of the standard. Not recursive. At most 2^29 - 1 threads at once.
+///
+/// ```cpp
+/// using Store = kvstore::BatchPersistentKeyValueStore<std::string, int, kvstore::Hash<std::string>,
+///                                                     std::equal_to<>, kvstore::SpinSharedMutex>;
+/// ```
+class SpinSharedMutex {
+ public:
+  using is_fair = void;  ///< a store need not see to it that writers get in
+
+  SpinSharedMutex() = default;
+  SpinSharedMutex(const SpinSharedMutex&) = delete;
+  SpinSharedMutex& operator=(const SpinSharedMutex&) = delete;
+
+  [[nodiscard]] bool try_lock() noexcept {
+    std::uint32_t free = 0;
+    return state_.compare_exchange_strong(free, kWriter, std::memory_order_acquire,
+                                          std::memory_order_relaxed);
+  }
+  void lock() {
+    if (!try_lock()) wait_to_lock();
+  }
+  void unlock() noexcept {
+    if ((state_.fetch_sub(kWriter, std::memory_order_release) & kAsleep) != 0) wake();
+  }
+
+  [[nodiscard]] bool try_lock_shared() noexcept {
+    std::uint32_t state = state_.load(std::memory_order_relaxed);
+    while ((state & (kWriter | kWriterWaits)) == 0) {
+      if (state_.compare_exchange_weak(state, state + kReader, std::memory_order_acquire,
+                                       std::memory_order_relaxed)) {
+        return true;
+      }
+    }
+    return false;
+  }
+  void lock_shared() {
+    const std::uint32_t state = state_.fetch_add(kReader, std::memory_order_acquire);
+    if ((state & (kWriter | kWriterWaits)) != 0) wait_to_lock_shared(state);
+  }
+  void unlock_shared() noexcept {
+    const std::uint32_t state = state_.fetch_sub(kReader, std::memory_order_release);
+    if ((state & kAsleep) != 0 && state < 2 * kReader) wake();
+  }
+
+ private:
+  // A reader counts from when it comes. If it finds a writer inside it stays counted, so that it is next: no
+  // writer gets in before it has left. If it finds a writer waiting it steps back, and queues at the
+  // turnstile, which that writer holds.
+  static constexpr std::uint32_t kWriter = 1;       // a writer is inside
+  static constexpr std::uint32_t kWriterWaits = 2;  // and holds the turnstile
+  static constexpr std::uint32_t kAsleep = 4;       // somebody sleeps; whoever clears this wakes all of them
+  static constexpr std::uint32_t kReader = 8;
+  static constexpr int kSpins = 40;
+
+  [[nodiscard]] static bool is_held(std::uint32_t state) noexcept {
+    return (state & kWriter) != 0 || state >= kReader;
+  }
+  [[nodiscard]] static bool is_written(std::uint32_t state) noexcept { return (state & kWriter) != 0; }
+
+  void wait_to_lock() {
+    enter_turnstile();
+    const std::scoped_lock turnstile{std::adopt_lock, turnstile_};
+    state_.fetch_or(kWriterWaits, std::memory_order_relaxed);
+    std::uint32_t state = wait_while(is_held);
+    // Fails where a reader comes and steps back.
+    while (!state_.compare_exchange_weak(state, kWriter | (state & kAsleep), std::memory_order_acquire,
+                                         std::memory_order_relaxed)) {
+      state = wait_while(is_held);
+    }
+  }
+
+  void wait_to_lock_shared(std::uint32_t state) {
+    if ((state & kWriterWaits) != 0) {
+      unlock_shared();
+      enter_turnstile();
+      const std::scoped_lock turnstile{std::adopt_lock, turnstile_};
+      state_.fetch_add(kReader, std::memory_order_relaxed);
+    }
+    wait_while(is_written);
+  }
+
+  void enter_turnstile() {
+    for (int spin = 0; spin < kSpins; ++spin) {
+      if (turnstile_.try_lock()) return;
+      pause();
+    }
+    turnstile_.lock();
+  }
+
+  /// Returns the first state seen for which `holds` does not hold.
+  std::uint32_t wait_while(bool (&holds)(std::uint32_t) noexcept) noexcept {
+    for (int spin = 0;; ++spin) {
+      std::uint32_t state = state_.load(std::memory_order_acquire);
+      if (!holds(state)) return state;
+      if (spin < kSpins)
+        pause();
+      else if ((state & kAsleep) != 0 || state_.compare_exchange_weak(state, state | kAsleep))
+        state_.wait(state | kAsleep);
+    }
+  }
+
+  void wake() noexcept {
+    state_.fetch_and(~kAsleep);
+    state_.notify_all();
+  }
+
+  static void pause() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#else
+    std::this_thread::yield();
+#endif
+  }
+
+  std::atomic<std::uint32_t> state_ = 0;
+  std::mutex turnstile_;
+};
+
+}  // namespace kvstore::inline v0

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+
+// A store's figures about itself.
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/memory_storage.hpp"
+#include "support/temp_folder.hpp"
+
+using namespace std::chrono_literals;
+using kvstore::Histogram;
+using kvstore::OperationMetrics;
+using kvstore::Verb;
+using support::Disk;
+using support::storage_on;
+using support::TempFolder;
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
+
+namespace {
+
+const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
+
+/// A store with the entries "a" and "b", and what it has counted since.
+class Counted {
+ public:
+  Counted() {
+    store.create("a", "1");
+    store.create("b", "2");
+    before_ = store.metrics().operations;
+  }
+
+  [[nodiscard]] OperationMetrics of(Verb verb) const {
+    const OperationMetrics now = store.metrics().of(verb);
+    const OperationMetrics& before = before_[static_cast<std::size_t>(verb)];
+    return {now.done - before.done, now.refused - before.refused, now.failed - before.failed};
+  }
+
+  Store store{storage_on(std::make_shared<Disk>()), kManual};
+
+ private:
+  std::array<OperationMetrics, kvstore::kVerbs> before_{};
+};
+
+template <class Operation>
+void ignore_errors(const Operation& operation) {
+  try {
+    operation();
+  } catch (const kvstore::Error&) {}
+}
+
+}  // namespace
+
+TEST_CASE("Metrics: operations are counted by verb, and by what became of them") {
+  Counted counted;
+  Store& store = counted.store;
+  const std::string bad = "\xFF";
+
+  (void)store.read("a");
+  (void)store.try_read("missing");
+  ignore_errors([&] { (void)store.read("missing"); });
+  CHECK(counted.of(Verb::read) == OperationMetrics{1, 2, 0});
+
+  store.create("c", "3");
+  (void)store.try_create("c", "3");
+  ignore_errors([&] { store.create("c", "3"); });
+  ignore_errors([&] { store.create("d", bad); });
+  CHECK(counted.of(Verb::create) == OperationMetrics{1, 2, 1});
+
+  store.update("c", "4");
+  (void)store.try_update("missing", "4");
+  ignore_errors([&] { store.update("c", bad); });
+  CHECK(counted.of(Verb::update) == OperationMetrics{1, 1, 1});
+
+  store.upsert("c", "5");
+  ignore_errors([&] { store.upsert(bad, "5"); });
+  CHECK(counted.of(Verb::upsert) == OperationMetrics{1, 0, 1});
+
+  store.modify("c", [](std::string& value) { value += "!"; });
+  store.modify("missing", [](std::string&) {});
+  ignore_errors([&] { store.modify("c", [&](std::string& value) { value = bad; }); });
+  CHECK(counted.of(Verb::modify) == OperationMetrics{1, 1, 1});
+
+  store.compare_exchange("c", "5!", "6");
+  store.compare_exchange("c", "5!", "7");
+  store.compare_exchange("missing", "5!", "7");
+  ignore_errors([&] { store.compare_exchange("c", "6", bad); });
+  CHECK(counted.of(Verb::compare_exchange) == OperationMetrics{1, 2, 1});
+
+  store.remove("c");
+  (void)store.try_remove("c");
+  CHECK(counted.of(Verb::remove) == OperationMetrics{1, 1, 0});
+
+  store.visit("a", [](const std::string&) {});
+  store.visit("missing", [](const std::string&) {});
+  CHECK(counted.of(Verb::visit) == OperationMetrics{1, 1, 0});
+
+  (void)store.contains("a");
+  (void)store.contains("missing");
+  CHECK(counted.of(Verb::contains) == OperationMetrics{1, 1, 0});
+
+  (void)store.size();
+  (void)store.empty();
+  CHECK(counted.of(Verb::size) == OperationMetrics{2, 0, 0});
+
+  store.for_each([](const std::string&, const std::string&) {});
+  CHECK(counted.of(Verb::for_each) == OperationMetrics{1, 0, 0});
+
+  Store::Batch batch;
+  batch.create("e", "1");
+  batch.create("f", "1");
+  store.apply(batch);
+  ignore_errors([&] { store.apply(batch); });
+  CHECK(counted.of(Verb::apply) == OperationMetrics{1, 0, 1});
+
+  store.clear();
+  CHECK(counted.of(Verb::clear) == OperationMetrics{1, 0, 0});
+}
+
+TEST_CASE("Metrics: writes to a closed store, and those that could not be saved, have failed") {
+  const auto disk = std::make_shared<Disk>();
+  Store store{storage_on(disk), {.batch_size = 1, .auto_save_interval = 0s}};
+  disk->fail = true;
+  CHECK_THROWS_AS(store.create("a", "1"), kvstore::StorageError);
+  CHECK(store.metrics().of(Verb::create) == OperationMetrics{0, 0, 1});
+  CHECK(store.metrics().applied == 1);
+  disk->fail = false;
+  store.close();
+  CHECK_THROWS_AS(store.upsert("a", "1"), kvstore::UsageError);
+  CHECK(store.metrics().of(Verb::upsert) == OperationMetrics{0, 0, 1});
+}
+
+TEST_CASE("Metrics: nothing is lost among threads, stores and threads that have ended") {
+  constexpr std::size_t kStores = 20;  // more than a thread remembers
+  constexpr std::uint64_t kRounds = 50;
+  std::vector<std::unique_ptr<Store>> stores;
+  for (std::size_t i = 0; i < kStores; ++i) {
+    stores.push_back(std::make_unique<Store>(storage_on(std::make_shared<Disk>()), kManual));
+  }
+  for (int generation = 0; generation < 3; ++generation) {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 4; ++thread) {
+      threads.emplace_back([&] {
+        for (std::uint64_t round = 0; round < kRounds; ++round) {
+          for (const auto& store : stores) (void)store->contains("a");
+        }
+      });
+    }
+  }
+  for (const auto& store : stores) CHECK(store->metrics().of(Verb::contains).refused == 12 * kRounds);
+}
+
+TEST_CASE("Metrics: a store that has been told not to count does not") {
+  Store store{storage_on(std::make_shared<Disk>()),
+              {.batch_size = 0, .auto_save_interval = 0s, .count_operations = false}};
+  store.create("a", "1");
+  ignore_errors([&] { store.create("b", "\xFF"); });
+  CHECK(store.metrics().of(Verb::create) == OperationMetrics{});
+  CHECK(store.metrics().applied == 1);
+}
+
+TEST_CASE("Metrics: saves, with their bytes, durations and failures") {
+  const auto disk = std::make_shared<Disk>();
+  Store store{storage_on(disk), kManual};
+  store.create("key", "value");
+  store.save();
+  disk->fail = true;
+  store.create("more", "value");
+  CHECK_THROWS_AS(store.save(), kvstore::StorageError);
+  const auto saves = store.metrics().saves;
+  CHECK(saves.succeeded == 1);
+  CHECK(saves.failed == 1);
+  CHECK(saves.bytes == std::string{"key\"value\""}.size());
+  CHECK(saves.durations.count() == 2);
+  CHECK(saves.durations.sum >= saves.last_duration);
+  CHECK(saves.last_error == store.last_error());
+  disk->fail = false;
+  store.save();
+  CHECK_FALSE(store.metrics().saves.last_error);
+}
+
+TEST_CASE("Metrics: operations that waited for a save, with for how long") {
+  Store store{storage_on(std::make_shared<Disk>()), {.batch_size = 2, .auto_save_interval = 0s}};
+  for (int i = 0; i < 10; ++i) store.upsert(std::to_string(i), "x");
+  const kvstore::Metrics metrics = store.metrics();
+  CHECK(metrics.save_waits.count() == 5);
+  CHECK(metrics.save_waits.sum >= metrics.saves.durations.sum);
+}
+
+TEST_CASE("Metrics: a writer that waits for a segment's lock is recorded") {
+  Store store{storage_on(std::make_shared<Disk>()),
+              {.batch_size = 0, .auto_save_interval = 0s, .segments = 1}};
+  store.create("a", "1");
+  CHECK(store.metrics().lock_waits.count() == 0);
+  std::jthread writer;
+  std::atomic<bool> begun = false;
+  store.visit("a", [&](const std::string&) {
+    writer = std::jthread{[&] {
+      begun = true;
+      store.update("a", "2");
+    }};
+    // Nobody can see that the writer has begun to wait; some milliseconds make it all but sure, and the loop
+    // below tries again if they were too few.
+    while (!begun) std::this_thread::yield();
+    const auto until = std::chrono::steady_clock::now() + 20ms;
+    while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  });
+  writer.join();
+  const Histogram waits = store.metrics().lock_waits;
+  CHECK(waits.count() == 1);
+  CHECK(waits.sum > 0ns);
+}
+
+TEST_CASE("Metrics: a journal's size, and its foldings") {
+  const TempFolder folder;
+  Store store{std::make_unique<kvstore::JsonJournal>(folder / "data.json"), kManual};
+  const auto empty = store.metrics().journal.bytes;
+  store.create("key", "value");
+  store.save();
+  const auto filled = store.metrics();
+  CHECK(filled.journal.bytes > empty);
+  CHECK(filled.saves.bytes == std::string{"key\"value\""}.size());
+  CHECK(filled.journal.foldings == 0);
+  store.compact();
+  const auto folded = store.metrics();
+  CHECK(folded.journal.bytes < filled.journal.bytes + 60);
+  CHECK(folded.journal.foldings == 1);
+  CHECK(folded.journal.last_folding > 0ns);
+  CHECK(folded.saves.succeeded == 1);
+  store.close();
+  CHECK(store.metrics().journal.bytes == 0);
+}
+
+TEST_CASE("Metrics: a duration is in the first bucket that holds it") {
+  CHECK(Histogram::bucket_of(0ns) == 0);
+  CHECK(Histogram::bucket_of(-5ns) == 0);
+  CHECK(Histogram::bucket_of(1us) == 0);
+  CHECK(Histogram::bucket_of(1001ns) == 1);
+  CHECK(Histogram::bucket_of(1h) == Histogram::kBounds);
+  for (std::size_t i = 0; i < Histogram::kBounds; ++i) {
+    CHECK(Histogram::bucket_of(Histogram::bound(i)) == i);
+    CHECK(Histogram::bucket_of(Histogram::bound(i) + 1ns) == i + 1);
+  }
+}
+
+TEST_CASE("Metrics: verbs have the names that they have in code") {
+  CHECK(name_of(Verb::create) == "create");
+  CHECK(name_of(Verb::compare_exchange) == "compare_exchange");
+  CHECK(name_of(Verb::clear) == "clear");
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+
+// Reading many keys at once: the same as reading them one by one.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <optional>
+#include <random>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/memory_storage.hpp"
+
+namespace {
+
+using Memory = kvstore::KeyValueStore<std::string, std::string>;
+using Persistent = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
+
+const kvstore::Options kQuiet{.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}};
+
+std::string key_of(std::uint32_t number) { return "a key of some length " + std::to_string(number); }
+
+/// Random keys, some of which exist, some twice, in numbers that fill groups and do not.
+void agree_with_one_by_one(Memory& store) {
+  std::mt19937 random{3};
+  for (std::uint32_t i = 0; i < 3000; i += 2) store.create(key_of(i), "value " + std::to_string(i));
+  for (const std::size_t count : {0U, 1U, 15U, 16U, 17U, 32U, 100U, 1000U}) {
+    std::vector<std::string> keys;
+    for (std::size_t i = 0; i < count; ++i)
+      keys.push_back(key_of(static_cast<std::uint32_t>(random() % 3000)));
+    std::vector<std::optional<std::string>> expected;
+    for (const std::string& key : keys) expected.push_back(store.try_read(key));
+    REQUIRE(store.read_many(keys) == expected);
+    std::vector<std::optional<std::string>> visited(count);
+    std::size_t visits = 0;
+    const std::size_t found = store.visit_many(keys, [&](std::size_t index, const std::string& value) {
+      visited.at(index) = value;
+      ++visits;
+    });
+    REQUIRE(visited == expected);
+    REQUIRE(found == visits);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("read_many: it gives what reading one by one gives") {
+  Memory memory;
+  agree_with_one_by_one(memory);
+  Persistent persistent{support::storage_on(std::make_shared<support::Disk>()), kQuiet};
+  agree_with_one_by_one(persistent);
+  kvstore::Options one = kQuiet;
+  one.segments = 1;  // where all keys meet at one lock
+  Persistent narrow{support::storage_on(std::make_shared<support::Disk>()), one};
+  agree_with_one_by_one(narrow);
+}
+
+TEST_CASE("read_many: keys come as any list of what can be looked up") {
+  kvstore::KeyValueStore<std::string, int> ages;
+  ages.create("alice", 30);
+  ages.create("bob", 40);
+  const std::vector<std::optional<int>> expected{40, std::nullopt, 30};
+  CHECK(ages.read_many({"bob", "carol", "alice"}) == expected);
+  CHECK(ages.read_many(std::vector<std::string_view>{"bob", "carol", "alice"}) == expected);
+  CHECK(ages.read_many(std::list<const char*>{"bob", "carol", "alice"}) == expected);
+  kvstore::KeyValueStore<int, int> squares;
+  squares.create(3, 9);
+  CHECK(squares.read_many({3, 4}) == std::vector<std::optional<int>>{9, std::nullopt});
+}
+
+TEST_CASE("visit_many: calling the store from the function is refused, and what it throws comes out") {
+  Persistent store{support::storage_on(std::make_shared<support::Disk>()), kQuiet};
+  store.create("a", "1");
+  CHECK_THROWS_AS(store.visit_many({"a"}, [&](std::size_t, const std::string&) { (void)store.size(); }),
+                  kvstore::ReentryError);
+  CHECK_THROWS_AS(
+      store.visit_many({"a"}, [](std::size_t, const std::string&) { throw std::runtime_error{"no"}; }),
+      std::runtime_error);
+  store.update("a", "2");  // its lock was let go
+  CHECK(store.read("a") == "2");
+}
+
+TEST_CASE("read_many: each key is counted as a read, and as a visit by visit_many") {
+  Persistent store{support::storage_on(std::make_shared<support::Disk>()), kQuiet};
+  store.create("a", "1");
+  (void)store.read_many({"a", "b", "a"});
+  store.visit_many({"b", "b", "a"}, [](std::size_t, const std::string&) {});
+  CHECK(store.metrics().of(kvstore::Verb::read) == kvstore::OperationMetrics{.done = 2, .refused = 1});
+  CHECK(store.metrics().of(kvstore::Verb::visit) == kvstore::OperationMetrics{.done = 1, .refused = 2});
+}
+
+TEST_CASE("Keys of strings: one that exists is left to the caller, one that is added is moved") {
+  Memory store;
+  std::string key = "a key that needs memory of its own";
+  const std::string copy = key;
+  store.upsert(key, "1");
+  CHECK(key == copy);
+  CHECK_FALSE(store.try_create(std::move(key), "2"));
+  CHECK(key == copy);  // NOLINT(bugprone-use-after-move): that is what is tested
+  store.remove(copy);
+  CHECK(store.try_create(std::move(key), "3"));
+  CHECK(key.empty());  // NOLINT(bugprone-use-after-move)
+  store.upsert(std::string_view{"a view"}, "4");
+  store.create("a literal", "5");
+  CHECK(store.size() == 3);
+}
