@@ -13,11 +13,9 @@
 #include <cstdint>
 #include <exception>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <shared_mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +37,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/key_value_store.hpp"
+#include "kvstore/kvstore_fwd.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/options.hpp"
@@ -69,8 +68,9 @@ namespace kvstore::inline v0 {
 /// store.upsert("alice", 30);  // from any thread
 /// store.close();              // saves, and throws if that fails
 /// ```
-template <class Key, class Value, class Hash = kvstore::Hash<Key>, class KeyEqual = std::equal_to<>,
-          class Mutex = std::shared_mutex>
+///
+/// `Hash` is by default `kvstore::Hash<Key>`, `KeyEqual` `std::equal_to<>`, and `Mutex` `std::shared_mutex`.
+template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
 class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
   using typename Base::CheckedKey;

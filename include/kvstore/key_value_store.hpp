@@ -20,6 +20,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/key_text.hpp"
+#include "kvstore/kvstore_fwd.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
 
@@ -45,7 +46,9 @@ namespace kvstore::inline v0 {
 /// int age = ages.read("alice");
 /// ages.remove("alice");
 /// ```
-template <class Key, class Value, class Hash = kvstore::Hash<Key>, class KeyEqual = std::equal_to<>>
+///
+/// `Hash` is by default `kvstore::Hash<Key>`, and `KeyEqual` `std::equal_to<>`.
+template <class Key, class Value, class Hash, class KeyEqual>
 class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   using Base = detail::TableStore<Key, Value, Hash, KeyEqual>;
 

@@ -36,7 +36,9 @@ inline constexpr auto kFieldsOf = field_list_of<T>();
   return std::string{"in field \""}.append(name).append("\": ").append(words);
 }
 
-/// Names of members that no field has. They are skipped, but twice the same one is as wrong as elsewhere.
+/// Names of members that no field has. They are skipped, but twice the same one is as wrong as elsewhere. A
+/// template only so that whoever lists no fields need not wait for its compilation.
+template <class Name = std::string>
 class UnknownNames {
  public:
   void add(std::string_view name, std::size_t offset) { names_.emplace_back(name, offset); }
@@ -53,7 +55,7 @@ class UnknownNames {
   }
 
  private:
-  std::vector<std::pair<std::string, std::size_t>> names_;
+  std::vector<std::pair<Name, std::size_t>> names_;
 };
 
 /// The list of `T`'s fields, taken apart.
@@ -135,7 +137,7 @@ class FieldsReader {
     const auto index =
         static_cast<std::size_t>(std::find(kNames.begin(), kNames.end(), name) - kNames.begin());
     if (index == kCount) unknown_.add(name, offset);
-    if (index != kCount && seen_[index]) UnknownNames::refuse_second(offset);
+    if (index != kCount && seen_[index]) UnknownNames<>::refuse_second(offset);
     in_.expect(':');
     if (index == kCount) {
       in_.skip_value();
@@ -165,7 +167,7 @@ class FieldsReader {
   T& value_;
   std::size_t at_ = kCount;  // the field being read, for messages
   std::array<bool, kCount> seen_{};
-  UnknownNames unknown_;
+  UnknownNames<> unknown_;
 };
 
 /// Writes the fields of one `T` as one object.

@@ -4,6 +4,9 @@
 // nlohmann/json converts numbers silently: 300 becomes 44 in a `uint8_t` member, 1.5 becomes 1 in an `int`.
 // Such a change shows when the member is converted back, so the two trees are compared where both have a
 // value. Other differences are the type's own business: defaults, renamed members, normalising.
+//
+// `Json` is always `nlohmann::json`. These are templates so that whoever converts no type of his own need not
+// wait for the compiler to work through its trees.
 
 #include <algorithm>
 #include <cmath>
@@ -26,43 +29,48 @@ template <std::integral... Narrow>
 }
 
 /// Whether an integer came back as what a narrower or otherwise signed type leaves of it.
-[[nodiscard]] inline bool is_cut_off(const nlohmann::json& before, const nlohmann::json& after) {
-  const auto was = before.get<std::uint64_t>();  // two's complement: what a cast keeps of negative numbers
-  const auto is = after.get<std::uint64_t>();
-  const bool was_negative = !before.is_number_unsigned() && before.get<std::int64_t>() < 0;
-  const bool is_negative = !after.is_number_unsigned() && after.get<std::int64_t>() < 0;
+template <class Json>
+[[nodiscard]] bool is_cut_off(const Json& before, const Json& after) {
+  // Two's complement: what a cast keeps of negative numbers.
+  const auto was = before.template get<std::uint64_t>();
+  const auto is = after.template get<std::uint64_t>();
+  const bool was_negative = !before.is_number_unsigned() && before.template get<std::int64_t>() < 0;
+  const bool is_negative = !after.is_number_unsigned() && after.template get<std::int64_t>() < 0;
   if (was == is) return was_negative != is_negative;
   return is_one_cut_off<std::int8_t, std::uint8_t, std::int16_t, std::uint16_t, std::int32_t, std::uint32_t>(
       was, is);
 }
 
 /// Whether a fraction came back as the integer that a cast makes of it; out of range, casts make anything.
-[[nodiscard]] inline bool is_truncated(const nlohmann::json& before, const nlohmann::json& after) {
-  const double whole = std::trunc(before.get<double>());
+template <class Json>
+[[nodiscard]] bool is_truncated(const Json& before, const Json& after) {
+  const double whole = std::trunc(before.template get<double>());
   if (std::abs(whole) >= 0x1p63) return true;
-  const nlohmann::json integer(static_cast<std::int64_t>(whole));
-  return integer == after || is_cut_off(integer, after) || std::abs(after.get<double>()) == 0x1p31;
+  const Json integer(static_cast<std::int64_t>(whole));
+  return integer == after || is_cut_off(integer, after) || std::abs(after.template get<double>()) == 0x1p31;
 }
 
-[[nodiscard]] inline bool is_misfit(const nlohmann::json& before, const nlohmann::json& after) {
+template <class Json>
+[[nodiscard]] bool is_misfit(const Json& before, const Json& after) {
   if (before.is_boolean()) return after.is_number();
   if (!before.is_number()) return false;
   if (after.is_boolean()) return true;
-  if (after.is_number_float()) return !std::isfinite(after.get<double>());
+  if (after.is_number_float()) return !std::isfinite(after.template get<double>());
   if (!after.is_number_integer()) return false;
   return before.is_number_float() ? is_truncated(before, after) : is_cut_off(before, after);
 }
 
 /// Whether two trees are equal but for the order in arrays, which hash sets do not keep.
-[[nodiscard]] inline bool same_but_for_order(const nlohmann::json& a, const nlohmann::json& b) {
+template <class Json>
+[[nodiscard]] bool same_but_for_order(const Json& a, const Json& b) {
   if (a.is_array() && b.is_array() && a.size() == b.size()) {
-    return std::all_of(a.begin(), a.end(), [&b](const nlohmann::json& element) {
+    return std::all_of(a.begin(), a.end(), [&b](const Json& element) {
       return std::any_of(b.begin(), b.end(),
                          [&](const auto& other) { return same_but_for_order(element, other); });
     });
   }
   if (!a.is_object() || !b.is_object() || a.size() != b.size()) return a == b && !is_misfit(a, b);
-  const auto& members = a.get_ref<const nlohmann::json::object_t&>();
+  const auto& members = a.template get_ref<const typename Json::object_t&>();
   return std::all_of(members.begin(), members.end(), [&b](const auto& member) {
     const auto other = b.find(member.first);
     return other != b.end() && same_but_for_order(member.second, *other);
@@ -74,7 +82,8 @@ struct Misfit {
   std::string value;
 };
 
-[[nodiscard]] std::optional<Misfit> find_misfit(const nlohmann::json& before, const nlohmann::json& after);
+template <class Json>
+[[nodiscard]] std::optional<Misfit> find_misfit(const Json& before, const Json& after);
 
 [[nodiscard]] inline std::optional<Misfit> in_member(std::optional<Misfit> misfit, const std::string& name) {
   if (misfit) misfit->path = '/' + name + misfit->path;
@@ -82,11 +91,11 @@ struct Misfit {
 }
 
 /// Both are sorted, so one walk along them meets all members of the same name.
-[[nodiscard]] inline std::optional<Misfit> find_misfit_in_object(const nlohmann::json& before,
-                                                                 const nlohmann::json& after) {
-  const auto& others = after.get_ref<const nlohmann::json::object_t&>();
+template <class Json>
+[[nodiscard]] std::optional<Misfit> find_misfit_in_object(const Json& before, const Json& after) {
+  const auto& others = after.template get_ref<const typename Json::object_t&>();
   auto other = others.begin();
-  for (const auto& [key, value] : before.get_ref<const nlohmann::json::object_t&>()) {
+  for (const auto& [key, value] : before.template get_ref<const typename Json::object_t&>()) {
     while (other != others.end() && other->first < key) ++other;
     if (other == others.end()) break;
     if (other->first != key) continue;
@@ -95,9 +104,9 @@ struct Misfit {
   return std::nullopt;
 }
 
-[[nodiscard]] inline std::optional<Misfit> find_misfit_in_array(const nlohmann::json& before,
-                                                                const nlohmann::json& after) {
-  const auto is_elsewhere = [&after](const nlohmann::json& element) {
+template <class Json>
+[[nodiscard]] std::optional<Misfit> find_misfit_in_array(const Json& before, const Json& after) {
+  const auto is_elsewhere = [&after](const Json& element) {
     return std::any_of(after.begin(), after.end(),
                        [&element](const auto& other) { return same_but_for_order(element, other); });
   };
@@ -109,7 +118,8 @@ struct Misfit {
 }
 
 /// Finds a number or boolean of `before` that a conversion changed on the way to `after`.
-inline std::optional<Misfit> find_misfit(const nlohmann::json& before, const nlohmann::json& after) {
+template <class Json>
+std::optional<Misfit> find_misfit(const Json& before, const Json& after) {
   if (before.is_object() && after.is_object()) return find_misfit_in_object(before, after);
   if (before.is_array() && after.is_array()) return find_misfit_in_array(before, after);
   if (!is_misfit(before, after)) return std::nullopt;
@@ -117,7 +127,8 @@ inline std::optional<Misfit> find_misfit(const nlohmann::json& before, const nlo
 }
 
 /// Refuses a value that came back changed from the type that it was converted to.
-inline void refuse_misfits(std::size_t offset, const nlohmann::json& before, const nlohmann::json& after) {
+template <class Json>
+void refuse_misfits(std::size_t offset, const Json& before, const Json& after) {
   const auto misfit = find_misfit(before, after);
   if (!misfit) return;
   const std::string kind = misfit->value == "true" || misfit->value == "false" ? "boolean " : "number ";
