@@ -14,6 +14,8 @@
 #include "support/catch.hpp"
 #include "support/memory_storage.hpp"
 
+namespace fair_shared_mutex_test {
+
 using kvstore::detail::FairSharedMutex;
 
 namespace {
@@ -102,3 +104,5 @@ TEST_CASE("FairSharedMutex: it excludes writers from readers and from each other
   REQUIRE(torn == 0);
   REQUIRE(a == 10'000);
 }
+
+}  // namespace fair_shared_mutex_test

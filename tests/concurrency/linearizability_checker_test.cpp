@@ -10,6 +10,8 @@
 #include "support/linearizability.hpp"
 #include "support/map_history.hpp"
 
+namespace linearizability_checker_test {
+
 using support::MapHistory;
 using support::MapOperation;
 using support::MapState;
@@ -133,3 +135,5 @@ TEST_CASE("Linearizability checker: three threads that overlap all the time are 
   history.push_back({100, 101, read(0, 99)});
   REQUIRE_FALSE(possible(history, initial));
 }
+
+}  // namespace linearizability_checker_test

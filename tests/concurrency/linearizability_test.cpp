@@ -25,6 +25,8 @@
 #include "support/map_history.hpp"
 #include "support/memory_storage.hpp"
 
+namespace linearizability_test {
+
 using namespace std::chrono_literals;
 using support::MapChange;
 using support::MapHistory;
@@ -61,16 +63,22 @@ struct Slow {
   int value;
 };
 
-}  // namespace
-
-template <>
-struct kvstore::Codec<Slow> {
+struct SlowCodec {
   static void encode(const Slow& slow, kvstore::JsonWriter& out) {
     nudge();
     out.integer(slow.value);
   }
   static Slow decode(kvstore::JsonReader& in) { return Slow{in.integer<int>()}; }
 };
+
+}  // namespace
+
+}  // namespace linearizability_test
+
+template <>
+struct kvstore::Codec<linearizability_test::Slow> : linearizability_test::SlowCodec {};
+
+namespace linearizability_test {
 
 namespace {
 
@@ -302,3 +310,5 @@ TEST_CASE("Linearizability: what a save writes is the store at one moment betwee
   REQUIRE(outcome.unexplained.empty());
   REQUIRE(outcome.overlaps > 0);
 }
+
+}  // namespace linearizability_test

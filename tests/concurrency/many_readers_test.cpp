@@ -18,6 +18,8 @@
 #include "support/catch.hpp"
 #include "support/memory_storage.hpp"
 
+namespace many_readers_test {
+
 namespace {
 
 template <class Mutex>
@@ -94,3 +96,5 @@ TEST_CASE("Many readers: beside a refresh of everything they find each key") {
   reader.join();
   CHECK(missing == 0);
 }
+
+}  // namespace many_readers_test

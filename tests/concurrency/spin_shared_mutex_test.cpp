@@ -13,6 +13,8 @@
 #include "support/catch.hpp"
 #include "support/lock_trials.hpp"
 
+namespace spin_shared_mutex_test {
+
 using kvstore::SpinSharedMutex;
 using Shared = std::shared_lock<SpinSharedMutex>;
 using Exclusive = std::unique_lock<SpinSharedMutex>;
@@ -114,3 +116,5 @@ TEST_CASE("SpinSharedMutex: while a writer waits, trying to read fails") {
   writer = std::jthread{[&] { const Exclusive lock{mutex}; }};
   while (other_gets([&] { return Shared{mutex, std::try_to_lock}.owns_lock(); })) std::this_thread::yield();
 }
+
+}  // namespace spin_shared_mutex_test

@@ -14,6 +14,8 @@
 #include "support/memory_storage.hpp"
 #include "support/temp_folder.hpp"
 
+namespace store_test {
+
 using namespace std::chrono_literals;
 using support::Disk;
 using support::storage_on;
@@ -211,3 +213,5 @@ TEST_CASE("Closing: beside writers, each write is saved or refused, and none mee
     REQUIRE(again.size() == static_cast<std::size_t>(accepted));
   }
 }
+
+}  // namespace store_test

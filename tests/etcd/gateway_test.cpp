@@ -11,6 +11,8 @@
 #include "kvstore/detail/etcd_verdict.hpp"
 #include "support/catch.hpp"
 
+namespace gateway_test {
+
 using namespace kvstore::detail;
 using nlohmann::json;
 
@@ -109,3 +111,5 @@ TEST_CASE("Verdict: only what etcd says before it proposes a write counts as not
   CHECK(judge_answer(404, json{}, "Not Found").reason ==
         "HTTP status 404, Not Found (is this etcd 3.4 or later, with its JSON gateway?)");
 }
+
+}  // namespace gateway_test

@@ -23,6 +23,8 @@
 #include "support/linearizability.hpp"
 #include "support/map_history.hpp"
 
+namespace node_loss_test {
+
 using namespace std::chrono_literals;
 using support::MapOperation;
 using support::MapState;
@@ -309,3 +311,5 @@ TEST_CASE("etcd node loss: the check knows calls of unknown outcome, and still f
   const auto back = call(7, 8, MapVerb::read, 0, false);
   CHECK_FALSE(support::is_linearizable(MaybeHistory{lost, early, late, back}, MapState{}));
 }
+
+}  // namespace node_loss_test

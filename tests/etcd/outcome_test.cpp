@@ -21,6 +21,8 @@
 #include "support/etcd.hpp"
 #include "support/scripted_server.hpp"
 
+namespace outcome_test {
+
 using namespace std::chrono_literals;
 using support::http;
 using support::ScriptedRequest;
@@ -207,3 +209,5 @@ TEST_CASE("etcd outcome: a server that closes while a request is being sent does
   });
   CHECK(survived == "survived");
 }
+
+}  // namespace outcome_test

@@ -18,6 +18,8 @@
 #include "support/etcd.hpp"
 #include "support/temp_folder.hpp"
 
+namespace security_test {
+
 namespace {
 
 using Store = kvstore::EtcdKeyValueStore<std::string, int>;
@@ -141,3 +143,5 @@ TEST_CASE("etcd security: TLS, with certificates on both sides") {
   options.key_file = file("none.pem");
   REQUIRE_THROWS_AS(Store{options}, kvstore::UsageError);
 }
+
+}  // namespace security_test

@@ -15,6 +15,8 @@
 #include "support/catch.hpp"
 #include "support/etcd.hpp"
 
+namespace verbs_test {
+
 namespace {
 
 using Store = kvstore::EtcdKeyValueStore<std::string, int>;
@@ -250,3 +252,5 @@ TEST_CASE("etcd: what is no value of the store's type is named, with its key") {
   const Store numbers{support::shared_cluster().options("mixed/")};
   REQUIRE_THROWS_WITH(numbers.read("k"), Catch::Matchers::ContainsSubstring("the value of key \"k\""));
 }
+
+}  // namespace verbs_test

@@ -19,6 +19,8 @@
 #include "support/etcd.hpp"
 #include "support/scripted_server.hpp"
 
+namespace watch_test {
+
 using namespace std::chrono_literals;
 
 namespace {
@@ -239,3 +241,5 @@ TEST_CASE("etcd watch: what is no value, and a callback that throws, end it with
   CHECK_THAT(told.errors().front(), Catch::Matchers::ContainsSubstring("the value of key \"k\""));
   CHECK(thrown.errors().front() == "enough");
 }
+
+}  // namespace watch_test

@@ -19,6 +19,8 @@
 #include "support/fault_file_system.hpp"
 #include "support/temp_folder.hpp"
 
+namespace follower_test {
+
 using support::FaultFileSystem;
 using support::TempFolder;
 using namespace std::chrono_literals;
@@ -142,3 +144,5 @@ TEST_CASE(
   with.operator()<kvstore::JsonFile>("JsonFile");
   with.operator()<kvstore::JsonJournal>("JsonJournal");
 }
+
+}  // namespace follower_test

@@ -12,6 +12,8 @@
 #include "support/fault_file_system.hpp"
 #include "support/temp_folder.hpp"
 
+namespace handler_test {
+
 using namespace std::chrono_literals;
 using Store = kvstore::BatchPersistentKeyValueStore<int, int>;
 
@@ -36,3 +38,5 @@ TEST_CASE("Handlers: on_error may write to a store whose journal has just broken
   CHECK(again.read(1) == 1);
   CHECK(again.read(2) == 2);
 }
+
+}  // namespace handler_test

@@ -24,6 +24,8 @@
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
+namespace json_file_fault_test {
+
 namespace fs = std::filesystem;
 using Catch::Matchers::ContainsSubstring;
 using kvstore::JsonFile;
@@ -301,3 +303,5 @@ TEST_CASE("JsonFile under faults: a really bind-mounted file loads, and saving s
   CHECK_THAT(outcome, ContainsSubstring(" | kept"));
   CHECK(folder.names() == Names{"data.json", "other.json"});
 }
+
+}  // namespace json_file_fault_test

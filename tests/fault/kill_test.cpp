@@ -28,6 +28,8 @@
 #include "support/step_model.hpp"
 #include "support/temp_folder.hpp"
 
+namespace kill_test {
+
 using namespace std::chrono_literals;
 using support::Contents;
 using support::KillableChild;
@@ -288,3 +290,5 @@ TEST_CASE("Kill: what came after a replacement of all entries is never found wit
     start = generation;
   }
 }
+
+}  // namespace kill_test

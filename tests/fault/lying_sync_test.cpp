@@ -13,6 +13,8 @@
 #include "support/faulted_run.hpp"
 #include "support/simulated_disk.hpp"
 
+namespace lying_sync_test {
+
 using support::FaultedRun;
 using support::Session;
 using support::StorageKind;
@@ -59,3 +61,5 @@ TEST_CASE("A sync fails and later ones lie: the save after it makes everything d
     }
   }
 }
+
+}  // namespace lying_sync_test

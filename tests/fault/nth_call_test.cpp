@@ -16,6 +16,8 @@
 #include "support/fault_file_system.hpp"
 #include "support/faulted_run.hpp"
 
+namespace nth_call_test {
+
 using support::Call;
 using support::Effect;
 using support::Fault;
@@ -83,3 +85,5 @@ TEST_CASE("Each rename fails with EBUSY: the same") {
 TEST_CASE("All calls fail with ENOSPC from each on, until there is space again: the same") {
   fail_everywhere({.error = code(ENOSPC), .effect = Effect::partial, .forever = true}, "A full disk");
 }
+
+}  // namespace nth_call_test

@@ -20,6 +20,8 @@
 #include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
 
+namespace power_loss_test {
+
 using support::contents_of;
 using support::CrashJudge;
 using support::CrashSampling;
@@ -271,3 +273,5 @@ TEST_CASE("Power loss and kills in long random workloads: every life goes on fro
     support::report("Long random workloads, " + kind.name, judge);
   }
 }
+
+}  // namespace power_loss_test

@@ -23,6 +23,8 @@
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
 
+namespace simulated_disk_test {
+
 using kvstore::detail::File;
 using kvstore::detail::OpenMode;
 using support::CrashSampling;
@@ -317,3 +319,5 @@ TEST_CASE("Simulated disk: a sample is legal, repeatable, and holds both ends") 
     CHECK(std::count(sample.begin(), sample.end(), image_of("/sim/a", std::string(12, c))) == 1);
   }
 }
+
+}  // namespace simulated_disk_test

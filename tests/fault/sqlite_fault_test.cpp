@@ -15,6 +15,8 @@
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
+namespace sqlite_fault_test {
+
 using kvstore::Sqlite;
 using support::FailingVfs;
 using support::load_from;
@@ -121,3 +123,5 @@ TEST_CASE("Sqlite under faults: whichever call of an opening fails, what is stor
 }
 
 #endif
+
+}  // namespace sqlite_fault_test

@@ -25,6 +25,8 @@
 #include "support/memory_storage.hpp"
 #include "support/temp_folder.hpp"
 
+namespace out_of_memory_test {
+
 using namespace std::chrono_literals;
 using kvstore::SaveScope;
 using support::AllocationFault;
@@ -492,3 +494,5 @@ TEST_CASE("Out of memory: a save in the background that fails is tried again") {
     require_usable(store, disk);
   }
 }
+
+}  // namespace out_of_memory_test

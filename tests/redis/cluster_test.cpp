@@ -19,6 +19,8 @@
 #include "support/catch.hpp"
 #include "support/redis_servers.hpp"
 
+namespace cluster_test {
+
 using support::RedisServers;
 using Counters = kvstore::RedisClusterKeyValueStore<std::string, int>;
 using Texts = kvstore::RedisClusterKeyValueStore<std::string, std::string>;
@@ -288,3 +290,5 @@ TEST_CASE("Redis Cluster: a single Redis that is no cluster works as one") {
   }
   ::kill(static_cast<::pid_t>(std::stol(pid)), SIGKILL);
 }
+
+}  // namespace cluster_test

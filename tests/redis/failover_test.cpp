@@ -16,6 +16,8 @@
 #include "support/catch.hpp"
 #include "support/redis_servers.hpp"
 
+namespace failover_test {
+
 using namespace std::chrono_literals;
 using support::RedisServers;
 using Clock = std::chrono::steady_clock;
@@ -193,3 +195,5 @@ TEST_CASE("Redis Cluster: a leader that stalls leaves writes unknown and reads w
   REQUIRE(store.read("a") == 3);
   store.clear();
 }
+
+}  // namespace failover_test

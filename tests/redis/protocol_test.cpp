@@ -22,6 +22,8 @@
 #include "support/fake_redis.hpp"
 #include "support/scripted_server.hpp"
 
+namespace protocol_test {
+
 using namespace std::chrono_literals;
 using kvstore::detail::redis_slot;
 using support::FakeRedis;
@@ -391,3 +393,5 @@ TEST_CASE("Redis Cluster: seeds are tried in turn, and bad ones named") {
             "Redis Cluster: no node could be reached within 300 ms: 127.0.0.1:1: Connection refused");
   }
 }
+
+}  // namespace protocol_test

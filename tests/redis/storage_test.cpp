@@ -19,6 +19,8 @@
 #include "support/child_process.hpp"
 #include "support/redis_servers.hpp"
 
+namespace storage_test {
+
 using namespace std::chrono_literals;
 using support::RedisServers;
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
@@ -265,3 +267,5 @@ TEST_CASE("Redis storage: a JSON file moves there and back") {
   kvstore::migrate(*storage(name), memory);
   REQUIRE(back->entries == decltype(back->entries){{"a", "1"}, {"b", "[2]"}});
 }
+
+}  // namespace storage_test

@@ -16,6 +16,8 @@
 #include "support/catch.hpp"
 #include "support/memory_storage.hpp"
 
+namespace batch_saving_test {
+
 using Catch::Matchers::ContainsSubstring;
 using namespace std::chrono_literals;
 using kvstore::BatchSave;
@@ -282,3 +284,5 @@ TEST_CASE("Failure: the destructor reports to on_error and does not throw") {
   }
   REQUIRE(told == 1);
 }
+
+}  // namespace batch_saving_test

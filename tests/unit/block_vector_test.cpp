@@ -12,6 +12,8 @@
 
 #include "support/catch.hpp"
 
+namespace block_vector_test {
+
 namespace {
 
 using Owner = std::unique_ptr<int>;
@@ -108,3 +110,5 @@ TEST_CASE("BlockVector: elements larger than a block's usual size stand alone") 
   }
   REQUIRE(vector.capacity() == 3);
 }
+
+}  // namespace block_vector_test

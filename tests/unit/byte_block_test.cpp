@@ -12,6 +12,8 @@
 #include "kvstore/detail/byte_block.hpp"
 #include "support/catch.hpp"
 
+namespace byte_block_test {
+
 using kvstore::detail::kBlockSize;
 
 namespace {
@@ -72,3 +74,5 @@ TEST_CASE("Byte block: bytes are special if and only if a string may not hold th
     }
   }
 }
+
+}  // namespace byte_block_test

@@ -62,10 +62,6 @@ constexpr auto kvstore_fields(const ListedWhole*) {
                          "parts", &T::parts, "sizes", &T::sizes);
 }
 
-}  // namespace codec_agreement_test
-
-using namespace codec_agreement_test;
-
 namespace {
 
 /// The value's JSON, members sorted; nothing if the text is refused.
@@ -134,3 +130,5 @@ TEST_CASE("Fields: accept the texts that nlohmann's conversion accepts, and make
   CHECK(accepted > 5000);
   CHECK(accepted < 25'000);
 }
+
+}  // namespace codec_agreement_test

@@ -86,7 +86,7 @@ struct kvstore::Codec<codec_convert_test::Celsius> {
   static codec_convert_test::Celsius decode(JsonReader& in) { return {in.number<double>()}; }
 };
 
-using namespace codec_convert_test;
+namespace codec_convert_test {
 
 TEST_CASE("Codec: a type with fields for nlohmann round-trips") {
   const Person person{"Zo\xC3\xAB", 42, -7, 61.5, true, {1, -2}};
@@ -167,3 +167,5 @@ TEST_CASE("Codec: a user's codec is used, inside containers too") {
   CHECK(decode<std::optional<Celsius>>("2") == Celsius{2});
   CHECK(refuses(std::optional<Celsius>{Celsius{HUGE_VAL}}));
 }
+
+}  // namespace codec_convert_test

@@ -31,10 +31,6 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Named, {{Named::unknown, nullptr}, {Named::on, "on"
 enum class Digits { one, two };
 NLOHMANN_JSON_SERIALIZE_ENUM(Digits, {{Digits::one, "1"}, {Digits::two, "2"}})
 
-}  // namespace codec_enum_test
-
-using namespace codec_enum_test;
-
 TEST_CASE("Codec: an enum is its number") {
   CHECK(encode(Small::b) == "1");
   CHECK(encode(Small::last) == "255");
@@ -94,3 +90,5 @@ TEST_CASE("Codec: names that look like numbers are kept apart from numbers") {
   CHECK(decode<std::map<Digits, int>>(encode(value)) == value);
   CHECK_THROWS_AS(decode<Digits>("1"), ParseError);
 }
+
+}  // namespace codec_enum_test

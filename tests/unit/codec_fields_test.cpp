@@ -143,7 +143,7 @@ struct kvstore::Codec<somebody_elses::Point> : kvstore::FieldCodec<somebody_else
                                                   &somebody_elses::Point::y, "z", &somebody_elses::Point::z);
 };
 
-using namespace codec_fields_test;
+namespace codec_fields_test {
 
 namespace {
 
@@ -324,3 +324,5 @@ TEST_CASE("Fields: a store refuses, keeps and loads them, and names the field th
   CHECK_THROWS_WITH((kvstore::BatchPersistentKeyValueStore<std::string, User>{path}),
                     Catch::Matchers::ContainsSubstring("byte 32: in field \"born\": expected a number"));
 }
+
+}  // namespace codec_fields_test

@@ -20,6 +20,8 @@
 #include "support/catch.hpp"
 #include "support/codec_text.hpp"
 
+namespace codec_strict_test {
+
 using codec_text::decode;
 using codec_text::refuses;
 using kvstore::ParseError;
@@ -117,3 +119,5 @@ TEST_CASE("Codec: a variant's index must be one of its types, with a value of th
     CHECK_THROWS_AS(decode<Variant>(text), ParseError);
   }
 }
+
+}  // namespace codec_strict_test

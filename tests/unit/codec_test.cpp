@@ -26,6 +26,8 @@
 #include "support/catch.hpp"
 #include "support/codec_text.hpp"
 
+namespace codec_test {
+
 using codec_text::decode;
 using codec_text::encode;
 
@@ -147,3 +149,5 @@ TEST_CASE("Codec: types without one are known at compile time, inside others too
   STATIC_REQUIRE_FALSE(HasCodec<std::string_view>);
   STATIC_REQUIRE(HasCodec<std::map<int, std::vector<nlohmann::json>>>);
 }
+
+}  // namespace codec_test

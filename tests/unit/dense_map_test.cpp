@@ -13,6 +13,8 @@
 #include "kvstore/hash.hpp"
 #include "support/catch.hpp"
 
+namespace dense_map_test {
+
 namespace {
 
 using Map = kvstore::detail::DenseMap<std::string, int>;
@@ -131,3 +133,5 @@ TEST_CASE("Hash: neighbouring integers spread over all segments") {
   REQUIRE(segments.size() == 256);
   for (const auto& [segment, count] : segments) REQUIRE(count < 128);
 }
+
+}  // namespace dense_map_test

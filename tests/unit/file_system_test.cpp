@@ -21,6 +21,8 @@
 #include "support/fault_file_system.hpp"
 #include "support/temp_folder.hpp"
 
+namespace file_system_test {
+
 namespace fs = std::filesystem;
 using Catch::Matchers::ContainsSubstring;
 using kvstore::detail::FileKind;
@@ -260,3 +262,5 @@ TEST_CASE("Lock: every call that fails is reported, and the file can be locked a
     }
   }
 }
+
+}  // namespace file_system_test

@@ -16,6 +16,8 @@
 #include "support/temp_folder.hpp"
 #include "support/test_folder.hpp"
 
+namespace golden_test {
+
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, nlohmann::json>;
 using Contents = std::map<std::string, nlohmann::json>;
 
@@ -74,3 +76,5 @@ TEST_CASE("Journal: a fold that was interrupted is ended by compact, and close l
   REQUIRE(folder.names() == std::set<std::string>{"data.json"});
   REQUIRE(Store{folder / "data.json"}.size() == 2);
 }
+
+}  // namespace golden_test

@@ -17,6 +17,8 @@
 #include "support/catch.hpp"
 #include "support/temp_folder.hpp"
 
+namespace journal_test {
+
 using Catch::Matchers::ContainsSubstring;
 using namespace std::chrono_literals;
 using kvstore::JsonJournal;
@@ -334,3 +336,5 @@ TEST_CASE("Journal: a value too large for a line is saved by a snapshot") {
   REQUIRE(store.size() == 3);
   REQUIRE(store.read(2) == huge);
 }
+
+}  // namespace journal_test

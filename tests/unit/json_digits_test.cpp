@@ -19,6 +19,8 @@
 #include "kvstore/detail/json_reader.hpp"
 #include "support/catch.hpp"
 
+namespace json_digits_test {
+
 using kvstore::JsonReader;
 
 namespace {
@@ -205,3 +207,5 @@ TEST_CASE("JSON digits: every digit counts in each of eight places, and nothing 
     }
   }
 }
+
+}  // namespace json_digits_test

@@ -11,6 +11,8 @@
 #include "kvstore/detail/json_dom.hpp"
 #include "support/catch.hpp"
 
+namespace json_dom_test {
+
 using kvstore::JsonReader;
 using kvstore::JsonWriter;
 using kvstore::ParseError;
@@ -114,3 +116,5 @@ TEST_CASE("JSON tree: an ordered tree keeps the order of its keys") {
   kvstore::detail::write_dom(kvstore::detail::read_dom<nlohmann::ordered_json>(in), out);
   CHECK(out.text() == R"({"z":1,"a":{"y":2,"b":3}})");
 }
+
+}  // namespace json_dom_test

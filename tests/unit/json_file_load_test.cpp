@@ -16,6 +16,8 @@
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
+namespace json_file_load_test {
+
 using Catch::Matchers::ContainsSubstring;
 using kvstore::JsonFile;
 using kvstore::detail::system_file_system;
@@ -224,3 +226,5 @@ TEST_CASE("JsonFile: white space of many megabytes needs no memory of that size"
   CHECK(load_from(storage).empty());
   CHECK(files.count(support::Call::read) > 2000);  // the block did not grow
 }
+
+}  // namespace json_file_load_test

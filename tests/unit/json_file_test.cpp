@@ -22,6 +22,8 @@
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
+namespace json_file_test {
+
 namespace fs = std::filesystem;
 using Catch::Matchers::ContainsSubstring;
 using kvstore::JsonFile;
@@ -346,3 +348,5 @@ TEST_CASE("JsonFile: a file that may not be read is an error when it is loaded, 
   CHECK_THAT(words, ContainsSubstring("cannot open: Permission denied"));
   CHECK(fs::file_size(folder / "data.json") == 2);
 }
+
+}  // namespace json_file_test

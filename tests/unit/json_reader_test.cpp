@@ -10,6 +10,8 @@
 #include "kvstore/detail/json_reader.hpp"
 #include "support/catch.hpp"
 
+namespace json_reader_test {
+
 using kvstore::JsonReader;
 using kvstore::ParseError;
 
@@ -203,3 +205,5 @@ TEST_CASE("JSON reader: nesting is limited, however deep the text is") {
   CHECK_FALSE(accepts(nested(200'000)));
   CHECK_FALSE(accepts(std::string(200'000, '[')));
 }
+
+}  // namespace json_reader_test

@@ -12,6 +12,8 @@
 #include "kvstore/detail/json_scan.hpp"
 #include "support/catch.hpp"
 
+namespace json_scan_test {
+
 using kvstore::kMaxDepth;
 using kvstore::detail::JsonEnd;
 using kvstore::detail::value_end;
@@ -127,3 +129,5 @@ TEST_CASE("JSON scan: blocks are classified alike with and without vector instru
     CHECK(fast.control == slow.control);
   }
 }
+
+}  // namespace json_scan_test

@@ -17,6 +17,8 @@
 #include "kvstore/detail/json_dom.hpp"
 #include "support/catch.hpp"
 
+namespace json_text_test {
+
 using kvstore::JsonReader;
 using kvstore::JsonWriter;
 
@@ -234,3 +236,5 @@ TEST_CASE("JSON text: randomly damaged documents are judged as nlohmann judges t
   }
   CHECK(accepted > 1000);
 }
+
+}  // namespace json_text_test

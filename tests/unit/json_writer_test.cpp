@@ -10,6 +10,8 @@
 #include "kvstore/detail/json_writer.hpp"
 #include "support/catch.hpp"
 
+namespace json_writer_test {
+
 using kvstore::JsonWriter;
 using kvstore::ValueError;
 
@@ -152,3 +154,5 @@ TEST_CASE("JSON writer: grows, and is moved with its text") {
   CHECK(moved.text().empty());
   CHECK(moved.capacity() >= 100'000);
 }
+
+}  // namespace json_writer_test

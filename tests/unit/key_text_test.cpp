@@ -57,10 +57,6 @@ bool refuses(const Key& key) {
   return true;
 }
 
-}  // namespace key_text_test
-
-using namespace key_text_test;
-
 TEST_CASE("Key text: a string is its own text") {
   CHECK(round_trip(std::string{"a \"b\" \n"}) == "a \"b\" \n");
   CHECK(round_trip(std::string{}).empty());
@@ -138,3 +134,5 @@ TEST_CASE("Key text: messages name keys without a codec by a fixed word") {
   using Pair = std::pair<int, NoCodec>;
   CHECK(KeyText<Pair>::for_message(Pair{}) == "(key)");
 }
+
+}  // namespace key_text_test

@@ -15,6 +15,8 @@
 
 #include "support/catch.hpp"
 
+namespace key_value_store_test {
+
 using Catch::Matchers::ContainsSubstring;
 using Store = kvstore::KeyValueStore<std::string, std::string>;
 
@@ -251,3 +253,5 @@ TEST_CASE("Model: random verbs agree with std::map") {
     REQUIRE(store.size() == model.size());
   }
 }
+
+}  // namespace key_value_store_test

@@ -20,6 +20,8 @@
 #include "support/memory_storage.hpp"
 #include "support/temp_folder.hpp"
 
+namespace log_test {
+
 using namespace std::chrono_literals;
 using kvstore::LogLevel;
 using support::Disk;
@@ -204,3 +206,5 @@ TEST_CASE("Log: an event as a line cannot be forged by a key") {
   CHECK(to_string(kvstore::LogEvent{LogLevel::debug, "changed", fields}) ==
         R"(changed path="a \"b\"" key="x\x0asaved path=\"y\"\\\x7f" entries=3 seconds=0.25)");
 }
+
+}  // namespace log_test

@@ -15,6 +15,8 @@
 #include "support/memory_storage.hpp"
 #include "support/temp_folder.hpp"
 
+namespace metrics_test {
+
 using namespace std::chrono_literals;
 using kvstore::Histogram;
 using kvstore::OperationMetrics;
@@ -255,3 +257,5 @@ TEST_CASE("Metrics: verbs have the names that they have in code") {
   CHECK(name_of(Verb::compare_exchange) == "compare_exchange");
   CHECK(name_of(Verb::clear) == "clear");
 }
+
+}  // namespace metrics_test

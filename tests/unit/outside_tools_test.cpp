@@ -18,6 +18,8 @@
 #include "kvstore/storage/sqlite.hpp"
 #endif
 
+namespace outside_tools_test {
+
 using support::output_of;
 using support::TempFolder;
 using namespace std::chrono_literals;
@@ -95,3 +97,5 @@ TEST_CASE("Outside tools: sqlite3 sees integer keys as numbers") {
   CHECK(Counts{std::make_unique<kvstore::Sqlite>(path), kManual}.read(100) == 1);
 }
 #endif
+
+}  // namespace outside_tools_test

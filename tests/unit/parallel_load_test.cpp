@@ -27,6 +27,8 @@
 #include "support/random_json.hpp"
 #include "support/temp_folder.hpp"
 
+namespace parallel_load_test {
+
 using namespace std::chrono_literals;
 using Catch::Matchers::ContainsSubstring;
 using kvstore::JsonFile;
@@ -165,18 +167,24 @@ class Meeting {
 
 Meeting* meeting = nullptr;
 
-}  // namespace
-
-template <>
-struct kvstore::Codec<Watched> {
-  static void encode(const Watched& value, JsonWriter& out) { out.integer(value.number); }
-  static Watched decode(JsonReader& in) {
+struct WatchedCodec {
+  static void encode(const Watched& value, kvstore::JsonWriter& out) { out.integer(value.number); }
+  static Watched decode(kvstore::JsonReader& in) {
     const int number = in.integer<int>();
     if (number == -1) throw Refused{"refused"};
     if (meeting != nullptr && number > 500) meeting->attend();
     return {number};
   }
 };
+
+}  // namespace
+
+}  // namespace parallel_load_test
+
+template <>
+struct kvstore::Codec<parallel_load_test::Watched> : parallel_load_test::WatchedCodec {};
+
+namespace parallel_load_test {
 
 TEST_CASE("Parallel load: more than one thread decodes values") {
   const TempFolder folder;
@@ -280,3 +288,5 @@ TEST_CASE("Parallel load: what cannot be read comes out as with one thread") {
   CHECK(Store<int>{std::make_unique<JsonFile>(folder / "data.json", files, 256), looks_only(2)}.size() ==
         2000);
 }
+
+}  // namespace parallel_load_test

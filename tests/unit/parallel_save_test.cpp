@@ -24,6 +24,8 @@
 #include "support/line_storage.hpp"
 #include "support/temp_folder.hpp"
 
+namespace parallel_save_test {
+
 using namespace std::chrono_literals;
 using support::entries_of;
 using support::LineDisk;
@@ -174,18 +176,24 @@ class Meeting {
 Meeting* meeting = nullptr;
 std::atomic<int> encoded = 0;
 
-}  // namespace
-
-template <>
-struct kvstore::Codec<Watched> {
+struct WatchedCodec {
   static void check(const Watched&) {}
-  static void encode(const Watched& value, JsonWriter& out) {
+  static void encode(const Watched& value, kvstore::JsonWriter& out) {
     if (value.number == refused) throw Refused{"refused"};
     if (meeting != nullptr && ++encoded > 1500) meeting->attend();
     out.string(std::to_string(value.number) + std::string(1000, 'w'));
   }
-  static Watched decode(JsonReader& in) { return {std::stoi(std::string{in.string()})}; }
+  static Watched decode(kvstore::JsonReader& in) { return {std::stoi(std::string{in.string()})}; }
 };
+
+}  // namespace
+
+}  // namespace parallel_save_test
+
+template <>
+struct kvstore::Codec<parallel_save_test::Watched> : parallel_save_test::WatchedCodec {};
+
+namespace parallel_save_test {
 
 TEST_CASE("Parallel save: more than one thread encodes values") {
   const auto disk = std::make_shared<LineDisk>();
@@ -214,3 +222,5 @@ TEST_CASE("Parallel save: what a codec throws in another thread comes out, and t
     CHECK(entries_of<std::string>(disk->text).size() == 2500);
   }
 }
+
+}  // namespace parallel_save_test

@@ -17,6 +17,8 @@
 #include "support/memory_storage.hpp"
 #include "support/temp_folder.hpp"
 
+namespace persistence_test {
+
 using Catch::Matchers::ContainsSubstring;
 using namespace std::chrono_literals;
 using support::TempFolder;
@@ -304,3 +306,5 @@ TEST_CASE("Model: random verbs with restarts agree with std::map, for both kinds
     for (const auto& [key, value] : model) REQUIRE(store.read(key) == value);
   }
 }
+
+}  // namespace persistence_test

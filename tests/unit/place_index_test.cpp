@@ -11,6 +11,8 @@
 
 #include "support/catch.hpp"
 
+namespace place_index_test {
+
 using kvstore::detail::ByteLine;
 using kvstore::detail::PlaceIndex;
 
@@ -127,3 +129,5 @@ TEST_CASE("PlaceIndex: an empty one finds nothing, and one moved from is empty")
   REQUIRE(index.find(1, any) ==
           PlaceIndex::kNone);  // NOLINT(bugprone-use-after-move): that is what is tested
 }
+
+}  // namespace place_index_test

@@ -11,6 +11,8 @@
 #include "support/catch.hpp"
 #include "support/temp_folder.hpp"
 
+namespace progress_test {
+
 using namespace std::chrono_literals;
 using kvstore::Progress;
 using support::TempFolder;
@@ -101,3 +103,5 @@ TEST_CASE("Progress: migrating says how far it is") {
   kvstore::migrate(from, to, {.on_progress = [&](const Progress& step) { steps.push_back(step); }});
   check_steps(steps, Phase::migrate);
 }
+
+}  // namespace progress_test

@@ -18,6 +18,8 @@
 #include "support/output_of.hpp"
 #include "support/temp_folder.hpp"
 
+namespace prometheus_test {
+
 using namespace std::chrono_literals;
 using kvstore::to_prometheus;
 using support::TempFolder;
@@ -106,3 +108,5 @@ TEST_CASE("Prometheus: points of one name follow each other, and each name has o
     CHECK(point.description.ends_with('.'));
   });
 }
+
+}  // namespace prometheus_test

@@ -19,6 +19,8 @@
 #include "support/catch.hpp"
 #include "support/memory_storage.hpp"
 
+namespace read_many_test {
+
 namespace {
 
 using Memory = kvstore::KeyValueStore<std::string, std::string>;
@@ -112,3 +114,5 @@ TEST_CASE("Keys of strings: one that exists is left to the caller, one that is a
   store.create("a literal", "5");
   CHECK(store.size() == 3);
 }
+
+}  // namespace read_many_test

@@ -19,6 +19,8 @@
 #include "kvstore/store.hpp"
 #include "support/catch.hpp"
 
+namespace remote_store_test {
+
 namespace {
 
 using kvstore::detail::Before;
@@ -185,3 +187,5 @@ TEST_CASE("Remote store: what is of another type is not moved there, and named")
   REQUIRE_THROWS_WITH(kvstore::migrate(from, to), "key \"1\" of what is copied to map: expected a number");
   REQUIRE(to.empty());
 }
+
+}  // namespace remote_store_test

@@ -14,6 +14,8 @@
 #include "support/catch.hpp"
 #include "support/memory_storage.hpp"
 
+namespace snapshot_test {
+
 using namespace std::chrono_literals;
 using support::Disk;
 using support::storage_on;
@@ -120,3 +122,5 @@ TEST_CASE("Snapshot: operations applied after the cut count as unsaved") {
   disk->on_change = [](std::size_t) {};
   REQUIRE(store.unsaved() == 3);
 }
+
+}  // namespace snapshot_test

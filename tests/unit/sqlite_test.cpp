@@ -21,6 +21,8 @@
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
+namespace sqlite_test {
+
 using Catch::Matchers::ContainsSubstring;
 using kvstore::Sqlite;
 using kvstore::detail::SqliteDatabase;
@@ -246,3 +248,5 @@ TEST_CASE("Sqlite: a killed process loses nothing that it saved, and the next on
 }
 
 #endif
+
+}  // namespace sqlite_test

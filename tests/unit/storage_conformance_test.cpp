@@ -28,6 +28,8 @@
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
+namespace storage_conformance_test {
+
 using Catch::Matchers::ContainsSubstring;
 using kvstore::LoadPurpose;
 using kvstore::Options;
@@ -546,3 +548,5 @@ TEST_CASE("Storage: a follower in another process sees whole batches only, in or
     REQUIRE(steps > 1);
   });
 }
+
+}  // namespace storage_conformance_test

@@ -9,6 +9,8 @@
 #include "kvstore/detail/utf8.hpp"
 #include "support/catch.hpp"
 
+namespace utf8_test {
+
 namespace {
 
 /// Decodes one character after another, to compare with.
@@ -114,3 +116,5 @@ TEST_CASE("UTF-8: random mixtures of any length are judged like a plain decoder 
   CHECK(different == 0);
   CHECK(valid > 1000);
 }
+
+}  // namespace utf8_test
