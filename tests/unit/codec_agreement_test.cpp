@@ -72,6 +72,13 @@ std::optional<nlohmann::json> read(std::string_view text) {
   } catch (const kvstore::ParseError&) { return std::nullopt; }
 }
 
+/// Whether there is a fraction that some integer type does not hold: what nlohmann/json makes of it for such
+/// a member is undefined.
+bool has_wide_fraction(const nlohmann::json& tree) {
+  if (tree.is_structured()) return std::any_of(tree.begin(), tree.end(), has_wide_fraction);
+  return tree.is_number_float() && !(tree.get<double>() > -1 && tree.get<double>() < 128);
+}
+
 /// Swaps, drops, doubles or replaces pieces of a valid text.
 class Mutator {
  public:
@@ -80,7 +87,7 @@ class Mutator {
   std::string operator()() {
     std::vector<std::string> members{R"("title":"T\u0041 \u00e9")",
                                      R"("number":-12)",
-                                     R"("weight":2.5e3)",
+                                     R"("weight":2.5e1)",
                                      R"("active":true)",
                                      R"("parts":[{"name":"p","count":100}])",
                                      R"("sizes":{"a":[1,65535],"b":[]})"};
@@ -121,6 +128,7 @@ TEST_CASE("Fields: accept the texts that nlohmann's conversion accepts, and make
   int accepted = 0;
   for (int round = 0; round < 30'000; ++round) {
     const std::string text = mutated();
+    if (has_wide_fraction(nlohmann::json::parse(text, nullptr, false))) continue;
     const auto by_list = read<ListedWhole>(text);
     const auto by_tree = read<Whole>(text);
     CAPTURE(text);

@@ -22,8 +22,10 @@ class ChangeTrace {
 
   [[nodiscard]] bool wanted() const noexcept { return wanted_; }
 
+  // Out of line, both: whoever logs nothing of it pays two comparisons.
+
   template <class Key>
-  void add(const Key& key) {
+  [[gnu::noinline, gnu::cold]] void add(const Key& key) {
     ScratchWriter text;
     KeyText<Key>::append(key, *text);
     keys_.emplace_back(text->text());
@@ -31,14 +33,18 @@ class ChangeTrace {
 
   /// Under no lock.
   void tell(Verb verb) const noexcept {
-    if (!wanted_) return;
+    if (wanted_) [[unlikely]]
+      tell_logger(verb);
+  }
+
+ private:
+  [[gnu::noinline, gnu::cold]] void tell_logger(Verb verb) const noexcept {
     for (const std::string& key : keys_) {
       observer_.log(LogLevel::debug, "changed", {{"verb", name_of(verb)}, {"key", key}});
     }
     if (keys_.empty()) observer_.log(LogLevel::debug, "changed", {{"verb", name_of(verb)}});
   }
 
- private:
   const Observer& observer_;
   bool wanted_;
   std::vector<std::string> keys_;

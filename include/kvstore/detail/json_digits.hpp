@@ -70,8 +70,8 @@ struct ShortInteger {
 [[nodiscard]] inline ShortInteger read_short_integer(const char* at, const char* end) noexcept {
   const bool negative = at != end && *at == '-';
   const Digits digits = read_whole_digits(at + (negative ? 1 : 0), end);
-  const bool goes_on = digits.at != nullptr && digits.at != end &&
-                       (*digits.at == '.' || *digits.at == 'e' || *digits.at == 'E');
+  if (digits.at == nullptr) return {0, nullptr};
+  const bool goes_on = digits.at != end && (*digits.at == '.' || *digits.at == 'e' || *digits.at == 'E');
   const auto value = static_cast<std::int64_t>(digits.value);
   return {negative ? -value : value, goes_on ? nullptr : digits.at};
 }

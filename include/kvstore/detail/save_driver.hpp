@@ -132,15 +132,7 @@ class SaveDriver final {
   /// What an operation does once it is applied and holds no lock: puts it into the journal, and sees that the
   /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
   void settle(std::uint64_t ticket) {
-    try {
-      const std::uint64_t allowed = !feed_ || feed_->deliver(ticket) ? bound() : 0;
-      if (!ledger_.owes(ticket, allowed)) return;
-      if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
-      const TimeRecorded waiting{save_waits_};
-      saving([&](SaveLedger::Save save) { ledger_.settle(ticket, allowed, save); });
-    } catch (const StorageError& error) {
-      throw_not_on_disk(error.path(), error.code(), error.what());
-    } catch (const std::exception& error) { throw_not_on_disk(observer_.path(), {}, error.what()); }
+    if (feed_ || ledger_.owes(ticket, bound())) settle_owed(ticket);
   }
 
   // For the store's own calls
@@ -296,6 +288,19 @@ class SaveDriver final {
 
   void log(const SaveWork& work) const noexcept {
     observer_.log(work.whole ? LogLevel::info : LogLevel::debug, work.folded ? "folded" : "saved", work.done);
+  }
+
+  /// Out of line, as most operations have nothing to settle.
+  [[gnu::noinline]] void settle_owed(std::uint64_t ticket) {
+    try {
+      const std::uint64_t allowed = !feed_ || feed_->deliver(ticket) ? bound() : 0;
+      if (!ledger_.owes(ticket, allowed)) return;
+      if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
+      const TimeRecorded waiting{save_waits_};
+      saving([&](SaveLedger::Save save) { ledger_.settle(ticket, allowed, save); });
+    } catch (const StorageError& error) {
+      throw_not_on_disk(error.path(), error.code(), error.what());
+    } catch (const std::exception& error) { throw_not_on_disk(observer_.path(), {}, error.what()); }
   }
 
   /// Runs `settle` with the function that saves; tells of a save or a failure once, from the thread that met
