@@ -9,7 +9,10 @@
 #include <cstdint>
 #include <exception>
 #include <iostream>
-#include <shared_mutex>
+#include <kvstore/kvstore.hpp>
+#include <kvstore/spin_shared_mutex.hpp>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,20 +41,23 @@ using bench::Samples;
 using bench::Table;
 using bench::Unit;
 
-constexpr std::array<std::string_view, 4> kSections{"strings", "integers", "growth", "memory"};
+constexpr std::array<std::string_view, 5> kSections{"strings", "integers", "many", "growth", "memory"};
 
-/// One table, and whether its goals are reached. The last of `results` is std::unordered_map under one lock.
+/// One table, and whether its goals are reached. The first two of `results` are ours, the last is
+/// std::unordered_map under one lock, of which only threads that share it can say something.
 void report_group(Table& table, const std::vector<MapResult>& results, bool mixed) {
   print(table, results);
-  const MapResult& tbb = results[1];
-  const MapResult& cuckoo = results[2];
-  const MapResult& locked = results[3];
-  for (const MapResult* ours : {&results[0]}) {
-    table.at_least(ours->name + " against oneTBB", {against(*ours, tbb), Unit::times}, 1.5);
-    table.at_least(ours->name + " against libcuckoo", {against(*ours, cuckoo), Unit::times}, 1.0);
-    if (mixed)
-      table.at_least(ours->name + " against unordered_map", {against(*ours, locked), Unit::times}, 5);
-    for (const MapResult* theirs : {&tbb, &cuckoo, &locked}) print_losses(table, *ours, *theirs);
+  const MapResult& tbb = results[2];
+  const MapResult& cuckoo = results[3];
+  const MapResult& locked = results[4];
+  for (const MapResult& ours : std::span{results}.first(2)) {
+    table.at_least(ours.name + " against oneTBB", {against(ours, tbb), Unit::times}, 1.5);
+    table.at_least(ours.name + " against libcuckoo", {against(ours, cuckoo), Unit::times}, 1.0);
+    if (mixed) {
+      table.at_least(ours.name + " against unordered_map, 2 and 4 threads",
+                     {against(shared(ours), shared(locked)), Unit::times}, 5);
+    }
+    for (const MapResult* theirs : {&tbb, &cuckoo, &locked}) print_losses(table, ours, *theirs);
   }
 }
 
@@ -62,6 +68,8 @@ void race_maps(const Arguments& arguments, Report& report, const std::string& ki
   using Runner = MapRunner<Key, Value>;
   std::vector<Runner> runners{
       Runner::template of<bench::OurMap<Key, Value>>("kvstore", data),
+      Runner::template of<bench::OurMap<Key, Value, kvstore::SpinSharedMutex>>("kvstore, SpinSharedMutex",
+                                                                               data),
       Runner::template of<bench::TbbMap<Key, Value>>("oneTBB concurrent_hash_map", data),
       Runner::template of<bench::CuckooMap<Key, Value>>("libcuckoo cuckoohash_map", data),
       Runner::template of<bench::LockedMap<Key, Value>>("unordered_map, one shared_mutex", data)};
@@ -83,6 +91,47 @@ void race_maps(const Arguments& arguments, Report& report, const std::string& ki
         bench::race(arguments.runs, runners, [&](const Runner& runner) { return runner.mix(mixture); }),
         mixture.reads < 100);
   }
+}
+
+/// Reads every key in the order in which they are drawn, sixteen at once and one by one.
+template <class Key, class Value>
+void read_many(const Arguments& arguments, Report& report, const std::string& kind) {
+  constexpr std::size_t kAtOnce = 16;
+  const MapData<Key, Value> data{arguments.entries, std::max(arguments.entries, kAtOnce)};
+  kvstore::BatchPersistentKeyValueStore<Key, Value> store{std::make_unique<bench::NoStorage>(),
+                                                          bench::quiet()};
+  for (std::size_t i = 0; i < data.all().size(); ++i) store.create(data.all()[i], data.value(i));
+  const std::span<const Key> keys{data.drawn(bench::Spread::uniform)};
+  const auto rate = [&](const auto& read) {
+    const bench::Stopwatch watch;
+    for (std::size_t at = 0; at + kAtOnce <= keys.size(); at += kAtOnce) read(keys.subspan(at, kAtOnce));
+    return std::vector<double>{static_cast<double>(keys.size()) / watch.seconds()};
+  };
+  const auto each = [&](std::span<const Key> some) {
+    for (const Key& key : some) bench::keep(store.try_read(key));
+  };
+  const auto visit_each = [&](std::span<const Key> some) {
+    for (const Key& key : some) store.visit(key, [](const Value& value) { bench::keep(value); });
+  };
+  const auto visit_all = [&](std::span<const Key> some) {
+    store.visit_many(some, [](std::size_t, const Value& value) { bench::keep(value); });
+  };
+  const auto results = bench::interleave(
+      arguments.runs,
+      {{"try_read, one by one", [&] { return rate(each); }},
+       {"read_many of 16", [&] { return rate([&](auto some) { bench::keep(store.read_many(some)); }); }},
+       {"visit, one by one", [&] { return rate(visit_each); }},
+       {"visit_many of 16", [&] { return rate(visit_all); }}});
+  Table table = report.section("many_" + kind, "Keys a second, one thread: " + kind, {"keys", "times"});
+  const auto row = [&](const std::string& name, std::size_t at, std::size_t peer) {
+    const Figure ratio{results[at][0] / results[peer][0], Unit::times};
+    table.row(name, {{results[at][0], Unit::per_second}, ratio});
+    if (at != peer) table.at_least(name, ratio, 2);
+  };
+  row("try_read, one by one", 0, 0);
+  row("read_many of 16", 1, 0);
+  row("visit, one by one", 2, 2);
+  row("visit_many of 16", 3, 2);
 }
 
 using Strings = MapData<std::string, std::string>;
@@ -127,6 +176,10 @@ void run(const Arguments& arguments) {
   Report report{arguments};
   if (arguments.wants("strings")) race_maps<std::string, std::string>(arguments, report, "strings");
   if (arguments.wants("integers")) race_maps<std::int64_t, std::int64_t>(arguments, report, "integers");
+  if (arguments.wants("many")) {
+    read_many<std::string, std::string>(arguments, report, "strings");
+    read_many<std::int64_t, std::int64_t>(arguments, report, "integers");
+  }
   if (arguments.wants("growth")) growth(arguments, report);
   if (arguments.wants("memory")) memory(arguments, report);
   report.finish();

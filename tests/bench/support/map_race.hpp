@@ -54,6 +54,15 @@ struct MapResult {
   return geometric_mean(ours.cells) / geometric_mean(theirs.cells);
 }
 
+/// The cells of more than one thread.
+[[nodiscard]] inline MapResult shared(const MapResult& result) {
+  MapResult some{result.name, {}};
+  for (std::size_t i = 0; i < result.cells.size(); ++i) {
+    if (kThreads[i % kThreads.size()] > 1) some.cells.push_back(result.cells[i]);
+  }
+  return some;
+}
+
 /// One kind of map: an example that is full, and how to run each group of work.
 template <class Key, class Value>
 class MapRunner {
