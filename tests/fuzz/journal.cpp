@@ -87,7 +87,7 @@ std::string lines_of(SimulatedDisk& disk, const std::string& path, std::size_t b
     for (std::string_view body; reader.next(body);) {
       words.append(std::to_string(reader.body_offset())).append(body).append("\n");
     }
-    return words + std::to_string(reader.end()) + (reader.torn() ? " torn" : "");
+    return words + std::to_string(reader.end()) + (reader.torn_bytes() != 0 ? " torn" : "");
   } catch (const kvstore::CorruptionError& error) { return words + error.what(); }
 }
 

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -17,6 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kvstore/codec.hpp"
+#include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/options.hpp"
@@ -38,9 +38,9 @@ using JsonContents = std::map<std::string, nlohmann::json>;
 inline JsonContents load_json(kvstore::Storage& storage) {
   const auto hash_of = [](const std::string& key) { return kvstore::Hash<std::string>{}(key); };
   const kvstore::Options options;
-  const std::filesystem::path path = storage.path();
+  const kvstore::detail::Observer observer{options, storage.path()};
   kvstore::detail::TableLoader<std::string, nlohmann::json, decltype(hash_of), std::equal_to<>> loader{
-      kvstore::LoadPurpose::own, 1, hash_of, {}, options, path};
+      kvstore::LoadPurpose::own, 1, hash_of, {}, options, observer};
   storage.load(loader);
   loader.finish();
   JsonContents contents;
