@@ -49,6 +49,7 @@ function complain(id, text) {
 let after = null; // the key that the page shown comes behind
 let next = null;
 let latest = 0; // an answer that was overtaken by another is thrown away
+let typing = 0; // the timer of a search that waits until one has typed
 
 function row(entry) {
   const made = document.createElement("tr");
@@ -104,6 +105,7 @@ export async function refresh() {
 }
 
 function goTo(key) {
+  clearTimeout(typing); // or it would go back to the first page later
   after = key;
   return refresh();
 }
@@ -232,10 +234,9 @@ function onSubmit(dialogId, act) {
 }
 
 export function startEntries() {
-  let pause = 0;
   find("prefix").addEventListener("input", () => {
-    clearTimeout(pause);
-    pause = setTimeout(() => goTo(null), 150);
+    clearTimeout(typing);
+    typing = setTimeout(() => goTo(null), 150);
   });
   find("search").addEventListener("submit", (event) => {
     event.preventDefault();
