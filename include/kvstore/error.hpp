@@ -23,11 +23,12 @@ class Error : public std::runtime_error {
 /// `create` (alone or in a `WriteBatch`) met a key that exists already. Nothing was changed.
 class DuplicateKeyError : public Error {
  public:
+  /// `key` is what `KeyText::for_message` makes of the key.
   explicit DuplicateKeyError(std::string key)
       : Error{"key " + key + " already exists; use update() or upsert() to replace its value"},
         key_{std::move(key)} {}
 
-  /// The key as text, as it would stand in the JSON file.
+  /// The key as text, as it would stand in the JSON file, shortened to about 64 bytes.
   [[nodiscard]] const std::string& key() const noexcept { return key_; }
 
  private:
@@ -38,10 +39,11 @@ class DuplicateKeyError : public Error {
 /// changed.
 class KeyNotFoundError : public Error {
  public:
+  /// `key` is what `KeyText::for_message` makes of the key.
   explicit KeyNotFoundError(std::string key)
       : Error{"key " + key + " does not exist; use create() or upsert() to add it"}, key_{std::move(key)} {}
 
-  /// The key as text, as it would stand in the JSON file.
+  /// The key as text, as it would stand in the JSON file, shortened to about 64 bytes.
   [[nodiscard]] const std::string& key() const noexcept { return key_; }
 
  private:
@@ -66,6 +68,7 @@ class ReentryError : public Error {
 /// is applied in memory and not yet on disk.
 class StorageError : public Error {
  public:
+  /// `what` failed at `path`, in words, and the operating system's reason, if it gave one.
   StorageError(std::filesystem::path path, std::error_code code, const std::string& what)
       : Error{path.string() + ": " + what + (code ? ": " + code.message() : std::string{})},
         path_{std::move(path)},
@@ -95,6 +98,7 @@ class StorageError : public Error {
 /// A stored file is not what this library could have written or can read. The file is left as it was.
 class CorruptionError : public Error {
  public:
+  /// `expected` says in words what is wrong at a byte offset of the file.
   CorruptionError(std::filesystem::path path, std::uint64_t offset, std::string expected)
       : Error{path.string() + ": byte " + std::to_string(offset) + ": " + expected +
               "; the file was not changed: mend it or move it away"},
@@ -111,6 +115,7 @@ class CorruptionError : public Error {
         offset_{0},
         expected_{std::move(expected)} {}
 
+  /// The file, database or server concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   /// Byte offset in the file at which the damage was noticed, counted from 0; 0 if the file has no such.
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
@@ -126,6 +131,7 @@ class CorruptionError : public Error {
 /// Another store, in this process or another, has the file open.
 class LockedError : public Error {
  public:
+  /// `holder` is the process id of whoever has `path` open; 0 if that is not known.
   LockedError(std::filesystem::path path, long holder)
       : Error{path.string() + ": already open for writing" +
               (holder > 0 ? " by process " + std::to_string(holder) : std::string{" by another process"}) +
@@ -133,6 +139,7 @@ class LockedError : public Error {
         path_{std::move(path)},
         holder_{holder} {}
 
+  /// The file concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   /// Process id of the holder, as far as it is known; 0 if not.
   [[nodiscard]] long holder() const noexcept { return holder_; }
@@ -145,6 +152,7 @@ class LockedError : public Error {
 /// What is stored has values of a schema version that this program cannot read. Nothing was changed.
 class SchemaVersionError : public Error {
  public:
+  /// What is stored at `path` has version `stored`, and the program knows version `known`.
   SchemaVersionError(const std::filesystem::path& path, std::uint32_t stored, std::uint32_t known)
       : Error{path.string() + ": its values have schema version " + std::to_string(stored) +
               (stored > known ? ", and this program knows versions up to " + std::to_string(known) +
@@ -168,6 +176,7 @@ class SchemaVersionError : public Error {
 /// the file and turns it into a `CorruptionError`.
 class ParseError : public Error {
  public:
+  /// `expected` says in words what is wrong at a byte offset of the text.
   ParseError(std::size_t offset, const std::string& expected) : Error{expected}, offset_{offset} {}
   /// Byte offset in the text that was handed over, counted from 0.
   [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
@@ -179,6 +188,7 @@ class ParseError : public Error {
 /// Two stored entries have the same key; from a `LoadSink` to a storage, which knows the file.
 class DuplicateEntryError : public Error {
  public:
+  /// `key` is the text of the key that two entries have.
   explicit DuplicateEntryError(std::string key) : Error{"duplicate key " + key}, key_{std::move(key)} {}
   /// The key's text, unquoted.
   [[nodiscard]] const std::string& key() const noexcept { return key_; }
@@ -212,6 +222,7 @@ class OutcomeUnknownError : public Error {
 /// lost if its leader is. Whoever cannot have that writes once more.
 class ReplicationError : public Error {
  public:
+  /// Of the replicas that were `wanted`, as many as `confirmed` have the write; `server` is their leader.
   ReplicationError(const std::string& server, std::size_t wanted, std::size_t confirmed)
       : Error{server + ": the write was carried out, but only " + std::to_string(confirmed) + " of " +
               std::to_string(wanted) +

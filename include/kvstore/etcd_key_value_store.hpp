@@ -25,6 +25,7 @@ namespace kvstore::inline v0 {
 /// `EtcdOptions::connect_timeout` else. It must not outlive its store.
 class EtcdWatch {
  public:
+  /// For `EtcdKeyValueStore::watch`.
   explicit EtcdWatch(std::unique_ptr<detail::EtcdWatcher> watcher) noexcept : watcher_{std::move(watcher)} {}
 
  private:

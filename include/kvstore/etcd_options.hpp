@@ -10,6 +10,8 @@
 
 namespace kvstore::inline v0 {
 
+/// How a store on etcd reaches it. Only `endpoints` must be named:
+/// `{.endpoints = {"10.0.0.1:2379", "10.0.0.2:2379"}}`.
 struct EtcdOptions {
   /// Client addresses of the cluster's nodes, each "host:port" ("[::1]:2379" for IPv6). One that answers is
   /// enough; the more are named, the more may fail. At least one is needed, there is no default.
@@ -20,16 +22,18 @@ struct EtcdOptions {
   /// one begins with the other.
   std::string key_prefix{};
 
-  /// The name and password of an etcd user, where authentication is on; empty (the default) = none.
+  /// The name of an etcd user, where authentication is on; empty (the default) = none.
   std::string user{};
+  /// That user's password.
   std::string password{};
 
   /// Whether to talk TLS (https). Default: no. The server's certificate is always verified.
   bool tls = false;
   /// PEM file of the authorities that may have signed the servers' certificates; empty = the system's.
   std::string ca_file{};
-  /// PEM files of this client's certificate and key, for clusters that ask for one; both or none.
+  /// PEM file of this client's certificate, for clusters that ask for one; empty (the default) = none.
   std::string certificate_file{};
+  /// PEM file of that certificate's key; both files or none.
   std::string key_file{};
 
   /// The deadline of each verb, over all its attempts. A read, or a write that was certainly not carried out,

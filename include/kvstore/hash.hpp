@@ -86,6 +86,7 @@ template <class Key>
 struct Hash {
   using is_avalanching = void;  ///< its bits are well mixed already; a store mixes those of other hashes
 
+  /// 64 well-mixed bits.
   [[nodiscard]] std::uint64_t operator()(const Key& key) const {
     if constexpr (std::is_integral_v<Key> || std::is_enum_v<Key>) {
       return detail::mix(static_cast<std::uint64_t>(key) ^ detail::kSecret[2], detail::kSecret[3]);
@@ -106,12 +107,14 @@ struct Hash {
   }
 };
 
+/// The same for strings.
 template <class Key>
   requires detail::StringLike<Key>
 struct Hash<Key> {
-  using is_avalanching = void;
+  using is_avalanching = void;           ///< as above
   using lookup_type = std::string_view;  ///< what lookups take instead of a `const Key&`
 
+  /// 64 well-mixed bits, the same for every string-like type.
   [[nodiscard]] std::uint64_t operator()(std::string_view key) const noexcept {
     return detail::hash_bytes(key);
   }

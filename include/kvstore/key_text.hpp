@@ -56,6 +56,7 @@ struct KeyText {
   static void append(const Key& key, JsonWriter& out) requires(!detail::kIsString<Key>) {
     detail::append_key(key, out);
   }
+  /// The same for strings, which are refused if they are no valid UTF-8.
   static void append(std::string_view key, JsonWriter& out) requires detail::kIsString<Key> {
     detail::check_utf8(key);
     out.raw(key);
@@ -75,6 +76,7 @@ struct KeyText {
       append(key, *scratch);
     }
   }
+  /// The same for strings.
   static void check(std::string_view key) requires detail::kIsString<Key> { detail::check_utf8(key); }
 
   /// A key as error messages show it: strings in quotes, shortened to about 64 bytes, with what is no

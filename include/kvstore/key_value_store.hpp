@@ -53,9 +53,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   using Base = detail::TableStore<Key, Value, Hash, KeyEqual>;
 
  public:
-  using key_type = Key;
-  using mapped_type = Value;
-  using Batch = WriteBatch<Key, Value>;
+  using key_type = Key;                  ///< as the standard's maps call it
+  using mapped_type = Value;             ///< as the standard's maps call it
+  using Batch = WriteBatch<Key, Value>;  ///< what `apply` takes
   /// What lookups take: `std::string_view` for string keys, else `const Key&`. A hash with a member type
   /// `lookup_type` chooses its own.
   using LookupKey = typename Base::LookupKey;
@@ -63,7 +63,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// copied only if the entry is added.
   using KeyArgument = typename Base::KeyArgument;
 
+  /// Empty.
   KeyValueStore() : KeyValueStore(1, Hash{}, KeyEqual{}) {}
+  /// Empty, with a hash and a comparison that have a state.
   explicit KeyValueStore(Hash hash, KeyEqual equal = KeyEqual{})
       : KeyValueStore(1, std::move(hash), std::move(equal)) {}
 

@@ -22,10 +22,11 @@ enum class LogLevel : std::uint8_t {
 
 /// One figure or word of an event.
 struct LogField {
+  /// A text, a count, or a number with a fraction, such as seconds.
   using Value = std::variant<std::string_view, std::uint64_t, double>;
 
-  std::string_view name;
-  Value value;
+  std::string_view name;  ///< such as "entries"
+  Value value;            ///< its figure or text
 };
 
 /// One thing that happened to a store. Values of entries never appear, and keys in events of
@@ -49,8 +50,8 @@ struct LogField {
 /// | `refreshed` | debug | `entries` |
 /// | `closed` | info | |
 struct LogEvent {
-  LogLevel level;
-  std::string_view event;
+  LogLevel level;                    ///< how severe it is
+  std::string_view event;            ///< its name, as in the table
   std::span<const LogField> fields;  ///< the first is always `path`: the store's file, or empty
 };
 

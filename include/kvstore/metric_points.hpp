@@ -19,16 +19,19 @@ namespace kvstore::inline v0 {
 /// One figure, as OpenTelemetry describes one: points of the same name differ in their attributes and follow
 /// each other. The views live as long as the call that hands the point over.
 struct MetricPoint {
+  /// How a figure moves, or that it is a `Histogram` of durations.
   enum class Kind : std::uint8_t { counter, gauge, histogram };
+  /// Tells apart the points of one name.
   struct Attribute {
-    std::string_view name, value;
+    std::string_view name;   ///< such as "verb"
+    std::string_view value;  ///< such as "create"
   };
 
   std::string_view name;         ///< such as "kvstore.save.duration"
   Kind kind;                     ///< a counter only grows while the store is open
   std::string_view unit;         ///< as UCUM writes it: "s", "By" (bytes), or what is counted, "{operation}"
   std::string_view description;  ///< one sentence
-  std::span<const Attribute> attributes;
+  std::span<const Attribute> attributes;                        ///< none where a name has one point only
   std::variant<std::uint64_t, double, const Histogram*> value;  ///< a duration is in seconds
 };
 

@@ -30,6 +30,7 @@ enum class Verb : std::uint8_t {
   apply,
   clear,
 };
+/// The number of verbs.
 inline constexpr std::size_t kVerbs = 13;
 
 /// The verb as it is written in code.
@@ -47,16 +48,17 @@ struct OperationMetrics {
   std::uint64_t refused = 0;  ///< changed nothing: the key was missing, existed, or held another value
   std::uint64_t failed = 0;   ///< threw anything else: a bad value, a closed store, a save that failed
 
+  /// Whether all figures are equal.
   [[nodiscard]] friend bool operator==(const OperationMetrics&, const OperationMetrics&) = default;
 };
 
 /// How many durations were how long. Bucket `i` counts those up to 2^i µs that no smaller one took; the last
 /// bucket counts all that were longer than 34 s.
 struct Histogram {
-  static constexpr std::size_t kBounds = 26;
+  static constexpr std::size_t kBounds = 26;  ///< buckets that have a longest duration
 
-  std::array<std::uint64_t, kBounds + 1> buckets{};
-  std::chrono::nanoseconds sum{0};
+  std::array<std::uint64_t, kBounds + 1> buckets{};  ///< how many durations each counts
+  std::chrono::nanoseconds sum{0};                   ///< of all durations
 
   /// The longest duration that bucket `index` counts.
   [[nodiscard]] static constexpr std::chrono::nanoseconds bound(std::size_t index) noexcept {
@@ -68,24 +70,27 @@ struct Histogram {
     const auto index = static_cast<std::size_t>(std::bit_width(above / 1000));
     return index < kBounds ? index : kBounds;
   }
+  /// The number of durations.
   [[nodiscard]] constexpr std::uint64_t count() const noexcept {
     std::uint64_t total = 0;
     for (const std::uint64_t bucket : buckets) total += bucket;
     return total;
   }
 
+  /// Counts one more duration.
   constexpr void add(std::chrono::nanoseconds duration) noexcept {
     ++buckets[bucket_of(duration)];
     sum += duration;
   }
 
+  /// Whether all figures are equal.
   [[nodiscard]] friend bool operator==(const Histogram&, const Histogram&) = default;
 };
 
 /// Saves since the store was opened, by count, by time, or asked for.
 struct SaveMetrics {
-  std::uint64_t succeeded = 0;
-  std::uint64_t failed = 0;
+  std::uint64_t succeeded = 0;                ///< saves that did what they should
+  std::uint64_t failed = 0;                   ///< saves that threw; one that is tried again counts again
   std::uint64_t bytes = 0;                    ///< of keys and values that were handed to the storage
   std::chrono::nanoseconds last_duration{0};  ///< of the last save, failed or not
   Histogram durations;                        ///< of all of them
@@ -96,7 +101,7 @@ struct SaveMetrics {
 struct JournalMetrics {
   std::uint64_t bytes = 0;     ///< its size: what a load has to replay
   std::uint64_t foldings = 0;  ///< times that it was folded into a new snapshot since the store was opened
-  std::uint64_t failed_foldings = 0;
+  std::uint64_t failed_foldings = 0;         ///< since the store was opened
   std::chrono::nanoseconds last_folding{0};  ///< how long that took, failed or not
 };
 
@@ -107,13 +112,14 @@ struct Metrics {
   std::uint64_t segments = 0;  ///< tables with a lock of their own
   std::uint64_t applied = 0;   ///< changes since the store was opened; each change of a batch counts
   std::uint64_t unsaved = 0;   ///< of these, not yet on disk
-  std::array<OperationMetrics, kVerbs> operations{};
-  SaveMetrics saves;
-  JournalMetrics journal;
+  std::array<OperationMetrics, kVerbs> operations{};  ///< by `Verb`; see `of`
+  SaveMetrics saves;                                  ///< of all causes
+  JournalMetrics journal;                             ///< zeros where the storage keeps none
   Histogram save_waits;  ///< how long operations waited until enough was on disk, where they had to
   Histogram lock_waits;  ///< how long writers waited for the lock of a segment, where it was not free
   std::chrono::nanoseconds load_duration{0};  ///< of the load that opened the store
 
+  /// What became of the operations of `verb`.
   [[nodiscard]] const OperationMetrics& of(Verb verb) const noexcept {
     return operations[static_cast<std::size_t>(verb)];
   }

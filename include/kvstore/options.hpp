@@ -23,6 +23,7 @@ enum class BatchSave {
 
 /// What a progress callback is told. Called from the thread at work, under no lock of the data.
 struct Progress {
+  /// A kind of work.
   enum class Phase {
     load,
     save,

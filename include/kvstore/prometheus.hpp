@@ -30,8 +30,8 @@ using MetricLabels = std::vector<std::pair<std::string, std::string>>;
 
 /// One store's metrics among several.
 struct LabelledMetrics {
-  Metrics metrics;
-  MetricLabels labels;
+  Metrics metrics;      ///< what it tells about itself
+  MetricLabels labels;  ///< which store it is
 };
 
 namespace detail {

@@ -17,8 +17,9 @@ struct RedisClusterOptions {
   /// names the others. A single Redis that is no cluster works too.
   std::vector<std::string> seeds{};
 
-  /// The ACL user, and the password of that user or of the server. Empty = none is sent; a user needs one.
+  /// The ACL user. Empty = none is sent; a user needs a password.
   std::string user{};
+  /// The password of that user, or of the server. Empty = none is sent.
   std::string password{};
 
   /// Comes before every key of this store, so that several may share a cluster. With a hash tag, such as

@@ -26,22 +26,27 @@ class SpinSharedMutex {
  public:
   using is_fair = void;  ///< a store need not see to it that writers get in
 
+  /// Free.
   SpinSharedMutex() = default;
   SpinSharedMutex(const SpinSharedMutex&) = delete;
   SpinSharedMutex& operator=(const SpinSharedMutex&) = delete;
 
+  /// Gets in as the writer, unless somebody is inside or waits; false if it did not.
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t free = 0;
     return state_.compare_exchange_strong(free, kWriter, std::memory_order_acquire,
                                           std::memory_order_relaxed);
   }
+  /// Waits until nobody is inside, and gets in as the writer.
   void lock() {
     if (!try_lock()) wait_to_lock();
   }
+  /// Leaves, as the writer inside.
   void unlock() noexcept {
     if ((state_.fetch_sub(kWriter, std::memory_order_release) & kAsleep) != 0) wake();
   }
 
+  /// Gets in as a reader, unless a writer is inside or waits; false if it did not.
   [[nodiscard]] bool try_lock_shared() noexcept {
     std::uint32_t state = state_.load(std::memory_order_relaxed);
     while ((state & (kWriter | kWriterWaits)) == 0) {
@@ -52,10 +57,12 @@ class SpinSharedMutex {
     }
     return false;
   }
+  /// Waits for the writer inside, and for one that waits already, and gets in as a reader.
   void lock_shared() {
     const std::uint32_t state = state_.fetch_add(kReader, std::memory_order_acquire);
     if ((state & (kWriter | kWriterWaits)) != 0) wait_to_lock_shared(state);
   }
+  /// Leaves, as a reader inside.
   void unlock_shared() noexcept {
     const std::uint32_t state = state_.fetch_sub(kReader, std::memory_order_release);
     if ((state & kAsleep) != 0 && state < 2 * kReader) wake();

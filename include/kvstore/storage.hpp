@@ -24,8 +24,8 @@ inline constexpr std::string_view kSchemaVersionKey = "$schema_version";
 /// One entry as text. `key` is the key's text, unquoted; `value` is one JSON value, or none if the key was
 /// removed. The views live until the next call on whatever handed them out.
 struct Change {
-  std::string_view key;
-  std::optional<std::string_view> value;
+  std::string_view key;                   ///< unquoted
+  std::optional<std::string_view> value;  ///< JSON; none: the key was removed
 };
 
 /// What the next `Storage::save` wants to be handed.
@@ -43,9 +43,9 @@ enum class LoadPurpose {
 
 /// What a load is about. Whoever does not care about `integer_keys` may leave it alone.
 struct LoadRequest {
-  LoadPurpose purpose = LoadPurpose::own;
-  bool integer_keys = false;  ///< the text of every key is an integer's
-  std::size_t threads = 1;    ///< how many may read at once, the one that loads included
+  LoadPurpose purpose = LoadPurpose::own;  ///< what for
+  bool integer_keys = false;               ///< the text of every key is an integer's
+  std::size_t threads = 1;                 ///< how many may read at once, the one that loads included
 };
 
 /// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
@@ -69,11 +69,13 @@ class LoadStage {
 /// Takes the entries of a storage while it loads.
 class LoadSink {
  public:
+  /// A sink that asks for what `request` says.
   explicit LoadSink(LoadRequest request = {}) noexcept : request_{request} {}
   LoadSink(const LoadSink&) = delete;
   LoadSink& operator=(const LoadSink&) = delete;
   virtual ~LoadSink() = default;
 
+  /// What the storage is to load, and for what.
   [[nodiscard]] const LoadRequest& request() const noexcept { return request_; }
 
   /// Says roughly how many bytes of text will come, before the first `put`. Optional: it sizes the tables.
@@ -114,13 +116,14 @@ class LoadSink {
 
 /// Some entries as they stand in a JSON file: `,\n"key": value` each.
 struct EntryLines {
-  std::string_view text;
+  std::string_view text;      ///< lives until the next call on the source
   std::uint64_t entries = 0;  ///< at least one
 };
 
 /// Hands the entries of a save to a storage, one at a time.
 class ChangeSource {
  public:
+  /// A source of what `scope` says, in which values have the form of `schema_version`.
   explicit ChangeSource(SaveScope scope = SaveScope::everything, std::uint32_t schema_version = 0) noexcept
       : scope_{scope}, schema_version_{schema_version} {}
   ChangeSource(const ChangeSource&) = delete;

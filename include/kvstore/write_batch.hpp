@@ -24,13 +24,14 @@ namespace kvstore::inline v0 {
 template <class Key, class Value>
 class WriteBatch {
  public:
+  /// What a change does; as the verbs of a store do.
   enum class Verb : std::uint8_t { create, update, upsert, remove };
 
   /// One change; `value` is empty for `remove`.
   struct Operation {
-    Verb verb;
-    Key key;
-    std::optional<Value> value;
+    Verb verb;                   ///< what is done
+    Key key;                     ///< to which entry
+    std::optional<Value> value;  ///< its new value
   };
 
   /// Adds an entry; `apply` throws `DuplicateKeyError` if the key exists by then.
@@ -42,12 +43,16 @@ class WriteBatch {
   /// Removes an entry; `apply` throws `KeyNotFoundError` if the key does not exist by then.
   WriteBatch& remove(Key key) { return add(Verb::remove, std::move(key), std::nullopt); }
 
+  /// The number of changes.
   [[nodiscard]] std::size_t size() const noexcept { return operations_.size(); }
+  /// Whether there is no change.
   [[nodiscard]] bool empty() const noexcept { return operations_.empty(); }
+  /// Forgets all changes.
   void clear() noexcept { operations_.clear(); }
 
-  /// The changes in order; what `apply` reads and moves from.
+  /// The changes in order.
   [[nodiscard]] const std::vector<Operation>& operations() const noexcept { return operations_; }
+  /// The same, to be moved from.
   [[nodiscard]] std::vector<Operation>& operations() noexcept { return operations_; }
 
  private:

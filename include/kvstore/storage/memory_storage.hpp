@@ -46,10 +46,12 @@ class MemoryStorage final : public Storage {
     std::function<void(std::size_t)> on_change = [](std::size_t) {};  ///< after each change, with its number
     std::atomic<bool> owned = false;                                  ///< a store has it open for writing
 
+    /// `saves`, also while threads save.
     [[nodiscard]] std::size_t count_saves() const {
       const std::scoped_lock lock{mutex};
       return saves;
     }
+    /// The number of `entries`, also while threads save.
     [[nodiscard]] std::size_t count_entries() const {
       const std::scoped_lock lock{mutex};
       return entries.size();
