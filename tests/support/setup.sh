@@ -80,6 +80,16 @@ need_servers() { # COMMAND=PACKAGE=SERVICE..., SERVICE empty if there is none
   fi
 }
 
+# Installs the dictionary of the spelling check, where that is possible: without it that check is skipped.
+need_dictionary() {
+  if has_command aspell && aspell dicts | grep -x en_GB-ise > /dev/null; then return; fi
+  if has_command apt-get; then
+    install_packages aspell aspell-en
+  else
+    say "aspell's English dictionary is missing, and the spelling is not checked"
+  fi
+}
+
 # Installs a browser and its driver, where they can be had: without them the tests of a page are skipped.
 need_browser() {
   has_command chromedriver && return

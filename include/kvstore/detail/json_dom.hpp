@@ -2,7 +2,7 @@
 #pragma once
 
 // Converts between JSON text and a tree (`nlohmann::json`, or `nlohmann::ordered_json`, which keeps the order
-// of keys). Stricter than nlohmann's own parser and serializer: depth is bounded, and duplicate keys, NaN and
+// of keys). Stricter than nlohmann's own parser and serialiser: depth is bounded, and duplicate keys, NaN and
 // infinity are refused rather than dropped or written as null.
 
 #include <cstddef>

@@ -232,7 +232,7 @@ class RedisEngine {
   [[nodiscard]] Text prefix() const noexcept { return cluster_.options().key_prefix; }
   [[nodiscard]] std::string full(Text key) const { return std::string{prefix()}.append(key); }
 
-  /// What a server takes by default (proto-max-bulk-len); beyond it, it would drop the connection, and with
+  /// What a server takes by default (`proto-max-bulk-len`); beyond it, it would drop the connection, and with
   /// it the answer.
   [[nodiscard]] static Text checked(Text key, Text value) {
     constexpr std::size_t kMost = std::size_t{512} << 20;
