@@ -112,7 +112,11 @@ class SaveDriver final {
   [[nodiscard]] bool has_journal() const noexcept { return journal_ != nullptr; }
 
   /// Counts operations; under the lock of what they change. @returns their ticket.
-  std::uint64_t record(std::uint64_t operations) noexcept { return ledger_.count(operations); }
+  std::uint64_t record(std::uint64_t operations) noexcept {
+    if (options_.batch_size != 0) return ledger_.count(operations);
+    ledger_.count_unnumbered(operations);  // two threads would spend much of their time on one number
+    return kNeverOwed;
+  }
   /// The same, and logs them as one step.
   std::uint64_t record(std::uint64_t operations, const ChangeBuffer& changes) {
     return log_.append(changes, [&] { return ledger_.count(operations); });
@@ -244,6 +248,8 @@ class SaveDriver final {
     const auto code = std::make_error_code(std::errc::not_enough_memory);
     return std::make_exception_ptr(StorageError::not_on_disk(path, code, "out of memory"));
   }
+
+  static constexpr std::uint64_t kNeverOwed = 1;  // a ticket, where any number may stay unsaved
 
   /// Operations that may stay unsaved when one returns.
   [[nodiscard]] std::uint64_t bound() const noexcept {

@@ -15,6 +15,7 @@
 #include <string>
 
 #include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/thread_counters.hpp"
 #include "kvstore/metrics.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -27,9 +28,16 @@ class SaveLedger {
 
   /// Numbers `operations` more; returns the number of the last. Wait-free.
   std::uint64_t count(std::uint64_t operations) noexcept {
-    return applied_.fetch_add(operations, std::memory_order_seq_cst) + operations;
+    return numbered_.fetch_add(operations, std::memory_order_seq_cst) + operations;
   }
-  [[nodiscard]] std::uint64_t applied() const noexcept { return applied_.load(std::memory_order_seq_cst); }
+  /// Counts operations that get no number: whoever counts so compares none with what is durable. Wait-free
+  /// but for a thread's first call.
+  void count_unnumbered(std::uint64_t operations) noexcept { unnumbered_.add(0, operations); }
+
+  /// How many were counted. Wait-free.
+  [[nodiscard]] std::uint64_t applied() const noexcept {
+    return numbered_.load(std::memory_order_seq_cst) + unnumbered_.sum(0);
+  }
   [[nodiscard]] std::uint64_t unsaved() const noexcept {
     const std::uint64_t durable = durable_.load(std::memory_order_acquire);
     return std::max(applied(), durable) - durable;
@@ -160,7 +168,8 @@ class SaveLedger {
     }
   }
 
-  alignas(64) std::atomic<std::uint64_t> applied_ = 0;  // on a line of its own: every writer counts here
+  alignas(64) std::atomic<std::uint64_t> numbered_ = 0;  // on a line of its own: every writer counts here
+  ThreadCounters<1> unnumbered_;
   alignas(64) std::atomic<std::uint64_t> durable_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows
