@@ -28,19 +28,12 @@ namespace {
 using bench::Arguments;
 using bench::Report;
 using bench::Samples;
+using bench::StoreOf;
 using bench::Table;
 using bench::Unit;
 using Results = std::vector<std::vector<Samples>>;  // by contestant and figure
 
 constexpr std::array<std::string_view, 3> kSections{"encode", "reload", "values"};
-
-template <class Data>
-using StoreOf = kvstore::BatchPersistentKeyValueStore<typename Data::Key, typename Data::Value>;
-
-template <class Data>
-void fill(StoreOf<Data>& store, std::size_t entries) {
-  for (std::size_t i = 0; i < entries; ++i) store.upsert(Data::key(i), Data::value(i));
-}
 
 /// What a peer must reach; 0 = nothing is promised.
 struct Goals {
@@ -72,7 +65,7 @@ void encode(const Arguments& arguments, Report& report, const Goals& goals) {
                                    std::string{Data::kTitle} + ", the text discarded",
                                kColumns);
   StoreOf<Data> store{std::make_unique<bench::Discard>(), bench::quiet()};
-  fill<Data>(store, entries);
+  bench::fill_with<Data>(store, entries);
   const auto map = bench::map_of<Data>(entries);
   rapidjson::StringBuffer buffer;
   const auto ours = [&] {
@@ -99,7 +92,7 @@ void reload(const Arguments& arguments, Report& report, const Goals& goals) {
   const auto path = folder / "data.json";
   {
     StoreOf<Data> store{path, bench::quiet()};
-    fill<Data>(store, entries);
+    bench::fill_with<Data>(store, entries);
   }
   const auto watched = [](const auto& load) {
     return bench::in_child([&] {

@@ -126,6 +126,12 @@ struct MemoryRace {
     const auto puts = put_during(store, arguments.entries, [&] { std::this_thread::sleep_for(time); });
     return {peak.rise(), static_cast<double>(puts) / save_seconds};
   }
+  [[nodiscard]] std::vector<double> loading() const {
+    const bench::PeakMemory peak;
+    const Store<std::string> store{path, quiet()};
+    const double rise = peak.rise();
+    return {rise, rise / peak.kept()};
+  }
   [[nodiscard]] std::vector<double> naive() const {
     bench::NaiveStore store;
     fill(store, arguments.entries, bench::value_of);
@@ -137,7 +143,7 @@ struct MemoryRace {
 
 void memory(const Arguments& arguments, Report& report) {
   Table table =
-      report.section("memory", "Memory during a save above what was there before", {"extra memory", "puts"});
+      report.section("memory", "Memory above what was there before", {"most memory", "puts or ratio"});
   const bench::WorkFolder folder;
   MemoryRace race{arguments, folder / "data.json"};
   {
@@ -153,7 +159,9 @@ void memory(const Arguments& arguments, Report& report) {
       arguments.runs, {{"at rest", [&] { return bench::in_child([&] { return race.at_rest(); }); }},
                        {"beside a writer", beside_writer},
                        {"writer", [&] { return bench::in_child([&] { return race.writer_alone(); }); }},
-                       {"naive", [&] { return bench::in_child([&] { return race.naive(); }); }}});
+                       {"naive", [&] { return bench::in_child([&] { return race.naive(); }); }},
+                       {"loading", [&] { return bench::in_child([&] { return race.loading(); }); }}});
+  const bench::Figure loading{results[4][1], Unit::times};
   const bench::Figure at_rest{results[0][0], Unit::bytes};
   table.row("kvstore: save() at rest", {at_rest});
   table.row("kvstore: save() beside a busy writer",
@@ -161,7 +169,10 @@ void memory(const Arguments& arguments, Report& report) {
   table.row("that writer, as long, without a save",
             {{results[2][0], Unit::bytes}, {results[2][1], Unit::per_second}});
   table.row("unordered_map: dump() at rest", {{results[3][0], Unit::bytes}});
-  table.at_most("extra memory of save() at rest", at_rest, 8 << 20);
+  table.row("kvstore: open; in times of what it keeps", {{results[4][0], Unit::bytes}, loading});
+  table.at_most("extra memory of save() at rest", at_rest, 4 << 20);
+  table.at_most("extra memory of save() beside a busy writer", {results[1][0], Unit::bytes}, 4 << 20);
+  table.at_most("memory of a load, in times of what it keeps", loading, 1.15);
 }
 
 // Latency ------------------------------------------------------------------------------------------------
@@ -214,7 +225,13 @@ void put(const Arguments& arguments, Report& report) {
     for (std::size_t i = 0; i < names.size(); ++i) {
       table.row(names[i], {results[i].begin() + first, results[i].begin() + first + 4});
     }
-    table.at_most("p99.9 beside saves", {results[1][static_cast<std::size_t>(first) + 2]}, 1e-3);
+    const auto saving = [&](std::size_t contestant, std::ptrdiff_t figure) {
+      return results[contestant][static_cast<std::size_t>(first + figure)];
+    };
+    table.at_most("p99.9 beside saves", {saving(1, 2)}, 50e-6);
+    table.at_most("longest beside saves", {saving(1, 3)}, 5e-3);
+    table.at_least("times as short as the longest under one lock", {saving(3, 3) / saving(1, 3), Unit::times},
+                   100);
   };
   const std::vector<std::string> columns{"p50", "p99", "p99.9", "max"};
   print(report.section("put", "Puts of existing keys, 100000 a second: from when each was due to its end",

@@ -75,6 +75,11 @@ class PeakMemory {
 
   /// In bytes.
   [[nodiscard]] double rise() const { return (kilobytes("VmHWM:") - start_) * 1024; }
+  /// Of what is still there, once what was freed has gone back to the system.
+  [[nodiscard]] double kept() const {
+    ::malloc_trim(0);
+    return (kilobytes("VmRSS:") - start_) * 1024;
+  }
 
  private:
   [[nodiscard]] static double kilobytes(std::string_view field) {

@@ -46,6 +46,15 @@ void fill(Target& target, std::size_t entries, const ValueOf& value_of) {
   for (std::size_t i = 0; i < entries; ++i) target.upsert(key_of(i), value_of(i));
 }
 
+/// A store of the entries of a `Dataset`.
+template <class Data>
+using StoreOf = kvstore::BatchPersistentKeyValueStore<typename Data::Key, typename Data::Value>;
+
+template <class Data>
+void fill_with(StoreOf<Data>& store, std::size_t entries) {
+  for (std::size_t i = 0; i < entries; ++i) store.upsert(Data::key(i), Data::value(i));
+}
+
 /// Makes one entry unsaved, since a store with nothing to save does nothing.
 template <class Value>
 void touch(Store<Value>& store) {
