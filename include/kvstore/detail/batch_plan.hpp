@@ -48,13 +48,17 @@ class BatchPlan {
   [[nodiscard]] std::vector<Mutation> mutations() const {
     std::vector<Mutation> result;
     result.reserve(items_.size());
-    for (const Item& item : items_) {
-      if (const Mutation mutation = item.mutation()) result.push_back(mutation);
-    }
-    const auto rank = [](const Mutation& m) {
-      return m.kind == Mutation::Kind::erase ? m.position + 1 : DenseMap<Key, Value>::kNone;
+    const auto take = [&](bool erases) {
+      for (const Item& item : items_) {
+        const Mutation mutation = item.mutation();
+        if (mutation && (mutation.kind == Mutation::Kind::erase) == erases) result.push_back(mutation);
+      }
     };
-    std::ranges::stable_sort(result, std::ranges::greater{}, rank);
+    take(false);
+    const auto first_erase = static_cast<std::ptrdiff_t>(result.size());
+    take(true);
+    std::sort(result.begin() + first_erase, result.end(),
+              [](const Mutation& a, const Mutation& b) { return a.position > b.position; });
     return result;
   }
 

@@ -11,10 +11,16 @@
 #include <cstddef>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
 #include <utility>
+
+#if defined(_LIBCPP_VERSION) && !defined(__cpp_lib_to_chars)
+#include <locale.h>
+#include <stdlib.h>
+#endif
 
 #include "kvstore/error.hpp"
 
@@ -107,11 +113,28 @@ template <JsonInteger T>
   return exponent < (lead > point ? lead - point : lead + 1 - point);
 }
 
+/// What `std::from_chars` does, which libc++ 19 has for integers only.
+template <JsonFloat T>
+[[nodiscard]] std::from_chars_result read_float(std::string_view text, T& value) {
+#if !defined(_LIBCPP_VERSION) || defined(__cpp_lib_to_chars)
+  return std::from_chars(text.data(), text.data() + text.size(), value);
+#else
+  static const ::locale_t plain = ::newlocale(LC_ALL_MASK, "C", nullptr);  // with a point in numbers
+  const std::string terminated{text};
+  char* stop = nullptr;
+  if constexpr (std::same_as<T, float>)
+    value = ::strtof_l(terminated.c_str(), &stop, plain);
+  else
+    value = ::strtod_l(terminated.c_str(), &stop, plain);
+  return {text.data() + (stop - terminated.c_str()), std::errc{}};  // out of range it is 0 or infinite
+#endif
+}
+
 /// The nearest `T` to a number's text; none if that would be infinite.
 template <JsonFloat T>
-[[nodiscard]] std::optional<T> to_float(std::string_view text) noexcept {
+[[nodiscard]] std::optional<T> to_float(std::string_view text) {
   T value{};
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const auto [stop, error] = read_float(text, value);
   if (error == std::errc::result_out_of_range && is_below_one(text)) return text[0] == '-' ? -T{0} : T{0};
   if (error != std::errc{} || stop != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
   return value;
