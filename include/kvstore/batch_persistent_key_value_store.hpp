@@ -161,7 +161,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     const std::string from_text = path.string();  // before there is anything that out of memory could belie
     const detail::Observer from{driver_.options(), path};
     auto loader = make_loader(LoadPurpose::follow, segments_.size(), from);
-    driver_.load_from(storage, loader);
+    detail::SaveDriver::load_from(storage, loader);
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
     replace_locked(tables);

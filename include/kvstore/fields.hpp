@@ -37,7 +37,7 @@ class FieldName {
  private:
   constexpr void put(char byte) { text_[size_++] = byte; }
   constexpr void put_escaped(char byte) {
-    const JsonEscape escape = is_ascii(byte) ? kJsonEscapes[static_cast<std::size_t>(byte)] : JsonEscape{};
+    const JsonEscape escape = is_ascii(byte) ? kJsonEscapes[static_cast<unsigned char>(byte)] : JsonEscape{};
     if (escape.size == 0) put(byte);
     for (std::size_t i = 0; i < escape.size; ++i) put(escape.text[i]);
   }

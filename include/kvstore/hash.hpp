@@ -44,7 +44,9 @@ std::uint64_t load_word(const char* from) noexcept {
 inline std::uint64_t hash_bytes(std::string_view text) noexcept {
   const char* at = text.data();
   const std::size_t length = text.size();
-  std::uint64_t seed = kSecret[0], a = 0, b = 0;
+  std::uint64_t seed = kSecret[0];
+  std::uint64_t a = 0;
+  std::uint64_t b = 0;
   if (length > 16) {
     std::size_t left = length;
     for (; left > 16; left -= 16, at += 16) {

@@ -113,6 +113,7 @@ void threads() {
   store.create(0, 0);
   {
     std::vector<std::jthread> team;
+    team.reserve(3);
     for (int t = 0; t < 3; ++t) {
       team.emplace_back([&] {
         for (int i = 0; i < 1000; ++i) store.modify(0, [](int& sum) { ++sum; });

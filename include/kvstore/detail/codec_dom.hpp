@@ -113,7 +113,7 @@ using Underlying = std::conditional_t<std::same_as<std::underlying_type_t<E>, bo
 /// What nlohmann/json makes of an enumerator: its number, unless the user says otherwise.
 template <class E>
 [[nodiscard]] nlohmann::json enumerator_to_dom(E value) {
-  const nlohmann::json number(static_cast<Widest<Underlying<E>>>(value));
+  nlohmann::json number(static_cast<Widest<Underlying<E>>>(value));
   if constexpr (std::is_constructible_v<nlohmann::json, E>) {
     nlohmann::json dom = to_dom(value);
     if (dom != number) return dom;

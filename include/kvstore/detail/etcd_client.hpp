@@ -204,7 +204,7 @@ class EtcdClient {
     pool.idle.push_back(std::move(connection));
   }
 
-  [[noreturn]] void throw_unknown(const std::string& reason) const {
+  [[noreturn]] static void throw_unknown(const std::string& reason) {
     throw OutcomeUnknownError{reason +
                               "; the write may have been carried out, may still be, or never: read before "
                               "deciding to repeat it"};

@@ -25,6 +25,7 @@ inline void map_pages([[maybe_unused]] void* begin, [[maybe_unused]] std::size_t
   const auto at = reinterpret_cast<std::uintptr_t>(begin);
   const std::uintptr_t from = (at + kPage - 1) / kPage * kPage;
   const std::uintptr_t to = (at + bytes) / kPage * kPage;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): never dereferenced
   if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, kPopulateWrite);
 #endif
 }

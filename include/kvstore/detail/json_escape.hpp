@@ -26,7 +26,7 @@ inline constexpr std::string_view kNamedEscapes = "\"\"\\\\\bb\ff\nn\rr\tt";
     escapes[code] = {{'\\', 'u', '0', '0', kHex[code >> 4], kHex[code & 0xF], '\0'}, 6};
   }
   for (std::size_t i = 0; i < kNamedEscapes.size(); i += 2) {
-    escapes[static_cast<std::size_t>(kNamedEscapes[i])] = {
+    escapes[static_cast<unsigned char>(kNamedEscapes[i])] = {
         {'\\', kNamedEscapes[i + 1], '\0', '\0', '\0', '\0', '\0'}, 2};
   }
   return escapes;
@@ -38,7 +38,7 @@ inline constexpr std::array<JsonEscape, 128> kJsonEscapes = make_json_escapes();
 [[nodiscard]] constexpr std::array<char, 128> make_json_unescapes() {
   std::array<char, 128> bytes{};
   for (std::size_t i = 0; i < kNamedEscapes.size(); i += 2) {
-    bytes[static_cast<std::size_t>(kNamedEscapes[i + 1])] = kNamedEscapes[i];
+    bytes[static_cast<unsigned char>(kNamedEscapes[i + 1])] = kNamedEscapes[i];
   }
   bytes['/'] = '/';  // which may be escaped and need not be
   return bytes;

@@ -144,6 +144,7 @@ class PlaceIndex {
   void prefetch([[maybe_unused]] std::uint32_t tag) const noexcept {
 #if defined(__GNUC__)
     const auto address = reinterpret_cast<std::uintptr_t>(chunks()) + home(tag) * sizeof(Chunk);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): never dereferenced
     __builtin_prefetch(reinterpret_cast<const void*>(address));
 #endif
   }

@@ -65,7 +65,7 @@ class SnapshotSource final : public ChangeSource {
   }
 
   [[nodiscard]] double fraction() const noexcept override {
-    const double segments = static_cast<double>(segments_.size());
+    const auto segments = static_cast<double>(segments_.size());
     return lines_ ? lines_->fraction() : static_cast<double>(segment_) / segments;
   }
 

@@ -231,9 +231,9 @@ class TableStore {
 
   /// The segments' tables; a power of two of them, at most 65536. Once threads use the store, tables change,
   /// but not how many there are and where.
-  std::vector<Table>& tables() noexcept { return tables_; }
-  const std::vector<Table>& tables() const noexcept { return tables_; }
-  const KeyEqual& key_equal() const noexcept { return equal_; }
+  [[nodiscard]] std::vector<Table>& tables() noexcept { return tables_; }
+  [[nodiscard]] const std::vector<Table>& tables() const noexcept { return tables_; }
+  [[nodiscard]] const KeyEqual& key_equal() const noexcept { return equal_; }
 
   /// Makes room in each table for what `mutations` will insert.
   void prepare_inserts(std::span<const Mutation> mutations) {
