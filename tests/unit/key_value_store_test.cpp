@@ -213,6 +213,9 @@ TEST_CASE("Callbacks: calling the store from its own callback throws instead of 
   });
   store.for_each([&](const std::string&, const std::string&) {
     REQUIRE_THROWS_AS(store.clear(), kvstore::ReentryError);
+    REQUIRE_THROWS_AS(store.size(), kvstore::ReentryError);
+    REQUIRE_THROWS_AS(store.apply({}), kvstore::ReentryError);
+    REQUIRE_THROWS_AS(store.for_each([](const std::string&, const std::string&) {}), kvstore::ReentryError);
   });
   REQUIRE(store.contains("a"));
 }

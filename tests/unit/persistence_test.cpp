@@ -250,7 +250,9 @@ TEST_CASE("Callbacks: saving, closing and checkpoints from a callback throw inst
   store.visit("a", [&](const std::string&) {
     REQUIRE_THROWS_AS(store.save(), kvstore::ReentryError);
     REQUIRE_THROWS_AS(store.close(), kvstore::ReentryError);
+    REQUIRE_THROWS_AS(store.compact(), kvstore::ReentryError);
     REQUIRE_THROWS_AS(store.checkpoint(folder / "copy.json"), kvstore::ReentryError);
+    REQUIRE_THROWS_AS(store.load_from(folder / "copy.json"), kvstore::ReentryError);
   });
 }
 
