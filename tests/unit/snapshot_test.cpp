@@ -9,6 +9,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
@@ -27,43 +28,51 @@ using Text = std::map<std::string, std::string>;
 
 const kvstore::Options kOneSegment{.batch_size = 0, .auto_save_interval = 0s, .segments = 1};
 
-void fill(Store& store, int entries) {
+void fill(kvstore::KeyValueStore<int, int>& store, int entries) {
   for (int i = 0; i < entries; ++i) store.create(i, i);
 }
 
-Text contents(const Store& store) {
+Text contents(const kvstore::KeyValueStore<int, int>& store) {
   Text result;
   store.for_each([&](int key, int value) { result[std::to_string(key)] = std::to_string(value); });
   return result;
 }
 
+/// One of six kinds of changes.
+void change(kvstore::KeyValueStore<int, int>& store, int verb) {
+  for (int key = 0; key < 1000; key += 7) {
+    if (verb == 0) store.update(key, -1);
+    if (verb == 1) store.remove(key);
+    if (verb == 2) store.create(key + 5000, -1);
+    if (verb == 3) store.modify(key, [](int& value) { value = -1; });
+  }
+  if (verb == 4) store.clear();
+  if (verb == 5) {
+    kvstore::WriteBatch<int, int> batch;
+    for (int key = 0; key < 600; ++key) batch.remove(key).create(key + 9000, 1);
+    store.apply(std::move(batch));
+  }
+}
+
 }  // namespace
 
-TEST_CASE("Snapshot: changes made during a save are not in it, whatever they are") {
+TEST_CASE("Snapshot: changes made during a save are not in it, whatever they are, but in the store") {
   const auto at = static_cast<std::size_t>(GENERATE(1, 2, 127, 128, 129, 500, 999, 1000));
   const int verb = GENERATE(range(0, 6));
   CAPTURE(at, verb);
   const auto disk = std::make_shared<Disk>();
   Store store{storage_on(disk), kOneSegment};
+  kvstore::KeyValueStore<int, int> model;
   fill(store, 1000);
+  fill(model, 1000);
   const Text before = contents(store);
   disk->on_change = [&](std::size_t number) {
-    if (number != at) return;
-    for (int key = 0; key < 1000; key += 7) {
-      if (verb == 0) store.update(key, -1);
-      if (verb == 1) store.remove(key);
-      if (verb == 2) store.create(key + 5000, -1);
-      if (verb == 3) store.modify(key, [](int& value) { value = -1; });
-    }
-    if (verb == 4) store.clear();
-    if (verb == 5) {
-      kvstore::WriteBatch<int, int> batch;
-      for (int key = 0; key < 600; ++key) batch.remove(key).create(key + 9000, 1);
-      store.apply(std::move(batch));
-    }
+    if (number == at) change(store, verb);
   };
   store.save();
   REQUIRE(disk->entries == before);
+  change(model, verb);
+  REQUIRE(contents(store) == contents(model));
   disk->on_change = [](std::size_t) {};
   store.save();
   REQUIRE(disk->entries == contents(store));

@@ -114,7 +114,7 @@ class SaveDriver final {
   /// Counts operations; under the lock of what they change. @returns their ticket.
   std::uint64_t record(std::uint64_t operations) noexcept {
     if (options_.batch_size != 0) return ledger_.count(operations);
-    ledger_.count_unnumbered(operations);  // two threads would spend much of their time on one number
+    ledger_.count_unnumbered(operations);  // one number would be a line that all writers write
     return kNeverOwed;
   }
   /// The same, and logs them as one step.

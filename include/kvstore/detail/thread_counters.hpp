@@ -2,9 +2,9 @@
 #pragma once
 
 // Counters that all threads add to on the hottest path: each thread counts in a block of its own, which it
-// finds by one comparison, and adds without a locked instruction. One counter for all costs two threads more
-// than the operation that they count; counters in each segment would cost readers, who only share its lock,
-// such an instruction, and everybody one more cache line that others write.
+// finds by one comparison, and adds without a locked instruction. One counter for all would be a cache line
+// that moves between the processors at each operation; counters in each segment would cost readers, who only
+// share its lock, a locked instruction, and everybody one more line that others write.
 
 #include <array>
 #include <atomic>
