@@ -27,6 +27,7 @@
 #include "kvstore/detail/change_trace.hpp"
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/operation_counters.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/reentry.hpp"
 #include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segments.hpp"
@@ -158,7 +159,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     detail::CallbackScope::refuse_reentry(this);
     refuse_unless_open();
     const std::filesystem::path path = storage.path();
-    const std::string from_text = path.string();  // before there is anything that out of memory could belie
+    // Before there is anything that out of memory could belie.
+    const std::string from_text = detail::path_text(path);
     const detail::Observer from{driver_.options(), path};
     auto loader = make_loader(LoadPurpose::follow, segments_.size(), from);
     detail::SaveDriver::load_from(storage, loader);
@@ -513,7 +515,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     const State state = state_.load(std::memory_order_relaxed);
     if (state == State::open) return;
     if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
-    throw UsageError{driver_.path().string() +
+    throw UsageError{detail::path_text(driver_.path()) +
                      ": the store was opened read-only; open it without Options::read_only to write"};
   }
 

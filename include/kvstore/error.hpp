@@ -12,6 +12,8 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/path_text.hpp"
+
 namespace kvstore::inline v0 {
 
 /// The base of every error that this library throws on purpose.
@@ -70,7 +72,7 @@ class StorageError : public Error {
  public:
   /// `what` failed at `path`, in words, and the operating system's reason, if it gave one.
   StorageError(std::filesystem::path path, std::error_code code, const std::string& what)
-      : Error{path.string() + ": " + what + (code ? ": " + code.message() : std::string{})},
+      : Error{detail::path_text(path) + ": " + what + (code ? ": " + code.message() : std::string{})},
         path_{std::move(path)},
         code_{code} {}
 
@@ -100,7 +102,7 @@ class CorruptionError : public Error {
  public:
   /// `expected` says in words what is wrong at a byte offset of the file.
   CorruptionError(std::filesystem::path path, std::uint64_t offset, std::string expected)
-      : Error{path.string() + ": byte " + std::to_string(offset) + ": " + expected +
+      : Error{detail::path_text(path) + ": byte " + std::to_string(offset) + ": " + expected +
               "; the file was not changed: mend it or move it away"},
         path_{std::move(path)},
         offset_{offset},
@@ -109,7 +111,7 @@ class CorruptionError : public Error {
   /// For what is no sequence of bytes to its reader, such as a database or a server: `where` says in words
   /// where it is.
   CorruptionError(std::filesystem::path path, const std::string& where, std::string expected)
-      : Error{path.string() + ": " + where + ": " + expected +
+      : Error{detail::path_text(path) + ": " + where + ": " + expected +
               "; nothing was changed: mend it or move it away"},
         path_{std::move(path)},
         offset_{0},
@@ -133,7 +135,7 @@ class LockedError : public Error {
  public:
   /// `holder` is the process id of whoever has `path` open; 0 if that is not known.
   LockedError(std::filesystem::path path, long holder)
-      : Error{path.string() + ": already open for writing" +
+      : Error{detail::path_text(path) + ": already open for writing" +
               (holder > 0 ? " by process " + std::to_string(holder) : std::string{" by another process"}) +
               "; close that store first, or use another file"},
         path_{std::move(path)},
@@ -154,7 +156,7 @@ class SchemaVersionError : public Error {
  public:
   /// What is stored at `path` has version `stored`, and the program knows version `known`.
   SchemaVersionError(const std::filesystem::path& path, std::uint32_t stored, std::uint32_t known)
-      : Error{path.string() + ": its values have schema version " + std::to_string(stored) +
+      : Error{detail::path_text(path) + ": its values have schema version " + std::to_string(stored) +
               (stored > known ? ", and this program knows versions up to " + std::to_string(known) +
                                     "; open it with a newer program (Options::schema_version)"
                               : ", and this program wants version " + std::to_string(known) +

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "kvstore/detail/entry_pipe.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/progress_source.hpp"
 #include "kvstore/detail/remote_storage.hpp"
 #include "kvstore/error.hpp"
@@ -52,7 +53,7 @@ class CountingSink final : public LoadSink {
 }
 
 inline void refuse_same(Storage& from, Storage& to) {
-  const std::string name = to.path().string();
+  const std::string name = detail::path_text(to.path());
   if (!name.empty() && from.path() == to.path())
     throw UsageError{name + ": source and target of migrate() are one"};
 }
@@ -64,7 +65,7 @@ inline std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptio
   {
     PipeSource entries{pipe};  // destroyed before the reader is waited for
     if (entries.schema_version() != 0 && !to.keeps_schema_version()) {
-      throw UsageError{to.path().string() + ": keeps no schema version, and the source has one"};
+      throw UsageError{detail::path_text(to.path()) + ": keeps no schema version, and the source has one"};
     }
     ProgressSource counted{entries, options.on_progress, Progress::Phase::migrate};
     to.save(counted);
@@ -101,7 +102,7 @@ inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& o
   detail::CountingSink present{LoadPurpose::own};
   to.load(present);
   if (present.entries() != 0 && !options.replace) {
-    detail::refuse_entries(to.path().string(), present.entries());
+    detail::refuse_entries(detail::path_text(to.path()), present.entries());
   }
   return detail::copy_entries(from, to, options);
 }

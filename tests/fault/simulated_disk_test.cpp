@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/posix_file_system.hpp"
+#include "kvstore/detail/system_file_system.hpp"
 #include "support/catch.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"

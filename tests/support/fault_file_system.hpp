@@ -18,7 +18,7 @@
 #include <utility>
 
 #include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/posix_file_system.hpp"
+#include "kvstore/detail/system_file_system.hpp"
 
 namespace support {
 

@@ -3,11 +3,10 @@
 
 // A folder that lives as long as a test, and whole files in one call.
 
-#include <stdlib.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -20,10 +19,14 @@ namespace support {
 class TempFolder {
  public:
   TempFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "kvstore-test-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error{"cannot make a folder like " + name};
+    const auto parent = std::filesystem::temp_directory_path();
+    std::random_device random;
+    do {
+      path_ = parent / ("kvstore-test-" + std::to_string(random()));
+    } while (!std::filesystem::create_directory(path_));
+    std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
     // Without links, so that paths in messages compare equal to those that a test composes.
-    path_ = std::filesystem::canonical(name);
+    path_ = std::filesystem::canonical(path_);
   }
   TempFolder(const TempFolder&) = delete;
   TempFolder& operator=(const TempFolder&) = delete;

@@ -14,7 +14,7 @@
 
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/posix_file_system.hpp"
+#include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -96,7 +97,7 @@ class AtomicFile {
     if (const auto error = uninterrupted([&] { return files_.sync_folder(folder_); })) {
       throw StorageError{target_, error,
                          "the new contents are in place, but power loss may undo that: cannot sync folder " +
-                             folder_.string()};
+                             path_text(folder_)};
     }
   }
 
@@ -167,7 +168,7 @@ class AtomicFile {
     throw StorageError{target_, error,
                        "not saved, and the previous file is intact" +
                            std::string{full ? "; the disk is full" : ""} + ": cannot " + std::string{call} +
-                           " " + temporary_.string()};
+                           " " + path_text(temporary_)};
   }
 
   FileSystem& files_;

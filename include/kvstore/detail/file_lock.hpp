@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -96,7 +97,7 @@ class FileLock {
   }
 
   [[noreturn]] void fail(std::error_code error, std::string_view what) const {
-    throw StorageError{file_, error, std::string{what} + " lock file " + name_.string()};
+    throw StorageError{file_, error, std::string{what} + " lock file " + path_text(name_)};
   }
 
   FileSystem& files_;

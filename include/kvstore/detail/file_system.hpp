@@ -3,7 +3,8 @@
 
 // What the storages ask of the operating system, one virtual call per system call, so that tests can fail,
 // cut short or observe each of them. The calls report and never throw for a refusal; interrupted calls and
-// short transfers show, and the helpers below them deal with both. The real one: posix_file_system.hpp.
+// short transfers show, and the helpers below them deal with both. The real ones: posix_file_system.hpp,
+// windows_file_system.hpp.
 
 #include <cstddef>
 #include <cstdint>

@@ -19,6 +19,7 @@
 #include "kvstore/detail/journal_file.hpp"
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_scan.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -34,7 +35,7 @@ class JournalFolder {
   [[nodiscard]] std::shared_ptr<JournalFile> make(const std::filesystem::path& name) const {
     remove(name);
     auto opened = open_file(files_, name, OpenMode::exclusive);
-    check(opened.error, "cannot make " + name.string());
+    check(opened.error, "cannot make " + path_text(name));
     sync();
     return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
   }
@@ -54,7 +55,7 @@ class JournalFolder {
 
   void remove(const std::filesystem::path& name) const {
     const auto error = uninterrupted([&] { return files_.remove(name); });
-    if (error != std::errc::no_such_file_or_directory) check(error, "cannot remove " + name.string());
+    if (error != std::errc::no_such_file_or_directory) check(error, "cannot remove " + path_text(name));
   }
 
   /// Makes names durable.

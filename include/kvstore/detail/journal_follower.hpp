@@ -28,6 +28,7 @@
 #include "kvstore/detail/journal_scan.hpp"
 #include "kvstore/detail/json_entries.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -182,7 +183,7 @@ class JournalFollower {
   /// Whether the name stands for `file`, or, if that is null, for nothing.
   [[nodiscard]] bool is_at(File* file, const std::filesystem::path& name) {
     const auto named = uninterrupted([&] { return files_.status(name); });
-    if (named.error) throw StorageError{path_, named.error, "cannot look at " + name.string()};
+    if (named.error) throw StorageError{path_, named.error, "cannot look at " + path_text(name)};
     if (file == nullptr) return named.value.kind == FileKind::missing;
     const FileStatus mine = status_of(*file);
     return mine.inode == named.value.inode && mine.device == named.value.device;

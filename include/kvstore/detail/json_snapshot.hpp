@@ -15,6 +15,7 @@
 #include "kvstore/detail/crc32c.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/json_entries.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -28,7 +29,7 @@ inline void check_usable(const std::filesystem::path& path, std::error_code erro
 inline FileKind kind_of(FileSystem& files, const std::filesystem::path& path,
                         const std::filesystem::path& name) {
   const auto status = uninterrupted([&] { return files.status(name); });
-  check_usable(path, status.error, "cannot look at " + name.string());
+  check_usable(path, status.error, "cannot look at " + path_text(name));
   return status.value.kind;
 }
 
@@ -36,7 +37,7 @@ inline void check_folder(FileSystem& files, const std::filesystem::path& path,
                          const std::filesystem::path& folder) {
   if (kind_of(files, path, folder) == FileKind::missing) {
     const auto missing = std::make_error_code(std::errc::no_such_file_or_directory);
-    check_usable(path, missing, "make folder " + folder.string() + " first");
+    check_usable(path, missing, "make folder " + path_text(folder) + " first");
   }
 }
 
@@ -44,7 +45,7 @@ inline void check_folder(FileSystem& files, const std::filesystem::path& path,
 inline void check_writable_folder(FileSystem& files, const std::filesystem::path& path) {
   const auto folder = path.parent_path();
   check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
-               "saving makes files in folder " + folder.string() + ", which is not writable");
+               "saving makes files in folder " + path_text(folder) + ", which is not writable");
 }
 
 /// The file that `path` stands for, once it is clear that entries may be kept there. @throws StorageError
@@ -74,7 +75,7 @@ inline void remove_leftover(FileSystem& files, const std::filesystem::path& path
   const auto name = AtomicFile::temporary_path(path);
   const auto error = uninterrupted([&] { return files.remove(name); });
   if (!error || error == std::errc::no_such_file_or_directory) return;
-  throw StorageError{path, error, "cannot remove the leftover " + name.string()};
+  throw StorageError{path, error, "cannot remove the leftover " + path_text(name)};
 }
 
 /// Hands every entry of `file` to `sink` and finishes it.

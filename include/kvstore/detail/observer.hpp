@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/options.hpp"
 
@@ -29,7 +30,7 @@ class Observer {
  public:
   /// `options` outlives it.
   Observer(const Options& options, std::filesystem::path path)
-      : options_{options}, path_{std::move(path)}, path_text_{path_.string()} {}
+      : options_{options}, path_{std::move(path)}, path_text_{path_text(path_)} {}
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 

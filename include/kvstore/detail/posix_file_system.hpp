@@ -1,13 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The operating system's own files. The only header of the local stores that calls it.
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
+// The files of Linux. Of the headers of the local stores, the only one that calls it.
 
 #include <cerrno>
 #include <cstddef>
@@ -22,6 +16,14 @@
 #include <utility>
 
 #include "kvstore/detail/file_system.hpp"
+
+#ifndef _WIN32
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 namespace kvstore::inline v0::detail {
 
@@ -205,10 +207,6 @@ class PosixFileSystem final : public FileSystem {
   [[nodiscard]] long process_id() override { return ::getpid(); }
 };
 
-/// The one that every store uses unless a test hands over its own.
-inline FileSystem& system_file_system() {
-  static PosixFileSystem files;
-  return files;
-}
-
 }  // namespace kvstore::inline v0::detail
+
+#endif

@@ -11,6 +11,7 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/codec_base.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
@@ -80,7 +81,7 @@ class RemoteStorage final : public Storage {
       batch.upsert(std::move(key), Codec<Value>::decode(reader));
       reader.finish();
     } catch (const ParseError& error) {
-      throw ValueError{"key " + printable(change.key, "\"") + " of what is copied to " + path_.string() +
+      throw ValueError{"key " + printable(change.key, "\"") + " of what is copied to " + path_text(path_) +
                        ": " + error.what()};
     }
   }

@@ -27,6 +27,7 @@
 #include "kvstore/detail/histogram_recorder.hpp"
 #include "kvstore/detail/journal_feed.hpp"
 #include "kvstore/detail/observer.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/progress_source.hpp"
 #include "kvstore/detail/save_ledger.hpp"
 #include "kvstore/error.hpp"
@@ -52,7 +53,7 @@ class SaveDriver final {
       throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
     }
     if (options_.schema_version != 0 && !storage_->keeps_schema_version()) {
-      throw UsageError{path().string() +
+      throw UsageError{path_text(path()) +
                        ": this storage keeps no schema version; leave Options::schema_version at 0"};
     }
   }
@@ -194,7 +195,7 @@ class SaveDriver final {
   /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
   void checkpoint(Storage& copy, const std::filesystem::path& path) {
     const auto start = SaveLedger::Clock::now();
-    const std::string to = path.string();  // before there is anything that out of memory could belie
+    const std::string to = path_text(path);  // before there is anything that out of memory could belie
     WorkDone done;
     {
       const std::scoped_lock snapshot{snapshot_mutex_};

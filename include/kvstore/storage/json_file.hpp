@@ -16,7 +16,8 @@
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/json_entries.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
-#include "kvstore/detail/posix_file_system.hpp"
+#include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -115,12 +116,12 @@ class JsonFile : public Storage {
       name += suffix;
       const auto status = detail::uninterrupted([&] { return files_.status(name); });
       if (status.error)
-        throw StorageError{path_, status.error, "cannot look for a journal, " + name.string()};
+        throw StorageError{path_, status.error, "cannot look for a journal, " + detail::path_text(name)};
       if (status.value.kind == detail::FileKind::missing) continue;
       throw StorageError{
           path_,
           {},
-          "has changes in " + name.string() +
+          "has changes in " + detail::path_text(name) +
               ", which JsonFile does not read; open it with JsonJournal, where compact() and then "
               "close() leave the JSON file alone"};
     }

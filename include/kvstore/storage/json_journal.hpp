@@ -29,7 +29,8 @@
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_scan.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
-#include "kvstore/detail/posix_file_system.hpp"
+#include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -96,7 +97,8 @@ class JsonJournal final : public Storage, public Journal {
   /// Syncs what was appended: `source` is empty then, since `append` has taken all. Everything becomes a new
   /// snapshot.
   void save(ChangeSource& source) override {
-    if (!current_) throw UsageError{path_.string() + ": load it for LoadPurpose::own before saving"};
+    if (!current_)
+      throw UsageError{detail::path_text(path_) + ": load it for LoadPurpose::own before saving"};
     if (source.scope() == SaveScope::everything) {
       prepare_switch();
       switch_over();
@@ -343,7 +345,7 @@ class JsonJournal final : public Storage, public Journal {
     if (current_path_ != main) {
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
-      folder_.check(error, "cannot rename a journal to " + main.string());
+      folder_.check(error, "cannot rename a journal to " + detail::path_text(main));
     }
     {
       const std::scoped_lock lock{mutex_};

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The files of the operating system that the program is compiled for.
+
+#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/posix_file_system.hpp"    // empty on Windows
+#include "kvstore/detail/windows_file_system.hpp"  // empty elsewhere
+
+namespace kvstore::inline v0::detail {
+
+/// The one that every store uses unless a test hands over its own.
+inline FileSystem& system_file_system() {
+#ifdef _WIN32
+  static WindowsFileSystem files;
+#else
+  static PosixFileSystem files;
+#endif
+  return files;
+}
+
+}  // namespace kvstore::inline v0::detail
