@@ -11,8 +11,10 @@
 #include <string_view>
 #include <vector>
 
-#include "../examples/length_prefixed_file.hpp"
 #include "kvstore/kvstore.hpp"
+#ifndef _WIN32
+#include "../examples/length_prefixed_file.hpp"
+#endif
 #if __has_include(<sqlite3.h>)
 #include "kvstore/storage/sqlite.hpp"
 #endif
@@ -73,9 +75,11 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
          [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::everything); }},
         {"MemoryStorage, changes",
          [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::changes); }},
+#ifndef _WIN32  // it syncs with POSIX calls
         {"LengthPrefixedFile, of the examples",
          in_file<LengthPrefixedFile>("data.entries"),
          {.locks = false, .keeps_version = false}},
+#endif
 #endif
   };
   return all;

@@ -3,12 +3,11 @@
 // The operating system's files as the storages see them, the helpers that finish interrupted and short calls,
 // and the lock.
 
-#include <unistd.h>
-
 #include <array>
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 
@@ -17,7 +16,6 @@
 #include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
 #include "support/catch.hpp"
-#include "support/child_process.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/temp_folder.hpp"
 
@@ -25,14 +23,11 @@ namespace file_system_test {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::ContainsSubstring;
-using kvstore::detail::FileKind;
 using kvstore::detail::FileLock;
 using kvstore::detail::OpenMode;
 using kvstore::detail::system_file_system;
 using support::Call;
-using support::ChildProcess;
 using support::FaultFileSystem;
-using support::in_child;
 using support::read_file;
 using support::TempFolder;
 using support::write_file;
@@ -81,39 +76,6 @@ TEST_CASE("Files: a read that is interrupted and cut short is continued to the e
   CHECK(std::string(out.data(), got.value) == "0123456789");
 }
 
-TEST_CASE("Files: an exclusive open refuses an existing file, and no mode that writes follows a link") {
-  const TempFolder folder;
-  auto& files = system_file_system();
-  write_file(folder / "a", "kept");
-  fs::create_symlink("a", folder / "link");
-  CHECK(kvstore::detail::open_file(files, folder / "a", OpenMode::exclusive).error == std::errc::file_exists);
-  const auto levels = std::errc::too_many_symbolic_link_levels;
-  CHECK(kvstore::detail::open_file(files, folder / "link", OpenMode::update).error == levels);
-  CHECK(kvstore::detail::open_file(files, folder / "link", OpenMode::truncate).error == levels);
-  CHECK(read_file(folder / "a") == "kept");
-  opened(files, folder / "a", OpenMode::truncate);
-  CHECK(read_file(folder / "a").empty());
-}
-
-TEST_CASE("Files: no open file is inherited by a program that is started") {
-  const TempFolder folder;
-  auto& files = system_file_system();
-  write_file(folder / "read", "");
-  const auto read = opened(files, folder / "read", OpenMode::read);
-  const auto update = opened(files, folder / "update", OpenMode::update);
-  const FileLock lock{files, folder / "locked"};
-  int seen = 0;
-  for (const auto& entry : fs::directory_iterator{"/proc/self/fd"}) {
-    std::error_code gone;
-    if (fs::read_symlink(entry.path(), gone).parent_path() != folder.path()) continue;
-    ++seen;
-    const auto info = read_file("/proc/self/fdinfo" / entry.path().filename());
-    const auto flags = std::stoul(info.substr(info.find("flags:") + 6), nullptr, 8);
-    CHECK((flags & static_cast<unsigned>(O_CLOEXEC)) != 0);
-  }
-  CHECK(seen == 3);
-}
-
 TEST_CASE("Files: allocated space grows the file, and truncating gives it back") {
   const TempFolder folder;
   const auto file = opened(system_file_system(), folder / "a", OpenMode::update);
@@ -123,42 +85,10 @@ TEST_CASE("Files: allocated space grows the file, and truncating gives it back")
   CHECK(fs::file_size(folder / "a") == 3);
 }
 
-TEST_CASE("Files: the status tells a file, a folder, a device and nothing apart") {
-  const TempFolder folder;
-  auto& files = system_file_system();
-  write_file(folder / "a", "abc");
-  const auto status = files.status(folder / "a");
-  CHECK(status.value.kind == FileKind::regular);
-  CHECK(status.value.size == 3);
-  CHECK(files.status(folder.path()).value.kind == FileKind::folder);
-  CHECK(files.status("/dev/null").value.kind == FileKind::other);
-  CHECK(files.status(folder / "b").value.kind == FileKind::missing);
-  CHECK(files.status(folder / "a" / "b").error == std::errc::not_a_directory);
-}
-
 TEST_CASE("Files: syncing a folder that is missing is an error") {
   const TempFolder folder;
   CHECK_FALSE(system_file_system().sync_folder(folder.path()));
   CHECK(system_file_system().sync_folder(folder / "no") == std::errc::no_such_file_or_directory);
-}
-
-TEST_CASE("Files: a path is followed through links to where a file would be made") {
-  const TempFolder folder;
-  auto& files = system_file_system();
-  fs::create_directory(folder / "sub");
-  fs::create_symlink("sub/second", folder / "first");
-  fs::create_symlink(folder / "target", folder / "sub" / "second");
-  CHECK(kvstore::detail::resolve(files, folder / "first").value == folder / "target");
-  CHECK(kvstore::detail::resolve(files, folder / "plain").value == folder / "plain");
-  CHECK(kvstore::detail::resolve(files, "plain").value == fs::current_path() / "plain");
-}
-
-TEST_CASE("Files: links in a circle are an error") {
-  const TempFolder folder;
-  fs::create_symlink("b", folder / "a");
-  fs::create_symlink("a", folder / "b");
-  const auto resolved = kvstore::detail::resolve(system_file_system(), folder / "a");
-  CHECK(resolved.error == std::errc::too_many_symbolic_link_levels);
 }
 
 TEST_CASE("Lock: a second one in the same process is refused and names this process") {
@@ -168,17 +98,11 @@ TEST_CASE("Lock: a second one in the same process is refused and names this proc
     try_lock(folder / "a");
     FAIL("taken twice");
   } catch (const kvstore::LockedError& error) {
-    CHECK(error.holder() == ::getpid());
+    const long here = system_file_system().process_id();
+    CHECK(error.holder() == here);
     CHECK(error.path() == folder / "a");
-    CHECK_THAT(error.what(), ContainsSubstring("process " + std::to_string(::getpid())));
+    CHECK_THAT(error.what(), ContainsSubstring("process " + std::to_string(here)));
   }
-}
-
-TEST_CASE("Lock: another process is refused and told the holder") {
-  const TempFolder folder;
-  const FileLock lock{system_file_system(), folder / "a"};
-  const std::string words = in_child([&] { return try_lock(folder / "a"); });
-  CHECK_THAT(words, ContainsSubstring("already open for writing by process " + std::to_string(::getpid())));
 }
 
 TEST_CASE("Lock: giving it up removes the lock file") {
@@ -188,63 +112,6 @@ TEST_CASE("Lock: giving it up removes the lock file") {
   lock.reset();
   CHECK(folder.names().empty());
   CHECK(try_lock(folder / "a") == "taken");
-}
-
-TEST_CASE("Lock: what a killed process left behind is taken over") {
-  const TempFolder folder;
-  CHECK(in_child([&]() -> std::string {
-          static std::optional<FileLock> lock;
-          lock.emplace(system_file_system(), folder / "a");
-          return "held";  // and ends without destructors
-        }) == "held");
-  REQUIRE(fs::exists(folder / "a.lock"));
-  CHECK(try_lock(folder / "a") == "taken");
-  CHECK(folder.names().empty());
-}
-
-TEST_CASE("Lock: a forked child that destroys its copy does not give up its parent's") {
-  const TempFolder folder;
-  std::optional<FileLock> lock{std::in_place, system_file_system(), folder / "a"};
-  in_child([&]() -> std::string {
-    lock.reset();
-    return {};
-  });
-  CHECK_THROWS_AS(try_lock(folder / "a"), kvstore::LockedError);
-}
-
-TEST_CASE("Lock: a lock file that is removed before it is locked does not count") {
-  const TempFolder folder;
-  FaultFileSystem files;
-  int tries = 0;
-  files.before_each([&](Call call, const fs::path& path) {
-    if (call == Call::try_lock && ++tries == 1) fs::remove(path);
-  });
-  const FileLock lock{files, folder / "a"};
-  CHECK(tries == 2);
-  CHECK_THROWS_AS(try_lock(folder / "a"), kvstore::LockedError);
-}
-
-TEST_CASE("Lock: another user's stale lock file is replaced") {
-  if (!support::is_root()) {
-    WARN("skipped: only root can act as two users");
-    return;
-  }
-  const TempFolder folder;
-  fs::permissions(folder.path(), fs::perms::all);
-  write_file(folder / "a.lock", "1\n");
-  CHECK(in_child([&] {
-          support::become_nobody();
-          return try_lock(folder / "a");
-        }) == "taken");
-  CHECK(folder.names().empty());
-}
-
-TEST_CASE("Lock: it never writes through a link that lies in its place") {
-  const TempFolder folder;
-  write_file(folder / "victim", "kept");
-  fs::create_symlink("victim", folder / "a.lock");
-  CHECK_THROWS_AS(try_lock(folder / "a"), kvstore::StorageError);
-  CHECK(read_file(folder / "victim") == "kept");
 }
 
 TEST_CASE("Lock: every call that fails is reported, and the file can be locked afterwards") {

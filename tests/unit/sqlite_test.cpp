@@ -247,6 +247,6 @@ TEST_CASE("Sqlite: a killed process loses nothing that it saved, and the next on
   CHECK_FALSE(store->contains(-1));
 }
 
-#endif
-
 }  // namespace sqlite_test
+
+#endif

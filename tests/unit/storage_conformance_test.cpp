@@ -23,7 +23,9 @@
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#ifndef _WIN32
 #include "support/child_process.hpp"
+#endif
 #include "support/storages.hpp"
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
@@ -496,6 +498,8 @@ TEST_CASE("Storage: opened read-only beside its owner, it shows what was saved, 
   });
 }
 
+#ifndef _WIN32  // which has no fork
+
 TEST_CASE("Storage: a follower in another process sees whole batches only, in order") {
   static constexpr int kKeys = 40;
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
@@ -548,5 +552,7 @@ TEST_CASE("Storage: a follower in another process sees whole batches only, in or
     REQUIRE(steps > 1);
   });
 }
+
+#endif
 
 }  // namespace storage_conformance_test

@@ -145,6 +145,11 @@ struct JournalSet {
     for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found);
   }
 
+  /// Closes them, since an open file is not to be replaced or removed on every system.
+  void close() {
+    for (FoundJournal* found : {&main, &next, &fresh}) found->file.reset();
+  }
+
   [[nodiscard]] static std::filesystem::path name(std::filesystem::path snapshot, const char* suffix) {
     return (snapshot += ".journal") += suffix;
   }

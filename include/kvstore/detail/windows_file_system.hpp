@@ -51,6 +51,14 @@
 #undef KVSTORE_NOMINMAX
 #undef NOMINMAX
 #endif
+// Words that anybody may want for a name. FAR and NEAR, which other headers of Windows use, stay what they
+// were: nothing.
+#undef far
+#undef near
+#undef FAR
+#undef NEAR
+#define FAR
+#define NEAR
 
 namespace kvstore::inline v0::detail {
 

@@ -82,6 +82,7 @@ class JsonJournal final : public Storage, public Journal {
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
     detail::note_recovery(chain, sink);
     snapshot_bytes_ = snapshot.size;
+    found.close();
     if (chain.empty())
       begin(snapshot);
     else
@@ -341,15 +342,15 @@ class JsonJournal final : public Storage, public Journal {
   /// Once the snapshot has its name: makes that durable, then drops the journals that it replaces.
   void finish() {
     folder_.sync();
+    {
+      const std::scoped_lock lock{mutex_};
+      previous_.reset();  // first: not every Windows file system replaces an open file
+    }
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
       folder_.check(error, "cannot rename a journal to " + detail::path_text(main));
-    }
-    {
-      const std::scoped_lock lock{mutex_};
-      previous_.reset();
     }
     unfinished_ = false;
     for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
