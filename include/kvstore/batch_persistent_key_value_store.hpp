@@ -34,6 +34,7 @@
 #include "kvstore/detail/snapshot_source.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/detail/table_update.hpp"
+#include "kvstore/detail/thread_object.hpp"
 #include "kvstore/detail/threads.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
@@ -528,7 +529,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
   std::uint64_t record(std::span<const Mutation> mutations) {
     if (!driver_.logs()) return driver_.record(mutations.size());
-    thread_local detail::ChangeBuffer changes;
+    auto& changes = detail::thread_object<detail::ChangeBuffer, BatchPersistentKeyValueStore>();
     changes.clear();
     for (const Mutation& mutation : mutations) {
       const Key& key = mutation.key_in(this->table_of(mutation.hash));

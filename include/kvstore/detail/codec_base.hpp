@@ -14,6 +14,7 @@
 
 #include "kvstore/detail/json_reader.hpp"
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/thread_object.hpp"
 
 namespace kvstore::inline v0 {
 
@@ -111,10 +112,7 @@ class ScratchWriter {
   [[nodiscard]] std::string_view text() const noexcept { return writer_.text(); }
 
  private:
-  static JsonWriter& slot() noexcept {
-    thread_local JsonWriter writer;
-    return writer;
-  }
+  static JsonWriter& slot() noexcept { return thread_object<JsonWriter, ScratchWriter>(); }
 
   JsonWriter writer_;  // taken out of the slot, so that a codec that needs a second one gets a second one
 };

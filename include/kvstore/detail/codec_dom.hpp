@@ -20,6 +20,7 @@
 #include "kvstore/detail/json_dom.hpp"
 #include "kvstore/detail/json_misfit.hpp"
 #include "kvstore/detail/json_number.hpp"
+#include "kvstore/detail/thread_object.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -78,10 +79,7 @@ class ScratchTree {
   [[nodiscard]] nlohmann::json& operator*() noexcept { return tree_; }
 
  private:
-  static nlohmann::json& slot() noexcept {
-    thread_local nlohmann::json tree;
-    return tree;
-  }
+  static nlohmann::json& slot() noexcept { return thread_object<nlohmann::json, ScratchTree>(); }
 
   nlohmann::json tree_;  // taken out of the slot, so that a type that contains itself gets a second one
   bool keep_ = false;

@@ -315,7 +315,7 @@ class WindowsFile final : public File {
 
   template <class Call>
   Result<std::size_t> transfer(std::uint64_t offset, const Call& call) {
-    thread_local const WindowsHandle done{::CreateEventW(nullptr, TRUE, FALSE, nullptr)};
+    const WindowsHandle done{::CreateEventW(nullptr, TRUE, FALSE, nullptr)};
     ::OVERLAPPED at{};
     at.Offset = static_cast<::DWORD>(offset);
     at.OffsetHigh = static_cast<::DWORD>(offset >> 32);
