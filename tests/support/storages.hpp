@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kvstore/kvstore.hpp"
+#include "support/temp_folder.hpp"
 #ifndef _WIN32
 #include "../examples/length_prefixed_file.hpp"
 #endif
@@ -83,6 +84,20 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
 #endif
   };
   return all;
+}
+
+/// Whether a file that a reader has open can be replaced, as systems do that users have. Wine 8 does not, so that no
+/// journal is folded there beside a reader.
+[[nodiscard]] inline bool replaces_open_files() {
+  static const bool result = [] {
+    const TempFolder folder;
+    write_file(folder / "old", "old");
+    write_file(folder / "new", "new");
+    auto& files = kvstore::detail::system_file_system();
+    const auto reader = kvstore::detail::open_file(files, folder / "old", kvstore::detail::OpenMode::read);
+    return !files.rename(folder / "new", folder / "old");
+  }();
+  return result;
 }
 
 }  // namespace support

@@ -9,7 +9,6 @@
 #include <functional>
 #include <mutex>
 #include <optional>
-#include <stop_token>
 #include <thread>
 #include <utility>
 
@@ -22,9 +21,10 @@ class AutoSaver final {
   using Delay = std::optional<std::chrono::steady_clock::duration>;
 
   AutoSaver(std::function<Delay()> delay, std::function<void()> work)
-      : delay_{std::move(delay)}, work_{std::move(work)}, thread_{[this](const std::stop_token& stop) {
-          run(stop);
-        }} {}
+      : delay_{std::move(delay)}, work_{std::move(work)}, thread_{[this] { run(); }} {}
+  AutoSaver(const AutoSaver&) = delete;
+  AutoSaver& operator=(const AutoSaver&) = delete;
+  ~AutoSaver() { stop(); }
 
   /// Has `work` called soon. From any thread.
   void wake() {
@@ -38,7 +38,11 @@ class AutoSaver final {
 
   /// Stops the thread and waits for a `work` under way. Not from `work`.
   void stop() {
-    thread_.request_stop();
+    {
+      const std::scoped_lock lock{mutex_};
+      stopped_ = true;
+    }
+    changed_.notify_one();
     if (thread_.joinable()) thread_.join();
   }
 
@@ -48,18 +52,18 @@ class AutoSaver final {
   }
 
  private:
-  void run(const std::stop_token& stop) {
+  void run() {
     std::unique_lock lock{mutex_};
-    while (!stop.stop_requested()) {
+    while (!stopped_) {
       lock.unlock();
       const Delay delay = delay_();
       lock.lock();
-      const auto woken = [this] { return woken_.load(); };
+      const auto called = [this] { return stopped_ || woken_; };
       if (delay)
-        changed_.wait_for(lock, stop, *delay, woken);
+        changed_.wait_for(lock, *delay, called);
       else
-        changed_.wait(lock, stop, woken);
-      if (stop.stop_requested()) return;
+        changed_.wait(lock, called);
+      if (stopped_) return;
       woken_ = false;
       lock.unlock();
       work_();
@@ -69,10 +73,11 @@ class AutoSaver final {
 
   std::function<Delay()> delay_;
   std::function<void()> work_;
-  std::mutex mutex_;  // held to set woken_, so that no wake-up is missed
-  std::condition_variable_any changed_;
+  std::mutex mutex_;  // held to set what follows, so that no wake-up is missed
+  std::condition_variable changed_;
   std::atomic<bool> woken_ = false;
-  std::jthread thread_;  // last, so that it is joined before what it uses dies
+  bool stopped_ = false;  // and no stop token: waiting for one never ended with GCC 12 of mingw-w64, in Wine
+  std::jthread thread_;   // last, so that it is joined before what it uses dies
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -16,7 +16,6 @@
 #include <exception>
 #include <functional>
 #include <mutex>
-#include <stop_token>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -38,6 +37,11 @@ class ParallelEncode {
       : segments_{segments}, encode_{std::move(encode)}, workers_(std::max<std::size_t>(threads, 1)) {}
   ParallelEncode(const ParallelEncode&) = delete;
   ParallelEncode& operator=(const ParallelEncode&) = delete;
+  ~ParallelEncode() {
+    const std::scoped_lock lock{mutex_};
+    ended_ = true;
+    changed_.notify_all();
+  }
 
   /// Fetches the next lines, whose text lives until the next call. @throws what encoding them has thrown
   bool next(EntryLines& lines) {
@@ -123,15 +127,17 @@ class ParallelEncode {
 
   void start() {
     handed_out_bytes_ = 0;
-    helpers_ = start_helpers(workers_.size() - 1, [this](const std::stop_token& stop) { help(stop); });
+    helpers_ = start_helpers(workers_.size() - 1, [this] { help(); });
   }
 
   // Encoding ---------------------------------------------------------------------------------------------
 
-  void help(const std::stop_token& stop) {
+  void help() {
     std::unique_lock lock{mutex_};
     Worker& worker = workers_[++helping_];
-    while (changed_.wait(lock, stop, [&worker] { return has_room(worker); })) {
+    while (true) {
+      changed_.wait(lock, [&] { return ended_ || has_room(worker); });
+      if (ended_) return;
       lock.unlock();
       if (!fill(worker)) return;
       lock.lock();
@@ -200,7 +206,8 @@ class ParallelEncode {
   std::uint64_t handed_out_bytes_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows, and the rings
-  std::condition_variable_any changed_;
+  std::condition_variable changed_;
+  bool ended_ = false;            // the helpers are to leave
   std::size_t next_segment_ = 0;  // the first that nobody has claimed
   std::size_t runs_ = 0;          // that were claimed
   std::size_t due_ = 0;           // the run to hand out next

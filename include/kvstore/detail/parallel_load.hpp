@@ -85,10 +85,15 @@ class ParallelLoad {
   ParallelLoad(LineRanges& ranges, const std::filesystem::path& path, LoadSink& sink)
       : ranges_{ranges}, path_{path}, sink_{sink}, slots_(2 * sink.request().threads) {
     for (Slot& slot : slots_) slot.stage = sink.stage();
-    helpers_ = start_helpers(sink.request().threads - 1, [this](const std::stop_token& stop) { help(stop); });
+    helpers_ = start_helpers(sink.request().threads - 1, [this] { help(); });
   }
   ParallelLoad(const ParallelLoad&) = delete;
   ParallelLoad& operator=(const ParallelLoad&) = delete;
+  ~ParallelLoad() {
+    const std::scoped_lock lock{mutex_};
+    ended_ = true;
+    changed_.notify_all();
+  }
 
   /// Reads what can be cut into ranges, and returns where the rest begins.
   /// @throws CorruptionError; what `LoadSink::put` throws
@@ -170,9 +175,11 @@ class ParallelLoad {
 
   // Every thread -----------------------------------------------------------------------------------------
 
-  void help(const std::stop_token& stop) {
+  void help() {
     std::unique_lock lock{mutex_};
-    while (changed_.wait(lock, stop, [this] { return next_ < end_; })) {
+    while (true) {
+      changed_.wait(lock, [this] { return ended_ || next_ < end_; });
+      if (ended_) return;
       Slot& slot = *claim_next_locked();
       lock.unlock();
       read(slot, *slot.stage);
@@ -213,7 +220,8 @@ class ParallelLoad {
   bool ranges_ended_ = false;
 
   std::mutex mutex_;  // guards the states of slots, and what follows
-  std::condition_variable_any changed_;
+  std::condition_variable changed_;
+  bool ended_ = false;      // the helpers are to leave
   std::uint64_t next_ = 0;  // the first range that nobody has claimed
   std::uint64_t end_ = 0;   // one past the last range that was read; written by the thread that calls
   std::vector<std::jthread> helpers_;  // last, so that they end before what they use
