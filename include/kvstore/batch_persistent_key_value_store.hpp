@@ -11,11 +11,11 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <exception>
 #include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,11 +25,13 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/change_trace.hpp"
+#include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/operation_counters.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/reentry.hpp"
 #include "kvstore/detail/save_driver.hpp"
+#include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/segments.hpp"
 #include "kvstore/detail/snapshot_source.hpp"
 #include "kvstore/detail/table_loader.hpp"

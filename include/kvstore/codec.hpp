@@ -3,6 +3,7 @@
 
 // How keys and values become JSON text and come back.
 
+// IWYU pragma: begin_exports
 #include "kvstore/detail/codec_base.hpp"
 #include "kvstore/detail/codec_choice.hpp"
 #include "kvstore/detail/codec_dom.hpp"
@@ -10,6 +11,7 @@
 #include "kvstore/detail/codec_map.hpp"
 #include "kvstore/detail/codec_scalar.hpp"
 #include "kvstore/detail/codec_sequence.hpp"
+// IWYU pragma: end_exports
 
 namespace kvstore::inline v0 {
 

@@ -10,8 +10,10 @@
 #include <string_view>
 
 #include "kvstore/codec.hpp"
+#include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/key_codec.hpp"
 #include "kvstore/detail/utf8.hpp"
+#include "kvstore/detail/utf8_sequence.hpp"
 
 namespace kvstore::inline v0::detail {
 

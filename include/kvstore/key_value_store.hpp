@@ -9,8 +9,8 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <iterator>
 #include <optional>
-#include <ranges>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -18,7 +18,7 @@
 #include "kvstore/detail/reentry.hpp"
 #include "kvstore/detail/table_store.hpp"
 #include "kvstore/error.hpp"
-#include "kvstore/hash.hpp"
+#include "kvstore/hash.hpp"  // IWYU pragma: export
 #include "kvstore/key_text.hpp"
 #include "kvstore/kvstore_fwd.hpp"
 #include "kvstore/metrics.hpp"

@@ -3,6 +3,7 @@
 
 // The whole core in one include: no dependency but the standard library and nlohmann/json.
 
+// IWYU pragma: begin_exports
 #include "kvstore/batch_persistent_key_value_store.hpp"
 #include "kvstore/codec.hpp"
 #include "kvstore/error.hpp"
@@ -19,3 +20,4 @@
 #include "kvstore/storage/json_journal.hpp"
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
+// IWYU pragma: end_exports

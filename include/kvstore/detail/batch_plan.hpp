@@ -7,9 +7,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <optional>
-#include <span>
 #include <vector>
 
 #include "kvstore/detail/dense_map.hpp"

@@ -3,7 +3,6 @@
 
 // The checksum of a file that is read from start to end anyway.
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <span>

@@ -20,6 +20,8 @@
 #include "kvstore/detail/json_dom.hpp"
 #include "kvstore/detail/json_misfit.hpp"
 #include "kvstore/detail/json_number.hpp"
+#include "kvstore/detail/json_reader.hpp"
+#include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/thread_object.hpp"
 #include "kvstore/error.hpp"
 

@@ -15,8 +15,11 @@
 #include <vector>
 
 #include "kvstore/detail/codec_base.hpp"
+#include "kvstore/detail/json_depth.hpp"
+#include "kvstore/detail/json_reader.hpp"
+#include "kvstore/detail/json_writer.hpp"
 #include "kvstore/error.hpp"
-#include "kvstore/fields.hpp"
+#include "kvstore/fields.hpp"  // IWYU pragma: export
 
 namespace kvstore::inline v0::detail {
 

@@ -14,6 +14,9 @@
 
 #include "kvstore/detail/codec_base.hpp"
 #include "kvstore/detail/codec_sequence.hpp"
+#include "kvstore/detail/json_depth.hpp"
+#include "kvstore/detail/json_reader.hpp"
+#include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/key_codec.hpp"
 #include "kvstore/error.hpp"
 

@@ -11,6 +11,8 @@
 
 #include "kvstore/detail/codec_base.hpp"
 #include "kvstore/detail/json_number.hpp"
+#include "kvstore/detail/json_reader.hpp"
+#include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/utf8.hpp"
 
 namespace kvstore::inline v0::detail {

@@ -13,6 +13,9 @@
 #include <utility>
 
 #include "kvstore/detail/codec_base.hpp"
+#include "kvstore/detail/json_depth.hpp"
+#include "kvstore/detail/json_reader.hpp"
+#include "kvstore/detail/json_writer.hpp"
 
 namespace kvstore::inline v0::detail {
 

@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 #include <chrono>
-#include <cstdint>
 #include <ctime>
 #include <functional>
 #include <nlohmann/json.hpp>

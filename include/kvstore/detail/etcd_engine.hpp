@@ -20,6 +20,7 @@
 #include "kvstore/detail/remote_batch.hpp"
 #include "kvstore/detail/remote_store.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/etcd_options.hpp"
 #include "kvstore/key_text.hpp"
 
 namespace kvstore::inline v0::detail {

@@ -22,7 +22,9 @@
 #include <vector>
 
 #include "kvstore/detail/etcd_client.hpp"
+#include "kvstore/detail/etcd_connection.hpp"
 #include "kvstore/detail/etcd_gateway.hpp"
+#include "kvstore/detail/etcd_verdict.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {

@@ -6,7 +6,6 @@
 
 #include <array>
 #include <charconv>
-#include <cstddef>
 #include <filesystem>
 #include <memory>
 #include <string>

@@ -22,6 +22,7 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/crc32c.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/json_writer.hpp"

@@ -9,7 +9,6 @@
 // stands for the file that was opened, there was such a moment.
 
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -23,9 +22,12 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/checksummed_file.hpp"
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_scan.hpp"
+#include "kvstore/detail/json_cursor.hpp"
 #include "kvstore/detail/json_entries.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/detail/path_text.hpp"

@@ -15,8 +15,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 
-#include "kvstore/detail/crc32c.hpp"
 #include "kvstore/detail/json_reader.hpp"
 #include "kvstore/detail/json_writer.hpp"
 #include "kvstore/error.hpp"

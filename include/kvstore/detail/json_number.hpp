@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <limits>
 #include <optional>
-#include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>

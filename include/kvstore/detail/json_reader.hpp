@@ -5,8 +5,6 @@
 // nlohmann's parser copies every string byte by byte and builds a tree, and because it refuses what would be
 // changed silently: numbers out of range, lone surrogates, duplicate keys.
 
-#include <algorithm>
-#include <bit>
 #include <charconv>
 #include <concepts>
 #include <cstddef>
@@ -20,6 +18,7 @@
 #include "kvstore/detail/json_number.hpp"
 #include "kvstore/detail/unescaped_text.hpp"
 #include "kvstore/detail/utf8.hpp"
+#include "kvstore/detail/utf8_sequence.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0 {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/crc32c.hpp"

@@ -6,7 +6,6 @@
 // and needs a tree first. Here 16 bytes are copied and checked in one step, straight from the caller's value.
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <cmath>
 #include <cstddef>
@@ -16,7 +15,6 @@
 #include <limits>
 #include <memory>
 #include <new>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -25,7 +23,6 @@
 #include "kvstore/detail/json_escape.hpp"
 #include "kvstore/detail/json_number.hpp"
 #include "kvstore/detail/utf8.hpp"
-#include "kvstore/error.hpp"
 
 namespace kvstore::inline v0 {
 

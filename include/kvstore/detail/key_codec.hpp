@@ -12,6 +12,8 @@
 #include <utility>
 
 #include "kvstore/detail/codec_base.hpp"
+#include "kvstore/detail/json_number.hpp"
+#include "kvstore/detail/json_reader.hpp"
 #include "kvstore/detail/utf8.hpp"
 #include "kvstore/error.hpp"
 

@@ -9,6 +9,7 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/codec_base.hpp"
+#include "kvstore/detail/json_number.hpp"
 #include "kvstore/detail/key_codec.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"

@@ -3,8 +3,6 @@
 
 // What the verbs take to look a key up: a view where the hash offers one, so that no temporary key is made.
 
-#include <type_traits>
-
 namespace kvstore::inline v0::detail {
 
 template <class Key, class Hash>

@@ -16,6 +16,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstddef>
+#include <ctime>
 #include <initializer_list>
 #include <memory>
 #include <new>
@@ -24,7 +25,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <vector>
 
 #include <hiredis/hiredis.h>
 

@@ -16,6 +16,7 @@
 
 #include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/redis_cluster.hpp"
+#include "kvstore/detail/redis_pipeline.hpp"
 #include "kvstore/detail/redis_reply.hpp"
 #include "kvstore/detail/redis_scan.hpp"
 #include "kvstore/detail/redis_slot.hpp"

@@ -3,6 +3,7 @@
 
 // Connections that wait for work, per node: a connection is one thread's at a time.
 
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>

@@ -5,13 +5,12 @@
 
 #include <charconv>
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <tuple>
-#include <utility>
 
 #include <hiredis/hiredis.h>
 

@@ -16,7 +16,9 @@
 
 #include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/redis_cluster.hpp"
+#include "kvstore/detail/redis_connection.hpp"
 #include "kvstore/detail/redis_reply.hpp"
+#include "kvstore/detail/redis_topology.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {

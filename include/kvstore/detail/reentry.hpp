@@ -3,8 +3,6 @@
 
 // Notices a callback that calls the store which is running it, which would deadlock.
 
-#include <string>
-
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {

@@ -11,6 +11,7 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/codec_base.hpp"
+#include "kvstore/detail/json_reader.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"

@@ -16,6 +16,7 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/json_reader.hpp"
 #include "kvstore/detail/lookup.hpp"
 #include "kvstore/detail/remote_batch.hpp"
 #include "kvstore/error.hpp"

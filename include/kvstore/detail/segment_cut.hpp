@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "kvstore/detail/change_buffer.hpp"
+#include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/mutation.hpp"
 #include "kvstore/detail/prefetch.hpp"
 

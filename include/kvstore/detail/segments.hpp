@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/fair_shared_mutex.hpp"
 #include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"

@@ -14,6 +14,7 @@
 #include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/line_buffer.hpp"
 #include "kvstore/detail/parallel_encode.hpp"
+#include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/segments.hpp"
 #include "kvstore/storage.hpp"
 

@@ -4,8 +4,8 @@
 // The files of the operating system that the program is compiled for.
 
 #include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/posix_file_system.hpp"    // empty on Windows
-#include "kvstore/detail/windows_file_system.hpp"  // empty elsewhere
+#include "kvstore/detail/posix_file_system.hpp"    // IWYU pragma: export, empty on Windows
+#include "kvstore/detail/windows_file_system.hpp"  // IWYU pragma: export, empty elsewhere
 
 namespace kvstore::inline v0::detail {
 

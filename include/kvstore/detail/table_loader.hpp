@@ -16,7 +16,6 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/codec.hpp"
 #include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/heap_pages.hpp"
 #include "kvstore/detail/json_writer.hpp"

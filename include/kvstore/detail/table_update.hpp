@@ -11,10 +11,8 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/codec.hpp"
 #include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/value_loader.hpp"
-#include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"

@@ -11,7 +11,6 @@
 #include <new>
 #include <system_error>
 #include <thread>
-#include <utility>
 #include <vector>
 
 namespace kvstore::inline v0::detail {

@@ -4,12 +4,10 @@
 // The default storage: one JSON object in one file, one entry a line.
 
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <system_error>
-#include <utility>
 
 #include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/file_lock.hpp"

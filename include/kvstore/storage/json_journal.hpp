@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -29,6 +28,7 @@
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_scan.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
+#include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"

@@ -13,7 +13,6 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
-#include <memory>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -26,6 +25,7 @@
 #include <vector>
 
 #include "kvstore/detail/redis_cluster.hpp"
+#include "kvstore/detail/redis_pipeline.hpp"
 #include "kvstore/detail/redis_reply.hpp"
 #include "kvstore/detail/redis_slot.hpp"
 #include "kvstore/detail/redis_store_keys.hpp"

@@ -7,7 +7,6 @@
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -15,11 +14,13 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
+#include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/sqlite_database.hpp"
 #include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
