@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A store of segments that many threads share, each with a lock of its own: the primitives of the verbs
+// again, which lock, count, take part in a snapshot and tell a `SaveDriver` what was changed. What is kept
+// where, and when, is not known here.
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <shared_mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/change_buffer.hpp"
+#include "kvstore/detail/change_trace.hpp"
+#include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/operation_counters.hpp"
+#include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/save_driver.hpp"
+#include "kvstore/detail/segment_cut.hpp"
+#include "kvstore/detail/segments.hpp"
+#include "kvstore/detail/thread_object.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_value_store.hpp"
+#include "kvstore/metrics.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What a persistent store is before it has anything to do with a disk.
+template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
+class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
+  using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
+
+ protected:
+  using typename Base::Mutation;
+  using typename Base::Table;
+  using Segments = detail::Segments<Key, Value, Mutex>;
+  using Lock = typename Segments::Lock;
+
+  /// `driver` is told of every change, and asked for nothing before the first of them. Whoever derives from
+  /// this has it as a member, so that its threads end before what they use dies.
+  SegmentedStore(Hash hash, KeyEqual equal, SaveDriver& driver)
+      : Base(1, std::move(hash), std::move(equal)), driver_{driver} {}
+
+  bool look_at_table(Verb verb, std::uint64_t hash, FunctionRef<bool(const Table&)> fn) const override {
+    return counted(verb, [&] {
+      const std::size_t index = this->table_index(hash);
+      const std::shared_lock lock{segments_[index].mutex};
+      return fn(this->tables()[index]);
+    });
+  }
+
+  void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
+                     FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
+    std::array<std::size_t, Base::kGroup> indices{};
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      indices[i] = this->table_index(hashes[i]);
+      this->tables()[indices[i]].prefetch(hashes[i]);
+    }
+    counted(verb, hashes.size(),
+            [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), fn); });
+  }
+
+  void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
+    counted(verb, [&] {
+      visit_tables(fn);
+      return true;
+    });
+  }
+
+  void edit_table(Verb verb, std::uint64_t hash, FunctionRef<Mutation(Table&)> decide) override {
+    counted(verb, [&] {
+      ChangeTrace trace{driver_.observer()};
+      return settled(verb, edit_locked(hash, decide, trace), trace);
+    });
+  }
+
+  void edit_tables(std::span<const std::uint64_t> hashes,
+                   FunctionRef<std::vector<Mutation>()> decide) override {
+    counted(Verb::apply, [&] {
+      ChangeTrace trace{driver_.observer()};
+      settled(Verb::apply, edit_locked(hashes, decide, trace), trace);
+      return true;  // a batch that had nothing to change as well
+    });
+  }
+
+  void clear_tables() override {
+    counted(Verb::clear, [&] {
+      std::vector<Table> old(segments_.size());  // destroyed after the locks
+      ChangeTrace trace{driver_.observer()};
+      settled(Verb::clear, clear_locked(old), trace);
+      return true;
+    });
+  }
+
+  void note_failure(Verb verb) const noexcept override {
+    if (counts()) operations_.count(verb, Outcome::failed);
+  }
+
+  // For the store's own calls
+  // ----------------------------------------------------------------------------------
+
+  [[nodiscard]] Segments& segments() noexcept { return segments_; }
+  [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
+  [[nodiscard]] auto operation_totals() const noexcept { return operations_.totals(); }
+
+  [[nodiscard]] std::uint64_t count_entries() const {
+    std::uint64_t entries = 0;
+    visit_tables([&](const Table& table) { entries += table.size(); });
+    return entries;
+  }
+
+  /// Before threads use the store: as many segments as there are tables.
+  void fit_segments() { segments_.resize(this->tables().size()); }
+
+  /// Puts `tables` in place of those that are there, which it then holds.
+  void replace_locked(std::vector<Table>& tables) {
+    const std::vector<Lock> locks = segments_.lock_all();
+    refuse_unless_open();
+    driver_.record_replacement();
+    const Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
+      this->tables()[i] = std::exchange(tables[i], std::move(old));
+    }
+  }
+
+  /// Before threads use the store.
+  void become_read_only() noexcept { state_ = State::read_only; }
+
+  void refuse_unless_open() const {
+    const State state = state_.load(std::memory_order_relaxed);
+    if (state == State::open) return;
+    if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
+    throw UsageError{path_text(driver_.path()) +
+                     ": the store was opened read-only; open it without Options::read_only to write"};
+  }
+
+  /// Once it returns, every writer sees `refuse`: those inside have left their segment's lock.
+  void refuse_writes(bool refuse) {
+    state_.store(refuse ? State::closed : State::open);
+    for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock = segments_.lock(i);
+  }
+
+ private:
+  enum class State : std::uint8_t { open, closed, read_only };
+
+  // Counting
+  // ----------------------------------------------------------------------------------
+
+  [[nodiscard]] bool counts() const noexcept { return driver_.options().count_operations; }
+
+  /// Counts what became of an operation: `operation` says whether it was done or refused.
+  template <class Operation>
+  bool counted(Verb verb, const Operation& operation) const {
+    if (!counts()) return operation();
+    try {
+      const bool done = operation();
+      operations_.count(verb, done ? Outcome::done : Outcome::refused);
+      return done;
+    } catch (...) {
+      operations_.count(verb, Outcome::failed);
+      throw;
+    }
+  }
+
+  /// The same of `keys` reads at once, which return a bit for each key that was there.
+  template <class Reads>
+  void counted(Verb verb, std::size_t keys, const Reads& reads) const {
+    if (!counts()) return void(reads());
+    try {
+      const auto found = static_cast<std::size_t>(std::popcount(std::uint32_t{reads()}));
+      operations_.count(verb, Outcome::done, found);
+      operations_.count(verb, Outcome::refused, keys - found);
+    } catch (...) {
+      note_failure(verb);
+      throw;
+    }
+  }
+
+  /// Ends an operation that is applied and holds no lock. @returns whether there was one
+  bool settled(Verb verb, std::uint64_t ticket, const ChangeTrace& trace) {
+    if (ticket == 0) return false;
+    trace.tell(verb);
+    driver_.settle(ticket);
+    return true;
+  }
+
+  void visit_tables(FunctionRef<void(const Table&)> fn) const {
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const std::shared_lock lock{segments_[i].mutex};
+      fn(this->tables()[i]);
+    }
+  }
+
+  // Editing: decide, prepare what may fail, then do what cannot
+  // -----------------------------------------------
+
+  std::uint64_t edit_locked(std::uint64_t hash, FunctionRef<Mutation(Table&)> decide, ChangeTrace& trace) {
+    const std::size_t index = this->table_index(hash);
+    auto& guard = segments_[index];
+    Table& table = this->tables()[index];
+    table.prefetch(hash);  // comes while the lock is taken
+    const Lock lock = segments_.lock(index);
+    refuse_unless_open();
+    const Mutation mutation = decide(table);
+    if (!mutation) return 0;
+    if (trace.wanted()) trace.add(mutation.key_in(table));
+    if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
+    const Epoch epoch = segments_.epoch();
+    guard.cut.prepare(epoch, table, mutation);
+    const std::uint64_t ticket = record({&mutation, 1});
+    guard.cut.perform(epoch, table, mutation);
+    return ticket;
+  }
+
+  std::uint64_t edit_locked(std::span<const std::uint64_t> hashes,
+                            FunctionRef<std::vector<Mutation>()> decide, ChangeTrace& trace) {
+    const std::vector<Lock> locks = lock_segments(hashes);
+    refuse_unless_open();
+    const std::vector<Mutation> mutations = decide();
+    if (mutations.empty()) return 0;
+    for (const Mutation& mutation : mutations) {
+      if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
+    }
+    this->prepare_inserts(mutations);
+    const Epoch epoch = segments_.epoch();
+    for (const Mutation& mutation : mutations) {
+      const std::size_t index = this->table_index(mutation.hash);
+      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, mutations.size());
+    }
+    const std::uint64_t ticket = record(mutations);
+    for (const Mutation& mutation : mutations) {
+      const std::size_t index = this->table_index(mutation.hash);
+      segments_[index].cut.perform(epoch, this->tables()[index], mutation);
+    }
+    return ticket;
+  }
+
+  std::uint64_t clear_locked(std::vector<Table>& old) {
+    const std::vector<Lock> locks = segments_.lock_all();
+    std::uint64_t entries = 0;
+    for (const Table& table : this->tables()) entries += table.size();
+    refuse_unless_open();
+    if (entries == 0) return 0;
+    const std::uint64_t ticket = record_clear();
+    const Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
+    }
+    return ticket;
+  }
+
+  [[nodiscard]] std::vector<Lock> lock_segments(std::span<const std::uint64_t> hashes) {
+    std::vector<std::size_t> indices;
+    indices.reserve(hashes.size());
+    for (const std::uint64_t hash : hashes) indices.push_back(this->table_index(hash));
+    std::sort(indices.begin(), indices.end());
+    indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
+    return segments_.lock_each(indices);
+  }
+
+  /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
+  std::uint64_t record(std::span<const Mutation> mutations) {
+    if (!driver_.logs()) return driver_.record(mutations.size());
+    auto& changes = thread_object<ChangeBuffer, SegmentedStore>();
+    changes.clear();
+    for (const Mutation& mutation : mutations) {
+      const Key& key = mutation.key_in(this->table_of(mutation.hash));
+      if (mutation.kind == Mutation::Kind::erase)
+        changes.remove(key);
+      else
+        changes.put(key, *mutation.value);
+    }
+    changes.end_group();
+    return driver_.record(mutations.size(), changes);
+  }
+
+  // A journal has a word for it; other storages that save changes are told of each entry.
+  std::uint64_t record_clear() {
+    if (!driver_.logs()) return driver_.record(1);
+    ChangeBuffer changes;
+    for (const Table& table : this->tables()) {
+      if (driver_.has_journal()) break;
+      for (const auto& entry : table.entries()) changes.remove(entry.key);
+    }
+    changes.end_group();
+    return driver_.record(1, changes);
+  }
+
+  SaveDriver& driver_;
+  Segments segments_;
+  mutable OperationCounters operations_;
+  std::atomic<State> state_ = State::open;
+};
+
+}  // namespace kvstore::inline v0::detail
