@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <thread>  // IWYU pragma: keep, for other processors
 
 namespace kvstore::inline v0 {
 
@@ -120,8 +121,16 @@ class SpinSharedMutex {
       if (spin < kSpins)
         pause();
       else if ((state & kAsleep) != 0 || state_.compare_exchange_weak(state, state | kAsleep))
-        state_.wait(state | kAsleep);
+        sleep(state | kAsleep);
     }
+  }
+
+  void sleep([[maybe_unused]] std::uint32_t state) noexcept {
+#ifdef __MINGW32__  // where GCC 12's library loses wake-ups
+    std::this_thread::yield();
+#else
+    state_.wait(state);
+#endif
   }
 
   void wake() noexcept {

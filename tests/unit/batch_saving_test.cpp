@@ -6,7 +6,6 @@
 #include <future>
 #include <latch>
 #include <memory>
-#include <semaphore>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -15,6 +14,7 @@
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/memory_storage.hpp"
+#include "support/semaphore.hpp"
 
 namespace batch_saving_test {
 
@@ -126,8 +126,8 @@ TEST_CASE(
 
 TEST_CASE("Group commit: writers that need a save while one runs share the next one") {
   const auto disk = std::make_shared<Disk>();
-  std::binary_semaphore first_save_runs{0};
-  std::binary_semaphore go_on{0};
+  support::Semaphore first_save_runs;
+  support::Semaphore go_on;
   std::atomic<int> entered = 0;
   disk->on_save = [&] {
     if (entered++ != 0) return;
@@ -151,7 +151,7 @@ TEST_CASE("Group commit: writers that need a save while one runs share the next 
 
 TEST_CASE("Background: the operation that fills the batch does not wait, and the saver saves") {
   const auto disk = std::make_shared<Disk>();
-  std::binary_semaphore may_save{0};
+  support::Semaphore may_save;
   disk->on_save = [&] { may_save.acquire(); };
   Store store{storage_on(disk),
               {.batch_size = 2, .auto_save_interval = 0s, .batch_save = BatchSave::background}};

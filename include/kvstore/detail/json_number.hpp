@@ -19,6 +19,8 @@
 #if defined(_LIBCPP_VERSION) && !defined(__cpp_lib_to_chars)
 #include <locale.h>
 #include <stdlib.h>
+
+#include <string>
 #endif
 
 #include "kvstore/error.hpp"
