@@ -18,6 +18,7 @@
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/open_file.hpp"
 #include "support/temp_folder.hpp"
 
 namespace file_system_posix_test {
@@ -31,26 +32,11 @@ using kvstore::detail::system_file_system;
 using support::Call;
 using support::FaultFileSystem;
 using support::in_child;
+using support::opened;
 using support::read_file;
 using support::TempFolder;
+using support::try_lock;
 using support::write_file;
-
-namespace {
-
-std::unique_ptr<kvstore::detail::File> opened(kvstore::detail::FileSystem& files, const fs::path& path,
-                                              OpenMode mode) {
-  auto result = kvstore::detail::open_file(files, path, mode);
-  if (result.error) throw std::system_error{result.error};
-  return std::move(result.value);
-}
-
-/// Says "taken", or what kept the lock from being so.
-std::string try_lock(const fs::path& path) {
-  const FileLock lock{system_file_system(), path};
-  return "taken";
-}
-
-}  // namespace
 
 TEST_CASE("Files: an exclusive open refuses an existing file, and no mode that writes follows a link") {
   const TempFolder folder;

@@ -17,6 +17,7 @@
 #include "kvstore/error.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/open_file.hpp"
 #include "support/temp_folder.hpp"
 
 namespace file_system_test {
@@ -28,26 +29,15 @@ using kvstore::detail::OpenMode;
 using kvstore::detail::system_file_system;
 using support::Call;
 using support::FaultFileSystem;
+using support::opened;
 using support::read_file;
 using support::TempFolder;
+using support::try_lock;
 using support::write_file;
 
 namespace {
 
 const std::error_code kInterrupted = std::make_error_code(std::errc::interrupted);
-
-std::unique_ptr<kvstore::detail::File> opened(kvstore::detail::FileSystem& files, const fs::path& path,
-                                              OpenMode mode) {
-  auto result = kvstore::detail::open_file(files, path, mode);
-  if (result.error) throw std::system_error{result.error};
-  return std::move(result.value);
-}
-
-/// Says "taken", or what kept the lock from being so.
-std::string try_lock(const fs::path& path) {
-  const FileLock lock{system_file_system(), path};
-  return "taken";
-}
 
 }  // namespace
 

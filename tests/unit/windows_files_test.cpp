@@ -15,6 +15,7 @@
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/open_file.hpp"
 #include "support/open_json_file.hpp"
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
@@ -35,6 +36,7 @@ using kvstore::detail::windows_error;
 using kvstore::detail::windows_patiently;
 using kvstore::detail::WindowsHandle;
 using support::load_from;
+using support::opened;
 using support::OpenJsonFile;
 using support::read_file;
 using support::save_to;
@@ -48,12 +50,6 @@ namespace {
 /// Opens a file as a program does that shares it with nobody, or only for what is said.
 WindowsHandle hold(const fs::path& path, ::DWORD shared = 0) {
   return WindowsHandle{::CreateFileW(path.c_str(), GENERIC_READ, shared, nullptr, OPEN_EXISTING, 0, nullptr)};
-}
-
-std::unique_ptr<kvstore::detail::File> opened(const fs::path& path, OpenMode mode) {
-  auto result = kvstore::detail::open_file(system_file_system(), path, mode);
-  if (result.error) throw std::system_error{result.error};
-  return std::move(result.value);
 }
 
 /// What the error says that `work` throws.
@@ -101,7 +97,7 @@ TEST_CASE("Windows: a file that a reader has open is replaced in one step, or el
   OpenJsonFile storage{path};
   save_to(storage, {{"a", "1"}});
   const std::string before = read_file(path);
-  auto reader = opened(path, OpenMode::read);
+  auto reader = opened(system_file_system(), path, OpenMode::read);
   bool replaced = false;
   try {
     save_to(storage, {{"a", "2"}});
@@ -201,7 +197,7 @@ TEST_CASE(
   CHECK(a.device == b.device);
   REQUIRE_FALSE(files.rename(folder / "a", folder / "b"));
   CHECK(files.status(folder / "b").value == a);
-  CHECK(opened(folder / "b", OpenMode::read)->status().value == a);
+  CHECK(opened(system_file_system(), folder / "b", OpenMode::read)->status().value == a);
   const std::chrono::nanoseconds now = std::chrono::system_clock::now().time_since_epoch();
   CHECK(std::chrono::abs(now - std::chrono::nanoseconds{a.modified}) < std::chrono::hours{1});
   CHECK(files.rename(folder / "a", folder / "b") == std::errc::no_such_file_or_directory);
@@ -212,17 +208,17 @@ TEST_CASE("Windows: a file opened anew is empty, refused or kept, as its mode sa
   const TempFolder folder;
   write_file(folder / "a", "kept");
   CHECK(system_file_system().open(folder / "a", OpenMode::exclusive, 0).error == std::errc::file_exists);
-  opened(folder / "a", OpenMode::update);
+  opened(system_file_system(), folder / "a", OpenMode::update);
   CHECK(read_file(folder / "a") == "kept");
-  opened(folder / "a", OpenMode::truncate);
+  opened(system_file_system(), folder / "a", OpenMode::truncate);
   CHECK(read_file(folder / "a").empty());
-  opened(folder / "b", OpenMode::exclusive);
+  opened(system_file_system(), folder / "b", OpenMode::exclusive);
   CHECK(folder.names() == std::set<std::string>{"a", "b"});
 }
 
 TEST_CASE("Windows: nothing is mapped, and so a journal's file can be truncated") {
   const TempFolder folder;
-  const auto file = opened(folder / "a", OpenMode::update);
+  const auto file = opened(system_file_system(), folder / "a", OpenMode::update);
   REQUIRE_FALSE(file->allocate(0, 1U << 20U));
   CHECK(file->map(0, 1U << 16U).error == std::errc::operation_not_supported);
   CHECK_FALSE(file->allocate(0, 1U << 10U));
