@@ -17,14 +17,16 @@
 #include "kvstore/detail/fair_shared_mutex.hpp"
 #include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
+#include "kvstore/detail/reader_slots.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/shared_group.hpp"
 
 namespace kvstore::inline v0::detail {
 
-/// What lies beside one table. `mutex` guards the table and `cut`.
+/// What lies beside one table. `mutex` guards the table and `cut`; readers of the table may come by `bias`.
 template <class Key, class Value, class Mutex>
 struct alignas(64) SegmentGuard {
+  mutable ReaderBias bias;  // on the first line, which is all that a reader without the lock reads
   mutable FairSharedMutex<Mutex> mutex;
   SegmentCut<Key, Value> cut;
 };
@@ -44,12 +46,40 @@ class Segments {
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
 
-  /// The exclusive lock of a segment. Waiting for it is recorded.
+  /// Holds a segment for a reader of its table, by the thread's slot if it may, else by the shared lock.
+  class Reading {
+   public:
+    Reading(const Segments& segments, std::size_t index)
+        : guard_{segments.guards_[index]}, slot_{segments.slots_.enter(guard_.bias, index)} {
+      if (slot_ != nullptr) return;
+      guard_.mutex.lock_shared();
+      guard_.bias.note_read();
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() {
+      if (slot_ != nullptr)
+        ReaderSlots::leave(*slot_);
+      else
+        guard_.mutex.unlock_shared();
+    }
+
+   private:
+    const Guard& guard_;
+    ReaderSlots::Slot* const slot_;
+  };
+
+  /// The exclusive lock of a segment, which no reader is in. Waiting for it is recorded.
   [[nodiscard]] Lock lock(std::size_t index) {
-    Lock lock{guards_[index].mutex, std::try_to_lock};
+    Guard& guard = guards_[index];
+    Lock lock{guard.mutex, std::try_to_lock};
     if (!lock) {
       const TimeRecorded waiting{waits_};
       lock.lock();
+    }
+    if (guard.bias.close() && slots_.is_anyone_in(index)) {
+      const TimeRecorded waiting{waits_};
+      slots_.wait_until_left(index);
     }
     return lock;
   }
@@ -95,6 +125,7 @@ class Segments {
  private:
   std::unique_ptr<Guard[]> guards_;
   std::size_t count_ = 0;
+  mutable ReaderSlots slots_;
   HistogramRecorder waits_;
   alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
 };

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Readers who write nothing that others read. Even a shared lock is a cache line that each reader writes, and
+// so one that moves between the processors at every read. A segment that has only been read for a while
+// therefore opens: readers no longer lock it, but announce themselves in a slot of their thread. A writer
+// takes the segment's lock, closes it, and waits for those readers who announced themselves before.
+//
+// The idea is BRAVO (D. Dice and A. Kogan, "BRAVO - Biased Locking for Reader-Writer Locks", 2019), here with
+// a slot for each thread instead of a table that threads hash into, and with a number of reads, not a time,
+// after which a segment opens again.
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <thread>
+
+#include "kvstore/detail/per_thread.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Whether readers may do without a segment's lock.
+class ReaderBias {
+ public:
+  /// So many that where a twentieth of the operations write, a segment all but never opens.
+  static constexpr std::uint32_t kReadsToOpen = 128;
+
+  [[nodiscard]] bool is_open(std::memory_order order) const noexcept { return open_.load(order); }
+
+  /// Counts a read, under the segment's shared lock. Readers who count at once may count as one.
+  void note_read() noexcept {
+    const std::uint32_t left = reads_to_open_.load(std::memory_order_relaxed);
+    if (left == 0) return;
+    reads_to_open_.store(left - 1, std::memory_order_relaxed);
+    if (left == 1) open_.store(true, std::memory_order_seq_cst);
+  }
+
+  /// Under the segment's exclusive lock. @returns whether it was open, so that readers may still be inside
+  bool close() noexcept {
+    if (reads_to_open_.load(std::memory_order_relaxed) != kReadsToOpen) {
+      reads_to_open_.store(kReadsToOpen, std::memory_order_relaxed);
+    }
+    if (!open_.load(std::memory_order_relaxed)) return false;
+    open_.store(false, std::memory_order_seq_cst);
+    return true;
+  }
+
+ private:
+  std::atomic<bool> open_ = false;
+  std::atomic<std::uint32_t> reads_to_open_ = kReadsToOpen;
+};
+
+/// Which segment each thread reads without its lock.
+class ReaderSlots {
+ public:
+  using Slot = std::atomic<std::size_t>;
+
+  /// Announces the calling thread as a reader of `segment`, if that is open and the thread is in no other.
+  /// @returns the slot to leave by, or null
+  ///
+  /// Announcing comes before looking whether the segment is open, and a writer closes it before it looks who
+  /// is inside, all in the one order of sequential consistency: one of the two sees the other.
+  [[nodiscard]] Slot* enter(const ReaderBias& bias, std::size_t segment) noexcept {
+    if (!bias.is_open(std::memory_order_relaxed)) return nullptr;
+    Slot* const slot = slots_.own();
+    if (slot == nullptr || slot->load(std::memory_order_relaxed) != kNone) return nullptr;
+    slot->store(segment + 1, std::memory_order_seq_cst);
+    if (bias.is_open(std::memory_order_seq_cst)) return slot;
+    leave(*slot);
+    return nullptr;
+  }
+  static void leave(Slot& slot) noexcept { slot.store(kNone, std::memory_order_release); }
+
+  /// For a writer that has closed `segment`. *Complexity*: O(threads)
+  [[nodiscard]] bool is_anyone_in(std::size_t segment) const noexcept {
+    bool result = false;
+    slots_.for_each(
+        [&](const Slot& slot) { result = result || slot.load(std::memory_order_seq_cst) == segment + 1; });
+    return result;
+  }
+  /// The same, until nobody is. Polls, so that a reader that leaves need not look for somebody to wake.
+  void wait_until_left(std::size_t segment) const noexcept {
+    for (int turn = 0; is_anyone_in(segment); ++turn) {
+      if (turn < kTurns)
+        std::this_thread::yield();
+      else
+        std::this_thread::sleep_for(kPause);
+    }
+  }
+
+ private:
+  static constexpr std::size_t kNone = 0;
+  static constexpr int kTurns = 100;
+  static constexpr std::chrono::microseconds kPause{50};
+
+  PerThread<Slot> slots_;
+};
+
+}  // namespace kvstore::inline v0::detail

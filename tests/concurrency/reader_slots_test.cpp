@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+
+// Readers who come without a segment's lock, and the writers who wait for them.
+
+#include "kvstore/detail/reader_slots.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "kvstore/detail/segments.hpp"
+#include "kvstore/kvstore.hpp"
+#include "kvstore/spin_shared_mutex.hpp"
+#include "support/catch.hpp"
+#include "support/memory_storage.hpp"
+
+namespace reader_slots_test {
+namespace {
+
+using kvstore::detail::ReaderBias;
+using kvstore::detail::ReaderSlots;
+
+template <class Mutex>
+using Segments = kvstore::detail::Segments<int, int, Mutex>;
+
+template <class Mutex>
+void open(const Segments<Mutex>& segments, std::size_t index) {
+  for (std::uint32_t i = 0; i < ReaderBias::kReadsToOpen; ++i) {
+    const typename Segments<Mutex>::Reading reading{segments, index};
+  }
+  REQUIRE(segments[index].bias.is_open(std::memory_order_seq_cst));
+}
+
+/// Long enough for a thread that does not wait to get where it must not be.
+void give_a_moment() { std::this_thread::sleep_for(std::chrono::milliseconds{20}); }
+
+TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a write") {
+  ReaderBias bias;
+  CHECK_FALSE(bias.close());
+  for (std::uint32_t i = 1; i < ReaderBias::kReadsToOpen; ++i) bias.note_read();
+  CHECK_FALSE(bias.is_open(std::memory_order_seq_cst));
+  CHECK_FALSE(bias.close());
+  for (std::uint32_t i = 1; i < ReaderBias::kReadsToOpen; ++i) bias.note_read();
+  CHECK_FALSE(bias.is_open(std::memory_order_seq_cst));
+  bias.note_read();
+  CHECK(bias.is_open(std::memory_order_seq_cst));
+  bias.note_read();
+  CHECK(bias.is_open(std::memory_order_seq_cst));
+  CHECK(bias.close());
+  CHECK_FALSE(bias.is_open(std::memory_order_seq_cst));
+}
+
+TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
+  ReaderBias bias;
+  ReaderSlots slots;
+  CHECK(slots.enter(bias, 0) == nullptr);
+  for (std::uint32_t i = 0; i < ReaderBias::kReadsToOpen; ++i) bias.note_read();
+  ReaderSlots::Slot* const outer = slots.enter(bias, 0);
+  REQUIRE(outer != nullptr);
+  CHECK(slots.enter(bias, 1) == nullptr);
+  CHECK(slots.is_anyone_in(0));
+  CHECK_FALSE(slots.is_anyone_in(1));
+  ReaderSlots::leave(*outer);
+  CHECK_FALSE(slots.is_anyone_in(0));
+}
+
+TEMPLATE_TEST_CASE("Segments: a writer waits for the readers who came without the lock, of its segment only",
+                   "", std::shared_mutex, kvstore::SpinSharedMutex) {
+  Segments<TestType> segments;
+  segments.resize(2);
+  open(segments, 0);
+  open(segments, 1);
+  std::atomic<bool> inside = false;
+  std::optional<typename Segments<TestType>::Reading> reading{std::in_place, segments, std::size_t{0}};
+  REQUIRE(segments[0].mutex.try_lock());  // free: the reader is where it is without it
+  segments[0].mutex.unlock();
+  { const auto other = segments.lock(1); }
+  CHECK(segments.waits().histogram().count() == 0);
+  std::jthread writer{[&] {
+    const auto lock = segments.lock(0);
+    inside = true;
+  }};
+  while (segments[0].bias.is_open(std::memory_order_seq_cst)) std::this_thread::yield();
+  give_a_moment();
+  CHECK_FALSE(inside);
+  reading.reset();
+  writer.join();
+  CHECK(inside);
+}
+
+TEMPLATE_TEST_CASE("Segments: readers in bursts see whole writes only", "", std::shared_mutex,
+                   kvstore::SpinSharedMutex) {
+  struct {
+    int one = 0;
+    int other = 0;
+  } pair;
+  Segments<TestType> segments;
+  segments.resize(1);
+  std::atomic<bool> done = false;
+  std::atomic<int> torn = 0;
+  std::atomic<std::uint64_t> reads_while_open = 0;
+  {
+    std::vector<std::jthread> readers;
+    for (int reader = 0; reader < 3; ++reader) {
+      readers.emplace_back([&] {
+        while (!done) {
+          for (int i = 0; i < 400; ++i) {
+            const typename Segments<TestType>::Reading reading{segments, 0};
+            if (pair.one != pair.other) ++torn;
+            reads_while_open += segments[0].bias.is_open(std::memory_order_relaxed) ? 1 : 0;
+          }
+          std::this_thread::yield();
+        }
+      });
+    }
+    for (int i = 0; i < 2000; ++i) {
+      const std::uint64_t seen = reads_while_open;
+      while (reads_while_open == seen) std::this_thread::yield();
+      const auto lock = segments.lock(0);
+      ++pair.one;
+      std::this_thread::yield();
+      ++pair.other;
+    }
+    done = true;
+  }
+  CHECK(torn == 0);
+  CHECK(pair.other == 2000);
+}
+
+TEST_CASE("Store: a visit of a key that is only read keeps writers of that key out, and no others") {
+  kvstore::BatchPersistentKeyValueStore<std::string, std::string> store{
+      support::storage_on(std::make_shared<support::Disk>()),
+      {.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}}};
+  store.create("read", "old");
+  for (int i = 0; i < 1000; ++i) REQUIRE(store.read("read") == "old");
+  std::atomic<bool> written = false;
+  std::optional<std::jthread> writer;
+  store.visit("read", [&](const std::string& value) {
+    writer.emplace([&] {
+      store.upsert("read", "new");
+      written = true;
+    });
+    give_a_moment();
+    CHECK_FALSE(written);
+    CHECK(value == "old");
+  });
+  writer.reset();
+  CHECK(store.read("read") == "new");
+}
+
+}  // namespace
+}  // namespace reader_slots_test
