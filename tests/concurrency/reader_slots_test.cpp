@@ -32,7 +32,7 @@ using Segments = kvstore::detail::Segments<int, int, Mutex>;
 
 template <class Mutex>
 void open(const Segments<Mutex>& segments, std::size_t index) {
-  for (std::uint32_t i = 0; i < ReaderBias::kReadsToOpen; ++i) {
+  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) {
     const typename Segments<Mutex>::Reading reading{segments, index};
   }
   REQUIRE(segments[index].bias.is_open(std::memory_order_seq_cst));
@@ -42,28 +42,33 @@ void open(const Segments<Mutex>& segments, std::size_t index) {
 void give_a_moment() { std::this_thread::sleep_for(std::chrono::milliseconds{20}); }
 
 TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a write") {
+  constexpr std::uint32_t kMany = 3 * ReaderBias::kFewestReads;
   ReaderBias bias;
-  CHECK_FALSE(bias.close());
-  for (std::uint32_t i = 1; i < ReaderBias::kReadsToOpen; ++i) bias.note_read();
-  CHECK_FALSE(bias.is_open(std::memory_order_seq_cst));
-  CHECK_FALSE(bias.close());
-  for (std::uint32_t i = 1; i < ReaderBias::kReadsToOpen; ++i) bias.note_read();
-  CHECK_FALSE(bias.is_open(std::memory_order_seq_cst));
+  const auto opens_after = [&](std::uint32_t reads) {
+    for (std::uint32_t i = 1; i < reads; ++i) bias.note_read();
+    if (bias.is_open(std::memory_order_seq_cst)) return false;
+    bias.note_read();
+    return bias.is_open(std::memory_order_seq_cst);
+  };
+  CHECK_FALSE(bias.close(0));
+  for (std::uint32_t i = 1; i < ReaderBias::kFewestReads; ++i) bias.note_read();
+  CHECK_FALSE(bias.close(0));
+  CHECK(opens_after(ReaderBias::kFewestReads));
   bias.note_read();
   CHECK(bias.is_open(std::memory_order_seq_cst));
-  bias.note_read();
-  CHECK(bias.is_open(std::memory_order_seq_cst));
-  CHECK(bias.close());
+  CHECK(bias.close(kMany));
   CHECK_FALSE(bias.is_open(std::memory_order_seq_cst));
+  CHECK(opens_after(kMany));
 }
 
 TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
   ReaderBias bias;
   ReaderSlots slots;
   CHECK(slots.enter(bias, 0) == nullptr);
-  for (std::uint32_t i = 0; i < ReaderBias::kReadsToOpen; ++i) bias.note_read();
+  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) bias.note_read();
   ReaderSlots::Slot* const outer = slots.enter(bias, 0);
   REQUIRE(outer != nullptr);
+  CHECK(slots.count() == 1);
   CHECK(slots.enter(bias, 1) == nullptr);
   CHECK(slots.is_anyone_in(0));
   CHECK_FALSE(slots.is_anyone_in(1));
@@ -111,7 +116,7 @@ TEMPLATE_TEST_CASE("Segments: readers in bursts see whole writes only", "", std:
     for (int reader = 0; reader < 3; ++reader) {
       readers.emplace_back([&] {
         while (!done) {
-          for (int i = 0; i < 400; ++i) {
+          for (int i = 0; i < 50; ++i) {
             const typename Segments<TestType>::Reading reading{segments, 0};
             if (pair.one != pair.other) ++torn;
             reads_while_open += segments[0].bias.is_open(std::memory_order_relaxed) ? 1 : 0;
@@ -139,7 +144,7 @@ TEST_CASE("Store: a visit of a key that is only read keeps writers of that key o
       support::storage_on(std::make_shared<support::Disk>()),
       {.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}}};
   store.create("read", "old");
-  for (int i = 0; i < 1000; ++i) REQUIRE(store.read("read") == "old");
+  for (int i = 0; i < 100; ++i) REQUIRE(store.read("read") == "old");
   std::atomic<bool> written = false;
   std::optional<std::jthread> writer;
   store.visit("read", [&](const std::string& value) {

@@ -30,6 +30,9 @@ class PerThread {
     return remembered.id == id_ ? remembered.object : first_own();
   }
 
+  /// How many threads have asked for one, those that share an object counted once. Wait-free.
+  [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+
   /// Runs `fn(const T&)` on the object of each thread that has asked before. Wait-free. *Complexity*:
   /// O(threads)
   template <class Fn>
@@ -69,6 +72,7 @@ class PerThread {
         node->next = nodes_.load(std::memory_order_relaxed);
         // In one order with what threads then do by their objects, as `ReaderSlots` needs it.
         nodes_.store(node.get(), std::memory_order_seq_cst);
+        size_.fetch_add(1, std::memory_order_relaxed);
       }
       remembered_[place_] = {id_, &node->object};
       return &node->object;
@@ -78,6 +82,7 @@ class PerThread {
   const std::uint64_t id_ = next_id();
   const std::size_t place_ = static_cast<std::size_t>(id_ % kRemembered);
   std::atomic<const Node*> nodes_ = nullptr;
+  std::atomic<std::uint32_t> size_ = 0;
   std::mutex mutex_;  // guards the map, not the objects
   std::map<std::thread::id, std::unique_ptr<Node>> by_thread_;
 };

@@ -8,8 +8,10 @@
 //
 // The idea is BRAVO (D. Dice and A. Kogan, "BRAVO - Biased Locking for Reader-Writer Locks", 2019), here with
 // a slot for each thread instead of a table that threads hash into, and with a number of reads, not a time,
-// after which a segment opens again.
+// after which a segment opens again: as many as there are slots, each a cache line that its next writer will
+// have to look at.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -23,8 +25,7 @@ namespace kvstore::inline v0::detail {
 /// Whether readers may do without a segment's lock.
 class ReaderBias {
  public:
-  /// So many that where a twentieth of the operations write, a segment all but never opens.
-  static constexpr std::uint32_t kReadsToOpen = 128;
+  static constexpr std::uint32_t kFewestReads = 4;
 
   [[nodiscard]] bool is_open(std::memory_order order) const noexcept { return open_.load(order); }
 
@@ -36,10 +37,12 @@ class ReaderBias {
     if (left == 1) open_.store(true, std::memory_order_seq_cst);
   }
 
-  /// Under the segment's exclusive lock. @returns whether it was open, so that readers may still be inside
-  bool close() noexcept {
-    if (reads_to_open_.load(std::memory_order_relaxed) != kReadsToOpen) {
-      reads_to_open_.store(kReadsToOpen, std::memory_order_relaxed);
+  /// Under the segment's exclusive lock. It opens again after `reads`, or `kFewestReads` if that is more.
+  /// @returns whether it was open, so that readers may still be inside
+  bool close(std::uint32_t reads) noexcept {
+    reads = std::max(reads, kFewestReads);
+    if (reads_to_open_.load(std::memory_order_relaxed) != reads) {
+      reads_to_open_.store(reads, std::memory_order_relaxed);
     }
     if (!open_.load(std::memory_order_relaxed)) return false;
     open_.store(false, std::memory_order_seq_cst);
@@ -48,7 +51,7 @@ class ReaderBias {
 
  private:
   std::atomic<bool> open_ = false;
-  std::atomic<std::uint32_t> reads_to_open_ = kReadsToOpen;
+  std::atomic<std::uint32_t> reads_to_open_ = kFewestReads;
 };
 
 /// Which segment each thread reads without its lock.
@@ -71,6 +74,9 @@ class ReaderSlots {
     return nullptr;
   }
   static void leave(Slot& slot) noexcept { slot.store(kNone, std::memory_order_release); }
+
+  /// One for each thread that has announced itself so far.
+  [[nodiscard]] std::uint32_t count() const noexcept { return slots_.size(); }
 
   /// For a writer that has closed `segment`. *Complexity*: O(threads)
   [[nodiscard]] bool is_anyone_in(std::size_t segment) const noexcept {

@@ -77,7 +77,7 @@ class Segments {
       const TimeRecorded waiting{waits_};
       lock.lock();
     }
-    if (guard.bias.close() && slots_.is_anyone_in(index)) {
+    if (guard.bias.close(slots_.count()) && slots_.is_anyone_in(index)) {
       const TimeRecorded waiting{waits_};
       slots_.wait_until_left(index);
     }
