@@ -132,3 +132,16 @@ configure_and_build() { # FOLDER CMAKE-ARGUMENT...
     quietly "$folder/build.txt" cmake --build "$folder"
   fi
 }
+
+# Runs COMMAND ARGUMENT for each argument, as many at once as there are processors; fails if one of them does.
+for_each_at_once() { # COMMAND ARGUMENT...
+  local command=$1 argument pids=() pid failed=0
+  shift
+  for argument; do
+    while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n || true; done
+    "$command" "$argument" &
+    pids+=($!)
+  done
+  for pid in "${pids[@]}"; do wait "$pid" || failed=1; done
+  return $failed
+}
