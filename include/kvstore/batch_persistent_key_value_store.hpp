@@ -25,6 +25,7 @@
 #include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segmented_store.hpp"
 #include "kvstore/detail/snapshot_source.hpp"
+#include "kvstore/detail/storage_writer.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/detail/table_update.hpp"
 #include "kvstore/detail/threads.hpp"
@@ -156,7 +157,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     const std::string from_text = detail::path_text(path);
     const detail::Observer from{driver_.options(), path};
     auto loader = make_loader(LoadPurpose::follow, this->segments().size(), from);
-    detail::SaveDriver::load_from(storage, loader);
+    detail::StorageWriter::load_from(storage, loader);
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
     this->replace_locked(tables);
@@ -261,7 +262,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     const bool read_only = driver_.options().read_only;
     auto loader = make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, driver_.options().segments,
                               driver_.observer());
-    driver_.load(loader);
+    driver_.writer().load(loader);
     const bool outdated = loader.outdated();
     const std::uint64_t bytes = loader.bytes();
     stored_version_ = loader.stored_version();
@@ -290,7 +291,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     detail::TableUpdate<Key, Value, decltype(hash_of), KeyEqual> update{
         hash_of, this->key_equal(), driver_.options(), driver_.path(), stored_version_};
     reload_ = true;  // unless all of this gets through, part of it is lost
-    if (!driver_.load_changes(update)) return std::nullopt;
+    if (!driver_.writer().load_changes(update)) return std::nullopt;
     const std::vector<Lock> locks = this->segments().lock_all();
     update.apply([this](std::uint64_t hash) -> Table& { return this->table_of(hash); }, this->tables());
     reload_ = false;
@@ -299,7 +300,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   bool refresh_everything() {
     auto loader = make_loader(LoadPurpose::follow, this->segments().size(), driver_.observer());
-    driver_.load(loader);
+    driver_.writer().load(loader);
     const std::uint32_t version = loader.stored_version();
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks

@@ -50,6 +50,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   bool look_at_table(Verb verb, std::uint64_t hash, FunctionRef<bool(const Table&)> fn) const override {
     return counted(verb, [&] {
       const std::size_t index = this->table_index(hash);
+      this->tables()[index].prefetch(hash);  // comes while the thread announces itself
       const typename Segments::Reading reading{segments_, index};
       return fn(this->tables()[index]);
     });
