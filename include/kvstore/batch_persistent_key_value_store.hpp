@@ -114,7 +114,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
   /// Folds a journal into a new snapshot now and makes everything durable; the same as `save` for a storage
-  /// that keeps no journal. @throws StorageError: the old snapshot and journal still count.
+  /// that keeps no journal. @throws StorageError: the old snapshot and journal still count; UsageError if the
+  /// store is closed.
   /// *Thread safety*: readers and writers go on.
   void compact() {
     detail::CallbackScope::refuse_reentry(this);
@@ -126,6 +127,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// then, so that the cause can be mended and `close` called again. Not from `on_error`.
   void close() {
     detail::CallbackScope::refuse_reentry(this);
+    std::unique_lock refreshing{refresh_mutex_, std::defer_lock};
+    if (driver_.options().read_only) refreshing.lock();  // a refresh reads the storage
     driver_.close([this](bool refuse) { this->refuse_writes(refuse); });
   }
 
@@ -247,6 +250,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     if (options.threads > detail::kMostThreads) {
       throw UsageError{"Options::threads is " + std::to_string(options.threads) + "; use at most 64"};
     }
+    if (options.auto_save_interval.count() < 0) {
+      throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
+    }
     return options;
   }
 
@@ -262,7 +268,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     const bool read_only = driver_.options().read_only;
     auto loader = make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, driver_.options().segments,
                               driver_.observer());
-    driver_.writer().load(loader);
+    driver_.load(loader);
     const bool outdated = loader.outdated();
     const std::uint64_t bytes = loader.bytes();
     stored_version_ = loader.stored_version();
@@ -291,7 +297,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     detail::TableUpdate<Key, Value, decltype(hash_of), KeyEqual> update{
         hash_of, this->key_equal(), driver_.options(), driver_.path(), stored_version_};
     reload_ = true;  // unless all of this gets through, part of it is lost
-    if (!driver_.writer().load_changes(update)) return std::nullopt;
+    if (!driver_.load_changes(update)) return std::nullopt;
     const std::vector<Lock> locks = this->segments().lock_all();
     update.apply([this](std::uint64_t hash) -> Table& { return this->table_of(hash); }, this->tables());
     reload_ = false;
@@ -300,7 +306,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   bool refresh_everything() {
     auto loader = make_loader(LoadPurpose::follow, this->segments().size(), driver_.observer());
-    driver_.writer().load(loader);
+    driver_.load(loader);
     const std::uint32_t version = loader.stored_version();
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
@@ -311,7 +317,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     return true;
   }
 
-  std::mutex refresh_mutex_;          // guards the next two, once the store is open
+  std::mutex refresh_mutex_;          // one refresh at a time; guards the next two, once the store is open
   std::uint32_t stored_version_ = 0;  // of the values that were loaded last
   bool reload_ = false;               // the next refresh has to load everything
   std::chrono::nanoseconds load_duration_{0};

@@ -138,8 +138,8 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   }
 
   /// Runs `fn(const Value&)` on the value without copying it. @returns false if the key does not exist.
-  /// *Thread safety*: `fn` runs under the shared lock of the key's segment; calling this store from it throws
-  /// `ReentryError`. The reference dies when `fn` returns.
+  /// *Thread safety*: `fn` runs while writers of the key's segment are kept out; calling this store from it
+  /// throws `ReentryError`. The reference dies when `fn` returns.
   template <class Fn>
     requires std::invocable<Fn&, const Value&>
   bool visit(LookupKey key, Fn&& fn) const {

@@ -4,6 +4,7 @@
 
 #include "kvstore/detail/reader_slots.hpp"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -11,10 +12,13 @@
 #include <memory>
 #include <optional>
 #include <shared_mutex>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "kvstore/detail/per_thread.hpp"
 #include "kvstore/detail/segments.hpp"
 #include "kvstore/kvstore.hpp"
 #include "kvstore/spin_shared_mutex.hpp"
@@ -100,6 +104,44 @@ TEMPLATE_TEST_CASE("Segments: a writer waits for the readers who came without th
   CHECK(inside);
 }
 
+TEST_CASE("Segments: a batch waits for the readers of each of its segments") {
+  Segments<std::shared_mutex> segments;
+  segments.resize(3);
+  for (const std::size_t index : {0U, 1U, 2U}) open(segments, index);
+  const auto waits = [&](const auto& lock) {
+    std::atomic<bool> inside = false;
+    std::optional<Segments<std::shared_mutex>::Reading> reading{std::in_place, segments, std::size_t{2}};
+    std::jthread writer{[&] {
+      const auto locks = lock();
+      inside = true;
+    }};
+    while (segments[2].bias.is_open(std::memory_order_seq_cst)) std::this_thread::yield();
+    give_a_moment();
+    const bool waited = !inside;
+    reading.reset();
+    return waited;
+  };
+  CHECK(waits([&] { return segments.lock_all(); }));
+  open(segments, 2);
+  CHECK(waits([&] { return segments.lock_each(std::array<std::size_t, 2>{0, 2}); }));
+}
+
+TEST_CASE("Segments: a thread reads one segment inside another") {
+  Segments<std::shared_mutex> segments;
+  segments.resize(2);
+  open(segments, 0);
+  open(segments, 1);
+  const Segments<std::shared_mutex>::Reading outer{segments, 0};
+  {
+    const Segments<std::shared_mutex>::Reading inner{segments, 1};
+    CHECK_FALSE(segments[1].mutex.try_lock());
+  }
+  REQUIRE(segments[1].mutex.try_lock());
+  segments[1].mutex.unlock();
+  REQUIRE(segments[0].mutex.try_lock());  // still by the slot
+  segments[0].mutex.unlock();
+}
+
 TEMPLATE_TEST_CASE("Segments: readers in bursts see whole writes only", "", std::shared_mutex,
                    kvstore::SpinSharedMutex) {
   struct {
@@ -158,6 +200,56 @@ TEST_CASE("Store: a visit of a key that is only read keeps writers of that key o
   });
   writer.reset();
   CHECK(store.read("read") == "new");
+}
+
+TEST_CASE("Store: a visit of a key that is only read may throw; writers come in afterwards") {
+  kvstore::BatchPersistentKeyValueStore<int, int> store{
+      support::storage_on(std::make_shared<support::Disk>()),
+      {.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}}};
+  store.create(1, 1);
+  for (int i = 0; i < 100; ++i) {
+    REQUIRE_THROWS_AS(store.visit(1, [](int) { throw std::runtime_error{"no"}; }), std::runtime_error);
+  }
+  store.upsert(1, 2);
+  CHECK(store.read(1) == 2);
+}
+
+TEST_CASE("PerThread: a thread keeps its object among many, and leaves it to the next thread") {
+  std::vector<std::unique_ptr<kvstore::detail::PerThread<int>>> many;
+  for (int i = 0; i < 100; ++i) many.push_back(std::make_unique<kvstore::detail::PerThread<int>>());
+  std::vector<const int*> first;
+  std::jthread{[&] {
+    for (const auto& objects : many) first.push_back(objects->own());
+    for (std::size_t i = 0; i < many.size(); ++i) CHECK(many[i]->own() == first[i]);
+  }}.join();
+  std::vector<const int*> next;
+  std::jthread{[&] {
+    for (const auto& objects : many) next.push_back(objects->own());
+  }}.join();
+  CHECK(next == first);
+  for (const auto& objects : many) CHECK(objects->size() == 1);
+}
+
+/// Reads as its thread ends, after what the store keeps for that thread is gone: it was made before.
+struct LateReader {
+  ~LateReader() {
+    if (objects != nullptr) *result = objects->own();
+  }
+  kvstore::detail::PerThread<int>* objects = nullptr;
+  const int** result = nullptr;
+};
+
+TEST_CASE("PerThread: a thread that is ending has none, as the next one may have it already") {
+  kvstore::detail::PerThread<int> objects;
+  int anything = 0;
+  const int* late = &anything;
+  std::jthread{[&] {
+    thread_local LateReader reader;
+    reader.objects = &objects;
+    reader.result = &late;
+    CHECK(objects.own() != nullptr);
+  }}.join();
+  CHECK(late == nullptr);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -241,6 +242,24 @@ TEST_CASE("Close: it saves, releases the file, lets reads go on and refuses writ
   REQUIRE_THROWS_AS(store.create("b", "1"), kvstore::UsageError);
   REQUIRE_THROWS_AS(store.clear(), kvstore::UsageError);
   REQUIRE(Store{folder / "data.json"}.read("a") == "1");
+}
+
+TEST_CASE("Close: what needs the storage afterwards says that the store is closed, or has nothing to do") {
+  const TempFolder folder;
+  Store journaled{std::make_unique<kvstore::JsonJournal>(folder / "journaled.json"), kManual};
+  journaled.create("a", "1");
+  journaled.close();
+  journaled.save();
+  REQUIRE_THROWS_WITH(journaled.compact(), ContainsSubstring("the store is closed"));
+  REQUIRE(journaled.metrics().journal.failed_foldings == 0);
+
+  Store{folder / "data.json", kManual}.create("a", "1");
+  Store reader{folder / "data.json", {.read_only = true}};
+  std::ofstream{folder / "data.json"} << "no JSON";
+  REQUIRE_THROWS_AS(reader.refresh(), kvstore::CorruptionError);
+  reader.close();
+  REQUIRE_THROWS_WITH(reader.refresh(), ContainsSubstring("the store is closed"));
+  REQUIRE(reader.read("a") == "1");
 }
 
 TEST_CASE("Callbacks: saving, closing and checkpoints from a callback throw instead of deadlocking") {

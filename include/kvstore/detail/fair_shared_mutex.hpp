@@ -44,7 +44,7 @@ class FairSharedMutex {
 
  private:
   Mutex mutex_;
-  std::atomic<std::uint32_t> waiting_ = 0;  // beside it, so that one cache line is all that is used as a rule
+  std::atomic<std::uint32_t> waiting_ = 0;
   std::mutex turnstile_;
 };
 

@@ -16,7 +16,7 @@ enum class Outcome : std::uint8_t { done, refused, failed };
 
 class OperationCounters {
  public:
-  /// Counts operations of the calling thread. Wait-free but for a thread's first call.
+  /// Counts operations of the calling thread. Wait-free as `PerThread::own` is.
   void count(Verb verb, Outcome outcome, std::uint64_t operations = 1) noexcept {
     counters_.add(index_of(verb, outcome), operations);
   }

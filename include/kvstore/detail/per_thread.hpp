@@ -11,12 +11,70 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <thread>
+
+#include "kvstore/detail/thread_object.hpp"
 
 namespace kvstore::inline v0::detail {
 
-/// The objects of all threads that have asked for one. They live as long as this does: a thread that has
-/// ended may leave its id, and so its object, to a new one.
+/// What the calling thread remembers of the objects that it used last. Trivial, so that it can still be read
+/// while the thread ends.
+struct ThreadMemory {
+  struct Place {
+    const void* of;    // never followed: it may be gone,
+    std::uint64_t id;  // and another one may be where it was, but with another number
+    void* object;
+  };
+  static constexpr std::size_t kPlaces = 32;
+
+  std::array<Place, kPlaces> places;
+  bool ended;  // the thread has given its seat back
+};
+inline constinit thread_local ThreadMemory thread_memory{};
+
+/// Stands for one of the threads that live at the same time; a new thread gets that of one that has ended. A
+/// std::thread::id would do, were it not that some systems never use one again.
+class ThreadSeat {
+ public:
+  ThreadSeat() : seat_{take()} {}
+  ThreadSeat(const ThreadSeat&) = delete;
+  ThreadSeat& operator=(const ThreadSeat&) = delete;
+  ~ThreadSeat() {
+    thread_memory = {};
+    thread_memory.ended = true;
+    const std::scoped_lock lock{mutex};
+    seat_->taken = false;
+  }
+
+  /// What is the same for two threads only if one has ended before the other began.
+  [[nodiscard]] const void* get() const noexcept { return seat_; }
+
+ private:
+  struct Seat {
+    bool taken;
+    Seat* next;
+  };
+
+  // Never freed: as many as there ever were threads at once.
+  static Seat* take() {
+    const std::scoped_lock lock{mutex};
+    for (Seat* seat = seats; seat != nullptr; seat = seat->next) {
+      if (!seat->taken) {
+        seat->taken = true;
+        return seat;
+      }
+    }
+    seats = new Seat{true, seats};
+    return seats;
+  }
+
+  static inline constinit std::mutex mutex;  // guards the seats
+  static inline constinit Seat* seats = nullptr;
+
+  Seat* const seat_;
+};
+
+/// The objects of all threads that have asked for one. They live as long as this does; a thread that has
+/// ended leaves its object to a new one.
 template <class T>
 class PerThread {
  public:
@@ -24,17 +82,18 @@ class PerThread {
   PerThread(const PerThread&) = delete;
   PerThread& operator=(const PerThread&) = delete;
 
-  /// The calling thread's; null where there is no memory for one. Wait-free but for a thread's first call.
+  /// The calling thread's; null where there is no memory for one, and for a thread that is just ending.
+  /// Wait-free but for a thread's first call, and for its next one after it has used many of these.
   [[nodiscard]] T* own() noexcept {
-    const Remembered& remembered = remembered_[place_];
-    return remembered.id == id_ ? remembered.object : first_own();
+    const ThreadMemory::Place& place = thread_memory.places[place_];
+    return place.id == id_ && place.of == this ? static_cast<T*>(place.object) : find_own();
   }
 
-  /// How many threads have asked for one, those that share an object counted once. Wait-free.
+  /// How many objects there are. Wait-free.
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
-  /// Runs `fn(const T&)` on the object of each thread that has asked before. Wait-free. *Complexity*:
-  /// O(threads)
+  /// Runs `fn(const T&)` on the object of each thread that has asked before, in the one order of sequential
+  /// consistency. Wait-free. *Complexity*: O(threads)
   template <class Fn>
   void for_each(const Fn& fn) const {
     for (const Node* node = nodes_.load(std::memory_order_seq_cst); node != nullptr; node = node->next) {
@@ -48,43 +107,35 @@ class PerThread {
     const Node* next = nullptr;
   };
 
-  /// What a thread remembers of the objects it used last. Never followed for some that are gone, as no two
-  /// have the same number.
-  struct Remembered {
-    std::uint64_t id;
-    T* object;
-  };
-  static constexpr std::size_t kRemembered = 8;
-  static inline constinit thread_local std::array<Remembered, kRemembered> remembered_{};
-
   [[nodiscard]] static std::uint64_t next_id() noexcept {
     static std::atomic<std::uint64_t> last = 0;
     return last.fetch_add(1, std::memory_order_relaxed) + 1;
   }
 
   /// Out of line, so that finding it is a handful of instructions in the caller.
-  [[gnu::noinline, gnu::cold]] T* first_own() noexcept {
+  [[gnu::noinline, gnu::cold]] T* find_own() noexcept {
+    if (thread_memory.ended) return nullptr;
     try {
+      const void* const seat = thread_object<ThreadSeat, ThreadSeat>().get();
       const std::scoped_lock lock{mutex_};
-      auto& node = by_thread_[std::this_thread::get_id()];
+      auto& node = by_seat_[seat];
       if (!node) {
         node = std::make_unique<Node>();
         node->next = nodes_.load(std::memory_order_relaxed);
-        // In one order with what threads then do by their objects, as `ReaderSlots` needs it.
         nodes_.store(node.get(), std::memory_order_seq_cst);
         size_.fetch_add(1, std::memory_order_relaxed);
       }
-      remembered_[place_] = {id_, &node->object};
+      thread_memory.places[place_] = {this, id_, &node->object};
       return &node->object;
     } catch (...) { return nullptr; }
   }
 
   const std::uint64_t id_ = next_id();
-  const std::size_t place_ = static_cast<std::size_t>(id_ % kRemembered);
+  const std::size_t place_ = static_cast<std::size_t>(id_ % ThreadMemory::kPlaces);
   std::atomic<const Node*> nodes_ = nullptr;
   std::atomic<std::uint32_t> size_ = 0;
   std::mutex mutex_;  // guards the map, not the objects
-  std::map<std::thread::id, std::unique_ptr<Node>> by_thread_;
+  std::map<const void*, std::unique_ptr<Node>> by_seat_;
 };
 
 }  // namespace kvstore::inline v0::detail

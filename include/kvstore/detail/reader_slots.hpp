@@ -29,7 +29,8 @@ class ReaderBias {
 
   [[nodiscard]] bool is_open(std::memory_order order) const noexcept { return open_.load(order); }
 
-  /// Counts a read, under the segment's shared lock. Readers who count at once may count as one.
+  /// Counts a read, under the segment's shared lock. Readers who count at once may count as one, or undo what
+  /// others have counted; so what has opened stays open until it is closed.
   void note_read() noexcept {
     const std::uint32_t left = reads_to_open_.load(std::memory_order_relaxed);
     if (left == 0) return;

@@ -7,7 +7,7 @@
 
 namespace kvstore::inline v0::detail {
 
-/// Lives while a thread runs a user's callback under a store's lock.
+/// Lives while a thread runs a user's callback and keeps a store's writers out.
 class CallbackScope {
  public:
   explicit CallbackScope(const void* store) noexcept : store_{store}, outer_{innermost} { innermost = this; }

@@ -41,11 +41,7 @@ class SaveDriver final {
   SaveDriver(std::unique_ptr<Storage> storage, Options options, Snapshot snapshot)
       : options_{std::move(options)},
         observer_{options_, path_of(storage.get())},
-        writer_{std::move(storage), options_, ledger_, std::move(snapshot)} {
-    if (options_.auto_save_interval.count() < 0) {
-      throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
-    }
-  }
+        writer_{std::move(storage), options_, ledger_, std::move(snapshot)} {}
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
@@ -53,8 +49,11 @@ class SaveDriver final {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return observer_.path(); }
   [[nodiscard]] SaveLedger& ledger() noexcept { return ledger_; }
   [[nodiscard]] const SaveLedger& ledger() const noexcept { return ledger_; }
-  /// For loading.
-  [[nodiscard]] StorageWriter& writer() noexcept { return writer_; }
+
+  /// Hands what is stored to `sink`. @throws CorruptionError, StorageError; UsageError if closed
+  void load(LoadSink& sink) { writer_.load(sink); }
+  /// Hands what changed since to `sink`; false if everything is to be loaded again. Errors as above.
+  bool load_changes(LoadSink& sink) { return writer_.load_changes(sink); }
 
   /// Begins to save, once the store is loaded and can be asked for snapshots. `outdated`: what is stored has
   /// the form of an older schema version, so it is replaced first. @throws StorageError if that fails
@@ -119,6 +118,8 @@ class SaveDriver final {
     try {
       saved = writer_.save_everything();
       ledger_.advance(saved.last);
+    } catch (const UsageError&) {
+      throw;  // closed
     } catch (...) {
       ++failed_foldings_;
       last_folding_ = SaveLedger::Clock::now() - start;

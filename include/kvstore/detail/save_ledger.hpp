@@ -31,7 +31,7 @@ class SaveLedger {
     return numbered_.fetch_add(operations, std::memory_order_seq_cst) + operations;
   }
   /// Counts operations that get no number: whoever counts so compares none with what is durable. Wait-free
-  /// but for a thread's first call.
+  /// as `PerThread::own` is.
   void count_unnumbered(std::uint64_t operations) noexcept { unnumbered_.add(0, operations); }
 
   /// How many were counted. Wait-free.

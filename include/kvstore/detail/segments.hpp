@@ -23,7 +23,8 @@
 
 namespace kvstore::inline v0::detail {
 
-/// What lies beside one table. `mutex` guards the table and `cut`; readers of the table may come by `bias`.
+/// What lies beside one table. `mutex` guards `cut`, and the table for all but readers who come by `bias`: to
+/// write the table takes `Segments::lock`.
 template <class Key, class Value, class Mutex>
 struct alignas(64) SegmentGuard {
   mutable ReaderBias bias;  // on the first line, which is all that a reader without the lock reads
@@ -83,7 +84,8 @@ class Segments {
     }
     return lock;
   }
-  /// The exclusive locks of all segments, or of those with these indices, which ascend.
+  /// The exclusive locks of all segments, or of those with these indices, which ascend. *Complexity*:
+  /// O(segments), times the threads that read for those that were only read.
   [[nodiscard]] std::vector<Lock> lock_all() {
     std::vector<Lock> locks;
     locks.reserve(count_);
@@ -98,7 +100,8 @@ class Segments {
   }
 
   /// Runs `fn` under the shared locks of those of `indices` that can be had at once, whose bits it is given;
-  /// then on the others, one by one. @returns the bits that it returned, together
+  /// then on the others, one by one. A slot takes one segment, so these readers lock. @returns the bits that
+  /// it returned, together
   [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices,
                                          FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
     std::uint32_t result = 0;

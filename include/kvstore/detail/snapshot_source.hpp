@@ -39,7 +39,7 @@ class SnapshotSource final : public ChangeSource {
     lines_.reset();  // waits for its threads
     segments_.close_cut();
     for (std::size_t i = 0; !ended_ && i < segments_.size(); ++i) {
-      const std::unique_lock lock{segments_[i].mutex};
+      const std::unique_lock lock{segments_[i].mutex};  // enough for the cut
       segments_[i].cut.abandon(epoch_);
     }
   }

@@ -57,13 +57,10 @@ class StorageWriter final {
   }
 
   /// Hands what is stored to `sink`. @throws CorruptionError, StorageError
-  void load(LoadSink& sink) { load_from(*storage_, sink); }
+  void load(LoadSink& sink) { load_from(open_storage(), sink); }
 
   /// Hands what changed since to `sink`; false if everything is to be loaded again.
-  bool load_changes(LoadSink& sink) {
-    if (!storage_) throw UsageError{"the store is closed; open another one to read"};
-    return storage_->load_changes(sink);
-  }
+  bool load_changes(LoadSink& sink) { return open_storage().load_changes(sink); }
 
   /// Hands what any storage has to `sink`. @throws CorruptionError, StorageError
   static void load_from(Storage& storage, LoadSink& sink) {
@@ -118,15 +115,16 @@ class StorageWriter final {
   // Saving
   // --------------------------------------------------------------------------------------------------
 
-  /// Saves what the storage wants.
+  /// Saves what the storage wants. Not once it is released, when nothing is left to save.
   Saved save() {
     if (needs_everything()) return save_everything();
     return journal_ != nullptr ? sync_journal() : save_changes();
   }
 
-  /// Saves everything; a journal is folded by it.
+  /// Saves everything; a journal is folded by it. @throws UsageError if the storage was released meanwhile
   Saved save_everything() {
     const std::scoped_lock snapshot{snapshot_mutex_};
+    open_storage();
     if (journal_ != nullptr) journal_->prepare_switch();
     // First the number and the log's position, then the cut: whatever was numbered or logged before is in it.
     const std::uint64_t last = mark();
@@ -158,7 +156,7 @@ class StorageWriter final {
     return done;
   }
 
-  /// Lets go of the storage. No save may be under way or follow; a snapshot is waited for.
+  /// Lets go of the storage; a snapshot under way is waited for.
   void release() {
     const std::scoped_lock snapshot{snapshot_mutex_};
     std::unique_lock storage{storage_mutex_};
@@ -171,6 +169,7 @@ class StorageWriter final {
   // Figures
   // -------------------------------------------------------------------------------------------------
 
+  /// Of the journal, which there is.
   [[nodiscard]] bool wants_folding() const { return journal_->wants_compaction(); }
   /// Bytes of keys and values handed over.
   [[nodiscard]] std::uint64_t bytes() const noexcept {
@@ -182,6 +181,11 @@ class StorageWriter final {
   }
 
  private:
+  Storage& open_storage() const {
+    if (!storage_) throw UsageError{"the store is closed; open another one"};
+    return *storage_;
+  }
+
   [[nodiscard]] bool needs_everything() const noexcept {
     return storage_->scope() == SaveScope::everything || replaced_.load(std::memory_order_seq_cst) != 0;
   }

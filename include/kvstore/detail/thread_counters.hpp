@@ -2,8 +2,8 @@
 #pragma once
 
 // Counters that all threads add to on the hottest path: each thread counts by itself, without a locked
-// instruction. Counters in each segment would cost readers, who only share its lock, a locked instruction,
-// and everybody one more line that others write.
+// instruction. Counters in each segment would cost readers a locked instruction, and everybody one more
+// line that others write.
 
 #include <array>
 #include <atomic>
@@ -18,7 +18,7 @@ namespace kvstore::inline v0::detail {
 template <std::size_t kCounters>
 class ThreadCounters {
  public:
-  /// Adds to the counter number `at`, for the calling thread. Wait-free but for a thread's first call.
+  /// Adds to the counter number `at`, for the calling thread. Wait-free as `PerThread::own` is.
   void add(std::size_t at, std::uint64_t amount) noexcept {
     if (Counts* const own = counts_.own()) [[likely]]
       add_own((*own)[at], amount);
@@ -44,7 +44,7 @@ class ThreadCounters {
   }
 
   PerThread<Counts> counts_;
-  alignas(64) Counts common_{};  // of threads for whom there was no memory
+  alignas(64) Counts common_{};  // of threads that have none of their own
 };
 
 }  // namespace kvstore::inline v0::detail
