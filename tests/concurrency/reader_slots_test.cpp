@@ -230,6 +230,24 @@ TEST_CASE("PerThread: a thread keeps its object among many, and leaves it to the
   for (const auto& objects : many) CHECK(objects->size() == 1);
 }
 
+TEST_CASE("PerThread: threads that live at once have objects of their own") {
+  kvstore::detail::PerThread<std::atomic<int>> objects;
+  std::atomic<int> wrong = 0;
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::jthread> team;
+    for (int t = 0; t < 4; ++t) {
+      team.emplace_back([&] {
+        std::atomic<int>* const own = objects.own();
+        if (own == nullptr || own->exchange(1) != 0) ++wrong;
+        std::this_thread::yield();
+        if (own != nullptr) own->store(0);
+      });
+    }
+  }
+  CHECK(wrong == 0);
+  CHECK(objects.size() <= 4);
+}
+
 /// Reads as its thread ends, after what the store keeps for that thread is gone: it was made before.
 struct LateReader {
   ~LateReader() {

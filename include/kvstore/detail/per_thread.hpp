@@ -41,8 +41,7 @@ class ThreadSeat {
   ~ThreadSeat() {
     thread_memory = {};
     thread_memory.ended = true;
-    const std::scoped_lock lock{mutex};
-    seat_->taken = false;
+    seat_->taken.store(false, std::memory_order_release);
   }
 
   /// What is the same for two threads only if one has ended before the other began.
@@ -50,25 +49,23 @@ class ThreadSeat {
 
  private:
   struct Seat {
-    bool taken;
-    Seat* next;
+    std::atomic<bool> taken = true;
+    Seat* next = nullptr;
   };
 
-  // Never freed: as many as there ever were threads at once.
   static Seat* take() {
-    const std::scoped_lock lock{mutex};
-    for (Seat* seat = seats; seat != nullptr; seat = seat->next) {
-      if (!seat->taken) {
-        seat->taken = true;
-        return seat;
-      }
+    for (Seat* seat = seats.load(std::memory_order_acquire); seat != nullptr; seat = seat->next) {
+      if (!seat->taken.exchange(true, std::memory_order_acquire)) return seat;
     }
-    seats = new Seat{true, seats};
-    return seats;
+    auto* const seat = new Seat;
+    seat->next = seats.load(std::memory_order_relaxed);
+    while (!seats.compare_exchange_weak(seat->next, seat, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed)) {}
+    return seat;
   }
 
-  static inline constinit std::mutex mutex;  // guards the seats
-  static inline constinit Seat* seats = nullptr;
+  // Never freed: as many as threads lived at once.
+  static inline constinit std::atomic<Seat*> seats = nullptr;
 
   Seat* const seat_;
 };
