@@ -97,4 +97,24 @@ TEST_CASE("Many readers: beside a refresh of everything they find each key") {
   CHECK(missing == 0);
 }
 
+TEST_CASE("Many readers: a store that is closed beside a refresh ends it between two of them") {
+  const auto disk = std::make_shared<support::Disk>();
+  disk->entries.emplace("key", "1");
+  for (int round = 0; round < 20; ++round) {
+    Store<std::shared_mutex> store{support::storage_on(disk), options(true)};
+    std::atomic<int> refreshed = 0;
+    std::atomic<bool> refused = false;
+    std::jthread follower{[&] {
+      try {
+        for (;; ++refreshed) store.refresh();
+      } catch (const kvstore::UsageError&) { refused = true; }
+    }};
+    while (refreshed < 3) std::this_thread::yield();
+    store.close();
+    follower.join();
+    CHECK(refused);
+    CHECK(store.read("key") == 1);
+  }
+}
+
 }  // namespace many_readers_test
