@@ -24,10 +24,18 @@ struct ThreadMemory {
     std::uint64_t id;  // and another one may be where it was, but with another number
     void* object;
   };
-  static constexpr std::size_t kPlaces = 32;
+  static constexpr std::size_t kPlaces = 64;
+
+  /// A number that no other object has, of whatever type: places are shared among all types.
+  [[nodiscard]] static std::uint64_t next_id() noexcept {
+    return last_id.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
 
   std::array<Place, kPlaces> places;
   bool ended;  // the thread has given its seat back
+
+ private:
+  static inline constinit std::atomic<std::uint64_t> last_id = 0;
 };
 inline constinit thread_local ThreadMemory thread_memory{};
 
@@ -104,11 +112,6 @@ class PerThread {
     const Node* next = nullptr;
   };
 
-  [[nodiscard]] static std::uint64_t next_id() noexcept {
-    static std::atomic<std::uint64_t> last = 0;
-    return last.fetch_add(1, std::memory_order_relaxed) + 1;
-  }
-
   /// Out of line, so that finding it is a handful of instructions in the caller.
   [[gnu::noinline, gnu::cold]] T* find_own() noexcept {
     if (thread_memory.ended) return nullptr;
@@ -127,7 +130,7 @@ class PerThread {
     } catch (...) { return nullptr; }
   }
 
-  const std::uint64_t id_ = next_id();
+  const std::uint64_t id_ = ThreadMemory::next_id();
   const std::size_t place_ = static_cast<std::size_t>(id_ % ThreadMemory::kPlaces);
   std::atomic<const Node*> nodes_ = nullptr;
   std::atomic<std::uint32_t> size_ = 0;
