@@ -29,6 +29,7 @@ namespace reader_slots_test {
 namespace {
 
 using kvstore::detail::ReaderBias;
+using kvstore::detail::ReaderSlot;
 using kvstore::detail::ReaderSlots;
 
 template <class Mutex>
@@ -67,16 +68,16 @@ TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a writ
 
 TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
   ReaderBias bias;
-  ReaderSlots slots;
+  ReaderSlots<> slots;
   CHECK(slots.enter(bias, 0) == nullptr);
   for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) bias.note_read();
-  ReaderSlots::Slot* const outer = slots.enter(bias, 0);
+  ReaderSlot* const outer = slots.enter(bias, 0);
   REQUIRE(outer != nullptr);
   CHECK(slots.count() == 1);
   CHECK(slots.enter(bias, 1) == nullptr);
   CHECK(slots.is_anyone_in(0));
   CHECK_FALSE(slots.is_anyone_in(1));
-  ReaderSlots::leave(*outer);
+  outer->leave();
   CHECK_FALSE(slots.is_anyone_in(0));
 }
 

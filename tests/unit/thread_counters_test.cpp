@@ -9,12 +9,19 @@
 #include <thread>
 #include <vector>
 
+#include "kvstore/detail/per_thread.hpp"
 #include "support/catch.hpp"
 
 namespace thread_counters_test {
 namespace {
 
-using Counters = kvstore::detail::ThreadCounters<2>;
+struct Counters {
+  kvstore::detail::PerThread<kvstore::detail::OwnCounters<2>> threads;
+  kvstore::detail::ThreadCounters<2> sums{threads};
+
+  void add(std::size_t at, std::uint64_t amount) noexcept { sums.add(at, amount); }
+  [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept { return sums.sum(at); }
+};
 
 TEST_CASE("ThreadCounters: nothing is lost among threads, nor when they have ended") {
   constexpr std::uint64_t kThreads = 4;
@@ -34,8 +41,9 @@ TEST_CASE("ThreadCounters: nothing is lost among threads, nor when they have end
 }
 
 TEST_CASE("ThreadCounters: more of them than a thread remembers are told apart, new ones from old ones too") {
+  constexpr std::size_t kMany = 100;
   for (int life = 0; life < 3; ++life) {
-    std::array<Counters, 20> many;
+    std::array<Counters, kMany> many;
     for (std::uint64_t round = 0; round < 3; ++round) {
       for (std::uint64_t i = 0; i < many.size(); ++i) many[i].add(0, i + 1);
     }

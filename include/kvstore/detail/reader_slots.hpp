@@ -55,35 +55,51 @@ class ReaderBias {
   std::atomic<std::uint32_t> reads_to_open_ = kFewestReads;
 };
 
-/// Which segment each thread reads without its lock.
+/// The segment that a thread reads without its lock, if any.
+class ReaderSlot {
+ public:
+  [[nodiscard]] bool is_free() const noexcept { return segment_.load(std::memory_order_relaxed) == kNone; }
+  [[nodiscard]] bool is_in(std::size_t segment) const noexcept {
+    return segment_.load(std::memory_order_seq_cst) == segment + 1;
+  }
+  void announce(std::size_t segment) noexcept { segment_.store(segment + 1, std::memory_order_seq_cst); }
+  void leave() noexcept { segment_.store(kNone, std::memory_order_release); }
+
+ private:
+  static constexpr std::size_t kNone = 0;
+
+  std::atomic<std::size_t> segment_ = kNone;
+};
+
+/// The slots of all threads. `Slot` is a `ReaderSlot` with whatever else there is to find for a thread, so
+/// that it is found along with the slot.
+template <class Slot = ReaderSlot>
 class ReaderSlots {
  public:
-  using Slot = std::atomic<std::size_t>;
-
   /// Announces the calling thread as a reader of `segment`, if that is open and the thread is in no other.
-  /// @returns the slot to leave by, or null
+  /// @returns the slot to leave, or null
   ///
   /// Announcing comes before looking whether the segment is open, and a writer closes it before it looks who
   /// is inside, all in the one order of sequential consistency: one of the two sees the other.
   [[nodiscard]] Slot* enter(const ReaderBias& bias, std::size_t segment) noexcept {
     if (!bias.is_open(std::memory_order_relaxed)) return nullptr;
     Slot* const slot = slots_.own();
-    if (slot == nullptr || slot->load(std::memory_order_relaxed) != kNone) return nullptr;
-    slot->store(segment + 1, std::memory_order_seq_cst);
+    if (slot == nullptr || !slot->is_free()) return nullptr;
+    slot->announce(segment);
     if (bias.is_open(std::memory_order_seq_cst)) return slot;
-    leave(*slot);
+    slot->leave();
     return nullptr;
   }
-  static void leave(Slot& slot) noexcept { slot.store(kNone, std::memory_order_release); }
 
+  /// All of them, for what else they hold.
+  [[nodiscard]] PerThread<Slot>& threads() noexcept { return slots_; }
   /// One for each thread that has announced itself so far.
   [[nodiscard]] std::uint32_t count() const noexcept { return slots_.size(); }
 
   /// For a writer that has closed `segment`. *Complexity*: O(threads)
   [[nodiscard]] bool is_anyone_in(std::size_t segment) const noexcept {
     bool result = false;
-    slots_.for_each(
-        [&](const Slot& slot) { result = result || slot.load(std::memory_order_seq_cst) == segment + 1; });
+    slots_.for_each([&](const Slot& slot) { result = result || slot.is_in(segment); });
     return result;
   }
   /// The same, until nobody is. Polls, so that a reader that leaves need not look for somebody to wake.
@@ -97,7 +113,6 @@ class ReaderSlots {
   }
 
  private:
-  static constexpr std::size_t kNone = 0;
   static constexpr int kTurns = 100;
   static constexpr std::chrono::microseconds kPause{50};
 

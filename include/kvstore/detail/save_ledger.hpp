@@ -15,6 +15,7 @@
 #include <string>
 
 #include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/per_thread.hpp"
 #include "kvstore/detail/thread_counters.hpp"
 #include "kvstore/metrics.hpp"
 
@@ -169,7 +170,8 @@ class SaveLedger {
   }
 
   alignas(64) std::atomic<std::uint64_t> numbered_ = 0;  // on a line of its own: every writer counts here
-  ThreadCounters<1> unnumbered_;
+  PerThread<OwnCounters<1>> threads_;
+  ThreadCounters<1> unnumbered_{threads_};
   alignas(64) std::atomic<std::uint64_t> durable_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows

@@ -24,6 +24,7 @@
 #include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/segments.hpp"
+#include "kvstore/detail/store_thread.hpp"
 #include "kvstore/detail/thread_object.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_value_store.hpp"
@@ -48,12 +49,11 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
       : Base(1, std::move(hash), std::move(equal)), driver_{driver} {}
 
   bool look_at_table(Verb verb, std::uint64_t hash, FunctionRef<bool(const Table&)> fn) const override {
-    return counted(verb, [&] {
-      const std::size_t index = this->table_index(hash);
-      this->tables()[index].prefetch(hash);  // comes while the thread announces itself
-      const typename Segments::Reading reading{segments_, index};
-      return fn(this->tables()[index]);
-    });
+    const std::size_t index = this->table_index(hash);
+    this->tables()[index].prefetch(hash);  // comes while the thread announces itself
+    const typename Segments::Reading reading{segments_, index};
+    return counted(
+        verb, [&] { return fn(this->tables()[index]); }, reading.thread());
   }
 
   void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
@@ -156,19 +156,27 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   [[nodiscard]] bool counts() const noexcept { return driver_.options().count_operations; }
 
-  /// Counts what became of an operation: `operation` says whether it was done or refused.
+  /// Counts what became of an operation: `operation` says whether it was done or refused. `thread` is what
+  /// the calling thread has here, where that is known.
   template <class Operation>
-  bool counted(Verb verb, const Operation& operation) const {
+  bool counted(Verb verb, const Operation& operation, StoreThread* thread = nullptr) const {
     if (!counts()) return operation();
     try {
       const bool done = operation();
-      operations_.count(verb, done ? Outcome::done : Outcome::refused);
+      if (!done)
+        note_refusal(verb);
+      else if (thread != nullptr)
+        thread->count(verb, Outcome::done);
+      else
+        operations_.count(verb, Outcome::done);
       return done;
     } catch (...) {
-      operations_.count(verb, Outcome::failed);
+      note_failure(verb);
       throw;
     }
   }
+  /// Out of line, so that which counter it is does not wait for whether the key was found.
+  [[gnu::noinline]] void note_refusal(Verb verb) const noexcept { operations_.count(verb, Outcome::refused); }
 
   /// The same of `keys` reads at once, which return a bit for each key that was there.
   template <class Reads>
@@ -296,7 +304,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   SaveDriver& driver_;
   Segments segments_;
-  mutable OperationCounters operations_;
+  mutable OperationCounters<StoreThread> operations_{segments_.threads()};
   std::atomic<State> state_ = State::open;
 };
 

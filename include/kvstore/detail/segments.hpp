@@ -17,9 +17,11 @@
 #include "kvstore/detail/fair_shared_mutex.hpp"
 #include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
+#include "kvstore/detail/per_thread.hpp"
 #include "kvstore/detail/reader_slots.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/shared_group.hpp"
+#include "kvstore/detail/store_thread.hpp"
 
 namespace kvstore::inline v0::detail {
 
@@ -60,14 +62,17 @@ class Segments {
     Reading& operator=(const Reading&) = delete;
     ~Reading() {
       if (slot_ != nullptr)
-        ReaderSlots::leave(*slot_);
+        slot_->leave();
       else
         guard_.mutex.unlock_shared();
     }
 
+    /// Of the calling thread, if it reads by its slot.
+    [[nodiscard]] StoreThread* thread() const noexcept { return slot_; }
+
    private:
     const Guard& guard_;
-    ReaderSlots::Slot* const slot_;
+    StoreThread* const slot_;
   };
 
   /// The exclusive lock of a segment, which no reader is in. Waiting for it is recorded.
@@ -118,6 +123,9 @@ class Segments {
     return result;
   }
 
+  /// What there is for each thread that has read.
+  [[nodiscard]] PerThread<StoreThread>& threads() noexcept { return slots_.threads(); }
+
   [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
 
   /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
@@ -128,7 +136,7 @@ class Segments {
  private:
   std::unique_ptr<Guard[]> guards_;
   std::size_t count_ = 0;
-  mutable ReaderSlots slots_;
+  mutable ReaderSlots<StoreThread> slots_;
   HistogramRecorder waits_;
   alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
 };

@@ -14,14 +14,35 @@
 
 namespace kvstore::inline v0::detail {
 
-/// `kCounters` sums, which only grow.
+/// `kCounters` sums of one thread, which alone adds to them.
 template <std::size_t kCounters>
+class OwnCounters {
+ public:
+  /// Nobody else writes, so that loading and storing loses nothing.
+  void add(std::size_t at, std::uint64_t amount) noexcept {
+    auto& sum = sums_[at];
+    sum.store(sum.load(std::memory_order_relaxed) + amount, std::memory_order_release);
+  }
+  [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept {
+    return sums_[at].load(std::memory_order_acquire);
+  }
+
+ private:
+  std::array<std::atomic<std::uint64_t>, kCounters> sums_{};
+};
+
+/// `kCounters` sums over all threads, which only grow. `Own` is what there is for each thread: an
+/// `OwnCounters`, or what derives from it.
+template <std::size_t kCounters, class Own = OwnCounters<kCounters>>
 class ThreadCounters {
  public:
+  /// `threads` outlives this.
+  explicit ThreadCounters(PerThread<Own>& threads) noexcept : threads_{threads} {}
+
   /// Adds to the counter number `at`, for the calling thread. Wait-free as `PerThread::own` is.
   void add(std::size_t at, std::uint64_t amount) noexcept {
-    if (Counts* const own = counts_.own()) [[likely]]
-      add_own((*own)[at], amount);
+    if (Own* const own = threads_.own()) [[likely]]
+      own->add(at, amount);
     else
       common_[at].fetch_add(amount, std::memory_order_release);
   }
@@ -31,20 +52,13 @@ class ThreadCounters {
   /// *Complexity*: O(threads). Wait-free.
   [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept {
     std::uint64_t result = common_[at].load(std::memory_order_acquire);
-    counts_.for_each([&](const Counts& counts) { result += counts[at].load(std::memory_order_acquire); });
+    threads_.for_each([&](const Own& own) { result += own.sum(at); });
     return result;
   }
 
  private:
-  using Counts = std::array<std::atomic<std::uint64_t>, kCounters>;
-
-  /// Nobody else writes it, so that loading and storing loses nothing.
-  static void add_own(std::atomic<std::uint64_t>& counter, std::uint64_t amount) noexcept {
-    counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_release);
-  }
-
-  PerThread<Counts> counts_;
-  alignas(64) Counts common_{};  // of threads that have none of their own
+  PerThread<Own>& threads_;
+  alignas(64) std::array<std::atomic<std::uint64_t>, kCounters> common_{};  // of threads without their own
 };
 
 }  // namespace kvstore::inline v0::detail
