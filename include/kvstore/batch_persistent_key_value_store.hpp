@@ -87,7 +87,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
       : Base(std::move(hash), std::move(equal), driver_),
-        driver_{std::move(storage), checked(std::move(options)),
+        driver_{std::move(storage), checked(std::move(options)), this->counters(),
                 [this](detail::FunctionRef<void(ChangeSource&)> use) {
                   detail::SnapshotSource source{this->tables(), this->segments(),
                                                 driver_.options().schema_version,

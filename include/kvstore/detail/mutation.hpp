@@ -42,19 +42,19 @@ struct Mutation {
 
   /// Carries the decision out. An insert needs `table.prepare_insert` before.
   void perform(Table& table) const noexcept {
-    switch (kind) {
-      case Kind::none:
-        break;
-      case Kind::insert:
-        table.insert(hash, std::move(*key), std::move(*value));
-        break;
-      case Kind::replace:
-        table.replace(position, *value);
-        break;
-      case Kind::erase:
-        table.erase(position);
-        break;
-    }
+    if (kind == Kind::replace)
+      table.replace(position, *value);
+    else
+      resize(table);
+  }
+
+ private:
+  /// Out of line, so that replacing a value is a few instructions in the caller.
+  [[gnu::noinline]] void resize(Table& table) const noexcept {
+    if (kind == Kind::insert)
+      table.insert(hash, std::move(*key), std::move(*value));
+    else if (kind == Kind::erase)
+      table.erase(position);
   }
 };
 

@@ -89,7 +89,7 @@ class PerThread {
 
   /// The calling thread's; null where there is no memory for one, and for a thread that is just ending.
   /// Wait-free but for a thread's first call, and for its next one after it has used many of these.
-  [[nodiscard]] T* own() noexcept {
+  [[nodiscard, gnu::always_inline]] T* own() noexcept {
     const ThreadMemory::Place& place = thread_memory.places[place_];
     return place.id == id_ && place.of == this ? static_cast<T*>(place.object) : find_own();
   }

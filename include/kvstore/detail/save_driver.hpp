@@ -26,6 +26,7 @@
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/save_ledger.hpp"
 #include "kvstore/detail/storage_writer.hpp"
+#include "kvstore/detail/store_thread.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
@@ -38,9 +39,11 @@ class SaveDriver final {
  public:
   using Snapshot = StorageWriter::Snapshot;
 
-  SaveDriver(std::unique_ptr<Storage> storage, Options options, Snapshot snapshot)
+  /// `counters` outlive it.
+  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters, Snapshot snapshot)
       : options_{std::move(options)},
         observer_{options_, path_of(storage.get())},
+        ledger_{counters},
         writer_{std::move(storage), options_, ledger_, std::move(snapshot)} {}
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -82,10 +85,11 @@ class SaveDriver final {
   [[nodiscard]] bool logs() const noexcept { return writer_.logs(); }
   [[nodiscard]] bool has_journal() const noexcept { return writer_.has_journal(); }
 
-  /// Counts operations; under the lock of what they change. @returns their ticket.
-  std::uint64_t record(std::uint64_t operations) noexcept {
+  /// Counts operations of the calling thread, whose counters are `own`; under the lock of what they change.
+  /// @returns their ticket.
+  std::uint64_t record(std::uint64_t operations, StoreThread* own) noexcept {
     if (options_.batch_size != 0) return ledger_.count(operations);
-    ledger_.count_unnumbered(operations);  // one number would be a line that all writers write
+    ledger_.count_unnumbered(own, operations);  // one number would be a line that all writers write
     return kNeverOwed;
   }
   /// The same, and logs them as one step.

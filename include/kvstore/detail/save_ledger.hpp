@@ -15,8 +15,7 @@
 #include <string>
 
 #include "kvstore/detail/function_ref.hpp"
-#include "kvstore/detail/per_thread.hpp"
-#include "kvstore/detail/thread_counters.hpp"
+#include "kvstore/detail/store_thread.hpp"
 #include "kvstore/metrics.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -27,17 +26,21 @@ class SaveLedger {
   /// Saves, and returns the number of the last operation that it made durable; throws if it failed.
   using Save = FunctionRef<std::uint64_t()>;
 
+  /// `counters` outlive it.
+  explicit SaveLedger(StoreCounters& counters) noexcept : counters_{counters} {}
+
   /// Numbers `operations` more; returns the number of the last. Wait-free.
   std::uint64_t count(std::uint64_t operations) noexcept {
     return numbered_.fetch_add(operations, std::memory_order_seq_cst) + operations;
   }
-  /// Counts operations that get no number: whoever counts so compares none with what is durable. Wait-free
-  /// as `PerThread::own` is.
-  void count_unnumbered(std::uint64_t operations) noexcept { unnumbered_.add(0, operations); }
+  /// Counts operations without a number, for the calling thread, whose counters are `own`. Wait-free.
+  void count_unnumbered(StoreThread* own, std::uint64_t operations) noexcept {
+    counters_.add(own, kUnnumberedChanges, operations);
+  }
 
   /// How many were counted. Wait-free.
   [[nodiscard]] std::uint64_t applied() const noexcept {
-    return numbered_.load(std::memory_order_seq_cst) + unnumbered_.sum(0);
+    return numbered_.load(std::memory_order_seq_cst) + counters_.sum(kUnnumberedChanges);
   }
   [[nodiscard]] std::uint64_t unsaved() const noexcept {
     const std::uint64_t durable = durable_.load(std::memory_order_acquire);
@@ -170,8 +173,7 @@ class SaveLedger {
   }
 
   alignas(64) std::atomic<std::uint64_t> numbered_ = 0;  // on a line of its own: every writer counts here
-  PerThread<OwnCounters<1>> threads_;
-  ThreadCounters<1> unnumbered_{threads_};
+  StoreCounters& counters_;
   alignas(64) std::atomic<std::uint64_t> durable_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows

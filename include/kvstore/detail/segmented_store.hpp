@@ -68,39 +68,54 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
-    counted(verb, [&] {
-      visit_tables(fn);
-      return true;
-    });
+    counted(
+        verb,
+        [&] {
+          visit_tables(fn);
+          return true;
+        },
+        counters_.own());
   }
 
   void edit_table(Verb verb, std::uint64_t hash, FunctionRef<Mutation(Table&)> decide) override {
-    counted(verb, [&] {
-      ChangeTrace trace{driver_.observer()};
-      return settled(verb, edit_locked(hash, decide, trace), trace);
-    });
+    StoreThread* const own = counters_.own();
+    counted(
+        verb,
+        [&] {
+          ChangeTrace trace{driver_.observer()};
+          return settled(verb, edit_locked(hash, decide, own, trace), trace);
+        },
+        own);
   }
 
   void edit_tables(std::span<const std::uint64_t> hashes,
                    FunctionRef<std::vector<Mutation>()> decide) override {
-    counted(Verb::apply, [&] {
-      ChangeTrace trace{driver_.observer()};
-      settled(Verb::apply, edit_locked(hashes, decide, trace), trace);
-      return true;  // a batch that had nothing to change as well
-    });
+    StoreThread* const own = counters_.own();
+    counted(
+        Verb::apply,
+        [&] {
+          ChangeTrace trace{driver_.observer()};
+          settled(Verb::apply, edit_locked(hashes, decide, own, trace), trace);
+          return true;  // a batch that had nothing to change as well
+        },
+        own);
   }
 
   void clear_tables() override {
-    counted(Verb::clear, [&] {
-      std::vector<Table> old(segments_.size());  // destroyed after the locks
-      ChangeTrace trace{driver_.observer()};
-      settled(Verb::clear, clear_locked(old), trace);
-      return true;
-    });
+    StoreThread* const own = counters_.own();
+    counted(
+        Verb::clear,
+        [&] {
+          std::vector<Table> old(segments_.size());  // destroyed after the locks
+          ChangeTrace trace{driver_.observer()};
+          settled(Verb::clear, clear_locked(old, own), trace);
+          return true;
+        },
+        own);
   }
 
   void note_failure(Verb verb) const noexcept override {
-    if (counts()) operations_.count(verb, Outcome::failed);
+    if (counts()) count(counters_.own(), verb, Outcome::failed);
   }
 
   // For the store's own calls
@@ -108,7 +123,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
-  [[nodiscard]] auto operation_totals() const noexcept { return operations_.totals(); }
+  [[nodiscard]] StoreCounters& counters() noexcept { return counters_; }
+  [[nodiscard]] auto operation_totals() const noexcept { return detail::operation_totals(counters_); }
 
   [[nodiscard]] std::uint64_t count_entries() const {
     std::uint64_t entries = 0;
@@ -136,8 +152,11 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   void refuse_unless_open() const {
     const State state = state_.load(std::memory_order_relaxed);
-    if (state == State::open) return;
-    if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
+    if (state != State::open) [[unlikely]]
+      refuse(state == State::closed);
+  }
+  [[noreturn]] void refuse(bool closed) const {
+    if (closed) throw UsageError{"the store is closed; open another one to write"};
     throw UsageError{path_text(driver_.path()) +
                      ": the store was opened read-only; open it without Options::read_only to write"};
   }
@@ -156,19 +175,21 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   [[nodiscard]] bool counts() const noexcept { return driver_.options().count_operations; }
 
-  /// Counts what became of an operation: `operation` says whether it was done or refused. `thread` is what
-  /// the calling thread has here, where that is known.
+  void count(StoreThread* own, Verb verb, Outcome outcome, std::uint64_t operations = 1) const noexcept {
+    counters_.add(own, operation_counter(verb, outcome), operations);
+  }
+
+  /// Counts what became of an operation of the calling thread, whose counters are `own`: `operation` says
+  /// whether it was done or refused.
   template <class Operation>
-  bool counted(Verb verb, const Operation& operation, StoreThread* thread = nullptr) const {
-    if (!counts()) return operation();
+  bool counted(Verb verb, const Operation& operation, StoreThread* own) const {
     try {
       const bool done = operation();
-      if (!done)
-        note_refusal(verb);
-      else if (thread != nullptr)
-        thread->count(verb, Outcome::done);
+      if (!counts()) return done;
+      if (done) [[likely]]
+        count(own, verb, Outcome::done);
       else
-        operations_.count(verb, Outcome::done);
+        note_refusal(own, verb);
       return done;
     } catch (...) {
       note_failure(verb);
@@ -176,7 +197,9 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     }
   }
   /// Out of line, so that which counter it is does not wait for whether the key was found.
-  [[gnu::noinline]] void note_refusal(Verb verb) const noexcept { operations_.count(verb, Outcome::refused); }
+  [[gnu::noinline]] void note_refusal(StoreThread* own, Verb verb) const noexcept {
+    count(own, verb, Outcome::refused);
+  }
 
   /// The same of `keys` reads at once, which return a bit for each key that was there.
   template <class Reads>
@@ -184,8 +207,9 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     if (!counts()) return void(reads());
     try {
       const auto found = static_cast<std::size_t>(std::popcount(std::uint32_t{reads()}));
-      operations_.count(verb, Outcome::done, found);
-      operations_.count(verb, Outcome::refused, keys - found);
+      StoreThread* const own = counters_.own();
+      count(own, verb, Outcome::done, found);
+      count(own, verb, Outcome::refused, keys - found);
     } catch (...) {
       note_failure(verb);
       throw;
@@ -210,26 +234,33 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   // Editing: decide, prepare what may fail, then do what cannot
   // -----------------------------------------------
 
-  std::uint64_t edit_locked(std::uint64_t hash, FunctionRef<Mutation(Table&)> decide, ChangeTrace& trace) {
+  std::uint64_t edit_locked(std::uint64_t hash, FunctionRef<Mutation(Table&)> decide, StoreThread* own,
+                            ChangeTrace& trace) {
     const std::size_t index = this->table_index(hash);
     auto& guard = segments_[index];
     Table& table = this->tables()[index];
     table.prefetch(hash);  // comes while the lock is taken
-    const Lock lock = segments_.lock(index);
+    const typename Segments::Writing writing{segments_, index};
     refuse_unless_open();
     const Mutation mutation = decide(table);
     if (!mutation) return 0;
-    if (trace.wanted()) trace.add(mutation.key_in(table));
+    if (trace.wanted()) [[unlikely]]
+      trace.add(mutation.key_in(table));
     if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
     const Epoch epoch = segments_.epoch();
-    guard.cut.prepare(epoch, table, mutation);
-    const std::uint64_t ticket = record({&mutation, 1});
-    guard.cut.perform(epoch, table, mutation);
+    if (is_open(epoch)) [[unlikely]]
+      guard.cut.prepare(epoch, table, mutation);
+    const std::uint64_t ticket = record({&mutation, 1}, own);
+    if (is_open(epoch)) [[unlikely]]
+      guard.cut.perform(epoch, table, mutation);
+    else
+      mutation.perform(table);
     return ticket;
   }
 
   std::uint64_t edit_locked(std::span<const std::uint64_t> hashes,
-                            FunctionRef<std::vector<Mutation>()> decide, ChangeTrace& trace) {
+                            FunctionRef<std::vector<Mutation>()> decide, StoreThread* own,
+                            ChangeTrace& trace) {
     const std::vector<Lock> locks = lock_segments(hashes);
     refuse_unless_open();
     const std::vector<Mutation> mutations = decide();
@@ -243,7 +274,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
       const std::size_t index = this->table_index(mutation.hash);
       segments_[index].cut.prepare(epoch, this->tables()[index], mutation, mutations.size());
     }
-    const std::uint64_t ticket = record(mutations);
+    const std::uint64_t ticket = record(mutations, own);
     for (const Mutation& mutation : mutations) {
       const std::size_t index = this->table_index(mutation.hash);
       segments_[index].cut.perform(epoch, this->tables()[index], mutation);
@@ -251,13 +282,13 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     return ticket;
   }
 
-  std::uint64_t clear_locked(std::vector<Table>& old) {
+  std::uint64_t clear_locked(std::vector<Table>& old, StoreThread* own) {
     const std::vector<Lock> locks = segments_.lock_all();
     std::uint64_t entries = 0;
     for (const Table& table : this->tables()) entries += table.size();
     refuse_unless_open();
     if (entries == 0) return 0;
-    const std::uint64_t ticket = record_clear();
+    const std::uint64_t ticket = record_clear(own);
     const Epoch epoch = segments_.epoch();
     for (std::size_t i = 0; i < old.size(); ++i) {
       old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
@@ -275,8 +306,10 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
-  std::uint64_t record(std::span<const Mutation> mutations) {
-    if (!driver_.logs()) return driver_.record(mutations.size());
+  std::uint64_t record(std::span<const Mutation> mutations, StoreThread* own) {
+    return driver_.logs() ? record_and_log(mutations) : driver_.record(mutations.size(), own);
+  }
+  [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
     auto& changes = thread_object<ChangeBuffer, SegmentedStore>();
     changes.clear();
     for (const Mutation& mutation : mutations) {
@@ -291,8 +324,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   // A journal has a word for it; other storages that save changes are told of each entry.
-  std::uint64_t record_clear() {
-    if (!driver_.logs()) return driver_.record(1);
+  std::uint64_t record_clear(StoreThread* own) {
+    if (!driver_.logs()) return driver_.record(1, own);
     ChangeBuffer changes;
     for (const Table& table : this->tables()) {
       if (driver_.has_journal()) break;
@@ -304,7 +337,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   SaveDriver& driver_;
   Segments segments_;
-  mutable OperationCounters<StoreThread> operations_{segments_.threads()};
+  mutable StoreCounters counters_{segments_.threads()};
   std::atomic<State> state_ = State::open;
 };
 

@@ -75,18 +75,30 @@ class Segments {
     StoreThread* const slot_;
   };
 
-  /// The exclusive lock of a segment, which no reader is in. Waiting for it is recorded.
+  /// Holds a segment for a writer of its table, whose readers have all left. Waiting for it is recorded.
+  class Writing {
+   public:
+    Writing(Segments& segments, std::size_t index) : guard_{segments.guards_[index]} {
+      if (!guard_.mutex.try_lock()) segments.wait_for_lock(guard_);
+      segments.let_readers_leave(guard_, index);
+    }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+    ~Writing() { guard_.mutex.unlock(); }
+
+   private:
+    Guard& guard_;
+  };
+
+  /// The same, for as long as its caller wants.
   [[nodiscard]] Lock lock(std::size_t index) {
     Guard& guard = guards_[index];
     Lock lock{guard.mutex, std::try_to_lock};
     if (!lock) {
-      const TimeRecorded waiting{waits_};
-      lock.lock();
+      wait_for_lock(guard);
+      lock = Lock{guard.mutex, std::adopt_lock};
     }
-    if (guard.bias.close(slots_.count()) && slots_.is_anyone_in(index)) {
-      const TimeRecorded waiting{waits_};
-      slots_.wait_until_left(index);
-    }
+    let_readers_leave(guard, index);
     return lock;
   }
   /// The exclusive locks of all segments, or of those with these indices, which ascend. *Complexity*:
@@ -134,6 +146,19 @@ class Segments {
   void close_cut() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
 
  private:
+  [[gnu::noinline]] void wait_for_lock(Guard& guard) {
+    const TimeRecorded waiting{waits_};
+    guard.mutex.lock();
+  }
+  /// Under the segment's exclusive lock.
+  void let_readers_leave(Guard& guard, std::size_t index) noexcept {
+    if (guard.bias.close(slots_.count()) && slots_.is_anyone_in(index)) wait_for_readers(index);
+  }
+  [[gnu::noinline]] void wait_for_readers(std::size_t index) noexcept {
+    const TimeRecorded waiting{waits_};
+    slots_.wait_until_left(index);
+  }
+
   std::unique_ptr<Guard[]> guards_;
   std::size_t count_ = 0;
   mutable ReaderSlots<StoreThread> slots_;

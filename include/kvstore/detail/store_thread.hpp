@@ -1,13 +1,22 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store keeps for each thread that uses it, in one object, so that a read finds it once.
+// What a store keeps for each thread that uses it, in one object, so that an operation looks for it once.
+
+#include <cstddef>
 
 #include "kvstore/detail/operation_counters.hpp"
 #include "kvstore/detail/reader_slots.hpp"
+#include "kvstore/detail/thread_counters.hpp"
 
 namespace kvstore::inline v0::detail {
 
-struct StoreThread : ReaderSlot, OperationCounts {};
+/// Counts changes that get no number: whoever counts so compares none with what is durable.
+inline constexpr std::size_t kUnnumberedChanges = kOperationCounters;
+inline constexpr std::size_t kStoreCounters = kOperationCounters + 1;
+
+struct StoreThread : ReaderSlot, OwnCounters<kStoreCounters> {};
+
+using StoreCounters = ThreadCounters<kStoreCounters, StoreThread>;
 
 }  // namespace kvstore::inline v0::detail

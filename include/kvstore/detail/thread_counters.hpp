@@ -39,9 +39,12 @@ class ThreadCounters {
   /// `threads` outlives this.
   explicit ThreadCounters(PerThread<Own>& threads) noexcept : threads_{threads} {}
 
-  /// Adds to the counter number `at`, for the calling thread. Wait-free as `PerThread::own` is.
-  void add(std::size_t at, std::uint64_t amount) noexcept {
-    if (Own* const own = threads_.own()) [[likely]]
+  /// The calling thread's counters, for `add`; null if it has none. Wait-free as `PerThread::own` is.
+  [[nodiscard]] Own* own() noexcept { return threads_.own(); }
+
+  /// Adds to the counter number `at`, for the calling thread. Wait-free.
+  void add(Own* own, std::size_t at, std::uint64_t amount) noexcept {
+    if (own != nullptr) [[likely]]
       own->add(at, amount);
     else
       common_[at].fetch_add(amount, std::memory_order_release);
