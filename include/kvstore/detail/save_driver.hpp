@@ -102,6 +102,7 @@ class SaveDriver final {
   /// What an operation does once it is applied and holds no lock: puts it into the journal, and sees that the
   /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
   void settle(std::uint64_t ticket) {
+    if (ticket == kNeverOwed) return;
     if (has_journal() || ledger_.owes(ticket, bound())) settle_owed(ticket);
   }
 
@@ -203,7 +204,8 @@ class SaveDriver final {
     return std::make_exception_ptr(StorageError::not_on_disk(path, code, "out of memory"));
   }
 
-  static constexpr std::uint64_t kNeverOwed = 1;  // a ticket, where any number may stay unsaved
+  static constexpr std::uint64_t kNeverOwed =
+      ~std::uint64_t{0};  // a ticket, where any number may stay unsaved
 
   /// Operations that may stay unsaved when one returns.
   [[nodiscard]] std::uint64_t bound() const noexcept {

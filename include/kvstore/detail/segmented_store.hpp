@@ -50,10 +50,9 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   bool look_at_table(Verb verb, std::uint64_t hash, FunctionRef<bool(const Table&)> fn) const override {
     const std::size_t index = this->table_index(hash);
-    this->tables()[index].prefetch(hash);  // comes while the thread announces itself
     const typename Segments::Reading reading{segments_, index};
-    return counted(
-        verb, [&] { return fn(this->tables()[index]); }, reading.thread());
+    StoreThread* const own = reading.thread() != nullptr ? reading.thread() : counters_.own();
+    return counted(verb, own, [&] { return fn(this->tables()[index]); });
   }
 
   void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
@@ -68,50 +67,38 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
-    counted(
-        verb,
-        [&] {
-          visit_tables(fn);
-          return true;
-        },
-        counters_.own());
+    counted(verb, counters_.own(), [&] {
+      visit_tables(fn);
+      return true;
+    });
   }
 
   void edit_table(Verb verb, std::uint64_t hash, FunctionRef<Mutation(Table&)> decide) override {
     StoreThread* const own = counters_.own();
-    counted(
-        verb,
-        [&] {
-          ChangeTrace trace{driver_.observer()};
-          return settled(verb, edit_locked(hash, decide, own, trace), trace);
-        },
-        own);
+    counted(verb, own, [&] {
+      ChangeTrace trace{driver_.observer()};
+      return settled(verb, edit_locked(hash, decide, own, trace), trace);
+    });
   }
 
   void edit_tables(std::span<const std::uint64_t> hashes,
                    FunctionRef<std::vector<Mutation>()> decide) override {
     StoreThread* const own = counters_.own();
-    counted(
-        Verb::apply,
-        [&] {
-          ChangeTrace trace{driver_.observer()};
-          settled(Verb::apply, edit_locked(hashes, decide, own, trace), trace);
-          return true;  // a batch that had nothing to change as well
-        },
-        own);
+    counted(Verb::apply, own, [&] {
+      ChangeTrace trace{driver_.observer()};
+      settled(Verb::apply, edit_locked(hashes, decide, own, trace), trace);
+      return true;  // a batch that had nothing to change as well
+    });
   }
 
   void clear_tables() override {
     StoreThread* const own = counters_.own();
-    counted(
-        Verb::clear,
-        [&] {
-          std::vector<Table> old(segments_.size());  // destroyed after the locks
-          ChangeTrace trace{driver_.observer()};
-          settled(Verb::clear, clear_locked(old, own), trace);
-          return true;
-        },
-        own);
+    counted(Verb::clear, own, [&] {
+      std::vector<Table> old(segments_.size());  // destroyed after the locks
+      ChangeTrace trace{driver_.observer()};
+      settled(Verb::clear, clear_locked(old, own), trace);
+      return true;
+    });
   }
 
   void note_failure(Verb verb) const noexcept override {
@@ -182,7 +169,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   /// Counts what became of an operation of the calling thread, whose counters are `own`: `operation` says
   /// whether it was done or refused.
   template <class Operation>
-  bool counted(Verb verb, const Operation& operation, StoreThread* own) const {
+  bool counted(Verb verb, StoreThread* own, const Operation& operation) const {
     try {
       const bool done = operation();
       if (!counts()) return done;
@@ -239,7 +226,6 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     const std::size_t index = this->table_index(hash);
     auto& guard = segments_[index];
     Table& table = this->tables()[index];
-    table.prefetch(hash);  // comes while the lock is taken
     const typename Segments::Writing writing{segments_, index};
     refuse_unless_open();
     const Mutation mutation = decide(table);

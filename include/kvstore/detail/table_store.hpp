@@ -110,6 +110,15 @@ class TableStore {
 
   // What the verbs are made of. ---------------------------------------------------------------------------
 
+  /// The hash of a key, whose search has begun: the memory that it reads first comes while the operation goes
+  /// through its checks and takes its lock.
+  template <class Sought>
+  [[nodiscard]] std::uint64_t sought(const Sought& key) const {
+    const std::uint64_t hash = hash_of(key);
+    table_of(hash).prefetch(hash);
+    return hash;
+  }
+
   /// Runs a check that the primitives do not see.
   template <class Check>
   void checked(Verb verb, const Check& check) const {
@@ -124,7 +133,7 @@ class TableStore {
   /// Runs `fn(const Value&)` if the key exists. @returns whether it does.
   template <class Fn>
   bool look(Verb verb, LookupKey key, const Fn& fn) const {
-    const std::uint64_t hash = hash_of(key);
+    const std::uint64_t hash = sought(key);
     CallbackScope::refuse_reentry(this);
     return look_at_table(verb, hash, [&](const Table& table) {
       const std::size_t position = find(table, hash, key);
@@ -138,7 +147,7 @@ class TableStore {
   template <class Decide>
   bool edit(Verb verb, LookupKey key, const Decide& decide) {
     bool found = false;
-    const std::uint64_t hash = hash_of(key);
+    const std::uint64_t hash = sought(key);
     CallbackScope::refuse_reentry(this);
     edit_table(verb, hash, [&](Table& table) {
       const std::size_t position = find(table, hash, key);
@@ -153,9 +162,9 @@ class TableStore {
   template <class Otherwise>
   bool add(Verb verb, KeyArgument& key, Value& value, const Otherwise& otherwise) {
     const CheckedKey view = view_of(key);
+    const std::uint64_t hash = sought(view);
     checked(verb, [&] { check_entry(view, value); });
     bool added = false;
-    const std::uint64_t hash = hash_of(view);
     CallbackScope::refuse_reentry(this);
     edit_table(verb, hash, [&](Table& table) {
       const std::size_t position = find(table, hash, view);

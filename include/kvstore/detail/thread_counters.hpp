@@ -40,7 +40,7 @@ class ThreadCounters {
   explicit ThreadCounters(PerThread<Own>& threads) noexcept : threads_{threads} {}
 
   /// The calling thread's counters, for `add`; null if it has none. Wait-free as `PerThread::own` is.
-  [[nodiscard]] Own* own() noexcept { return threads_.own(); }
+  [[nodiscard, gnu::always_inline]] Own* own() noexcept { return threads_.own(); }
 
   /// Adds to the counter number `at`, for the calling thread. Wait-free.
   void add(Own* own, std::size_t at, std::uint64_t amount) noexcept {
