@@ -141,7 +141,7 @@ class PlaceIndex {
 
   /// Asks for the memory that a search for `tag` reads first. May be called while another thread changes the
   /// index: what it asks for may then be wrong, which does no harm.
-  void prefetch([[maybe_unused]] std::uint32_t tag) const noexcept {
+  [[gnu::always_inline]] void prefetch([[maybe_unused]] std::uint32_t tag) const noexcept {
 #if defined(__GNUC__)
     const auto address = reinterpret_cast<std::uintptr_t>(chunks()) + home(tag) * sizeof(Chunk);
     // NOLINTNEXTLINE(performance-no-int-to-ptr): never dereferenced

@@ -48,8 +48,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   SegmentedStore(Hash hash, KeyEqual equal, SaveDriver& driver)
       : Base(1, std::move(hash), std::move(equal)), driver_{driver} {}
 
-  bool look_at_table(Verb verb, std::uint64_t hash, FunctionRef<bool(const Table&)> fn) const override {
-    const std::size_t index = this->table_index(hash);
+  bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
     const typename Segments::Reading reading{segments_, index};
     StoreThread* const own = reading.thread() != nullptr ? reading.thread() : counters_.own();
     return counted(verb, own, [&] { return fn(this->tables()[index]); });
@@ -73,11 +72,11 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     });
   }
 
-  void edit_table(Verb verb, std::uint64_t hash, FunctionRef<Mutation(Table&)> decide) override {
+  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
     StoreThread* const own = counters_.own();
     counted(verb, own, [&] {
       ChangeTrace trace{driver_.observer()};
-      return settled(verb, edit_locked(hash, decide, own, trace), trace);
+      return settled(verb, edit_locked(index, decide, own, trace), trace);
     });
   }
 
@@ -221,9 +220,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   // Editing: decide, prepare what may fail, then do what cannot
   // -----------------------------------------------
 
-  std::uint64_t edit_locked(std::uint64_t hash, FunctionRef<Mutation(Table&)> decide, StoreThread* own,
+  std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide, StoreThread* own,
                             ChangeTrace& trace) {
-    const std::size_t index = this->table_index(hash);
     auto& guard = segments_[index];
     Table& table = this->tables()[index];
     const typename Segments::Writing writing{segments_, index};

@@ -59,9 +59,9 @@ class TableStore {
   // A derived store overrides the primitives to lock, capture, log, count and save; it repeats no verb.
   // `verb` says for which one.
 
-  /// Runs `fn`, which says whether it found what it looked for, on the table of `hash`, for reading.
-  virtual bool look_at_table(Verb /*verb*/, std::uint64_t hash, FunctionRef<bool(const Table&)> fn) const {
-    return fn(table_of(hash));
+  /// Runs `fn`, which says whether it found what it looked for, on a table, for reading.
+  virtual bool look_at_table(Verb /*verb*/, std::size_t table, FunctionRef<bool(const Table&)> fn) const {
+    return fn(tables_[table]);
   }
   /// Runs `fn` on those of the tables of `hashes`, at most `kGroup`, that can be had at once, and whose bits
   /// it is given; then on the others, one by one. It returns the bits of those where it found what it looked
@@ -75,9 +75,9 @@ class TableStore {
   virtual void look_at_tables(Verb /*verb*/, FunctionRef<void(const Table&)> fn) const {
     for (const Table& table : tables_) fn(table);
   }
-  /// Carries out what `decide` decides on the table of `hash`.
-  virtual void edit_table(Verb /*verb*/, std::uint64_t hash, FunctionRef<Mutation(Table&)> decide) {
-    Table& table = table_of(hash);
+  /// Carries out what `decide` decides on a table.
+  virtual void edit_table(Verb /*verb*/, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
+    Table& table = tables_[index];
     const Mutation mutation = decide(table);
     if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
     mutation.perform(table);
@@ -110,13 +110,18 @@ class TableStore {
 
   // What the verbs are made of. ---------------------------------------------------------------------------
 
-  /// The hash of a key, whose search has begun: the memory that it reads first comes while the operation goes
-  /// through its checks and takes its lock.
+  /// A search that has begun: the memory that it reads first comes while the operation goes through its
+  /// checks and takes its lock.
+  struct Search {
+    std::uint64_t hash;
+    std::size_t table;
+  };
   template <class Sought>
-  [[nodiscard]] std::uint64_t sought(const Sought& key) const {
+  [[nodiscard]] Search begin_search(const Sought& key) const {
     const std::uint64_t hash = hash_of(key);
-    table_of(hash).prefetch(hash);
-    return hash;
+    const std::size_t table = table_index(hash);
+    tables_[table].prefetch(hash);
+    return {hash, table};
   }
 
   /// Runs a check that the primitives do not see.
@@ -133,9 +138,9 @@ class TableStore {
   /// Runs `fn(const Value&)` if the key exists. @returns whether it does.
   template <class Fn>
   bool look(Verb verb, LookupKey key, const Fn& fn) const {
-    const std::uint64_t hash = sought(key);
+    const auto [hash, at] = begin_search(key);
     CallbackScope::refuse_reentry(this);
-    return look_at_table(verb, hash, [&](const Table& table) {
+    return look_at_table(verb, at, [&, hash = hash](const Table& table) {
       const std::size_t position = find(table, hash, key);
       if (position == Table::kNone) return false;
       fn(table[position].value);
@@ -147,9 +152,9 @@ class TableStore {
   template <class Decide>
   bool edit(Verb verb, LookupKey key, const Decide& decide) {
     bool found = false;
-    const std::uint64_t hash = sought(key);
+    const auto [hash, at] = begin_search(key);
     CallbackScope::refuse_reentry(this);
-    edit_table(verb, hash, [&](Table& table) {
+    edit_table(verb, at, [&, hash = hash](Table& table) {
       const std::size_t position = find(table, hash, key);
       found = position != Table::kNone;
       return found ? decide(table, hash, position) : Mutation{};
@@ -162,11 +167,11 @@ class TableStore {
   template <class Otherwise>
   bool add(Verb verb, KeyArgument& key, Value& value, const Otherwise& otherwise) {
     const CheckedKey view = view_of(key);
-    const std::uint64_t hash = sought(view);
+    const auto [hash, at] = begin_search(view);
     checked(verb, [&] { check_entry(view, value); });
     bool added = false;
     CallbackScope::refuse_reentry(this);
-    edit_table(verb, hash, [&](Table& table) {
+    edit_table(verb, at, [&, hash = hash](Table& table) {
       const std::size_t position = find(table, hash, view);
       added = position == Table::kNone;
       return added ? Mutation::insert(hash, own(key), value) : otherwise(hash, position);
