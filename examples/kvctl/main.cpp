@@ -69,6 +69,16 @@ class CommandLine {
     unmark(arguments_);
   }
 
+  /// What is wrong with a line that did not parse.
+  [[nodiscard]] std::string fault(const CLI::ParseError& error) const {
+    if (!app_.get_subcommands().empty()) return error.what();
+    const std::vector<std::string> words = app_.remaining();
+    if (words.empty()) return "name a command and a store";
+    std::string word = words.front();
+    unmark(word);
+    return "there is no command \"" + word + '"';
+  }
+
   [[nodiscard]] const Arguments& arguments() const noexcept { return arguments_; }
   [[nodiscard]] Command command() const noexcept { return command_; }
   /// The manual, or a command's own help.
@@ -185,8 +195,7 @@ kvctl::Status run(CommandLine& line, kvctl::Output& out, int argc, char* argv[])
     out.append(line.help());
     return kvctl::kDone;
   } catch (const CLI::ParseError& error) {
-    throw kvctl::Failure{kvctl::kUsage, std::string{argc < 2 ? "name a command and a store" : error.what()} +
-                                            "\nSee `kvctl --help`."};
+    throw kvctl::Failure{kvctl::kUsage, line.fault(error) + "\nSee `kvctl --help`."};
   }
   return line.command()(line.arguments(), out);
 }
