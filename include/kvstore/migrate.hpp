@@ -13,6 +13,7 @@
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/progress_source.hpp"
 #include "kvstore/detail/remote_storage.hpp"
+#include "kvstore/detail/threads.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
@@ -60,7 +61,8 @@ inline void refuse_same(Storage& from, Storage& to) {
 
 inline std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& options) {
   EntryPipe pipe;
-  const std::jthread reader{[&] { pipe.fill_from(from); }};
+  const std::jthread reader =
+      start_needed(from.path(), [&] { return std::jthread{[&] { pipe.fill_from(from); }}; });
   std::uint64_t count = 0;
   {
     PipeSource entries{pipe};  // destroyed before the reader is waited for

@@ -27,6 +27,7 @@
 #include "kvstore/detail/save_ledger.hpp"
 #include "kvstore/detail/storage_writer.hpp"
 #include "kvstore/detail/store_thread.hpp"
+#include "kvstore/detail/threads.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
@@ -65,7 +66,8 @@ class SaveDriver final {
     writer_.start([this](const std::exception_ptr& failure) { observer_.report(failure); },
                   [this] { folder_->wake(); });
     if (writer_.has_journal()) {
-      folder_.emplace([] { return AutoSaver::Delay{}; }, [this] { fold(); });
+      start_needed(path(),
+                   [this] { folder_.emplace([] { return AutoSaver::Delay{}; }, [this] { fold(); }); });
     }
     if (outdated) {
       log(writer_.save_everything().work);
@@ -74,7 +76,8 @@ class SaveDriver final {
     }
     observer_.log(LogLevel::info, "opened", {{"entries", entries}});
     if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
-      saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); });
+      start_needed(path(),
+                   [this] { saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); }); });
     }
   }
 

@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Helpers of a thread that has much to do: how many there are, and how they are started.
+// Helpers of a thread that has much to do: how many there are, and how they are started. And threads that a
+// store cannot do without.
 
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <exception>
+#include <filesystem>
 #include <mutex>
 #include <new>
 #include <system_error>
 #include <thread>
 #include <vector>
+
+#include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
 
@@ -39,6 +43,17 @@ template <class Work>
   } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): no more threads
   } catch (const std::bad_alloc&) {}    // NOLINT(bugprone-empty-catch): the same
   return helpers;
+}
+
+/// Runs `start`, which starts a thread that there is no doing without. @throws StorageError that names
+/// `path`, if the system has none to give
+template <class Start>
+decltype(auto) start_needed(const std::filesystem::path& path, const Start& start) {
+  try {
+    return start();
+  } catch (const std::system_error& error) {
+    throw StorageError{path, error.code(), "cannot start a thread"};
+  }
 }
 
 /// Calls `work(i)` for each `i` below `count`, in `threads` threads at once, this one included. Of the
