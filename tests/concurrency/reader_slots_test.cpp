@@ -32,8 +32,18 @@ using kvstore::detail::ReaderBias;
 using kvstore::detail::ReaderSlot;
 using kvstore::detail::ReaderSlots;
 
+/// Segments and what there is for each thread that reads them.
 template <class Mutex>
-using Segments = kvstore::detail::Segments<int, int, Mutex>;
+struct Segments : kvstore::detail::Segments<int, int, Mutex> {
+  using Base = kvstore::detail::Segments<int, int, Mutex>;
+
+  struct Reading : Base::Reading {
+    Reading(const Segments& segments, std::size_t index)
+        : Base::Reading{segments, index, segments.threads.own()} {}
+  };
+
+  mutable kvstore::detail::PerThread<ReaderSlot> threads;
+};
 
 template <class Mutex>
 void open(const Segments<Mutex>& segments, std::size_t index) {
@@ -68,17 +78,22 @@ TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a writ
 
 TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
   ReaderBias bias;
-  ReaderSlots<> slots;
-  CHECK(slots.enter(bias, 0) == nullptr);
+  ReaderSlot slot;
+  ReaderSlots slots;
+  CHECK_FALSE(slots.enter(slot, bias, 0));
+  CHECK(slots.count() == 0);
   for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) bias.note_read();
-  ReaderSlot* const outer = slots.enter(bias, 0);
-  REQUIRE(outer != nullptr);
+  REQUIRE(slots.enter(slot, bias, 0));
   CHECK(slots.count() == 1);
-  CHECK(slots.enter(bias, 1) == nullptr);
+  CHECK_FALSE(slots.enter(slot, bias, 1));
   CHECK(slots.is_anyone_in(0));
   CHECK_FALSE(slots.is_anyone_in(1));
-  outer->leave();
+  slot.leave();
   CHECK_FALSE(slots.is_anyone_in(0));
+  REQUIRE(slots.enter(slot, bias, 1));
+  CHECK(slots.is_anyone_in(1));
+  slot.leave();
+  CHECK(slots.count() == 1);
 }
 
 TEMPLATE_TEST_CASE("Segments: a writer waits for the readers who came without the lock, of its segment only",
@@ -213,62 +228,6 @@ TEST_CASE("Store: a visit of a key that is only read may throw; writers come in 
   }
   store.upsert(1, 2);
   CHECK(store.read(1) == 2);
-}
-
-TEST_CASE("PerThread: a thread keeps its object among many, and leaves it to the next thread") {
-  std::vector<std::unique_ptr<kvstore::detail::PerThread<int>>> many;
-  for (int i = 0; i < 100; ++i) many.push_back(std::make_unique<kvstore::detail::PerThread<int>>());
-  std::vector<const int*> first;
-  std::jthread{[&] {
-    for (const auto& objects : many) first.push_back(objects->own());
-    for (std::size_t i = 0; i < many.size(); ++i) CHECK(many[i]->own() == first[i]);
-  }}.join();
-  std::vector<const int*> next;
-  std::jthread{[&] {
-    for (const auto& objects : many) next.push_back(objects->own());
-  }}.join();
-  CHECK(next == first);
-  for (const auto& objects : many) CHECK(objects->size() == 1);
-}
-
-TEST_CASE("PerThread: threads that live at once have objects of their own") {
-  kvstore::detail::PerThread<std::atomic<int>> objects;
-  std::atomic<int> wrong = 0;
-  for (int round = 0; round < 50; ++round) {
-    std::vector<std::jthread> team;
-    for (int t = 0; t < 4; ++t) {
-      team.emplace_back([&] {
-        std::atomic<int>* const own = objects.own();
-        if (own == nullptr || own->exchange(1) != 0) ++wrong;
-        std::this_thread::yield();
-        if (own != nullptr) own->store(0);
-      });
-    }
-  }
-  CHECK(wrong == 0);
-  CHECK(objects.size() <= 4);
-}
-
-/// Reads as its thread ends, after what the store keeps for that thread is gone: it was made before.
-struct LateReader {
-  ~LateReader() {
-    if (objects != nullptr) *result = objects->own();
-  }
-  kvstore::detail::PerThread<int>* objects = nullptr;
-  const int** result = nullptr;
-};
-
-TEST_CASE("PerThread: a thread that is ending has none, as the next one may have it already") {
-  kvstore::detail::PerThread<int> objects;
-  int anything = 0;
-  const int* late = &anything;
-  std::jthread{[&] {
-    thread_local LateReader reader;
-    reader.objects = &objects;
-    reader.result = &late;
-    CHECK(objects.own() != nullptr);
-  }}.join();
-  CHECK(late == nullptr);
 }
 
 }  // namespace

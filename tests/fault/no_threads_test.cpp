@@ -3,12 +3,15 @@
 // What a store does where the system has no thread to give.
 
 #include <chrono>
-#include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <thread>
+
+#include <nlohmann/json.hpp>
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
@@ -83,6 +86,22 @@ TEST_CASE("No threads: a store that saves by itself says that it cannot, and lea
   CHECK(read_file(file).starts_with(before));  // a journal notes that it was opened
   Store store{make(journal)};
   CHECK(store.read("a") == "1");
+}
+
+TEST_CASE("No threads: nor does an upgrade change the file of a store that cannot open") {
+  const TempFolder folder;
+  const auto path = folder / "data.json";
+  Options options{.schema_version = 1};
+  { Store{path, options}.upsert("a", "1"); }
+  const std::string before = read_file(path);
+  options.schema_version = 2;
+  options.upgrade = [](std::uint32_t, std::string_view, nlohmann::json& value) { value = "2"; };
+  {
+    const NoMoreThreads none;
+    CHECK_THROWS_AS((Store{path, options}), kvstore::StorageError);
+  }
+  CHECK(read_file(path) == before);
+  CHECK(Store{path, options}.read("a") == "2");
 }
 
 TEST_CASE("No threads: a migration says that it cannot, and has changed nothing") {

@@ -5,8 +5,12 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <shared_mutex>
+#include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -137,6 +141,40 @@ TEST_CASE("Metrics: writes to a closed store, and those that could not be saved,
   store.close();
   CHECK_THROWS_AS(store.upsert("a", "1"), kvstore::UsageError);
   CHECK(store.metrics().of(Verb::upsert) == OperationMetrics{0, 0, 1});
+}
+
+/// A lock that cannot be had, if so wanted.
+struct BreakableMutex : std::shared_mutex {
+  static inline bool broken = false;
+
+  void lock_shared() {
+    if (broken) throw std::system_error{std::make_error_code(std::errc::resource_deadlock_would_occur)};
+    std::shared_mutex::lock_shared();
+  }
+};
+
+struct PickyHash {
+  std::uint64_t operator()(const std::string& key) const {
+    if (key == "bad") throw std::invalid_argument{"not this one"};
+    return kvstore::Hash<std::string>{}(key);
+  }
+};
+
+TEST_CASE("Metrics: what throws on the way to its table has failed") {
+  const kvstore::BatchPersistentKeyValueStore<std::string, int, kvstore::Hash<std::string>, std::equal_to<>,
+                                              BreakableMutex>
+      locked{storage_on(std::make_shared<Disk>()), kManual};
+  BreakableMutex::broken = true;
+  CHECK_THROWS_AS(locked.contains("a"), std::system_error);
+  BreakableMutex::broken = false;
+  CHECK(locked.metrics().of(Verb::contains) == OperationMetrics{0, 0, 1});
+
+  kvstore::BatchPersistentKeyValueStore<std::string, int, PickyHash> picky{
+      storage_on(std::make_shared<Disk>()), kManual};
+  CHECK_THROWS_AS(picky.create("bad", 1), std::invalid_argument);
+  CHECK(picky.metrics().of(Verb::create) == OperationMetrics{0, 0, 1});
+  picky.create("good", 1);
+  CHECK(picky.metrics().of(Verb::create) == OperationMetrics{1, 0, 1});
 }
 
 TEST_CASE("Metrics: nothing is lost among threads, stores and threads that have ended") {

@@ -19,7 +19,7 @@ struct Counters {
   kvstore::detail::PerThread<kvstore::detail::OwnCounters<2>> threads;
   kvstore::detail::ThreadCounters<2> sums{threads};
 
-  void add(std::size_t at, std::uint64_t amount) noexcept { sums.add(sums.own(), at, amount); }
+  void add(std::size_t at, std::uint64_t amount) noexcept { sums.add(threads.own(), at, amount); }
   [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept { return sums.sum(at); }
 };
 

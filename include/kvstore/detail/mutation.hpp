@@ -45,12 +45,12 @@ struct Mutation {
     if (kind == Kind::replace)
       table.replace(position, *value);
     else
-      resize(table);
+      insert_or_erase(table);
   }
 
  private:
   /// Out of line, so that replacing a value is a few instructions in the caller.
-  [[gnu::noinline]] void resize(Table& table) const noexcept {
+  [[gnu::noinline]] void insert_or_erase(Table& table) const noexcept {
     if (kind == Kind::insert)
       table.insert(hash, std::move(*key), std::move(*value));
     else if (kind == Kind::erase)

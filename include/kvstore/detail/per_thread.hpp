@@ -20,13 +20,12 @@ namespace kvstore::inline v0::detail {
 /// while the thread ends.
 struct ThreadMemory {
   struct Place {
-    const void* of;    // never followed: it may be gone,
-    std::uint64_t id;  // and another one may be where it was, but with another number
+    std::uint64_t id;  // of the `PerThread` whose object it is, which may be gone
     void* object;
   };
   static constexpr std::size_t kPlaces = 64;
 
-  /// A number that no other object has, of whatever type: places are shared among all types.
+  /// A number that no other object has or had, of whatever type, since all types share the places. Never 0.
   [[nodiscard]] static std::uint64_t next_id() noexcept {
     return last_id.fetch_add(1, std::memory_order_relaxed) + 1;
   }
@@ -91,7 +90,7 @@ class PerThread {
   /// Wait-free but for a thread's first call, and for its next one after it has used many of these.
   [[nodiscard, gnu::always_inline]] T* own() noexcept {
     const ThreadMemory::Place& place = thread_memory.places[place_];
-    return place.id == id_ && place.of == this ? static_cast<T*>(place.object) : find_own();
+    return place.id == id_ ? static_cast<T*>(place.object) : find_own();
   }
 
   /// How many objects there are. Wait-free.
@@ -125,7 +124,7 @@ class PerThread {
         nodes_.store(node.get(), std::memory_order_seq_cst);
         size_.fetch_add(1, std::memory_order_relaxed);
       }
-      thread_memory.places[place_] = {this, id_, &node->object};
+      thread_memory.places[place_] = {id_, &node->object};
       return &node->object;
     } catch (...) { return nullptr; }
   }

@@ -18,8 +18,6 @@
 #include <cstdint>
 #include <thread>
 
-#include "kvstore/detail/per_thread.hpp"
-
 namespace kvstore::inline v0::detail {
 
 /// Whether readers may do without a segment's lock.
@@ -66,41 +64,42 @@ class ReaderSlot {
   void leave() noexcept { segment_.store(kNone, std::memory_order_release); }
 
  private:
+  friend class ReaderSlots;
   static constexpr std::size_t kNone = 0;
 
   std::atomic<std::size_t> segment_ = kNone;
+  const ReaderSlot* next_ = nullptr;  // in the list of slots
+  bool listed_ = false;
 };
 
-/// The slots of all threads. `Slot` is a `ReaderSlot` with whatever else there is to find for a thread, so
-/// that it is found along with the slot.
-template <class Slot = ReaderSlot>
+/// The slots of those threads that have read without a lock. They outlive this.
 class ReaderSlots {
  public:
-  /// Announces the calling thread as a reader of `segment`, if that is open and the thread is in no other.
-  /// @returns the slot to leave, or null
+  /// Announces the calling thread, whose slot `slot` is, as a reader of `segment`, if that is open and the
+  /// thread is in no other. @returns whether it did; then it is to leave the slot
   ///
   /// Announcing comes before looking whether the segment is open, and a writer closes it before it looks who
   /// is inside, all in the one order of sequential consistency: one of the two sees the other.
-  [[nodiscard]] Slot* enter(const ReaderBias& bias, std::size_t segment) noexcept {
-    if (!bias.is_open(std::memory_order_relaxed)) return nullptr;
-    Slot* const slot = slots_.own();
-    if (slot == nullptr || !slot->is_free()) return nullptr;
-    slot->announce(segment);
-    if (bias.is_open(std::memory_order_seq_cst)) return slot;
-    slot->leave();
-    return nullptr;
+  [[nodiscard]] bool enter(ReaderSlot& slot, const ReaderBias& bias, std::size_t segment) noexcept {
+    if (!bias.is_open(std::memory_order_relaxed) || !slot.is_free()) return false;
+    if (!slot.listed_) [[unlikely]]
+      list(slot);
+    slot.announce(segment);
+    if (bias.is_open(std::memory_order_seq_cst)) return true;
+    slot.leave();
+    return false;
   }
 
-  /// All of them, for what else they hold.
-  [[nodiscard]] PerThread<Slot>& threads() noexcept { return slots_; }
-  /// One for each thread that has announced itself so far.
-  [[nodiscard]] std::uint32_t count() const noexcept { return slots_.size(); }
+  /// How many threads have announced themselves so far.
+  [[nodiscard]] std::uint32_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
 
-  /// For a writer that has closed `segment`. *Complexity*: O(threads)
+  /// For a writer that has closed `segment`. *Complexity*: O(`count()`)
   [[nodiscard]] bool is_anyone_in(std::size_t segment) const noexcept {
-    bool result = false;
-    slots_.for_each([&](const Slot& slot) { result = result || slot.is_in(segment); });
-    return result;
+    for (const ReaderSlot* slot = first_.load(std::memory_order_seq_cst); slot != nullptr;
+         slot = slot->next_) {
+      if (slot->is_in(segment)) return true;
+    }
+    return false;
   }
   /// The same, until nobody is. Polls, so that a reader that leaves need not look for somebody to wake.
   void wait_until_left(std::size_t segment) const noexcept {
@@ -116,7 +115,15 @@ class ReaderSlots {
   static constexpr int kTurns = 100;
   static constexpr std::chrono::microseconds kPause{50};
 
-  PerThread<Slot> slots_;
+  [[gnu::noinline]] void list(ReaderSlot& slot) noexcept {
+    const ReaderSlot* first = first_.load(std::memory_order_relaxed);
+    do { slot.next_ = first; } while (!first_.compare_exchange_weak(first, &slot, std::memory_order_seq_cst));
+    slot.listed_ = true;
+    count_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  std::atomic<const ReaderSlot*> first_ = nullptr;
+  std::atomic<std::uint32_t> count_ = 0;
 };
 
 }  // namespace kvstore::inline v0::detail

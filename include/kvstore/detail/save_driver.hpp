@@ -69,16 +69,16 @@ class SaveDriver final {
       start_needed(path(),
                    [this] { folder_.emplace([] { return AutoSaver::Delay{}; }, [this] { fold(); }); });
     }
+    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
+      start_needed(path(),
+                   [this] { saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); }); });
+    }
     if (outdated) {
       log(writer_.save_everything().work);
       const std::uint64_t version = options_.schema_version;
       observer_.log(LogLevel::info, "upgraded", {{"entries", entries}, {"schema_version", version}});
     }
     observer_.log(LogLevel::info, "opened", {{"entries", entries}});
-    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
-      start_needed(path(),
-                   [this] { saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); }); });
-    }
   }
 
   // For operations

@@ -172,8 +172,8 @@ class SaveLedger {
     }
   }
 
-  alignas(64) std::atomic<std::uint64_t> numbered_ = 0;  // on a line of its own: every writer counts here
   StoreCounters& counters_;
+  alignas(64) std::atomic<std::uint64_t> numbered_ = 0;  // on a line of its own: every writer counts here
   alignas(64) std::atomic<std::uint64_t> durable_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows

@@ -21,6 +21,7 @@
 #include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/operation_counters.hpp"
 #include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/per_thread.hpp"
 #include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/segments.hpp"
@@ -49,9 +50,11 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
       : Base(1, std::move(hash), std::move(equal)), driver_{driver} {}
 
   bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
-    const typename Segments::Reading reading{segments_, index};
-    StoreThread* const own = reading.thread() != nullptr ? reading.thread() : counters_.own();
-    return counted(verb, own, [&] { return fn(this->tables()[index]); });
+    StoreThread* const own = threads_.own();
+    return counted(verb, own, [&] {
+      const typename Segments::Reading reading{segments_, index, own};
+      return fn(this->tables()[index]);
+    });
   }
 
   void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
@@ -66,14 +69,14 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
-    counted(verb, counters_.own(), [&] {
+    counted(verb, threads_.own(), [&] {
       visit_tables(fn);
       return true;
     });
   }
 
   void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
-    StoreThread* const own = counters_.own();
+    StoreThread* const own = threads_.own();
     counted(verb, own, [&] {
       ChangeTrace trace{driver_.observer()};
       return settled(verb, edit_locked(index, decide, own, trace), trace);
@@ -82,7 +85,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   void edit_tables(std::span<const std::uint64_t> hashes,
                    FunctionRef<std::vector<Mutation>()> decide) override {
-    StoreThread* const own = counters_.own();
+    StoreThread* const own = threads_.own();
     counted(Verb::apply, own, [&] {
       ChangeTrace trace{driver_.observer()};
       settled(Verb::apply, edit_locked(hashes, decide, own, trace), trace);
@@ -91,7 +94,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   void clear_tables() override {
-    StoreThread* const own = counters_.own();
+    StoreThread* const own = threads_.own();
     counted(Verb::clear, own, [&] {
       std::vector<Table> old(segments_.size());  // destroyed after the locks
       ChangeTrace trace{driver_.observer()};
@@ -101,7 +104,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   void note_failure(Verb verb) const noexcept override {
-    if (counts()) count(counters_.own(), verb, Outcome::failed);
+    if (counts()) count(threads_.own(), verb, Outcome::failed);
   }
 
   // For the store's own calls
@@ -139,12 +142,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   void refuse_unless_open() const {
     const State state = state_.load(std::memory_order_relaxed);
     if (state != State::open) [[unlikely]]
-      refuse(state == State::closed);
-  }
-  [[noreturn]] void refuse(bool closed) const {
-    if (closed) throw UsageError{"the store is closed; open another one to write"};
-    throw UsageError{path_text(driver_.path()) +
-                     ": the store was opened read-only; open it without Options::read_only to write"};
+      throw_refusal(state);
   }
 
   /// Once it returns, every writer sees `refuse`: those inside have left their segment's lock.
@@ -155,6 +153,12 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
  private:
   enum class State : std::uint8_t { open, closed, read_only };
+
+  [[noreturn]] void throw_refusal(State state) const {
+    if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
+    throw UsageError{path_text(driver_.path()) +
+                     ": the store was opened read-only; open it without Options::read_only to write"};
+  }
 
   // Counting
   // ----------------------------------------------------------------------------------
@@ -193,7 +197,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     if (!counts()) return void(reads());
     try {
       const auto found = static_cast<std::size_t>(std::popcount(std::uint32_t{reads()}));
-      StoreThread* const own = counters_.own();
+      StoreThread* const own = threads_.own();
       count(own, verb, Outcome::done, found);
       count(own, verb, Outcome::refused, keys - found);
     } catch (...) {
@@ -321,7 +325,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   SaveDriver& driver_;
   Segments segments_;
-  mutable StoreCounters counters_{segments_.threads()};
+  mutable PerThread<StoreThread> threads_;
+  mutable StoreCounters counters_{threads_};
   std::atomic<State> state_ = State::open;
 };
 

@@ -17,16 +17,14 @@
 #include "kvstore/detail/fair_shared_mutex.hpp"
 #include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
-#include "kvstore/detail/per_thread.hpp"
 #include "kvstore/detail/reader_slots.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/shared_group.hpp"
-#include "kvstore/detail/store_thread.hpp"
 
 namespace kvstore::inline v0::detail {
 
 /// What lies beside one table. `mutex` guards `cut`, and the table for all but readers who come by `bias`: to
-/// write the table takes `Segments::lock`.
+/// write the table takes `Segments::Writing` or `lock`.
 template <class Key, class Value, class Mutex>
 struct alignas(64) SegmentGuard {
   mutable ReaderBias bias;  // on the first line, which is all that a reader without the lock reads
@@ -49,12 +47,15 @@ class Segments {
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
 
-  /// Holds a segment for a reader of its table, by the thread's slot if it may, else by the shared lock.
+  /// Holds a segment for a reader of its table: by `own`, the calling thread's slot, if it has one and may,
+  /// else by the shared lock.
   class Reading {
    public:
-    Reading(const Segments& segments, std::size_t index)
-        : guard_{segments.guards_[index]}, slot_{segments.slots_.enter(guard_.bias, index)} {
-      if (slot_ != nullptr) return;
+    Reading(const Segments& segments, std::size_t index, ReaderSlot* own) : guard_{segments.guards_[index]} {
+      if (own != nullptr && segments.slots_.enter(*own, guard_.bias, index)) {
+        slot_ = own;
+        return;
+      }
       guard_.mutex.lock_shared();
       guard_.bias.note_read();
     }
@@ -67,15 +68,12 @@ class Segments {
         guard_.mutex.unlock_shared();
     }
 
-    /// Of the calling thread, if it reads by its slot.
-    [[nodiscard]] StoreThread* thread() const noexcept { return slot_; }
-
    private:
     const Guard& guard_;
-    StoreThread* const slot_;
+    ReaderSlot* slot_ = nullptr;
   };
 
-  /// Holds a segment for a writer of its table, whose readers have all left. Waiting for it is recorded.
+  /// Holds a segment for a writer of its table, once its readers have all left. Waiting for it is recorded.
   class Writing {
    public:
     Writing(Segments& segments, std::size_t index) : guard_{segments.guards_[index]} {
@@ -135,9 +133,6 @@ class Segments {
     return result;
   }
 
-  /// What there is for each thread that has read.
-  [[nodiscard]] PerThread<StoreThread>& threads() noexcept { return slots_.threads(); }
-
   [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
 
   /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
@@ -161,7 +156,7 @@ class Segments {
 
   std::unique_ptr<Guard[]> guards_;
   std::size_t count_ = 0;
-  mutable ReaderSlots<StoreThread> slots_;
+  mutable ReaderSlots slots_;
   HistogramRecorder waits_;
   alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
 };

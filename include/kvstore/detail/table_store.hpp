@@ -116,8 +116,7 @@ class TableStore {
     std::uint64_t hash;
     std::size_t table;
   };
-  template <class Sought>
-  [[nodiscard]] Search begin_search(const Sought& key) const {
+  [[nodiscard]] Search begin_search(LookupKey key) const {
     const std::uint64_t hash = hash_of(key);
     const std::size_t table = table_index(hash);
     tables_[table].prefetch(hash);
@@ -167,8 +166,12 @@ class TableStore {
   template <class Otherwise>
   bool add(Verb verb, KeyArgument& key, Value& value, const Otherwise& otherwise) {
     const CheckedKey view = view_of(key);
-    const auto [hash, at] = begin_search(view);
-    checked(verb, [&] { check_entry(view, value); });
+    Search search;
+    checked(verb, [&] {
+      search = begin_search(view);
+      check_entry(view, value);
+    });
+    const auto [hash, at] = search;
     bool added = false;
     CallbackScope::refuse_reentry(this);
     edit_table(verb, at, [&, hash = hash](Table& table) {

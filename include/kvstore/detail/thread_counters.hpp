@@ -37,12 +37,10 @@ template <std::size_t kCounters, class Own = OwnCounters<kCounters>>
 class ThreadCounters {
  public:
   /// `threads` outlives this.
-  explicit ThreadCounters(PerThread<Own>& threads) noexcept : threads_{threads} {}
+  explicit ThreadCounters(const PerThread<Own>& threads) noexcept : threads_{threads} {}
 
-  /// The calling thread's counters, for `add`; null if it has none. Wait-free as `PerThread::own` is.
-  [[nodiscard, gnu::always_inline]] Own* own() noexcept { return threads_.own(); }
-
-  /// Adds to the counter number `at`, for the calling thread. Wait-free.
+  /// Adds to the counter number `at`, for the calling thread, which has `own` of the threads', or null.
+  /// Wait-free.
   void add(Own* own, std::size_t at, std::uint64_t amount) noexcept {
     if (own != nullptr) [[likely]]
       own->add(at, amount);
@@ -60,7 +58,7 @@ class ThreadCounters {
   }
 
  private:
-  PerThread<Own>& threads_;
+  const PerThread<Own>& threads_;
   alignas(64) std::array<std::atomic<std::uint64_t>, kCounters> common_{};  // of threads without their own
 };
 
