@@ -108,6 +108,13 @@ TEST_CASE("Metrics: operations are counted by verb, and by what became of them")
   store.visit("missing", [](const std::string&) {});
   CHECK(counted.of(Verb::visit) == OperationMetrics{1, 1, 0});
 
+  const auto read = counted.of(Verb::read);
+  (void)store.read_many({"a", "missing", "b"});
+  CHECK(counted.of(Verb::read) == OperationMetrics{read.done + 2, read.refused + 1, read.failed});
+  const auto throws = [](std::size_t, const std::string&) { throw std::runtime_error{"enough"}; };
+  CHECK_THROWS(store.visit_many({"a", "b"}, throws));
+  CHECK(counted.of(Verb::visit) == OperationMetrics{1, 1, 1});
+
   (void)store.contains("a");
   (void)store.contains("missing");
   CHECK(counted.of(Verb::contains) == OperationMetrics{1, 1, 0});

@@ -137,10 +137,10 @@ class TableStore {
   /// Runs `fn(const Value&)` if the key exists. @returns whether it does.
   template <class Fn>
   bool look(Verb verb, LookupKey key, const Fn& fn) const {
-    const auto [hash, at] = begin_search(key);
+    const Search search = begin_search(key);
     CallbackScope::refuse_reentry(this);
-    return look_at_table(verb, at, [&, hash = hash](const Table& table) {
-      const std::size_t position = find(table, hash, key);
+    return look_at_table(verb, search.table, [&](const Table& table) {
+      const std::size_t position = find(table, search.hash, key);
       if (position == Table::kNone) return false;
       fn(table[position].value);
       return true;
@@ -151,12 +151,12 @@ class TableStore {
   template <class Decide>
   bool edit(Verb verb, LookupKey key, const Decide& decide) {
     bool found = false;
-    const auto [hash, at] = begin_search(key);
+    const Search search = begin_search(key);
     CallbackScope::refuse_reentry(this);
-    edit_table(verb, at, [&, hash = hash](Table& table) {
-      const std::size_t position = find(table, hash, key);
+    edit_table(verb, search.table, [&](Table& table) {
+      const std::size_t position = find(table, search.hash, key);
       found = position != Table::kNone;
-      return found ? decide(table, hash, position) : Mutation{};
+      return found ? decide(table, search.hash, position) : Mutation{};
     });
     return found;
   }
@@ -166,18 +166,17 @@ class TableStore {
   template <class Otherwise>
   bool add(Verb verb, KeyArgument& key, Value& value, const Otherwise& otherwise) {
     const CheckedKey view = view_of(key);
-    Search search;
+    Search search{};
     checked(verb, [&] {
       search = begin_search(view);
       check_entry(view, value);
     });
-    const auto [hash, at] = search;
     bool added = false;
     CallbackScope::refuse_reentry(this);
-    edit_table(verb, at, [&, hash = hash](Table& table) {
-      const std::size_t position = find(table, hash, view);
+    edit_table(verb, search.table, [&](Table& table) {
+      const std::size_t position = find(table, search.hash, view);
       added = position == Table::kNone;
-      return added ? Mutation::insert(hash, own(key), value) : otherwise(hash, position);
+      return added ? Mutation::insert(search.hash, own(key), value) : otherwise(search.hash, position);
     });
     return added;
   }
