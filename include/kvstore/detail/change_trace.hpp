@@ -25,7 +25,7 @@ class ChangeTrace {
 
   [[nodiscard]] bool wanted() const noexcept { return keys_.has_value(); }
 
-  // Out of line, both: whoever logs nothing of it pays two comparisons.
+  // Out of line, both: whoever logs nothing of it pays a few comparisons.
 
   template <class Key>
   [[gnu::noinline, gnu::cold]] void add(const Key& key) {

@@ -207,8 +207,8 @@ class SaveDriver final {
     return std::make_exception_ptr(StorageError::not_on_disk(path, code, "out of memory"));
   }
 
-  static constexpr std::uint64_t kNeverOwed =
-      ~std::uint64_t{0};  // a ticket, where any number may stay unsaved
+  /// A ticket where any number may stay unsaved; no operation's number gets that far.
+  static constexpr std::uint64_t kNeverOwed = ~std::uint64_t{0};
 
   /// Operations that may stay unsaved when one returns.
   [[nodiscard]] std::uint64_t bound() const noexcept {

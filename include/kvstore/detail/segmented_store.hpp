@@ -324,8 +324,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   SaveDriver& driver_;
-  Segments segments_;
   mutable PerThread<StoreThread> threads_;
+  Segments segments_;  // whose slots are those of `threads_`
   mutable StoreCounters counters_{threads_};
   std::atomic<State> state_ = State::open;
 };
