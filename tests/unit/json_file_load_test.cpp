@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kvstore/detail/json_cursor.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage/json_file.hpp"
 #include "support/catch.hpp"
@@ -72,6 +73,9 @@ const std::vector<Damage> kDamages{
     {"{\"a\":@}"sv, 5, "expected a value, found '@'"},
     {"{\"a\":1 \"b\":2}"sv, 7, "',' or '}' after an entry, found '\"'"},
     {"{\"a\":1;\"b\":2}"sv, 6, "',' or '}' after an entry, found ';'"},
+    {"{\"a\":1,\nb\":2}"sv, 8, "a key in double quotes, found 'b'"},
+    {"{\"a\":1;\n\"b\":2}"sv, 6, "',' or '}' after an entry, found ';'"},
+    {"{\"a\":1,;\"b\":2}"sv, 7, "a key in double quotes, found ';'"},
     {"{\"a\":1}x"sv, 7, "nothing after the object's '}', found 'x'"},
     {"{\"a\":1}\0"sv, 7, "nothing after"},
     {"{\"a\":1}{}"sv, 7, "nothing after"},
@@ -166,6 +170,21 @@ TEST_CASE("JsonFile: a file that was cut off anywhere is refused") {
   }
   CHECK(load_text(folder, text.substr(0, text.size() - 1)).size() ==
         4);  // only the last line's end is missing
+}
+
+TEST_CASE("JsonFile: the cursor reads nothing beyond its text") {
+  using kvstore::detail::JsonCursor;
+  const std::string text = "{\n\"a\": 12,\n\"b\": true,\n\"c\": \"d\"\n}\n";
+  for (std::size_t size = 0; size < text.size(); ++size) {
+    // On the heap at its exact size, for the address sanitizer.
+    const std::vector<char> bytes(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size));
+    JsonCursor cursor;
+    kvstore::detail::JsonEntry entry;
+    JsonCursor::Step step{};
+    while ((step = cursor.next({bytes.data(), bytes.size()}, false, entry)) == JsonCursor::Step::entry) {}
+    CHECK(step == JsonCursor::Step::more);
+    CHECK(cursor.position() <= size);
+  }
 }
 
 TEST_CASE("JsonFile: an entry may cross the end of a block anywhere") {

@@ -106,6 +106,21 @@ TEST_CASE("JSON scan: a control character is refused inside a string and is spac
   }
 }
 
+TEST_CASE("JSON scan: a number or word ends at any byte that can stand in none, wherever that is") {
+  using kvstore::detail::is_scalar_byte;
+  for (std::size_t before = 1; before < 40; ++before) {
+    for (int code = 0; code < 256; ++code) {
+      std::string text(60, '7');
+      text.back() = ',';
+      text[before] = static_cast<char>(code);
+      const JsonEnd end = value_end(text, 0);
+      REQUIRE(end.outcome == Outcome::complete);
+      REQUIRE(end.position == (is_scalar_byte(text[before]) ? 59 : before));
+      REQUIRE(value_end(std::string_view{text}.substr(0, before), 0).outcome == Outcome::incomplete);
+    }
+  }
+}
+
 TEST_CASE("JSON scan: a string is called plain if what stands there is its text") {
   const std::string filler(20, 'x');
   CHECK(value_end('"' + filler + '"', 0).plain);

@@ -24,6 +24,31 @@ inline constexpr int kBlockSize = 16;
   return code < 0x20 || code >= 0x80 || byte == '"' || byte == '\\';
 }
 
+template <class Word>
+[[nodiscard]] std::uint64_t load_part(const char* in) noexcept {
+  Word word;
+  std::memcpy(&word, in, sizeof word);
+  return word;
+}
+
+/// The first 8 bytes of `size`, or all and zeros, as a number: the first byte is its lowest. Reads no others:
+/// parts that may overlap are put together.
+[[nodiscard]] inline std::uint64_t load_word(const char* in, std::size_t size) noexcept {
+  if constexpr (std::endian::native != std::endian::little) {
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < size && i < 8; ++i) word |= load_part<std::uint8_t>(in + i) << (8 * i);
+    return word;
+  }
+  if (size >= 8) return load_part<std::uint64_t>(in);
+  if (size >= 4) {
+    return load_part<std::uint32_t>(in) | load_part<std::uint32_t>(in + size - 4) << (8 * (size - 4));
+  }
+  if (size == 0) return 0;
+  const std::size_t middle = size / 2;
+  return load_part<std::uint8_t>(in) | load_part<std::uint8_t>(in + middle) << (8 * middle) |
+         load_part<std::uint8_t>(in + size - 1) << (8 * (size - 1));
+}
+
 // Of each of these, one bit for each byte of a block, the first byte's lowest: `special_bits` for those that
 // are special, `beyond_ascii_bits` for those outside ASCII.
 
@@ -35,28 +60,10 @@ using Block = __m128i;
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(in));
 }
 
-template <class Word>
-[[nodiscard]] std::uint64_t load_part(const char* in) noexcept {
-  Word word;
-  std::memcpy(&word, in, sizeof word);
-  return word;
-}
-
-/// A block of `size` bytes, fewer than 16, and zeros. Reads no others: two words that may overlap are put
-/// together.
+/// A block of `size` bytes, fewer than 16, and zeros. Reads no others.
 [[nodiscard]] inline Block load_part_block(const char* in, std::size_t size) noexcept {
-  std::uint64_t low = 0;
-  std::uint64_t high = 0;
-  if (size >= 8) {
-    low = load_part<std::uint64_t>(in);
-    if (size > 8) high = load_part<std::uint64_t>(in + size - 8) >> (8 * (16 - size));
-  } else if (size >= 4) {
-    low = load_part<std::uint32_t>(in) | load_part<std::uint32_t>(in + size - 4) << (8 * (size - 4));
-  } else if (size > 0) {
-    const std::size_t middle = size / 2;
-    low = load_part<std::uint8_t>(in) | load_part<std::uint8_t>(in + middle) << (8 * middle) |
-          load_part<std::uint8_t>(in + size - 1) << (8 * (size - 1));
-  }
+  const std::uint64_t low = load_word(in, size);
+  const std::uint64_t high = size <= 8 ? 0 : load_part<std::uint64_t>(in + size - 8) >> (8 * (16 - size));
   return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
 }
 

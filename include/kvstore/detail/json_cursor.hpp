@@ -61,7 +61,7 @@ class JsonCursor {
   [[nodiscard]] Step close(std::string_view text, bool last);
 
   [[nodiscard]] static bool is_space(char byte) noexcept {
-    return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t';
+    return byte <= ' ' && (byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t');
   }
   [[nodiscard]] static std::size_t skip_space(std::string_view text, std::size_t at) noexcept {
     while (at != text.size() && is_space(text[at])) ++at;
@@ -106,7 +106,7 @@ inline JsonCursor::Step JsonCursor::next(std::string_view text, bool last, JsonE
   const JsonEnd key_end = string_end(text, key);
   std::size_t at = end_of(key_end, text, last, "a key's closing quote");
   if (at == kIncomplete) return Step::more;
-  const std::string_view quoted = text.substr(key, at - key);
+  const std::string_view quoted{text.data() + key, at - key};
 
   at = skip_space(text, at);
   if (at == text.size() && !last) return Step::more;
@@ -117,8 +117,8 @@ inline JsonCursor::Step JsonCursor::next(std::string_view text, bool last, JsonE
 
   entry.key_offset = key;
   entry.value_offset = value;
-  entry.value = text.substr(value, at - value);
-  entry.key = key_end.plain ? quoted.substr(1, quoted.size() - 2) : unescaped(quoted, key);
+  entry.value = {text.data() + value, at - value};
+  entry.key = key_end.plain ? std::string_view{quoted.data() + 1, quoted.size() - 2} : unescaped(quoted, key);
   position_ = at;
   place_ = JsonPlace::after_value;
   return Step::entry;
@@ -126,6 +126,13 @@ inline JsonCursor::Step JsonCursor::next(std::string_view text, bool last, JsonE
 
 /// Stands at the next entry's opening quote. False at the object's end, or where the text ends first.
 inline bool JsonCursor::reach_key(std::string_view text, bool last) {
+  const char* const rest = text.data() + position_;
+  const bool as_written = text.size() - position_ >= 3 && rest[0] == ',' && rest[1] == '\n' && rest[2] == '"';
+  if (place_ == JsonPlace::after_value && as_written) {  // by this library: one entry a line
+    place_ = JsonPlace::after_comma;
+    position_ += 2;
+    return true;
+  }
   if (place_ <= JsonPlace::outside && !open(text, last)) return false;
   if (place_ == JsonPlace::closed) return false;
   position_ = skip_space(text, position_);

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <limits>
 #include <optional>
 #include <string_view>
@@ -83,6 +84,15 @@ template <JsonInteger T, class Wide>
   constexpr Widest<T> kMax = std::numeric_limits<T>::max();
   if (std::cmp_less(wide, kMin) || std::cmp_greater(wide, kMax)) return std::nullopt;
   return static_cast<T>(wide);
+}
+
+/// The same of an integer without its sign.
+template <JsonInteger T>
+[[nodiscard]] constexpr std::optional<T> with_sign(std::uint64_t digits, bool negative) noexcept {
+  if (!negative) return narrow<T>(digits);
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 63U;
+  if (digits > kMost) return std::nullopt;
+  return narrow<T>(static_cast<std::int64_t>(0 - digits));
 }
 
 /// The value of an integer's text; none if it does not fit `T`.

@@ -150,7 +150,7 @@ T JsonReader::integer() {
   skip_space();
   const detail::ShortInteger number = detail::read_short_integer(at_, end_);
   if (number.end != nullptr) {
-    if (const auto value = detail::narrow<T>(number.value)) {
+    if (const auto value = detail::with_sign<T>(number.value, number.negative)) {
       at_ = number.end;
       return *value;
     }
@@ -169,15 +169,19 @@ T JsonReader::integer() {
 template <JsonFloat T>
 T JsonReader::number() {
   skip_space();
-  if constexpr (std::same_as<T, double>) {
-    const detail::ShortDecimal number = detail::read_short_decimal(at_, end_);
-    if (number.end != nullptr) {
-      at_ = number.end;
-      return number.value;
+  const std::size_t start = position();
+  const detail::ShortDecimal decimal = detail::read_short_decimal(at_, end_);
+  std::string_view text;
+  if (decimal.end == nullptr) {
+    text = number_text().text;
+  } else {
+    text = {at_, static_cast<std::size_t>(decimal.end - at_)};
+    at_ = decimal.end;
+    if constexpr (std::same_as<T, double>) {
+      if (const auto value = detail::nearest_double(decimal)) return *value;
     }
   }
-  const std::size_t start = position();
-  const auto value = detail::to_float<T>(number_text().text);
+  const auto value = detail::to_float<T>(text);
   if (!value)
     fail_at(start, "expected a number in the range of a " + std::to_string(sizeof(T) * 8) + "-bit float");
   return *value;

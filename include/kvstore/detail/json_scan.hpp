@@ -206,9 +206,33 @@ constexpr bool is_scalar_byte(char byte) {
          byte == '.' || byte == 'E';
 }
 
+#if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
+
+/// The same of 16 bytes, one bit each.
+inline std::uint64_t scalar_mask(__m128i bytes) {
+  const auto is = [bytes](char wanted) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(wanted)); };
+  const auto is_within = [bytes](char least, char most) {
+    const __m128i above = _mm_sub_epi8(bytes, _mm_set1_epi8(least));
+    return _mm_cmpeq_epi8(_mm_min_epu8(above, _mm_set1_epi8(static_cast<char>(most - least))), above);
+  };
+  const __m128i digits_and_letters = _mm_or_si128(is_within('0', '9'), is_within('a', 'z'));
+  const __m128i signs = _mm_or_si128(is('-'), is('+'));
+  const __m128i others = _mm_or_si128(is('.'), is('E'));
+  return byte_mask(_mm_or_si128(digits_and_letters, _mm_or_si128(signs, others)));
+}
+
+#endif
+
 /// The end of the number or word that begins at `start`.
 inline JsonEnd scalar_end(std::string_view text, std::size_t start) {
   std::size_t end = start;
+#if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
+  while (text.size() - end >= 16) {
+    const auto run = static_cast<std::size_t>(std::countr_one(scalar_mask(load_block(text.data() + end))));
+    end += run;
+    if (run < 16) break;
+  }
+#endif
   while (end < text.size() && is_scalar_byte(text[end])) ++end;
   if (end == text.size()) return {JsonEnd::Outcome::incomplete, end};
   if (end == start) return malformed_json(start, "a value");

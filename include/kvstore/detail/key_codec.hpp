@@ -36,11 +36,11 @@ concept BareKey = json_kind<Key>()
 /// Reads a text that is one value and nothing else, not even white space around it.
 template <class T>
 [[nodiscard]] T decode_whole(std::string_view text) {
-  constexpr std::string_view kSpace = " \n\r\t";
-  if (!text.empty() && kSpace.find(text.front()) != std::string_view::npos) {
+  const auto is_space = [](char byte) { return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t'; };
+  if (!text.empty() && is_space(text.front())) {
     JsonReader::fail_at(0, "expected no white space before a key");
   }
-  if (!text.empty() && kSpace.find(text.back()) != std::string_view::npos) {
+  if (!text.empty() && is_space(text.back())) {
     JsonReader::fail_at(text.size() - 1, "expected no white space after a key");
   }
   JsonReader in{text};
