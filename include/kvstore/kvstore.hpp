@@ -15,6 +15,7 @@
 #include "kvstore/migrate.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/prometheus.hpp"
+#include "kvstore/spin_shared_mutex.hpp"
 #include "kvstore/storage.hpp"
 #include "kvstore/storage/json_file.hpp"
 #include "kvstore/storage/json_journal.hpp"
