@@ -110,11 +110,15 @@ template <class E>
 using Underlying = std::conditional_t<std::same_as<std::underlying_type_t<E>, bool>, unsigned char,
                                       std::underlying_type_t<E>>;
 
-/// Whether two trees are equal. A template, so that the compiler asks which of the many comparisons in sight
-/// is meant only where it is used: that alone took a tenth of what including this library takes.
+// Comparisons of trees. Templates, so that the compiler asks which of the many comparisons in sight is meant
+// only where they are used. NaN is neither equal to itself nor different.
 template <class Json>
 [[nodiscard]] bool are_equal(const Json& a, const Json& b) {
   return a == b;
+}
+template <class Json>
+[[nodiscard]] bool are_different(const Json& a, const Json& b) {
+  return a != b;
 }
 
 /// What nlohmann/json makes of an enumerator: its number, unless the user says otherwise.
@@ -123,7 +127,7 @@ template <class E>
   nlohmann::json number(static_cast<Widest<Underlying<E>>>(value));
   if constexpr (std::is_constructible_v<nlohmann::json, E>) {
     nlohmann::json dom = to_dom(value);
-    if (!are_equal(dom, number)) return dom;
+    if (are_different(dom, number)) return dom;
   }
   return number;  // rather than `dom`, which holds large unsigned numbers as negative ones
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -22,6 +23,7 @@
 #include "kvstore/detail/json_depth.hpp"
 #include "kvstore/detail/json_escape.hpp"
 #include "kvstore/detail/json_number.hpp"
+#include "kvstore/detail/shortest_decimal.hpp"
 #include "kvstore/detail/utf8.hpp"
 
 namespace kvstore::inline v0 {
@@ -148,14 +150,18 @@ void JsonWriter::integer(T value) {
 template <JsonFloat T>
 void JsonWriter::number(T value) {
   detail::check_finite(value);
-  constexpr std::size_t kLongest = 32;
+  constexpr std::size_t kLongest = std::max<std::size_t>(32, detail::kRoomForShortest);
   char* const out = ensure(kLongest);
-  const auto stop = std::to_chars(out, out + kLongest, value).ptr;
-  const auto length = static_cast<std::size_t>(stop - out);
-  size_ += length;
   constexpr T kWholeFrom = T{1} / std::numeric_limits<T>::epsilon();  // numbers this large have no fraction
   const bool has_fraction =
       std::abs(value) < kWholeFrom && value != static_cast<T>(static_cast<std::int64_t>(value));
+  const char* stop = nullptr;
+  if constexpr (std::same_as<T, double>) {
+    if (has_fraction) stop = detail::write_shortest(out, value);
+  }
+  if (stop == nullptr) stop = std::to_chars(out, out + kLongest, value).ptr;
+  const auto length = static_cast<std::size_t>(stop - out);
+  size_ += length;
   if (has_fraction) return;  // and so a point or an exponent
   const std::string_view written{out, length};
   if (written.find_first_of(".e") == std::string_view::npos) raw(".0");
