@@ -95,6 +95,85 @@ TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
   CHECK(slots.count() == 1);
 }
 
+TEST_CASE("ReaderSlots: a group is announced as a whole, and only those of it that are open are entered") {
+  std::array<ReaderBias, 4> biases;
+  ReaderSlot slot;
+  ReaderSlots slots;
+  const std::array<std::size_t, 4> group{3, 70, 200, 255};
+  const auto bias_of = [&](std::size_t i) -> const ReaderBias& { return biases[i]; };
+  CHECK(slots.enter(slot, group, bias_of) == 0);
+  CHECK(slots.count() == 0);
+  for (const std::size_t i : {1U, 3U}) {
+    for (std::uint32_t read = 0; read < ReaderBias::kFewestReads; ++read) biases[i].note_read();
+  }
+  REQUIRE(slots.enter(slot, group, bias_of) == 0b1010);
+  CHECK(slots.count() == 1);
+  for (std::size_t segment = 0; segment < 256; ++segment) {
+    const bool is_in = segment == 3 || segment == 70 || segment == 200 || segment == 255;
+    CHECK(slots.is_anyone_in(segment) == is_in);
+  }
+  CHECK(slots.is_anyone_in(256 + 70));  // as one with 70: its writer waits without need
+  CHECK_FALSE(slots.enter(slot, biases[1], 70));
+  CHECK(slots.enter(slot, group, bias_of) == 0);
+  slot.leave();
+  for (const std::size_t segment : group) CHECK_FALSE(slots.is_anyone_in(segment));
+  REQUIRE(slots.enter(slot, biases[1], 70));
+  CHECK(slots.enter(slot, group, bias_of) == 0);
+  CHECK_FALSE(slots.is_anyone_in(3));  // the group before is forgotten
+  slot.leave();
+}
+
+TEMPLATE_TEST_CASE("Segments: a writer waits for readers of groups who came without the lock", "",
+                   std::shared_mutex, kvstore::SpinSharedMutex) {
+  Segments<TestType> segments;
+  segments.resize(4);
+  for (const std::size_t index : {0U, 1U, 3U}) open(segments, index);
+  const std::array<std::size_t, 4> group{1, 2, 3, 1};
+  std::atomic<bool> inside = false;
+  std::optional<std::jthread> writer;
+  int calls = 0;
+  const std::uint32_t seen = segments.read_group(group, segments.threads.own(), [&](std::uint32_t which) {
+    ++calls;
+    CHECK(which == 0b1111);
+    for (const std::size_t index : {1U, 3U}) {
+      REQUIRE(segments[index].mutex.try_lock());  // free: the reader is there without it
+      segments[index].mutex.unlock();
+    }
+    CHECK_FALSE(segments[2].mutex.try_lock());
+    { const auto other = segments.lock(0); }
+    CHECK(segments.waits().histogram().count() == 0);
+    writer.emplace([&] {
+      const auto lock = segments.lock(3);
+      inside = true;
+    });
+    while (segments[3].bias.is_open(std::memory_order_seq_cst)) std::this_thread::yield();
+    give_a_moment();
+    CHECK_FALSE(inside);
+    return which;
+  });
+  writer.reset();
+  CHECK(inside);
+  CHECK(calls == 1);
+  CHECK(seen == 0b1111);
+}
+
+TEST_CASE("Segments: reading groups opens segments, and leaves them when the function throws") {
+  Segments<std::shared_mutex> segments;
+  segments.resize(3);
+  const std::array<std::size_t, 2> group{0, 2};
+  const auto read = [&] {
+    return segments.read_group(group, segments.threads.own(), [](std::uint32_t which) { return which; });
+  };
+  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) CHECK(read() == 0b11);
+  CHECK(segments[0].bias.is_open(std::memory_order_seq_cst));
+  CHECK_FALSE(segments[1].bias.is_open(std::memory_order_seq_cst));
+  CHECK(segments[2].bias.is_open(std::memory_order_seq_cst));
+  const auto fail = [](std::uint32_t) -> std::uint32_t { throw std::runtime_error{"no"}; };
+  CHECK_THROWS_AS(segments.read_group(group, segments.threads.own(), fail), std::runtime_error);
+  const auto locks = segments.lock_all();  // waits for nobody
+  CHECK(segments.waits().histogram().count() == 0);
+}
+
 TEMPLATE_TEST_CASE("Segments: a writer waits for the readers who came without the lock, of its segment only",
                    "", std::shared_mutex, kvstore::SpinSharedMutex) {
   Segments<TestType> segments;
@@ -196,6 +275,55 @@ TEMPLATE_TEST_CASE("Segments: readers in bursts see whole writes only", "", std:
   CHECK(pair.other == 2000);
 }
 
+TEMPLATE_TEST_CASE("Segments: readers of groups see whole writes only", "", std::shared_mutex,
+                   kvstore::SpinSharedMutex) {
+  struct Pair {
+    int one = 0;
+    int other = 0;
+  };
+  std::array<Pair, 4> pairs;
+  Segments<TestType> segments;
+  segments.resize(pairs.size());
+  std::atomic<bool> done = false;
+  std::atomic<int> torn = 0;
+  std::atomic<std::uint64_t> rounds = 0;
+  {
+    std::vector<std::jthread> readers;
+    for (std::size_t reader = 0; reader < 3; ++reader) {
+      readers.emplace_back([&, reader] {
+        // The groups of a thread take turns, so that one is announced over the other.
+        const std::array<std::array<std::size_t, 2>, 2> groups{{{reader, 3}, {0, reader}}};
+        for (std::size_t turn = 0; !done; turn = 1 - turn) {
+          for (int i = 0; i < 50; ++i) {
+            const auto see = [&](std::uint32_t which) {
+              for (std::size_t k = 0; k < 2; ++k) {
+                const Pair& pair = pairs[groups[turn][k]];
+                if ((which >> k & 1U) != 0 && pair.one != pair.other) ++torn;
+              }
+              return which;
+            };
+            static_cast<void>(segments.read_group(groups[turn], segments.threads.own(), see));
+          }
+          ++rounds;
+          std::this_thread::yield();
+        }
+      });
+    }
+    for (int i = 0; i < 20'000; ++i) {
+      const std::uint64_t seen = rounds;
+      while (i % 4 == 0 && rounds == seen) std::this_thread::yield();
+      const auto index = static_cast<std::size_t>(i % 4);
+      const auto lock = segments.lock(index);
+      ++pairs[index].one;
+      std::this_thread::yield();
+      ++pairs[index].other;
+    }
+    done = true;
+  }
+  CHECK(torn == 0);
+  for (const Pair& pair : pairs) CHECK(pair.other == 5000);
+}
+
 TEST_CASE("Store: a visit of a key that is only read keeps writers of that key out, and no others") {
   kvstore::BatchPersistentKeyValueStore<std::string, std::string> store{
       support::storage_on(std::make_shared<support::Disk>()),
@@ -215,6 +343,33 @@ TEST_CASE("Store: a visit of a key that is only read keeps writers of that key o
   });
   writer.reset();
   CHECK(store.read("read") == "new");
+}
+
+TEST_CASE("Store: a visit of many keys that are only read keeps the writers of each out") {
+  kvstore::BatchPersistentKeyValueStore<int, int> store{
+      support::storage_on(std::make_shared<support::Disk>()),
+      {.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}}};
+  std::vector<int> keys;
+  for (int key = 0; key < 40; ++key) {
+    store.create(key, 0);
+    keys.push_back(key);
+  }
+  for (int i = 0; i < 10; ++i) REQUIRE(store.read_many(keys).size() == keys.size());
+  std::atomic<int> written = 0;
+  std::vector<std::jthread> writers;
+  const auto write = [&](int key) {
+    store.upsert(key, 1);
+    ++written;
+  };
+  store.visit_many(keys, [&](std::size_t i, int value) {
+    if (i != 3) return;  // of the first group of sixteen
+    for (const int key : {3, 15}) writers.emplace_back(write, key);
+    give_a_moment();
+    CHECK(written == 0);
+    CHECK(value == 0);
+  });
+  writers.clear();
+  CHECK(store.read(3) + store.read(15) == 2);
 }
 
 TEST_CASE("Store: a visit of a key that is only read may throw; writers come in afterwards") {

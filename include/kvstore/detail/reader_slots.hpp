@@ -12,10 +12,12 @@
 // have to look at.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <thread>
 
 namespace kvstore::inline v0::detail {
@@ -53,22 +55,40 @@ class ReaderBias {
   std::atomic<std::uint32_t> reads_to_open_ = kFewestReads;
 };
 
-/// The segment that a thread reads without its lock, if any.
+/// The segment that a thread reads without its lock, or several at once, if any.
 class ReaderSlot {
  public:
   [[nodiscard]] bool is_free() const noexcept { return segment_.load(std::memory_order_relaxed) == kNone; }
   [[nodiscard]] bool is_in(std::size_t segment) const noexcept {
-    return segment_.load(std::memory_order_seq_cst) == segment + 1;
+    const std::size_t seen = segment_.load(std::memory_order_seq_cst);
+    if (seen != kGroup) return seen == segment + 1;
+    return (group_[word_of(segment)].load(std::memory_order_acquire) & bit_of(segment)) != 0;
   }
   void announce(std::size_t segment) noexcept { segment_.store(segment + 1, std::memory_order_seq_cst); }
+  /// Those that are 256 apart count as one. Whoever looks meanwhile sees the group before or after, of which
+  /// the thread reads neither: it has left the one, and is not sure of the other.
+  void announce(std::span<const std::size_t> segments) noexcept {
+    std::array<std::uint64_t, kWords> words{};
+    for (const std::size_t segment : segments) words[word_of(segment)] |= bit_of(segment);
+    for (std::size_t i = 0; i < kWords; ++i) group_[i].store(words[i], std::memory_order_release);
+    segment_.store(kGroup, std::memory_order_seq_cst);
+  }
   void leave() noexcept { segment_.store(kNone, std::memory_order_release); }
 
  private:
   friend class ReaderSlots;
   static constexpr std::size_t kNone = 0;
+  static constexpr std::size_t kGroup = static_cast<std::size_t>(-1);
+  static constexpr std::size_t kWords = 4;
+
+  [[nodiscard]] static std::size_t word_of(std::size_t segment) noexcept { return segment / 64 % kWords; }
+  [[nodiscard]] static std::uint64_t bit_of(std::size_t segment) noexcept {
+    return std::uint64_t{1} << segment % 64;
+  }
 
   std::atomic<std::size_t> segment_ = kNone;
-  const ReaderSlot* next_ = nullptr;  // in the list of slots
+  std::array<std::atomic<std::uint64_t>, kWords> group_{};  // where `segment_` is `kGroup`
+  const ReaderSlot* next_ = nullptr;                        // in the list of slots
   bool listed_ = false;
 };
 
@@ -88,6 +108,27 @@ class ReaderSlots {
     if (bias.is_open(std::memory_order_seq_cst)) return true;
     slot.leave();
     return false;
+  }
+
+  /// The same of several segments, at most 32, of which `bias_of(i)` says whether `segments[i]` is open.
+  /// @returns a bit for each that is; if there is one, the thread is to leave the slot
+  template <class BiasOf>
+  [[nodiscard]] std::uint32_t enter(ReaderSlot& slot, std::span<const std::size_t> segments,
+                                    const BiasOf& bias_of) noexcept {
+    const auto open_ones = [&](std::memory_order order) {
+      std::uint32_t open = 0;
+      for (std::size_t i = 0; i < segments.size(); ++i) {
+        open |= std::uint32_t{bias_of(i).is_open(order)} << i;
+      }
+      return open;
+    };
+    if (!slot.is_free() || open_ones(std::memory_order_relaxed) == 0) return 0;
+    if (!slot.listed_) [[unlikely]]
+      list(slot);
+    slot.announce(segments);
+    const std::uint32_t open = open_ones(std::memory_order_seq_cst);
+    if (open == 0) slot.leave();
+    return open;
   }
 
   /// How many threads have announced themselves so far.

@@ -64,8 +64,9 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
       indices[i] = this->table_index(hashes[i]);
       this->tables()[indices[i]].prefetch(hashes[i]);
     }
-    counted(verb, hashes.size(),
-            [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), fn); });
+    StoreThread* const own = threads_.own();
+    counted(verb, own, hashes.size(),
+            [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), own, fn); });
   }
 
   void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
@@ -193,11 +194,10 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   /// The same of `keys` reads at once, which return a bit for each key that was there.
   template <class Reads>
-  void counted(Verb verb, std::size_t keys, const Reads& reads) const {
+  void counted(Verb verb, StoreThread* own, std::size_t keys, const Reads& reads) const {
     if (!counts()) return void(reads());
     try {
       const auto found = static_cast<std::size_t>(std::popcount(std::uint32_t{reads()}));
-      StoreThread* const own = threads_.own();
       count(own, verb, Outcome::done, found);
       count(own, verb, Outcome::refused, keys - found);
     } catch (...) {

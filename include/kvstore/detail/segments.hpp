@@ -114,20 +114,21 @@ class Segments {
     return locks;
   }
 
-  /// Runs `fn` under the shared locks of those of `indices` that can be had at once, whose bits it is given;
-  /// then on the others, one by one. A slot takes one segment, so these readers lock. @returns the bits that
-  /// it returned, together
-  [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices,
+  /// Runs `fn` for those of `indices`, at most 32, that can be read at once, whose bits it is given; then for
+  /// the others, one by one. `own` is as for `Reading`. @returns the bits that `fn` returned, together
+  [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices, ReaderSlot* own,
                                          FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+    auto left = static_cast<std::uint32_t>((std::uint64_t{1} << indices.size()) - 1);
     std::uint32_t result = 0;
-    auto left = (std::uint32_t{1} << indices.size()) - 1;
     {
-      const SharedGroup together{guards_.get(), indices};
-      left &= ~together.owned();
-      result = fn(together.owned());
+      const OpenGroup open{*this, indices, own};
+      const SharedGroup locked{guards_.get(), indices, left & ~open.which()};
+      const std::uint32_t together = open.which() | locked.owned();
+      left &= ~together;
+      result = fn(together);
     }
     for (; left != 0; left &= left - 1) {
-      const std::shared_lock lock{guards_[indices[static_cast<std::size_t>(std::countr_zero(left))]].mutex};
+      const Reading reading{*this, indices[static_cast<std::size_t>(std::countr_zero(left))], nullptr};
       result |= fn(left & (~left + 1));
     }
     return result;
@@ -141,6 +142,30 @@ class Segments {
   void close_cut() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
 
  private:
+  /// Those of some segments that are open, held by the calling thread's slot.
+  class OpenGroup {
+   public:
+    OpenGroup(const Segments& segments, std::span<const std::size_t> indices, ReaderSlot* own) noexcept
+        : own_{own} {
+      const auto bias_of = [&](std::size_t i) -> const ReaderBias& {
+        return segments.guards_[indices[i]].bias;
+      };
+      if (own != nullptr) which_ = segments.slots_.enter(*own, indices, bias_of);
+    }
+    OpenGroup(const OpenGroup&) = delete;
+    OpenGroup& operator=(const OpenGroup&) = delete;
+    ~OpenGroup() {
+      if (which_ != 0) own_->leave();
+    }
+
+    /// Bit i is set if `indices[i]` is.
+    [[nodiscard]] std::uint32_t which() const noexcept { return which_; }
+
+   private:
+    ReaderSlot* own_;
+    std::uint32_t which_ = 0;
+  };
+
   [[gnu::noinline]] void wait_for_lock(Guard& guard) {
     const TimeRecorded waiting{waits_};
     guard.mutex.lock();

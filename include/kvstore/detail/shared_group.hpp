@@ -15,15 +15,18 @@ namespace kvstore::inline v0::detail {
 template <class Guard>
 class SharedGroup {
  public:
-  /// The segments' `indices`, at most 32 of them, may name one more than once; only the first of those
-  /// counts.
-  SharedGroup(Guard* guards, std::span<const std::size_t> indices) : guards_{guards}, indices_{indices} {
+  /// Of the segments' `indices`, at most 32, those whose bits are in `wanted`. They may name one more than
+  /// once; only the first of those counts.
+  SharedGroup(Guard* guards, std::span<const std::size_t> indices, std::uint32_t wanted)
+      : guards_{guards}, indices_{indices} {
     std::array<std::uint64_t, 4> taken{};
-    for (std::size_t i = 0; i < indices.size(); ++i) {
+    for (; wanted != 0; wanted &= wanted - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(wanted));
       // Without a lock twice in one thread, which is not allowed; far from each other two may count as one.
       std::uint64_t& word = taken[indices[i] / 64 % taken.size()];
       const std::uint64_t bit = std::uint64_t{1} << indices[i] % 64;
       if ((word & bit) != 0 || !guards_[indices[i]].mutex.try_lock_shared()) continue;
+      guards_[indices[i]].bias.note_read();
       word |= bit;
       owned_ |= std::uint32_t{1} << i;
     }
