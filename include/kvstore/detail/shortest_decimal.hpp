@@ -43,8 +43,8 @@ struct ShortestDecimal {
   // In units of the last digit, with `point` bits after the binary point.
   const unsigned point = q + 1;
   const Wide half = kPowersOfTen[after_point];
-  const Wide exact = 2 * m * half;
-  const std::uint64_t below = static_cast<std::uint64_t>(exact >> point);
+  const Wide exact = half * m * 2;
+  const auto below = static_cast<std::uint64_t>(exact >> point);
 
   const Wide rest = exact - (Wide{below} << point);
   const Wide middle = Wide{1} << q;
