@@ -18,14 +18,11 @@
 #include <vector>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/reentry.hpp"
-#include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segmented_store.hpp"
-#include "kvstore/detail/snapshot_source.hpp"
-#include "kvstore/detail/storage_writer.hpp"
+#include "kvstore/detail/storage_load.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/detail/table_update.hpp"
 #include "kvstore/detail/threads.hpp"
@@ -86,22 +83,15 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// Takes any other storage and loads it. Errors as above.
   explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
-      : Base(std::move(hash), std::move(equal), driver_),
-        driver_{std::move(storage), checked(std::move(options)), this->counters(),
-                [this](detail::FunctionRef<void(ChangeSource&)> use) {
-                  detail::SnapshotSource source{this->tables(), this->segments(),
-                                                driver_.options().schema_version,
-                                                detail::threads_to_save(driver_.options().threads)};
-                  use(source);
-                }} {
+      : Base(std::move(hash), std::move(equal), std::move(storage), checked(std::move(options))) {
     load();
   }
 
   /// Closes the store. A failure goes to `on_error`, since a destructor cannot throw: call `close` to see it.
   ~BatchPersistentKeyValueStore() override {
     try {
-      close();
-    } catch (...) {  // NOLINT(bugprone-empty-catch): whoever saved has reported it
+      if (this->driver().begin_destruction()) finish_close();
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported where it was met
     }
   }
 
@@ -110,7 +100,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// *Thread safety*: blocks on a save under way; blocks nobody who does not need the same save.
   void save() {
     detail::CallbackScope::refuse_reentry(this);
-    driver_.save();
+    this->driver().save();
   }
 
   /// Folds a journal into a new snapshot now and makes everything durable; the same as `save` for a storage
@@ -119,7 +109,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// *Thread safety*: readers and writers go on.
   void compact() {
     detail::CallbackScope::refuse_reentry(this);
-    driver_.compact();
+    this->driver().compact();
   }
 
   /// Saves, stops the auto-saver and releases the file. Afterwards reads still work, and writes throw
@@ -128,8 +118,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   void close() {
     detail::CallbackScope::refuse_reentry(this);
     std::unique_lock refreshing{refresh_mutex_, std::defer_lock};
-    if (driver_.options().read_only) refreshing.lock();  // a refresh reads the storage
-    driver_.close([this](bool refuse) { this->refuse_writes(refuse); });
+    if (this->driver().options().read_only) refreshing.lock();  // a refresh reads the storage
+    if (this->driver().begin_close()) finish_close();
   }
 
   /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all,
@@ -138,7 +128,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   void checkpoint(const std::filesystem::path& path) {
     detail::CallbackScope::refuse_reentry(this);
     JsonFile copy{path};
-    driver_.checkpoint(copy, path);
+    this->driver().checkpoint(copy, path);
   }
 
   /// Replaces every entry by those of another JSON file, such as a `checkpoint`, which is only read. Readers
@@ -158,15 +148,15 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     const std::filesystem::path path = storage.path();
     // Before there is anything that out of memory could belie.
     const std::string from_text = detail::path_text(path);
-    const detail::Observer from{driver_.options(), path};
+    const detail::Observer from{this->driver().options(), path};
     auto loader = make_loader(LoadPurpose::follow, this->segments().size(), from);
-    detail::StorageWriter::load_from(storage, loader);
+    detail::load_from(storage, loader);
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
     this->replace_locked(tables);
-    driver_.observer().log(LogLevel::info, "replaced",
-                           {{"from", from_text}, {"entries", this->count_entries()}});
-    driver_.save();
+    this->driver().observer().log(LogLevel::info, "replaced",
+                                  {{"from", from_text}, {"entries", this->count_entries()}});
+    this->driver().save();
   }
 
   /// Brings a store that was opened read-only up to date with what others have saved, or, in a journal,
@@ -176,30 +166,35 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// time, others wait.
   bool refresh() {
     detail::CallbackScope::refuse_reentry(this);
-    if (!driver_.options().read_only) {
+    if (!this->driver().options().read_only) {
       throw UsageError{"refresh() is for a store that was opened with Options::read_only"};
     }
     const bool changed = refresh_one_at_a_time();
-    if (changed) driver_.observer().log(LogLevel::debug, "refreshed", {{"entries", this->count_entries()}});
+    if (changed)
+      this->driver().observer().log(LogLevel::debug, "refreshed", {{"entries", this->count_entries()}});
     return changed;
   }
 
   /// Operations that are applied and not yet on disk. Wait-free.
-  [[nodiscard]] std::uint64_t unsaved() const noexcept { return driver_.ledger().unsaved(); }
+  [[nodiscard]] std::uint64_t unsaved() const noexcept { return this->driver().numbers().unsaved(); }
 
   /// Why the last save failed; nothing once a save has succeeded since.
-  [[nodiscard]] std::optional<std::string> last_error() const { return driver_.ledger().last_error(); }
+  [[nodiscard]] std::optional<std::string> last_error() const {
+    return this->driver().figures().saves().last_error;
+  }
 
   /// Figures about this store. *Complexity*: O(segments). *Thread safety*: as `size`; blocks no operation.
   [[nodiscard]] Metrics metrics() const {
+    const auto& driver = this->driver();
+    const detail::SaveFigures figures = driver.figures();
     return {.entries = this->count_entries(),
             .segments = this->segments().size(),
-            .applied = driver_.ledger().applied(),
-            .unsaved = driver_.ledger().unsaved(),
+            .applied = driver.numbers().applied(),
+            .unsaved = driver.numbers().unsaved(),
             .operations = this->operation_totals(),
-            .saves = driver_.save_metrics(),
-            .journal = driver_.journal_metrics(),
-            .save_waits = driver_.save_waits().histogram(),
+            .saves = figures.saves(),
+            .journal = figures.journal(),
+            .save_waits = driver.save_waits().histogram(),
             .lock_waits = this->segments().waits().histogram(),
             .load_duration = load_duration_};
   }
@@ -240,6 +235,17 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     }
   }
 
+  /// Writes are refused first, so that what the last save misses has not been acknowledged.
+  void finish_close() {
+    this->refuse_writes(true);
+    try {
+      this->driver().finish_close();
+    } catch (...) {
+      this->refuse_writes(false);
+      throw;
+    }
+  }
+
   // Opening
   // --------------------------------------------------------------------------------------------------
 
@@ -260,15 +266,15 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
                                  const detail::Observer& observer) {
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{
-        purpose, segments, hash_of, this->key_equal(), driver_.options(), observer};
+        purpose, segments, hash_of, this->key_equal(), this->driver().options(), observer};
   }
 
   void load() {
     const auto start = std::chrono::steady_clock::now();
-    const bool read_only = driver_.options().read_only;
-    auto loader = make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, driver_.options().segments,
-                              driver_.observer());
-    driver_.load(loader);
+    const bool read_only = this->driver().options().read_only;
+    auto loader = make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own,
+                              this->driver().options().segments, this->driver().observer());
+    detail::load_from(this->driver().storage(), loader);
     const bool outdated = loader.outdated();
     const std::uint64_t bytes = loader.bytes();
     stored_version_ = loader.stored_version();
@@ -277,8 +283,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     load_duration_ = std::chrono::steady_clock::now() - start;
     if (read_only) this->become_read_only();
     const std::uint64_t entries = this->count_entries();
-    driver_.observer().log(LogLevel::info, "loaded", detail::WorkDone{entries, bytes, load_duration_});
-    driver_.start(entries, outdated);
+    this->driver().observer().log(LogLevel::info, "loaded", detail::WorkDone{entries, bytes, load_duration_});
+    this->driver().start(entries, outdated);
   }
 
   // Following another process
@@ -295,9 +301,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     if (reload_) return std::nullopt;
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     detail::TableUpdate<Key, Value, decltype(hash_of), KeyEqual> update{
-        hash_of, this->key_equal(), driver_.options(), driver_.path(), stored_version_};
+        hash_of, this->key_equal(), this->driver().options(), this->driver().path(), stored_version_};
     reload_ = true;  // unless all of this gets through, part of it is lost
-    if (!driver_.load_changes(update)) return std::nullopt;
+    if (!this->driver().storage().load_changes(update)) return std::nullopt;
     const std::vector<Lock> locks = this->segments().lock_all();
     update.apply([this](std::uint64_t hash) -> Table& { return this->table_of(hash); }, this->tables());
     reload_ = false;
@@ -305,8 +311,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
   bool refresh_everything() {
-    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), driver_.observer());
-    driver_.load(loader);
+    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), this->driver().observer());
+    detail::load_from(this->driver().storage(), loader);
     const std::uint32_t version = loader.stored_version();
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
@@ -321,7 +327,6 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   std::uint32_t stored_version_ = 0;  // of the values that were loaded last
   bool reload_ = false;               // the next refresh has to load everything
   std::chrono::nanoseconds load_duration_{0};
-  detail::SaveDriver driver_;  // last, so that its threads end before what they use dies
 };
 
 }  // namespace kvstore::inline v0

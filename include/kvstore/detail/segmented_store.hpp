@@ -2,8 +2,7 @@
 #pragma once
 
 // A store of segments that many threads share, each with a lock of its own: the primitives of the verbs
-// again, which lock, count, take part in a snapshot and tell a `SaveDriver` what was changed. What is kept
-// where, and when, is not known here.
+// again, which lock, count, take part in a snapshot and tell a `SaveDriver` what was changed.
 
 #include <algorithm>
 #include <array>
@@ -11,6 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <shared_mutex>
 #include <span>
 #include <utility>
@@ -22,18 +22,24 @@
 #include "kvstore/detail/operation_counters.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/per_thread.hpp"
+#include "kvstore/detail/process.hpp"
 #include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/segments.hpp"
+#include "kvstore/detail/snapshot_source.hpp"
 #include "kvstore/detail/store_thread.hpp"
 #include "kvstore/detail/thread_object.hpp"
+#include "kvstore/detail/threads.hpp"
+#include "kvstore/detail/waiting.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_value_store.hpp"
 #include "kvstore/metrics.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0::detail {
 
-/// What a persistent store is before it has anything to do with a disk.
+/// What a persistent store is but for its loading, and the words of its user.
 template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
 class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
@@ -44,10 +50,12 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   using Segments = detail::Segments<Key, Value, Mutex>;
   using Lock = typename Segments::Lock;
 
-  /// `driver` is told of every change, and asked for nothing before the first of them. Whoever derives from
-  /// this has it as a member, so that its threads end before what they use dies.
-  SegmentedStore(Hash hash, KeyEqual equal, SaveDriver& driver)
-      : Base(1, std::move(hash), std::move(equal)), driver_{driver} {}
+  using Driver = SaveDriver<typename Waiting<Mutex>::Means>;
+
+  SegmentedStore(Hash hash, KeyEqual equal, std::unique_ptr<Storage> storage, Options options)
+      : Base(1, std::move(hash), std::move(equal)),
+        driver_{std::in_place, std::move(storage), std::move(options), counters_,
+                [this] { return snapshot(); }} {}
 
   bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
     StoreThread* const own = threads_.own();
@@ -77,28 +85,31 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
+    driver_->refuse_foreign_process();
     StoreThread* const own = threads_.own();
     counted(verb, own, [&] {
-      ChangeTrace trace{driver_.observer()};
+      ChangeTrace trace{driver_->observer()};
       return settled(verb, edit_locked(index, decide, own, trace), trace);
     });
   }
 
   void edit_tables(std::span<const std::uint64_t> hashes,
                    FunctionRef<std::vector<Mutation>()> decide) override {
+    driver_->refuse_foreign_process();
     StoreThread* const own = threads_.own();
     counted(Verb::apply, own, [&] {
-      ChangeTrace trace{driver_.observer()};
+      ChangeTrace trace{driver_->observer()};
       settled(Verb::apply, edit_locked(hashes, decide, own, trace), trace);
       return true;  // a batch that had nothing to change as well
     });
   }
 
   void clear_tables() override {
+    driver_->refuse_foreign_process();
     StoreThread* const own = threads_.own();
     counted(Verb::clear, own, [&] {
       std::vector<Table> old(segments_.size());  // destroyed after the locks
-      ChangeTrace trace{driver_.observer()};
+      ChangeTrace trace{driver_->observer()};
       settled(Verb::clear, clear_locked(old, own), trace);
       return true;
     });
@@ -114,6 +125,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
   [[nodiscard]] StoreCounters& counters() noexcept { return counters_; }
+  [[nodiscard]] Driver& driver() const noexcept { return *driver_; }
   [[nodiscard]] auto operation_totals() const noexcept { return detail::operation_totals(counters_); }
 
   [[nodiscard]] std::uint64_t count_entries() const {
@@ -129,7 +141,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   void replace_locked(std::vector<Table>& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
     refuse_unless_open();
-    driver_.record_replacement();
+    driver_->record_replacement();
     const Epoch epoch = segments_.epoch();
     for (std::size_t i = 0; i < tables.size(); ++i) {
       Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
@@ -157,14 +169,14 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   [[noreturn]] void throw_refusal(State state) const {
     if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
-    throw UsageError{path_text(driver_.path()) +
+    throw UsageError{path_text(driver_->path()) +
                      ": the store was opened read-only; open it without Options::read_only to write"};
   }
 
   // Counting
   // ----------------------------------------------------------------------------------
 
-  [[nodiscard]] bool counts() const noexcept { return driver_.options().count_operations; }
+  [[nodiscard]] bool counts() const noexcept { return driver_->options().count_operations; }
 
   void count(StoreThread* own, Verb verb, Outcome outcome, std::uint64_t operations = 1) const noexcept {
     counters_.add(own, operation_counter(verb, outcome), operations);
@@ -210,7 +222,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   bool settled(Verb verb, std::uint64_t ticket, const ChangeTrace& trace) {
     if (ticket == 0) return false;
     trace.tell(verb);
-    driver_.settle(ticket);
+    driver_->settle(ticket);
     return true;
   }
 
@@ -295,7 +307,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
   std::uint64_t record(std::span<const Mutation> mutations, StoreThread* own) {
-    return driver_.logs() ? record_and_log(mutations) : driver_.record(mutations.size(), own);
+    return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), own);
   }
   [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
     auto& changes = thread_object<ChangeBuffer, SegmentedStore>();
@@ -308,26 +320,32 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
         changes.put(key, *mutation.value);
     }
     changes.end_group();
-    return driver_.record(mutations.size(), changes);
+    return driver_->record(mutations.size(), changes);
   }
 
   // A journal has a word for it; other storages that save changes are told of each entry.
   std::uint64_t record_clear(StoreThread* own) {
-    if (!driver_.logs()) return driver_.record(1, own);
+    if (!driver_->logs()) return driver_->record(1, own);
     ChangeBuffer changes;
     for (const Table& table : this->tables()) {
-      if (driver_.has_journal()) break;
+      if (driver_->has_journal()) break;
       for (const auto& entry : table.entries()) changes.remove(entry.key);
     }
     changes.end_group();
-    return driver_.record(1, changes);
+    return driver_->record(1, changes);
   }
 
-  SaveDriver& driver_;
+  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() {
+    const Options& options = driver_->options();
+    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(
+        this->tables(), segments_, options.schema_version, threads_to_save(options.threads));
+  }
+
   mutable PerThread<StoreThread> threads_;
   Segments segments_;  // whose slots are those of `threads_`
   mutable StoreCounters counters_{threads_};
   std::atomic<State> state_ = State::open;
+  LeftToParent<Driver> driver_;  // last, so that its threads end before what they use dies
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -70,6 +70,7 @@ class JsonFile : public Storage {
   }
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
+  [[nodiscard]] bool takes_changes() const noexcept override { return false; }
 
   /// Replaces the file. When this throws, the previous file is intact, unless the message says that the new
   /// contents are in place without being safe from power loss.
