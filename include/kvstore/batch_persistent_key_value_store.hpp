@@ -259,6 +259,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     if (options.auto_save_interval.count() < 0) {
       throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
     }
+    // Clocks overflow at some 292 years.
+    options.auto_save_interval =
+        std::min<std::chrono::milliseconds>(options.auto_save_interval, std::chrono::hours{24 * 365});
     return options;
   }
 

@@ -44,14 +44,13 @@ namespace kvstore::inline v0::detail {
 template <class Means>
 class SaveDriver final {
  public:
-  using Snapshot = SaveWork::Snapshot;
-
   /// `counters` outlive it.
-  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters, Snapshot snapshot)
+  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters,
+             SaveWork::Store store)
       : options_{std::move(options)},
         observer_{options_, path_of(storage.get())},
         numbers_{counters},
-        work_{std::move(storage), options_, std::move(snapshot)} {}
+        work_{std::move(storage), options_, std::move(store)} {}
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
@@ -351,7 +350,7 @@ class SaveDriver final {
     lock.unlock();
     const StepResult result = work_.perform(step, afresh, log_, errand.copy);
     lock.lock();
-    work_.finish(step, result.outcome, log_);
+    work_.finish(step, result, log_);
     const auto now = step == Step::append ? errand.start : Means::Clock::now();
     const Turn given = state_.end(step, errand.want, result.outcome, now);
     reports_.note(step, errand, result, now);
@@ -371,6 +370,7 @@ class SaveDriver final {
   }
 
   void tell(Step step, const Errand& errand, const StepResult& result) noexcept {
+    if (step == Step::replace_base) outgrown_.store(false, std::memory_order_relaxed);
     if (result.outgrown) {
       outgrown_.store(true, std::memory_order_relaxed);
       compactor_->wake();

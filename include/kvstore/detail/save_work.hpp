@@ -34,18 +34,22 @@ struct StepResult {
   WorkDone done;                                              ///< what was saved
   bool whole = false;                                         ///< that was everything
   bool outgrown = false;                                      ///< the journal wants to be compacted
+  std::optional<std::uint64_t> entries = std::nullopt;        ///< of the store, where they were counted
   std::optional<std::uint64_t> journal_bytes = std::nullopt;  ///< its size, where it may have changed
 };
 
 /// *Thread safety*: `take` and `finish` under the owner's lock; `perform` under the turns of its step.
 class SaveWork final {
  public:
-  /// A point in time of the store, as of the call.
-  using Snapshot = std::function<std::unique_ptr<ChangeSource>()>;
+  /// What a save asks the store for.
+  struct Store {
+    std::function<std::unique_ptr<ChangeSource>()> snapshot;  ///< a point in time, as of the call
+    std::function<std::uint64_t()> count_entries;
+  };
 
   /// `options` outlives it. @throws UsageError
-  SaveWork(std::unique_ptr<Storage> storage, const Options& options, Snapshot snapshot)
-      : storage_{std::move(storage)}, options_{options}, snapshot_{std::move(snapshot)} {
+  SaveWork(std::unique_ptr<Storage> storage, const Options& options, Store store)
+      : storage_{std::move(storage)}, options_{options}, store_{std::move(store)} {
     if (options_.schema_version != 0 && !storage_->keeps_schema_version()) {
       throw UsageError{path_text(storage_->path()) +
                        ": this storage keeps no schema version; leave Options::schema_version at 0"};
@@ -77,20 +81,17 @@ class SaveWork final {
       result.failure = std::current_exception();
       result.outcome.failed = true;
     }
-    if (result.outcome.failed) abandon(step);
-    if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
-    if (step == Step::close) result.journal_bytes = 0;
-    if (step == Step::save_changes || step == Step::save_all) {
-      result.outcome.wants_everything = storage_->scope() == SaveScope::everything;
-    }
+    look_back(step, result);
     result.done.duration = std::chrono::steady_clock::now() - start;
     return result;
   }
 
-  /// After a step that has succeeded.
-  void finish(Step step, const StepOutcome& outcome, ChangeLog& log) noexcept {
-    const bool saved = step == Step::save_changes || step == Step::save_all;
-    if (saved && !outcome.failed && !outcome.refused) log.drop_taken();
+  /// After the step.
+  void finish(Step step, const StepResult& result, ChangeLog& log) const noexcept {
+    const StepOutcome& outcome = result.outcome;
+    const bool saves = step == Step::save_changes || step == Step::save_all;
+    if (saves && !outcome.failed && !outcome.refused) log.drop_taken();
+    if (result.entries) log.expect(*result.entries);
   }
 
  private:
@@ -170,11 +171,23 @@ class SaveWork final {
 
   template <class Save>
   void save_all(StepResult& result, Progress::Phase phase, const Save& save) {
-    const std::unique_ptr<ChangeSource> everything = snapshot_();
+    const std::unique_ptr<ChangeSource> everything = store_.snapshot();
     ProgressSource source{*everything, options_.on_progress, phase};
     save(source);
     result.done = {source.entries(), source.bytes(), {}};
     result.whole = true;
+    result.entries = source.entries();
+  }
+
+  /// What is so after the step, however it went.
+  void look_back(Step step, StepResult& result) noexcept {
+    if (result.outcome.failed) abandon(step);
+    if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
+    if (step == Step::close) result.journal_bytes = 0;
+    if (step != Step::save_changes && step != Step::save_all) return;
+    result.outcome.wants_everything = storage_->scope() == SaveScope::everything;
+    // While saves fail, the log is to stay below the size of the store.
+    if (result.outcome.failed) result.entries = store_.count_entries();
   }
 
   void abandon(Step step) noexcept {
@@ -185,7 +198,7 @@ class SaveWork final {
 
   std::unique_ptr<Storage> storage_;  // null once closed
   const Options& options_;
-  Snapshot snapshot_;
+  Store store_;
   Journal* journal_ = nullptr;
 
   // Under the append turn.

@@ -24,6 +24,7 @@
 #include "kvstore/detail/per_thread.hpp"
 #include "kvstore/detail/process.hpp"
 #include "kvstore/detail/save_driver.hpp"
+#include "kvstore/detail/save_work.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/segments.hpp"
 #include "kvstore/detail/snapshot_source.hpp"
@@ -55,7 +56,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   SegmentedStore(Hash hash, KeyEqual equal, std::unique_ptr<Storage> storage, Options options)
       : Base(1, std::move(hash), std::move(equal)),
         driver_{std::in_place, std::move(storage), std::move(options), counters_,
-                [this] { return snapshot(); }} {}
+                SaveWork::Store{[this] { return snapshot(); }, [this] { return count_entries(); }}} {}
 
   bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
     StoreThread* const own = threads_.own();
