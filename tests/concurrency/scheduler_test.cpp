@@ -18,6 +18,7 @@
 
 #include "support/catch.hpp"
 #include "support/schedule.hpp"
+#include "support/schedule_search.hpp"
 #include "support/scheduled_waiting.hpp"
 #include "support/scheduler.hpp"
 
