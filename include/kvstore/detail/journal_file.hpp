@@ -36,6 +36,7 @@ struct JournalSpace {
   std::uint64_t zero_at_most = std::uint64_t{4} << 20;  ///< zeroed ahead at a time
   std::uint64_t allocate_at_most = std::uint64_t{32} << 20;  ///< allocated ahead by a writer
   std::size_t page = 4096;                                   ///< zeroed in one write; at most 4096
+  std::uint64_t map_from = std::uint64_t{4} << 10;  ///< bytes between two syncs that are worth mapping
 };
 
 /// *Thread safety*: none, but for `file().sync()` and `extend`, which may run beside everything.
@@ -111,8 +112,6 @@ class JournalFile {
   }
 
  private:
-  static constexpr std::uint64_t kMapFrom = std::uint64_t{4} << 10;  // bytes between two syncs
-
   [[nodiscard]] std::uint64_t round_up(std::uint64_t bytes) const noexcept {
     return (bytes + space_.step - 1) / space_.step * space_.step;
   }
@@ -137,7 +136,7 @@ class JournalFile {
 
   /// Stores `text` at the end through a mapping. @returns false, having done nothing, if it is to be written.
   bool store_mapped(std::string_view text) {
-    if (!mappable_ || std::max(last_batch_, end_ - synced_) < kMapFrom) return false;
+    if (!mappable_ || std::max(last_batch_, end_ - synced_) < space_.map_from) return false;
     const std::uint64_t window = end_ - end_ % space_.step;
     if (end_ + text.size() > window + space_.step ||
         window + space_.step > allocated_.load(std::memory_order_relaxed))
