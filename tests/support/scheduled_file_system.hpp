@@ -7,8 +7,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <span>
+#include <functional>
 #include <system_error>
+#include <utility>
 
 #include "support/fault_file_system.hpp"
 #include "support/scheduler.hpp"
@@ -42,6 +43,9 @@ class ScheduledFileSystem : public FaultFileSystem {
     fails_at_ = calls_ + nth;
     error_ = error;
   }
+  /// Runs `look` before each call, before it is a point.
+  void watch(std::function<void()> look) { look_ = std::move(look); }
+
   /// Calls so far.
   [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }
   /// Of these, those that failed, as the search or `fail_call` wanted.
@@ -63,6 +67,7 @@ class ScheduledFileSystem : public FaultFileSystem {
 
   void come_to(Call call, const Path& path) {
     ++calls_;
+    if (look_) look_();
     Scheduler* const run = Scheduler::current();
     const bool is_point = which_.reads || !changes_nothing(call);
     if (run != nullptr && is_point)
@@ -83,6 +88,7 @@ class ScheduledFileSystem : public FaultFileSystem {
 
   SimulatedDisk& disk_;
   ScheduledCalls which_;
+  std::function<void()> look_;
   std::uint64_t calls_ = 0;
   std::uint64_t fails_at_ = 0;
   std::error_code error_;
