@@ -36,6 +36,7 @@ struct JournalSpace {
   std::uint64_t zero_at_most = std::uint64_t{4} << 20;  ///< zeroed ahead at a time
   std::uint64_t allocate_at_most = std::uint64_t{32} << 20;  ///< allocated ahead by a writer
   std::size_t page = 4096;                                   ///< zeroed in one write; at most 4096
+  std::uint64_t map_from = std::uint64_t{4} << 10;  ///< bytes between two syncs that are worth mapping
 };
 
 /// *Thread safety*: one thread at a time adds and flushes, and one syncs, which may be another at the same
@@ -97,8 +98,6 @@ class JournalFile {
   [[nodiscard]] File& file() noexcept { return *file_; }
 
  private:
-  static constexpr std::uint64_t kMapFrom = std::uint64_t{4} << 10;  // bytes between two syncs
-
   /// Allocates and zeroes what the next syncs will cover, if the file, which ends at `end`, has grown enough
   /// to be worth it. What fails here is left to `flush` and to the next sync to meet.
   void extend(std::uint64_t end) {
@@ -145,7 +144,7 @@ class JournalFile {
   /// Stores `text` at the end through a mapping. @returns false, having done nothing, if it is to be written.
   bool store_mapped(std::uint64_t end, std::string_view text) {
     const std::uint64_t batch = std::max(last_batch_.load(std::memory_order_relaxed), end - synced());
-    if (!mappable_ || batch < kMapFrom) return false;
+    if (!mappable_ || batch < space_.map_from) return false;
     const std::uint64_t window = end - end % space_.step;
     if (end + text.size() > window + space_.step ||
         window + space_.step > allocated_.load(std::memory_order_relaxed))

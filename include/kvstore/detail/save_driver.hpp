@@ -257,7 +257,7 @@ class SaveDriver final {
   }
 
   void auto_save() noexcept {
-    auto_saved_ = Means::Clock::now();
+    auto_saved_ = clock_now();
     try {
       run({.want = {.ticket = numbers_.applied(), .complete = true}});
     } catch (...) {  // NOLINT(bugprone-empty-catch): reported, and kept in the figures
@@ -267,9 +267,9 @@ class SaveDriver final {
   /// So that no operation stays unsaved for longer than the interval, the next save begins when the oldest
   /// one that the last save may have missed is that old, less the time that a save takes.
   [[nodiscard]] typename AutoSaver<Means>::Delay next_delay() const {
-    using Duration = SaveState::Clock::duration;
+    using Duration = SaveState::Time::duration;
     const std::scoped_lock lock{mutex_};
-    const auto now = Means::Clock::now();
+    const auto now = clock_now();
     typename AutoSaver<Means>::Delay delay;
     if (const Duration interval = options_.auto_save_interval; interval.count() != 0) {
       const Duration takes = std::min<Duration>(reports_.figures().last_save(), interval / 2);
@@ -330,9 +330,13 @@ class SaveDriver final {
     }
   }
 
+  [[nodiscard]] static SaveState::Time clock_now() noexcept {
+    return SaveState::Time{
+        std::chrono::duration_cast<SaveState::Time::duration>(Means::Clock::now().time_since_epoch())};
+  }
   /// Of interest after a failure only.
-  [[nodiscard]] SaveState::Clock::time_point time() const noexcept {
-    return state_.failures() == 0 ? SaveState::Clock::time_point{} : Means::Clock::now();
+  [[nodiscard]] SaveState::Time time() const noexcept {
+    return state_.failures() == 0 ? SaveState::Time{} : clock_now();
   }
 
   [[nodiscard]] typename Means::Condition& condition(Turn turn) noexcept {
@@ -344,14 +348,14 @@ class SaveDriver final {
   void carry_out(Step step, Errand& errand, Lock& lock) {
     work_.take(step, log_);
     if (step != Step::append && !errand.want.compacting)
-      SaveReports::begin(errand, state_.failures(), Means::Clock::now());
+      SaveReports::begin(errand, state_.failures(), clock_now());
     state_.begin(step, errand.want, numbers_.applied());
     const bool afresh = state_.begins_afresh();
     lock.unlock();
     const StepResult result = work_.perform(step, afresh, log_, errand.copy);
     lock.lock();
     work_.finish(step, result, log_);
-    const auto now = step == Step::append ? errand.start : Means::Clock::now();
+    const auto now = step == Step::append ? errand.start : clock_now();
     const Turn given = state_.end(step, errand.want, result.outcome, now);
     reports_.note(step, errand, result, now);
     numbers_.publish(state_);
@@ -399,8 +403,8 @@ class SaveDriver final {
 
   SaveWork work_;  // each step of it belongs to the thread that has its turns
   HistogramRecorder save_waits_;
-  std::atomic<bool> outgrown_ = false;                             // until the compactor has seen it
-  SaveState::Clock::time_point auto_saved_ = Means::Clock::now();  // the auto-saver's
+  std::atomic<bool> outgrown_ = false;        // until the compactor has seen it
+  SaveState::Time auto_saved_ = clock_now();  // the auto-saver's
 
   std::optional<AutoSaver<Means>> compactor_;
   std::optional<AutoSaver<Means>> saver_;  // last, as their threads end before what they use dies

@@ -22,8 +22,8 @@ struct Errand {
   Storage* copy = nullptr;            ///< the target of a checkpoint
   bool counts_as_compaction = false;  ///< among the figures
 
-  SaveState::Clock::time_point start{};  ///< of the save under way
-  std::uint64_t failures = 0;            ///< before it
+  SaveState::Time start{};     ///< of the save under way
+  std::uint64_t failures = 0;  ///< before it
   WorkDone done{};
   bool whole = false;  ///< everything was saved
 };
@@ -31,7 +31,7 @@ struct Errand {
 /// *Thread safety*: `begin`, `note` and `figures` under the owner's lock, `tell` under none.
 class SaveReports {
  public:
-  using Time = SaveState::Clock::time_point;
+  using Time = SaveState::Time;
 
   /// `observer` outlives it.
   explicit SaveReports(const Observer& observer) noexcept : observer_{observer} {}

@@ -102,7 +102,7 @@ struct StepOutcome {
 
 class SaveState {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Time = std::chrono::steady_clock::time_point;
 
   /// Before the first operation. `wants_everything`: see `StepOutcome`.
   void start(bool has_journal, bool wants_everything) noexcept {
@@ -125,7 +125,7 @@ class SaveState {
   /// Saves that have failed since one succeeded.
   [[nodiscard]] std::uint64_t failures() const noexcept { return failures_; }
   /// When a failed save is due again, if there is one.
-  [[nodiscard]] Clock::time_point retry_at() const noexcept { return retry_at_; }
+  [[nodiscard]] Time retry_at() const noexcept { return retry_at_; }
 
   /// Whether a failure of that step is nobody's: the same thread makes good for it by a snapshot, next.
   [[nodiscard]] static bool is_made_good(Step step, const StepOutcome& outcome) noexcept {
@@ -139,13 +139,13 @@ class SaveState {
   // ---------------------------------------------------------------------------------------------------------
 
   /// What a thread that wants `want` is to do at `now`. `logged` is the number of the last operation.
-  [[nodiscard]] Step next(const Want& want, std::uint64_t logged, Clock::time_point now) const noexcept {
+  [[nodiscard]] Step next(const Want& want, std::uint64_t logged, Time now) const noexcept {
     const Step step = wanted(want, logged, now);
     return missing(step, want) == Turn::none ? step : Step::wait;
   }
 
   /// Which turn to wait for, for a thread that is told to wait.
-  [[nodiscard]] Turn await(const Want& want, std::uint64_t logged, Clock::time_point now) noexcept {
+  [[nodiscard]] Turn await(const Want& want, std::uint64_t logged, Time now) noexcept {
     const Step step = wanted(want, logged, now);
     const Turn turns = missing(step, want);
     const bool first = (turns & Turn::save) != Turn::none;
@@ -190,7 +190,7 @@ class SaveState {
   }
 
   /// Notes what became of the step. @returns the turns that it gave back
-  Turn end(Step step, Want& want, const StepOutcome& outcome, Clock::time_point now) noexcept {
+  Turn end(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
     const bool compaction_ends = want.compacting && (outcome.failed || step == Step::replace_base);
     const Turn given = gives_back(step) | (compaction_ends ? Turn::snapshot : Turn::none);
     taken_ = without(taken_, given);
@@ -203,7 +203,7 @@ class SaveState {
   static constexpr std::chrono::milliseconds kFirstDelay{100};
   static constexpr std::chrono::milliseconds kLongestDelay{10'000};
 
-  void note(Step step, Want& want, const StepOutcome& outcome, Clock::time_point now) noexcept {
+  void note(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
     if (outcome.broke) owe_everything();
     if (step == Step::save_changes || step == Step::save_all) wants_everything_ = outcome.wants_everything;
     if (outcome.failed) return note_failure(step, want, outcome, now);
@@ -278,7 +278,7 @@ class SaveState {
   }
 
   /// What comes next once the turns for it are free.
-  [[nodiscard]] Step wanted(const Want& want, std::uint64_t logged, Clock::time_point now) const noexcept {
+  [[nodiscard]] Step wanted(const Want& want, std::uint64_t logged, Time now) const noexcept {
     if (want.compacting) return next_of_compaction();
     if (want.met) return Step::done;
     switch (want.kind) {
@@ -302,8 +302,7 @@ class SaveState {
     return missed ? Step::prepare : phase_;
   }
 
-  [[nodiscard]] Step next_to_settle(const Want& want, std::uint64_t logged,
-                                    Clock::time_point now) const noexcept {
+  [[nodiscard]] Step next_to_settle(const Want& want, std::uint64_t logged, Time now) const noexcept {
     if (!owes(want)) return Step::done;
     if (closed_) return Step::closed;
     if (failures_ != 0 && !want.insist && now < retry_at_) return Step::fail;
@@ -331,7 +330,7 @@ class SaveState {
   }
 
   /// A compaction that nobody owes may fail, and so may an append: a snapshot makes good for it.
-  void note_failure(Step step, const Want& want, const StepOutcome& outcome, Clock::time_point now) noexcept {
+  void note_failure(Step step, const Want& want, const StepOutcome& outcome, Time now) noexcept {
     if (want.kind != Want::Kind::settle || is_made_good(step, outcome)) return;
     ++failures_;
     retry_at_ = now + delay_;
@@ -361,7 +360,7 @@ class SaveState {
   bool afresh_ = false;
 
   std::uint64_t failures_ = 0;
-  Clock::time_point retry_at_{};
+  Time retry_at_{};
   std::chrono::milliseconds delay_ = kFirstDelay;
 };
 
