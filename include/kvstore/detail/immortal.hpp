@@ -9,8 +9,8 @@
 
 namespace kvstore::inline v0::detail {
 
-/// An object that is never destroyed, for a static variable: destructors of other static objects, and threads
-/// that outlive them all, may still use it.
+/// An object that is never destroyed, for a static variable: other static objects may still use it as they
+/// end, and threads that outlive them all.
 template <class T>
 class Immortal {
  public:

@@ -11,7 +11,6 @@
 
 #ifndef _WIN32
 #include <pthread.h>
-#include <sys/types.h>
 #include <unistd.h>
 #endif
 
@@ -72,7 +71,7 @@ class ForkGuard {
   }
 
   std::uint32_t generation_;
-  ::pid_t process_;
+  long process_;
 };
 
 #endif
