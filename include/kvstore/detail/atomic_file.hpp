@@ -15,6 +15,7 @@
 
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/process.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -46,7 +47,7 @@ class AtomicFile {
 
   /// Without a `commit` nothing is left behind.
   ~AtomicFile() {
-    if (renamed_) return;
+    if (renamed_ || home_.is_foreign_by_id()) return;
     file_.reset();
     static_cast<void>(files_.remove(temporary_));
   }
@@ -182,6 +183,7 @@ class AtomicFile {
   std::size_t used_ = 0;
   std::uint64_t written_ = 0;
   bool renamed_ = false;
+  ForkGuard home_;
 };
 
 }  // namespace kvstore::inline v0::detail

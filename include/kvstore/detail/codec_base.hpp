@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 
 #include <nlohmann/json_fwd.hpp>
 
@@ -99,22 +98,20 @@ using CodecIf = std::conditional_t<kExists, Impl, MissingCodec<T>>;
 /// A writer kept per thread, to encode what nobody will look at.
 class ScratchWriter {
  public:
-  ScratchWriter() noexcept : writer_{std::move(slot())} { writer_.clear(); }
+  ScratchWriter() noexcept { (*writer_).clear(); }
   ScratchWriter(const ScratchWriter&) = delete;
   ScratchWriter& operator=(const ScratchWriter&) = delete;
   ~ScratchWriter() {
     constexpr std::size_t kKeep = std::size_t{1} << 20;  // one huge value must not pin its size per thread
-    if (writer_.capacity() <= kKeep) slot() = std::move(writer_);
+    if ((*writer_).capacity() <= kKeep) writer_.give_back();
   }
 
-  [[nodiscard]] JsonWriter& operator*() noexcept { return writer_; }
-  [[nodiscard]] JsonWriter* operator->() noexcept { return &writer_; }
-  [[nodiscard]] std::string_view text() const noexcept { return writer_.text(); }
+  [[nodiscard]] JsonWriter& operator*() noexcept { return *writer_; }
+  [[nodiscard]] JsonWriter* operator->() noexcept { return &*writer_; }
+  [[nodiscard]] std::string_view text() const noexcept { return (*writer_).text(); }
 
  private:
-  static JsonWriter& slot() noexcept { return thread_object<JsonWriter, ScratchWriter>(); }
-
-  JsonWriter writer_;  // taken out of the slot, so that a codec that needs a second one gets a second one
+  TakenOut<JsonWriter, ScratchWriter> writer_;  // for a codec that needs a second one
 };
 
 /// Refuses a value that could not be read back from its JSON text.

@@ -12,7 +12,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -68,22 +67,20 @@ concept DomConvertible =
 template <class T>
 class ScratchTree {
  public:
-  ScratchTree() noexcept : tree_(std::move(slot())) {}  // braces would make an array of it
+  ScratchTree() noexcept = default;
   ScratchTree(const ScratchTree&) = delete;
   ScratchTree& operator=(const ScratchTree&) = delete;
   ~ScratchTree() {
-    if (keep_) slot() = std::move(tree_);
+    if (keep_) tree_.give_back();
   }
 
   /// `bytes` of text were read into it: one huge value must not pin its size per thread.
   void was_read_from(std::size_t bytes) noexcept { keep_ = bytes <= std::size_t{64} << 10; }
 
-  [[nodiscard]] nlohmann::json& operator*() noexcept { return tree_; }
+  [[nodiscard]] nlohmann::json& operator*() noexcept { return *tree_; }
 
  private:
-  static nlohmann::json& slot() noexcept { return thread_object<nlohmann::json, ScratchTree>(); }
-
-  nlohmann::json tree_;  // taken out of the slot, so that a type that contains itself gets a second one
+  TakenOut<nlohmann::json, ScratchTree> tree_;  // for a type that contains itself
   bool keep_ = false;
 };
 

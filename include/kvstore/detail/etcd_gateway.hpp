@@ -14,6 +14,7 @@
 #include <system_error>
 
 #include "kvstore/detail/etcd_base64.hpp"
+#include "kvstore/detail/immortal.hpp"
 #include "kvstore/detail/remote_batch.hpp"
 #include "kvstore/error.hpp"
 
@@ -143,10 +144,10 @@ class EtcdTransaction {
 
 /// A member of an object, or null if it was left out.
 [[nodiscard]] inline const nlohmann::json& json_member(const nlohmann::json& object, const char* name) {
-  static const nlohmann::json left_out;
-  if (!object.is_object()) return left_out;
+  static const Immortal<nlohmann::json> left_out;
+  if (!object.is_object()) return *left_out;
   const auto found = object.find(name);
-  return found == object.end() ? left_out : *found;
+  return found == object.end() ? *left_out : *found;
 }
 
 /// A 64-bit number; 0 if it was left out. @throws ParseError

@@ -115,9 +115,10 @@ class PerThread {
   [[gnu::noinline, gnu::cold]] T* find_own() noexcept {
     if (thread_memory.ended) return nullptr;
     try {
-      const void* const seat = thread_object<ThreadSeat, ThreadSeat>().get();
+      const ThreadSeat* const seat = thread_object<ThreadSeat, ThreadSeat>();
+      if (seat == nullptr) return nullptr;
       const std::scoped_lock lock{mutex_};
-      auto& node = by_seat_[seat];
+      auto& node = by_seat_[seat->get()];
       if (!node) {
         node = std::make_unique<Node>();
         node->next = nodes_.load(std::memory_order_relaxed);

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 #ifndef _WIN32
@@ -71,7 +72,7 @@ class ForkGuard {
   }
 
   std::uint32_t generation_;
-  ::pid_t process_;
+  long process_;
 };
 
 #endif
@@ -79,8 +80,20 @@ class ForkGuard {
 /// What was left to the parent, as a list that nothing ever reads but a leak checker.
 struct LeftObject {
   LeftObject* next = nullptr;
+  void* handle = nullptr;
 };
 inline constinit std::atomic<LeftObject*> left_objects = nullptr;
+
+inline void leave_to_parent(LeftObject& object) noexcept {
+  object.next = left_objects.load(std::memory_order_relaxed);
+  while (!left_objects.compare_exchange_weak(object.next, &object, std::memory_order_release,
+                                             std::memory_order_relaxed)) {}
+}
+
+/// Leaves what a C library has made, in place of freeing it.
+inline void leave_to_parent(void* handle) noexcept {
+  if (auto* const object = new (std::nothrow) LeftObject{nullptr, handle}) leave_to_parent(*object);
+}
 
 /// Perhaps a `T` on the heap, which is destroyed only in the process that made it. A forked child leaves it
 /// as it is, for good: threads to join, locks that a thread of the parent holds, files to tidy.
@@ -113,7 +126,7 @@ class LeftToParent {
   void reset() noexcept {
     Node* const node = std::exchange(node_, nullptr);
     if (node == nullptr) return;
-    if (node->home.is_foreign_by_id()) return leave(*node);
+    if (node->home.is_foreign_by_id()) return leave_to_parent(*node);
     delete node;
   }
 
@@ -129,12 +142,6 @@ class LeftToParent {
     ForkGuard home;
     T object;
   };
-
-  static void leave(Node& node) noexcept {
-    node.next = left_objects.load(std::memory_order_relaxed);
-    while (!left_objects.compare_exchange_weak(node.next, &node, std::memory_order_release,
-                                               std::memory_order_relaxed)) {}
-  }
 
   Node* node_ = nullptr;
 };

@@ -28,6 +28,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "kvstore/detail/process.hpp"
 #include "kvstore/detail/redis_reply.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
@@ -107,8 +108,10 @@ class RedisConnection {
     return receive(until);
   }
 
-  /// Whether the server has neither closed it nor sent anything unasked.
+  /// Whether the server has neither closed it nor sent anything unasked. Not in a forked child, whose
+  /// commands would get in between those of its parent.
   [[nodiscard]] bool is_usable() const noexcept {
+    if (home_.is_foreign_by_id()) return false;
     char byte = 0;
     const ::ssize_t count = ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
@@ -190,6 +193,7 @@ class RedisConnection {
   RedisAddress address_;
   Context context_;
   std::string output_;  // commands that are not sent yet
+  ForkGuard home_;
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -311,7 +311,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), own);
   }
   [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
-    auto& changes = thread_object<ChangeBuffer, SegmentedStore>();
+    Reused<ChangeBuffer, SegmentedStore> reused;
+    ChangeBuffer& changes = *reused;
     changes.clear();
     for (const Mutation& mutation : mutations) {
       const Key& key = mutation.key_in(this->table_of(mutation.hash));

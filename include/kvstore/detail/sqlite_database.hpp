@@ -16,6 +16,7 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/process.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -36,6 +37,8 @@ class SqliteDatabase {
 
   [[nodiscard]] ::sqlite3* get() const noexcept { return database_.get(); }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// Whether it is that of a process which this one was forked from.
+  [[nodiscard]] bool is_foreign() const noexcept { return database_.get_deleter().home.is_foreign_by_id(); }
 
   void run(const char* sql, const char* what) {
     check(::sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr), what);
@@ -64,8 +67,13 @@ class SqliteDatabase {
   }
 
  private:
+  /// SQLite forbids a forked child to do anything to a connection of its parent, and closing it least of all.
   struct Close {
-    void operator()(::sqlite3* database) const noexcept { ::sqlite3_close_v2(database); }
+    void operator()(::sqlite3* database) const noexcept {
+      if (home.is_foreign_by_id()) return leave_to_parent(database);
+      ::sqlite3_close_v2(database);
+    }
+    ForkGuard home;
   };
 
   [[nodiscard]] std::error_code cause_of(int result) const {
@@ -142,7 +150,11 @@ class SqliteStatement {
 
  private:
   struct Finalize {
-    void operator()(::sqlite3_stmt* statement) const noexcept { ::sqlite3_finalize(statement); }
+    void operator()(::sqlite3_stmt* statement) const noexcept {
+      if (home.is_foreign_by_id()) return leave_to_parent(statement);
+      ::sqlite3_finalize(statement);
+    }
+    ForkGuard home;
   };
 
   SqliteDatabase& database_;
@@ -158,7 +170,8 @@ class SqliteTransaction {
   SqliteTransaction(const SqliteTransaction&) = delete;
   SqliteTransaction& operator=(const SqliteTransaction&) = delete;
   ~SqliteTransaction() {
-    if (!committed_) ::sqlite3_exec(database_.get(), "rollback", nullptr, nullptr, nullptr);
+    if (!committed_ && !database_.is_foreign())
+      ::sqlite3_exec(database_.get(), "rollback", nullptr, nullptr, nullptr);
   }
 
   void commit() {

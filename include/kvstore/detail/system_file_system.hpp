@@ -4,19 +4,21 @@
 // The files of the operating system that the program is compiled for.
 
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/immortal.hpp"
 #include "kvstore/detail/posix_file_system.hpp"    // IWYU pragma: export, empty on Windows
 #include "kvstore/detail/windows_file_system.hpp"  // IWYU pragma: export, empty elsewhere
 
 namespace kvstore::inline v0::detail {
 
-/// The one that every store uses unless a test hands over its own.
+/// The one that every store uses unless a test hands over its own. Never destroyed: the auto-saver of a store
+/// that a program never deletes uses it until the process is gone.
 inline FileSystem& system_file_system() {
 #ifdef _WIN32
-  static WindowsFileSystem files;
+  static const Immortal<WindowsFileSystem> files;
 #else
-  static PosixFileSystem files;
+  static const Immortal<PosixFileSystem> files;
 #endif
-  return files;
+  return *files;
 }
 
 }  // namespace kvstore::inline v0::detail

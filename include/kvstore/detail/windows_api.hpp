@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/immortal.hpp"
 #include "kvstore/detail/path_text.hpp"
 
 #ifdef _WIN32
@@ -118,8 +119,8 @@ class WindowsErrors final : public std::error_category {
 };
 
 inline std::error_code windows_error(::DWORD code) {
-  static const WindowsErrors errors;
-  return {static_cast<int>(code), errors};
+  static const Immortal<WindowsErrors> errors;
+  return {static_cast<int>(code), *errors};
 }
 
 /// What a call that says whether it succeeded has to report: 0 if it did.

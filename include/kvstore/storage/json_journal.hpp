@@ -29,6 +29,7 @@
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/process.hpp"
 #include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
@@ -84,7 +85,7 @@ class JsonJournal final : public Storage, public Journal {
 
   /// Leaves the journal as long as what it holds, or none if it holds nothing.
   ~JsonJournal() override {
-    if (current_ && !failed_) tidy();
+    if (current_ && !failed_ && !home_.is_foreign_by_id()) tidy();
   }
 
   /// Hands over the snapshot and the changes since. To own them, takes the file's lock first, and ends what a
@@ -233,6 +234,7 @@ class JsonJournal final : public Storage, public Journal {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
+    home_ = {};
     detail::remove_leftover(files_, path_);
   }
 
@@ -349,6 +351,7 @@ class JsonJournal final : public Storage, public Journal {
   detail::JournalFolder folder_;
   detail::JournalFollower follower_;
   std::optional<detail::FileLock> lock_;  // none before it is owned
+  detail::ForkGuard home_;                // of the process that owns it
 
   // Of the thread that compacts.
   bool afresh_ = false;                             // the successor follows no journal

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/process.hpp"
 #include "kvstore/detail/redis_cluster.hpp"
 #include "kvstore/detail/redis_pipeline.hpp"
 #include "kvstore/detail/redis_reply.hpp"
@@ -75,8 +76,8 @@ class RedisClusterStorage final : public Storage {
   }
 
   ~RedisClusterStorage() override {
-    renewer_ = {};
-    if (!tried_to_own_) return;
+    renewer_.reset();
+    if (!tried_to_own_ || home_.is_foreign_by_id()) return;
     try {
       run_script(detail::kRedisRelease, {keys_.lock}, {writer_});
     } catch (const std::exception&) {}  // then it runs out
@@ -190,14 +191,13 @@ class RedisClusterStorage final : public Storage {
 
   void own() {
     const std::string lease = std::to_string(lease_.count());
+    home_ = {};
     tried_to_own_ = true;
     const detail::RedisReply reply =
         run_script(detail::kRedisAcquire, {keys_.lock, keys_.meta}, {writer_, lease});
     if (!detail::is_array(*reply, 1)) throw_locked(detail::text_of(*reply));
     owns_ = true;
-    if (!renewer_.joinable()) {
-      renewer_ = std::jthread{[this](const std::stop_token& stop) { renew(stop); }};
-    }
+    if (!renewer_) renewer_.emplace([this](const std::stop_token& stop) { renew(stop); });
     staged_ = detail::text_of(*reply->element[0]);  // by one that died in a save: the next one clears it away
   }
 
@@ -360,11 +360,12 @@ class RedisClusterStorage final : public Storage {
   bool tried_to_own_ = false;
   bool owns_ = false;
   bool intact_ = true;  // what is stored is what the last load or save left, as far as is known
-  std::optional<std::string> replaced_;  // by this writer, for good
-  std::string last_;                     // stamp of the save that was loaded or made last
-  std::string staged_;                   // where parts of a save are, or may have been left
-  std::uint64_t saves_ = 0;              // tried
-  std::jthread renewer_;                 // last: it ends before what it uses
+  std::optional<std::string> replaced_;         // by this writer, for good
+  std::string last_;                            // stamp of the save that was loaded or made last
+  std::string staged_;                          // where parts of a save are, or may have been left
+  std::uint64_t saves_ = 0;                     // tried
+  detail::ForkGuard home_;                      // of the process that owns it
+  detail::LeftToParent<std::jthread> renewer_;  // last: it ends before what it uses
 };
 
 }  // namespace kvstore::inline v0
