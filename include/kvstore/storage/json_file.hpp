@@ -113,6 +113,7 @@ class JsonFile : public Storage {
       auto name = path_;
       name += suffix;
       const auto status = detail::uninterrupted([&] { return files_.status(name); });
+      if (status.error == std::errc::filename_too_long) continue;  // so there is none
       if (status.error)
         throw StorageError{path_, status.error, "cannot look for a journal, " + detail::path_text(name)};
       if (status.value.kind == detail::FileKind::missing) continue;
