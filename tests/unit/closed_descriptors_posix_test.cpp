@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Programs that run without standard input, output and error: what they print must not land in a file of ours,
-// which would otherwise be given their numbers.
+// Programs that run without standard input, output and error: what they print must not land in a file of
+// ours, which would otherwise be given their numbers.
 
 #include <sys/resource.h>
 #include <unistd.h>
@@ -71,7 +71,8 @@ std::string found(const fs::path& path) {
   try {
     const Store store{std::make_unique<Storage>(path)};
     std::set<std::string> lines;
-    store.for_each([&](const std::string& key, int value) { lines.insert(key + '=' + std::to_string(value)); });
+    store.for_each(
+        [&](const std::string& key, int value) { lines.insert(key + '=' + std::to_string(value)); });
     std::string text;
     for (const std::string& line : lines) text += line + ' ';
     return text;

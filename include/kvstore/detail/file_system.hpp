@@ -123,7 +123,8 @@ class FileSystem {
 };
 
 /// Whether a refusal to reserve space says nothing about a write of what was to go there: the file system
-/// cannot reserve, or the disk, a quota or a limit on file sizes has no room for that much, but perhaps for less.
+/// cannot reserve, or the disk, a quota or a limit on file sizes has no room for that much, but perhaps for
+/// less.
 inline bool only_reserving_failed(const std::error_code& error) {
 #ifdef EDQUOT
   if (error == std::error_condition{EDQUOT, std::generic_category()}) return true;

@@ -39,7 +39,8 @@ class JournalFolder {
     try {
       sync();
     } catch (...) {
-      static_cast<void>(files_.remove(name));  // an empty one would look like changes that JsonFile cannot read
+      static_cast<void>(
+          files_.remove(name));  // an empty one would look like changes that JsonFile cannot read
       throw;
     }
     return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);

@@ -56,8 +56,8 @@ inline FileStatus posix_status(const struct ::stat& status) {
           .modified = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-/// `open`, but never as 0, 1 or 2. A program may have these closed, and the next file that it opens gets their
-/// number: what is then printed, or complained of on stderr, would land in a file of ours.
+/// `open`, but never as 0, 1 or 2. A program may have these closed, and the next file that it opens gets
+/// their number: what is then printed, or complained of on stderr, would land in a file of ours.
 inline int posix_open(const char* path, int flags, ::mode_t permissions = 0) {
   const int low = ::open(path, flags, permissions);
   if (low < 0 || low > STDERR_FILENO) return low;
@@ -69,10 +69,10 @@ inline int posix_open(const char* path, int flags, ::mode_t permissions = 0) {
   return high;
 }
 
-/// Whether a file system, by the type that `statfs` tells, overwrites allocated blocks in place: ext2, ext3 and
-/// ext4 have one type, and tmpfs. Elsewhere that may take new space, which a store into a mapping can only ask
-/// for by a page fault, and a full disk then answers by SIGBUS. So btrfs, bcachefs, ZFS and f2fs, XFS once a
-/// file was copied by reference, and what shows another file system's files: overlayfs, NFS, FUSE.
+/// Whether a file system, by the type that `statfs` tells, overwrites allocated blocks in place: ext2, ext3
+/// and ext4 have one type, and tmpfs. Elsewhere that may take new space, which a store into a mapping can
+/// only ask for by a page fault, and a full disk then answers by SIGBUS. So btrfs, bcachefs, ZFS and f2fs,
+/// XFS once a file was copied by reference, and what shows another file system's files: overlayfs, NFS, FUSE.
 inline bool overwrites_in_place(std::uint64_t type) noexcept {
   constexpr std::uint64_t kExt = 0xEF53;
   constexpr std::uint64_t kTmpfs = 0x0102'1994;
