@@ -57,7 +57,7 @@ inline FileStatus posix_status(const struct ::stat& status) {
 }
 
 /// `open`, but never as 0, 1 or 2. A program may have these closed, and the next file that it opens gets
-/// their number: what is then printed, or complained of on stderr, would land in a file of ours.
+/// their number: what is then printed, also on standard error, would land in a file of ours.
 inline int posix_open(const char* path, int flags, ::mode_t permissions = 0) {
   const int low = ::open(path, flags, permissions);
   if (low < 0 || low > STDERR_FILENO) return low;
