@@ -16,7 +16,7 @@
 #include "support/fault_file_system.hpp"
 #include "support/temp_folder.hpp"
 
-namespace opening_test {
+namespace failed_opening_test {
 
 using support::Call;
 using support::FaultFileSystem;
@@ -55,11 +55,11 @@ void fail_each_call() {
 
 }  // namespace
 
-TEST_CASE("Opening: whichever call fails, a JSON file is left alone in its folder") {
+TEST_CASE("Failed opening: whichever call fails, a JSON file is left alone in its folder") {
   fail_each_call<kvstore::JsonFile>();
 }
 
-TEST_CASE("Opening: whichever call fails, no empty journal and no lock file is left") {
+TEST_CASE("Failed opening: whichever call fails, no empty journal and no lock file is left") {
   fail_each_call<kvstore::JsonJournal>();
 }
 
@@ -79,4 +79,4 @@ TEST_CASE("Journal: what keeps space from being reserved does not keep a line fr
   }
 }
 
-}  // namespace opening_test
+}  // namespace failed_opening_test
