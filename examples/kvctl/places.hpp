@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <kvstore/kvstore.hpp>
@@ -41,7 +42,7 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
 [[nodiscard]] inline bool is_there(const fs::path& path) {
   std::error_code error;
   const auto status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) return false;
+  if (status.type() == fs::file_type::not_found || error == std::errc::filename_too_long) return false;
   if (error) throw Failure{kFailed, path.string() + ": " + error.message()};
   if (fs::is_directory(status)) throw Failure{kFailed, path.string() + ": is a folder; name the file in it"};
   return true;
@@ -132,7 +133,7 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
 
 /// A file that replaces a read-only one could be made all the same, which is not what its owner meant.
 inline void refuse_read_only(const fs::path& path) {
-  if (::access(path.c_str(), W_OK) == 0 || errno == ENOENT) return;
+  if (::access(path.c_str(), W_OK) == 0 || errno == ENOENT || errno == ENAMETOOLONG) return;
   const std::error_code error{errno, std::generic_category()};
   throw Failure{kFailed, path.string() + ": the file may not be written: " + error.message()};
 }

@@ -133,6 +133,9 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
   std::error_code check_writable(const Path& path) override {
     return run<std::error_code>(Call::check_writable, path, [&] { return real_.check_writable(path); });
   }
+  std::error_code check_syncable(const Path& path) override {
+    return run<std::error_code>(Call::check_writable, path, [&] { return real_.check_syncable(path); });
+  }
   Result<Path> current_folder() override {
     return run<Result<Path>>(Call::current_folder, {}, [&] { return real_.current_folder(); });
   }

@@ -133,10 +133,8 @@ class JournalFile {
     const auto error = uninterrupted([&] { return file_->allocate(end, target - end); });
     mappable_ =
         mappable_ && !error;  // storing into what is not allocated could meet a full disk, and a signal
-    const bool unsupported = error == std::errc::operation_not_supported ||
-                             error == std::errc::not_supported || error == std::errc::invalid_argument;
-    if (error && !unsupported && error != std::errc::no_space_on_device) return error;
-    // Near a full disk the line itself may still fit.
+    // Near a full disk, a quota or a limit the line itself may still fit.
+    if (error && !only_reserving_failed(error)) return error;
     allocated_.store(error ? end + bytes : target, std::memory_order_release);
     return {};
   }

@@ -36,7 +36,13 @@ class JournalFolder {
     remove(name);
     auto opened = open_file(files_, name, OpenMode::exclusive);
     check(opened.error, "cannot make " + path_text(name));
-    sync();
+    try {
+      sync();
+    } catch (...) {
+      static_cast<void>(
+          files_.remove(name));  // an empty one would look like changes that JsonFile cannot read
+      throw;
+    }
     return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
   }
 

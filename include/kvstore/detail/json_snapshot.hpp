@@ -42,11 +42,14 @@ inline void check_folder(FileSystem& files, const std::filesystem::path& path,
   }
 }
 
-/// Whoever saves the file `path` needs other files beside it. @throws StorageError
+/// Saving the file `path` takes other files beside it, and a sync of their folder. @throws StorageError
 inline void check_writable_folder(FileSystem& files, const std::filesystem::path& path) {
   const auto folder = path.parent_path();
   check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
                "saving makes files in folder " + path_text(folder) + ", which is not writable");
+  check_usable(path, uninterrupted([&] { return files.check_syncable(folder); }),
+               "saving syncs folder " + path_text(folder) +
+                   ", which must be readable for that: give this user the permission to read it");
 }
 
 /// The file that `path` stands for, once it is clear that entries may be kept there. @throws StorageError

@@ -4,17 +4,20 @@
 // The default storage: one JSON object in one file, one entry a line.
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
 #include <system_error>
 
 #include "kvstore/detail/atomic_file.hpp"
+#include "kvstore/detail/checksummed_file.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/json_entries.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
+#include "kvstore/detail/known_file.hpp"
 #include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/set_aside.hpp"
 #include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
@@ -28,6 +31,9 @@ namespace kvstore::inline v0 {
 /// one before, in full. Permissions are kept, and owner and group where the operating system allows; symbolic
 /// links are followed and stay links; hard links to the file keep the old contents. While it is open,
 /// `<file>.lock` stands beside it and keeps other stores out.
+///
+/// Other programs ask no lock. A save that finds that one of them has changed the file leaves it alone and
+/// writes `<file>.ours` instead (see `ConflictError`); a file that is gone is written anew.
 ///
 /// *Thread safety*: none, as `Storage` says. *Complexity*: a save costs time and disk writes in the size of
 /// the whole store, and about a mebibyte of memory.
@@ -43,7 +49,10 @@ class JsonFile : public Storage {
   explicit JsonFile(const std::filesystem::path& path,
                     detail::FileSystem& files = detail::system_file_system(),
                     std::size_t block_bytes = detail::kBlockBytes)
-      : files_{files}, path_{detail::usable_path(files, path)}, block_bytes_{block_bytes} {}
+      : files_{files},
+        path_{detail::usable_path(files, path)},
+        block_bytes_{block_bytes},
+        aside_{files, path_} {}
 
   /// Hands over every entry; none if the file does not exist. To own it, takes its lock first.
   /// @throws LockedError if another store has it; CorruptionError with the offset at which the file stops
@@ -51,11 +60,11 @@ class JsonFile : public Storage {
   ///         sense; StorageError if it cannot be read, its folder is not writable, or the journal of a
   ///         `JsonJournal` lies beside it. The file is only read.
   void load(LoadSink& sink) override {
-    const bool owns = sink.request().purpose == LoadPurpose::own;
-    owns ? own() : refuse_journal();
+    if (sink.request().purpose == LoadPurpose::own) return load_own(sink);
+    refuse_journal();
     seen_ = {};
     if (const auto file = detail::open_if_exists(files_, path_)) {
-      if (!owns) seen_ = file->status().value;
+      seen_ = file->status().value;
       detail::load_json_snapshot(*file, path_, sink, block_bytes_);
     } else {
       sink.finish();
@@ -73,12 +82,24 @@ class JsonFile : public Storage {
   [[nodiscard]] bool takes_changes() const noexcept override { return false; }
 
   /// Replaces the file. When this throws, the previous file is intact, unless the message says that the new
-  /// contents are in place without being safe from power loss.
+  /// contents are in place without being safe from power loss. @throws ConflictError if another program has
+  /// changed the file since it was loaded or saved; StorageError, also if the lock file was removed or its
+  /// folder exchanged, since another store may own what is there now
   void save(ChangeSource& source) override {
     own();
-    detail::AtomicFile file{files_, path_, block_bytes_};
-    detail::write_json_entries(file, source);
-    file.commit();
+    lock_->check_still_held();
+    if (!known_.is_known()) know_what_is_there();
+    detail::AtomicFile file{files_, path_, block_bytes_, known_.status()};
+    const std::uint32_t crc = detail::write_json_snapshot(file, source);
+    file.seal();
+    const auto state = known_.compare(files_, path_);
+    lock_->check_still_held();
+    if (state == detail::FileState::changed) aside_.put(file, crc);
+    known_.expect(file.sealed(), crc);
+    file.rename();
+    known_.remember(file.sealed(), crc);
+    file.sync_folder();
+    aside_.drop();
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
@@ -87,6 +108,26 @@ class JsonFile : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
  private:
+  void load_own(LoadSink& sink) {
+    own();
+    const auto file = detail::open_if_exists(files_, path_);
+    if (!file) {
+      sink.finish();
+      return known_.remember({});
+    }
+    const auto status = detail::uninterrupted([&] { return file->status(); });
+    if (status.error) throw StorageError{path_, status.error, "cannot read its status"};
+    detail::ChecksummedFile checksummed{*file};
+    detail::load_json_snapshot(checksummed, path_, sink, block_bytes_);
+    known_.remember(status.value, checksummed.crc());
+  }
+
+  void know_what_is_there() {
+    const auto status = detail::uninterrupted([&] { return files_.status(path_); });
+    if (status.error) throw StorageError{path_, status.error, "cannot read its status"};
+    known_.remember(status.value);
+  }
+
   void own() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
@@ -114,6 +155,7 @@ class JsonFile : public Storage {
       auto name = path_;
       name += suffix;
       const auto status = detail::uninterrupted([&] { return files_.status(name); });
+      if (status.error == std::errc::filename_too_long) continue;  // so there is none
       if (status.error)
         throw StorageError{path_, status.error, "cannot look for a journal, " + detail::path_text(name)};
       if (status.value.kind == detail::FileKind::missing) continue;
@@ -131,6 +173,8 @@ class JsonFile : public Storage {
   std::size_t block_bytes_;
   std::optional<detail::FileLock> lock_;  // none before it is owned
   detail::FileStatus seen_;               // of the file that was loaded to follow it
+  detail::KnownFile known_;               // as it was last loaded to own it, or saved
+  detail::SetAside aside_;
 };
 
 }  // namespace kvstore::inline v0

@@ -258,9 +258,15 @@ class JsonJournal final : public Storage, public Journal {
     detail::JournalHeader header;
     header.id = current_->id();
     header.snapshot = snapshot;
-    current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
-    folder_.check(current_->flush(), "cannot write");
-    sync();
+    try {
+      current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
+      folder_.check(current_->flush(), "cannot write");
+      sync(*current_);
+    } catch (...) {  // it says nothing yet, and would look like changes that JsonFile cannot read
+      current_.reset();
+      static_cast<void>(files_.remove(current_path_));
+      throw;
+    }
   }
 
   /// Goes on with the last of the journals found, after ending what a crash interrupted.
