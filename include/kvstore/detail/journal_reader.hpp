@@ -27,12 +27,24 @@
 
 namespace kvstore::inline v0::detail {
 
+/// What stands where the good lines end.
+enum class JournalTail {
+  judged,   ///< torn by a crash, or damaged: all of it is looked at
+  growing,  ///< its writer is at work: where zeros begin, or a line is not whole yet, the reader stops
+};
+
 class JournalReader {
  public:
-  /// Begins at the line at offset `from`. `path` is for messages.
+  /// Begins at the line at offset `from`. `path` is for messages. At first `block_bytes` are read at a time,
+  /// and then twice as many each time, up to a block.
   JournalReader(File& file, std::filesystem::path path, std::uint64_t from = 0,
-                std::size_t block_bytes = kBlockBytes)
-      : file_{file}, path_{std::move(path)}, block_bytes_{block_bytes}, base_{from}, next_{from} {}
+                JournalTail tail = JournalTail::judged, std::size_t block_bytes = kBlockBytes)
+      : file_{file},
+        path_{std::move(path)},
+        tail_{tail},
+        block_bytes_{block_bytes},
+        base_{from},
+        next_{from} {}
 
   /// Fetches the body of the next good line; false at the end of what counts. Views live until the next call.
   /// @throws CorruptionError for damage before that end; StorageError
@@ -75,14 +87,16 @@ class JournalReader {
     std::size_t searched = 0;
     while (true) {
       const std::string_view text = buffered();
-      if (!text.empty() && text.front() == '\0') return zeros();
+      const bool at_zeros = !text.empty() && text.front() == '\0';
+      if (at_zeros && tail_ == JournalTail::judged) return zeros();
       const std::size_t newline = text.find('\n', searched);
+      if (tail_ == JournalTail::growing && text.substr(0, newline).find('\0', searched) != text.npos) return {};
       if (newline != std::string_view::npos) return read_text(text.substr(0, newline));
       if (text.size() > kLongestLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
       searched = text.size();
       if (!fetch()) break;
     }
-    const std::size_t left = buffered().size();
+    const std::size_t left = tail_ == JournalTail::growing ? 0 : buffered().size();
     return {left == 0 ? Line::Outcome::nothing : Line::Outcome::bad, left, 0, 0, {}};
   }
 
@@ -163,6 +177,7 @@ class JournalReader {
     const auto got = read_full(file_, offset, {buffer_.data() + kept, buffer_.size() - kept});
     buffer_.resize(kept + (got.error ? 0 : got.value));
     if (got.error) throw StorageError{path_, got.error, "cannot read"};
+    block_bytes_ = std::max(block_bytes_, std::min(2 * block_bytes_, kBlockBytes));
     return got.value != 0;
   }
 
@@ -170,6 +185,7 @@ class JournalReader {
 
   File& file_;
   std::filesystem::path path_;
+  JournalTail tail_;
   std::size_t block_bytes_;
   std::vector<char> buffer_;
   std::uint64_t base_ = 0;      // offset in the file of the buffer's start

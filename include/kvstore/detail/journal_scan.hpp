@@ -81,11 +81,10 @@ class JournalReplay final : public JournalBodyHandler {
   LoadSink& sink_;
 };
 
-/// Hands every good line of `file` from offset `from` on to `handler`; returns the reader at the end.
-/// @throws CorruptionError, StorageError
-inline JournalReader read_journal(File& file, const std::filesystem::path& path, JournalBodyHandler& handler,
-                                  std::uint64_t from = 0) {
-  JournalReader reader{file, path, from};
+/// Hands every good line that `reader`, of the journal `path`, comes to to `handler`; returns the reader at the
+/// end. @throws CorruptionError, StorageError
+inline JournalReader read_journal(JournalReader reader, const std::filesystem::path& path,
+                                  JournalBodyHandler& handler) {
   for (std::string_view body; reader.next(body);) {
     try {
       read_body(body, handler);
@@ -101,7 +100,7 @@ inline JournalReader read_journal(File& file, const std::filesystem::path& path,
 inline void survey_journal(FoundJournal& found) {
   if (!found.file) return;
   JournalSurvey survey{found};
-  const JournalReader reader = read_journal(*found.file, found.path, survey);
+  const JournalReader reader = read_journal({*found.file, found.path}, found.path, survey);
   if (!found.counts && reader.end() != 0) throw CorruptionError{found.path, 0, "expected a journal's header"};
   found.end = reader.end();
   found.torn_bytes = reader.torn_bytes();
@@ -109,10 +108,11 @@ inline void survey_journal(FoundJournal& found) {
   found.vouched = std::min(reader.vouched(), reader.end());
 }
 
-/// Carries a journal out. @returns where it ends, which may be further on than before if somebody writes
+/// Carries a journal out that was surveyed. @returns where it ends, which may be further on than before if
+/// somebody writes
 inline std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink) {
   JournalReplay replay{sink};
-  return read_journal(*found.file, found.path, replay).end();
+  return read_journal({*found.file, found.path, 0, JournalTail::growing}, found.path, replay).end();
 }
 
 /// Tells the log what the journals of a chain have brought back, and what a crash has torn off.

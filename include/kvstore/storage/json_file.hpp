@@ -5,13 +5,16 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/followed_path.hpp"
 #include "kvstore/detail/json_entries.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/detail/path_text.hpp"
@@ -43,30 +46,37 @@ class JsonFile : public Storage {
   explicit JsonFile(const std::filesystem::path& path,
                     detail::FileSystem& files = detail::system_file_system(),
                     std::size_t block_bytes = detail::kBlockBytes)
-      : files_{files}, path_{detail::usable_path(files, path)}, block_bytes_{block_bytes} {}
+      : files_{files}, path_{files, path}, block_bytes_{block_bytes} {}
 
-  /// Hands over every entry; none if the file does not exist. To own it, takes its lock first.
+  /// Hands over every entry. To own it, takes its lock first; then a missing file is an empty store. A reader
+  /// follows links anew in each load.
   /// @throws LockedError if another store has it; CorruptionError with the offset at which the file stops
   /// making
   ///         sense; StorageError if it cannot be read, its folder is not writable, or the journal of a
-  ///         `JsonJournal` lies beside it. The file is only read.
+  ///         `JsonJournal` lies beside it, or if there is no file and the load is not its owner's (ENOENT). The
+  ///         file is only read.
   void load(LoadSink& sink) override {
     const bool owns = sink.request().purpose == LoadPurpose::own;
+    if (!lock_) path_.look_again();
     owns ? own() : refuse_journal();
-    seen_ = {};
-    if (const auto file = detail::open_if_exists(files_, path_)) {
-      if (!owns) seen_ = file->status().value;
-      detail::load_json_snapshot(*file, path_, sink, block_bytes_);
-    } else {
-      sink.finish();
+    std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
+    if (!file) {
+      sink.missing(path());
+      seen_ = {};
+      return sink.finish();
     }
+    const auto status = detail::uninterrupted([&] { return file->status(); });
+    detail::check_usable(path(), status.error, "cannot look at it");
+    detail::load_json_snapshot(*file, path(), sink, block_bytes_);
+    if (!lock_) seen_ = {std::move(file), status.value};
   }
 
-  /// There is nothing to hand over if the file is the one that was loaded.
+  /// There is nothing to hand over if the path stands for the file that was loaded.
   bool load_changes(LoadSink&) override {
+    if (!lock_ && path_.look_again()) return false;
     refuse_journal();
-    const auto status = detail::uninterrupted([&] { return files_.status(path_); });
-    return !status.error && status.value == seen_;
+    const auto status = detail::uninterrupted([&] { return files_.status(path()); });
+    return !status.error && status.value == seen_.status();
   }
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
@@ -75,7 +85,7 @@ class JsonFile : public Storage {
   /// contents are in place without being safe from power loss.
   void save(ChangeSource& source) override {
     own();
-    detail::AtomicFile file{files_, path_, block_bytes_};
+    detail::AtomicFile file{files_, path(), block_bytes_};
     detail::write_json_entries(file, source);
     file.commit();
   }
@@ -83,16 +93,16 @@ class JsonFile : public Storage {
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
 
   /// The absolute path of the file itself, where links were followed.
-  [[nodiscard]] std::filesystem::path path() const override { return path_; }
+  [[nodiscard]] std::filesystem::path path() const override { return path_.target(); }
 
  private:
   void own() {
     if (lock_) return;
-    detail::check_writable_folder(files_, path_);
-    lock_.emplace(files_, path_);
+    detail::check_writable_folder(files_, path());
+    lock_.emplace(files_, path());
     try {
       refuse_journal();
-      detail::remove_leftover(files_, path_);
+      detail::remove_leftover(files_, path());
       settle_name();
     } catch (...) {
       lock_.reset();
@@ -103,21 +113,21 @@ class JsonFile : public Storage {
   /// A save that was killed between its rename and its last sync has left a file whose name power loss could
   /// still take back. Nobody may see entries that could be gone again, so the name is made safe first.
   void settle_name() {
-    const auto error = detail::uninterrupted([&] { return files_.sync_folder(path_.parent_path()); });
-    if (error) throw StorageError{path_, error, "cannot sync its folder"};
+    const auto error = detail::uninterrupted([&] { return files_.sync_folder(path().parent_path()); });
+    if (error) throw StorageError{path(), error, "cannot sync its folder"};
   }
 
   /// A journal holds changes that this class would neither read nor keep.
   void refuse_journal() const {
     for (const char* suffix : {".journal", ".journal.next", ".journal.new"}) {
-      auto name = path_;
+      auto name = path();
       name += suffix;
       const auto status = detail::uninterrupted([&] { return files_.status(name); });
       if (status.error)
-        throw StorageError{path_, status.error, "cannot look for a journal, " + detail::path_text(name)};
+        throw StorageError{path(), status.error, "cannot look for a journal, " + detail::path_text(name)};
       if (status.value.kind == detail::FileKind::missing) continue;
       throw StorageError{
-          path_,
+          path(),
           {},
           "has changes in " + detail::path_text(name) +
               ", which JsonFile does not read; open it with JsonJournal, where compact() and then "
@@ -126,10 +136,10 @@ class JsonFile : public Storage {
   }
 
   detail::FileSystem& files_;
-  std::filesystem::path path_;
+  detail::FollowedPath path_;
   std::size_t block_bytes_;
   std::optional<detail::FileLock> lock_;  // none before it is owned
-  detail::FileStatus seen_;               // of the file that was loaded to follow it
+  detail::SeenFile seen_;                 // which was loaded to follow it
 };
 
 }  // namespace kvstore::inline v0

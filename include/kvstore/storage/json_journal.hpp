@@ -61,17 +61,18 @@ class JsonJournal final : public Storage, public Journal {
       : files_{files},
         path_{detail::usable_path(files, path)},
         folder_{files_, path_, space},
-        follower_{files_, path_} {}
+        follower_{files_, path} {}
 
   /// Leaves the journal as long as what it holds, or none if it holds nothing.
   ~JsonJournal() override {
     if (!broken_ && current_) tidy();
   }
 
-  /// Hands over the snapshot and the changes since. To own them, takes the file's lock first, and ends what a
+  /// Hands over the snapshot and the changes since. A reader follows links anew in each load. To own them, takes the file's lock first, and ends what a
   /// crash has interrupted. @throws LockedError if another store has it; CorruptionError for damage in
   /// either, or if they do not belong together; StorageError; nothing that counts was changed.
   void load(LoadSink& sink) override {
+    if (!current_) follower_.look_again();
     if (sink.request().purpose != LoadPurpose::own || current_) return follower_.load(sink);
     own();
     const detail::SnapshotId snapshot = load_snapshot(sink);
@@ -89,7 +90,10 @@ class JsonJournal final : public Storage, public Journal {
       go_on(chain);
   }
 
-  bool load_changes(LoadSink& sink) override { return follower_.load_changes(sink); }
+  bool load_changes(LoadSink& sink) override {
+    if (!current_ && follower_.look_again()) return false;
+    return follower_.load_changes(sink);
+  }
 
   [[nodiscard]] SaveScope scope() const noexcept override {
     return broken_ ? SaveScope::everything : SaveScope::changes;
