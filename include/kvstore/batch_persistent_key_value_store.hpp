@@ -143,9 +143,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   /// Replaces every entry by those of another JSON file, such as a `checkpoint`, which is only read. Readers
   /// and writers go on: they see the old entries or the new ones, never some of both. When it returns, the
-  /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file, which must
-  /// exist: nothing was changed; StorageError from saving: applied in memory, not yet on disk. *Complexity*: O(entries), and
-  /// the memory of both.
+  /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file, which
+  /// must exist: nothing was changed; StorageError from saving: applied in memory, not yet on disk.
+  /// *Complexity*: O(entries), and the memory of both.
   void load_from(const std::filesystem::path& path) {
     JsonFile file{path};
     load_from(file);

@@ -60,11 +60,11 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
       {"JsonJournal",
        open_storage<kvstore::JsonJournal>,
        true,
-       {"data.json", "data.json.journal", "data.json.journal.next"}},
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
       {"JsonJournal, zeroing ahead",
        open_storage<kvstore::JsonJournal, kTinySpace>,
        true,
-       {"data.json", "data.json.journal", "data.json.journal.next"}},
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
   };
   return kinds;
 }

@@ -3,9 +3,12 @@
 
 // A JSON file as the storages handle it: where it may be, how it is loaded, how it is written.
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -68,8 +71,9 @@ inline std::filesystem::path usable_path(FileSystem& files, const std::filesyste
   if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
   constexpr int kAttempts = 3;  // a link may be switched between two looks
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
-    // The kernel's own links, as /dev/stdin and /dev/fd/3 are, lead to what may have no name; the text of such
-    // a link names a file that is missing, or even another one. So what opening would find is asked first.
+    // The kernel's own links, as /dev/stdin and /dev/fd/3 are, lead to what may have no name; the text of
+    // such a link names a file that is missing, or even another one. So what opening would find is asked
+    // first.
     const FileStatus found = status_of_name(files, path, path);
     check_kind(path, found.kind);
     auto target = resolve(files, path);
@@ -81,9 +85,8 @@ inline std::filesystem::path usable_path(FileSystem& files, const std::filesyste
     const FileStatus named = status_of_name(files, path, target.value);
     if (found.inode == named.inode && found.device == named.device) return std::move(target.value);
   }
-  throw StorageError{path,
-                     {},
-                     "is an open file that has no name any more, since it was removed or replaced; name a file"};
+  throw StorageError{
+      path, {}, "is an open file that has no name any more, since it was removed or replaced; name a file"};
 }
 
 /// Opens an existing file for reading; null if there is none. @throws StorageError also for what is no file
@@ -97,9 +100,37 @@ inline std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesy
   return std::move(opened.value);
 }
 
-/// Removes what a crash left of a save.
+/// Whether a file that begins with `start` (16 bytes, or all it has) may be what a crash left of a save: it
+/// begins as `write_json_entries` does, or power was lost before that was on disk, which leaves nothing or
+/// zeros.
+[[nodiscard]] inline bool begins_snapshot(std::string_view start) noexcept {
+  constexpr std::string_view kStarts[] = {"{\n\"", "{}\n"};
+  const std::string_view text = start.substr(0, start.find('\0'));
+  const bool zeros = start.find_first_not_of('\0', text.size()) == std::string_view::npos;
+  return std::any_of(std::begin(kStarts), std::end(kStarts), [&](std::string_view whole) {
+    return text.starts_with(whole) || (whole.starts_with(text) && zeros);
+  });
+}
+
+/// Throws if there is something at `name` that is not what a crash has left of a save.
+inline void check_leftover(FileSystem& files, const std::filesystem::path& name) {
+  constexpr const char* kWhy =
+      "is where a save of the store beside it is written, and holds something else; move it away";
+  const auto link = uninterrupted([&] { return files.read_link(name); });
+  if (link.error == std::errc::no_such_file_or_directory) return;
+  if (!link.error) throw StorageError{name, {}, kWhy};
+  const auto file = open_if_exists(files, name);
+  if (!file) return;
+  std::array<char, 16> start{};
+  const auto got = read_full(*file, 0, start);
+  check_usable(name, got.error, "cannot read the leftover of a save; remove it");
+  if (!begins_snapshot({start.data(), got.value})) throw StorageError{name, {}, kWhy};
+}
+
+/// Removes what a crash left of a save, and nothing else. @throws StorageError
 inline void remove_leftover(FileSystem& files, const std::filesystem::path& path) {
   const auto name = AtomicFile::temporary_path(path);
+  check_leftover(files, name);
   const auto error = uninterrupted([&] { return files.remove(name); });
   if (!error || error == std::errc::no_such_file_or_directory) return;
   throw StorageError{path, error, "cannot remove the leftover " + path_text(name)};

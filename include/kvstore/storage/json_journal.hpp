@@ -81,6 +81,7 @@ class JsonJournal final : public Storage, public Journal {
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
+    detail::keep_torn_ends(files_, path_, found.torn(chain), sink);
     detail::note_recovery(chain, sink);
     snapshot_bytes_ = snapshot.size;
     found.close();
