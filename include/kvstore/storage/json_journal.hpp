@@ -31,6 +31,7 @@
 #include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/torn_keeper.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -320,6 +321,7 @@ class JsonJournal final : public Storage, public Journal {
     file.rename();
     unfinished_ = true;
     finish();
+    detail::TornKeeper::forget(files_, path_);
     const std::scoped_lock lock{mutex_};
     snapshot_bytes_ = snapshot.size;
     steps_ -= covered_;
