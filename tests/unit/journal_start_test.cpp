@@ -127,16 +127,19 @@ TEST_CASE("Journal start: what another program made of a journal is reported by 
   }
 }
 
-TEST_CASE("Journal start: one that power loss has torn at any byte counts for nothing, whatever follows zeros") {
+TEST_CASE(
+    "Journal start: one that power loss has torn at any byte counts for nothing, whatever follows zeros") {
   const std::string headers[] = {
       kHeader, line(R"({"kvstore_journal":1,"id":"00000000000000aa"})"),
       line(R"({"kvstore_journal":1,"id":"00000000000000aa","snapshot":{"size":8,"crc32c":"0123abcd"}})"),
       line(R"({"kvstore_journal":1,"id":"00000000000000aa","follows":"00000000000000ab","bytes":71})")};
   for (const std::string& header : headers) {
     for (std::size_t length = 0; length < header.size(); ++length) {
-      std::vector<std::string> torn{header.substr(0, length), header.substr(0, length) + std::string(5000, '\0')};
+      std::vector<std::string> torn{header.substr(0, length),
+                                    header.substr(0, length) + std::string(5000, '\0')};
       if (length % 16 == 0)
-        torn.push_back(header.substr(0, length) + std::string(16, '\0') + "what came through" + line(R"(["k",1])"));
+        torn.push_back(header.substr(0, length) + std::string(16, '\0') + "what came through" +
+                       line(R"(["k",1])"));
       for (const std::string& bytes : torn) {
         CAPTURE(bytes);
         const TempFolder folder;
@@ -150,8 +153,10 @@ TEST_CASE("Journal start: one that power loss has torn at any byte counts for no
   }
 }
 
-TEST_CASE("Journal start: a .next that follows another journal than the one beside it is reported, and stays") {
-  const auto next = line(R"({"kvstore_journal":1,"id":"00000000000000cc","follows":"00000000000000bb","bytes":71})");
+TEST_CASE(
+    "Journal start: a .next that follows another journal than the one beside it is reported, and stays") {
+  const auto next =
+      line(R"({"kvstore_journal":1,"id":"00000000000000cc","follows":"00000000000000bb","bytes":71})");
   for (const LoadPurpose purpose : kPurposes) {
     const TempFolder folder;
     write_file(folder / "data.json.journal", kHeader + line(R"(["a",1])", "|71 "));
@@ -180,8 +185,9 @@ TEST_CASE("Journal start: a journal that a fold has not made is no reason to dro
 TEST_CASE("Journal start: where a journal continues a snapshot that is missing, no store begins empty") {
   for (const LoadPurpose purpose : kPurposes) {
     const TempFolder folder;
-    write_file(folder / "data.json.journal",
-               line(R"({"kvstore_journal":1,"id":"00000000000000aa","snapshot":{"size":8,"crc32c":"0123abcd"}})"));
+    write_file(
+        folder / "data.json.journal",
+        line(R"({"kvstore_journal":1,"id":"00000000000000aa","snapshot":{"size":8,"crc32c":"0123abcd"}})"));
     check_refused(folder, "data.json.journal", purpose);
   }
 }
@@ -225,8 +231,9 @@ TEST_CASE("Leftover: what a crash has left of a save is removed, torn anywhere")
   const std::string saves[] = {"{\n\"$schema_version\": 2,\n\"a\": 1\n}\n", "{}\n"};
   for (const std::string& save : saves) {
     for (std::size_t length = 0; length <= save.size(); ++length) {
-      for (const std::string& bytes : {save.substr(0, length), save.substr(0, length) + std::string(100, '\0'),
-                                       std::string(16, '\0') + save}) {
+      for (const std::string& bytes :
+           {save.substr(0, length), save.substr(0, length) + std::string(100, '\0'),
+            std::string(16, '\0') + save}) {
         CAPTURE(bytes);
         const TempFolder folder;
         write_file(folder / "data.json", R"({"a": 1})");

@@ -76,7 +76,8 @@ std::string title(std::size_t bytes, std::size_t from) {
 
 TEST_CASE("Torn end: damage to what a killed store had synced last is found beside the journal, and told") {
   const TempFolder folder;
-  Store store{std::make_unique<JsonJournal>(folder / "data.json"), {.batch_size = 1, .auto_save_interval = 0s}};
+  Store store{std::make_unique<JsonJournal>(folder / "data.json"),
+              {.batch_size = 1, .auto_save_interval = 0s}};
   store.create("a", "1");
   store.create("b", "the value");
   const TempFolder copy;
@@ -95,9 +96,10 @@ TEST_CASE("Torn end: damage to what a killed store had synced last is found besi
   CHECK(read_file(copy / "data.json.journal.torn") ==
         title(end - from, from) + text.substr(from, end - from) + "\n");
   REQUIRE(!told.empty());
-  CHECK_THAT(told.front(), ContainsSubstring("dropped torn tail") &&
-                               ContainsSubstring("file=\"" + (copy / "data.json.journal").string() + '"') &&
-                               ContainsSubstring("kept=\"" + (copy / "data.json.journal.torn").string() + '"'));
+  CHECK_THAT(told.front(),
+             ContainsSubstring("dropped torn tail") &&
+                 ContainsSubstring("file=\"" + (copy / "data.json.journal").string() + '"') &&
+                 ContainsSubstring("kept=\"" + (copy / "data.json.journal.torn").string() + '"'));
 }
 
 TEST_CASE("Torn end: what was kept before stays, and nothing is kept twice") {
@@ -208,7 +210,8 @@ TEST_CASE("Torn end: a compaction that succeeds removes what was kept") {
   CHECK_FALSE(fs::exists(folder / "data.json.journal.torn"));
 }
 
-// What vouches -------------------------------------------------------------------------------------------------
+// What vouches
+// -------------------------------------------------------------------------------------------------
 
 TEST_CASE("Vouching: lines behind damaged line feeds say that a place was synced") {
   const std::string second = line(R"(["b","2"])");

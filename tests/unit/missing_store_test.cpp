@@ -158,7 +158,8 @@ TEST_CASE("Missing store: leave to open without a file is none to load from a mi
   CHECK(contents(store) == Contents{{"a", 1}});
 }
 
-TEST_CASE("Missing store: a file that vanishes is an error to a reader, who keeps the entries until it is back") {
+TEST_CASE(
+    "Missing store: a file that vanishes is an error to a reader, who keeps the entries until it is back") {
   for (const StorageCase& storage : support::storages()) {
     if (!storage.name.starts_with("Json") && !storage.name.starts_with("Sqlite") &&
         !storage.name.starts_with("Length"))
@@ -170,8 +171,7 @@ TEST_CASE("Missing store: a file that vanishes is an error to a reader, who keep
         write_store(storage, folder, "a", 1);
         Store reader{storage.open(folder.path()), reading(allow_missing)};
         for (int round = 0; round < 2; ++round) {
-          for (const std::string& name : folder.names())
-            std::filesystem::rename(folder / name, away / name);
+          for (const std::string& name : folder.names()) std::filesystem::rename(folder / name, away / name);
           const auto path = storage.open(folder.path())->path();
           CHECK(missing_path([&] { reader.refresh(); }) == path);
           CHECK(missing_path([&] { reader.refresh(); }) == path);

@@ -192,7 +192,8 @@ TEST_CASE("Unusual path: a file of equal size and time that got the inode of the
     fs::last_write_time(folder / "data.json", moment);
     Store reader{open(folder / "data.json"), reading()};
     for (int round = 1001; round < 1020; ++round) {
-      for (const char* value : {"9999", std::to_string(round).c_str()}) {  // the second gets the first's inode
+      for (const char* value :
+           {"9999", std::to_string(round).c_str()}) {  // the second gets the first's inode
         write_file(folder / "next", std::string{R"({"a": )"} + value + "}");
         fs::last_write_time(folder / "next", moment);
         fs::rename(folder / "next", folder / "data.json");

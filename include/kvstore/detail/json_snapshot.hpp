@@ -69,7 +69,7 @@ inline void check_writable_folder(FileSystem& files, const std::filesystem::path
 /// The file that `path` stands for, once it is clear that entries may be kept there. @throws StorageError
 inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
   if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
-  constexpr int kAttempts = 3;  // a link may be switched between two looks
+  constexpr int kAttempts = 10;  // a link may be switched, or a file replaced, between two looks
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     // The kernel's own links, as /dev/stdin and /dev/fd/3 are, lead to what may have no name; the text of
     // such a link names a file that is missing, or even another one. So what opening would find is asked
@@ -78,10 +78,9 @@ inline std::filesystem::path usable_path(FileSystem& files, const std::filesyste
     check_kind(path, found.kind);
     auto target = resolve(files, path);
     check_usable(path, target.error, "cannot follow the path");
-    if (found.kind == FileKind::missing) {
-      check_folder(files, path, target.value.parent_path());
-      return std::move(target.value);
-    }
+    if (found.kind == FileKind::missing) check_folder(files, path, target.value.parent_path());
+    const bool is_link = !uninterrupted([&] { return files.read_link(path); }).error;
+    if (found.kind == FileKind::missing || !is_link) return std::move(target.value);
     const FileStatus named = status_of_name(files, path, target.value);
     if (found.inode == named.inode && found.device == named.device) return std::move(target.value);
   }
