@@ -71,7 +71,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
  public:
   using typename Base::LookupKey;
 
-  /// Opens the JSON file at `path`, which need not exist, and loads it.
+  /// Opens the JSON file at `path`, which need not exist unless `Options::read_only` is set, and loads it.
   /// @throws LockedError, CorruptionError, SchemaVersionError, StorageError: the file is as it was;
   /// UsageError
   ///         for a bad option; what `Options::upgrade` throws.
@@ -133,9 +133,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   /// Replaces every entry by those of another JSON file, such as a `checkpoint`, which is only read. Readers
   /// and writers go on: they see the old entries or the new ones, never some of both. When it returns, the
-  /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file: nothing
-  /// was changed; StorageError from saving: applied in memory, not yet on disk. *Complexity*: O(entries), and
-  /// the memory of both.
+  /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file, which
+  /// must exist: nothing was changed; StorageError from saving: applied in memory, not yet on disk.
+  /// *Complexity*: O(entries), and the memory of both.
   void load_from(const std::filesystem::path& path) {
     JsonFile file{path};
     load_from(file);
@@ -161,7 +161,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   /// Brings a store that was opened read-only up to date with what others have saved, or, in a journal,
   /// merely written. Readers see it all at once. False if nothing had changed. @throws UsageError if it was
-  /// not opened read-only; CorruptionError, SchemaVersionError, StorageError: nothing was changed.
+  /// not opened read-only; CorruptionError, SchemaVersionError, StorageError, also where the file is gone:
+  /// nothing was changed, and a later call sees what is there then.
   /// *Complexity*: O(changes) for a journal, O(entries) for what else has changed. *Thread safety*: one at a
   /// time, others wait.
   bool refresh() {
@@ -265,22 +266,24 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     return options;
   }
 
-  [[nodiscard]] auto make_loader(LoadPurpose purpose, std::size_t segments,
-                                 const detail::Observer& observer) {
+  [[nodiscard]] auto make_loader(LoadPurpose purpose, std::size_t segments, const detail::Observer& observer,
+                                 bool missing_is_empty = false) {
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{
-        purpose, segments, hash_of, this->key_equal(), this->driver().options(), observer};
+        purpose, segments, hash_of, this->key_equal(), this->driver().options(), observer, missing_is_empty};
   }
 
   void load() {
     const auto start = std::chrono::steady_clock::now();
     const bool read_only = this->driver().options().read_only;
-    auto loader = make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own,
-                              this->driver().options().segments, this->driver().observer());
+    auto loader =
+        make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, this->driver().options().segments,
+                    this->driver().observer(), this->driver().options().allow_missing);
     detail::load_from(this->driver().storage(), loader);
     const bool outdated = loader.outdated();
     const std::uint64_t bytes = loader.bytes();
     stored_version_ = loader.stored_version();
+    missing_ = loader.was_missing();
     this->tables() = std::move(loader).take();
     this->fit_segments();
     load_duration_ = std::chrono::steady_clock::now() - start;
@@ -314,20 +317,25 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
   bool refresh_everything() {
-    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), this->driver().observer());
+    // A file that was there once and is gone is nothing that was allowed.
+    auto loader =
+        make_loader(LoadPurpose::follow, this->segments().size(), this->driver().observer(), missing_);
     detail::load_from(this->driver().storage(), loader);
     const std::uint32_t version = loader.stored_version();
+    const bool missing = loader.was_missing();
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
     const std::vector<Lock> locks = this->segments().lock_all();
     std::swap_ranges(tables.begin(), tables.end(), this->tables().begin());
     stored_version_ = version;
+    missing_ = missing;
     reload_ = false;
     return true;
   }
 
-  std::mutex refresh_mutex_;          // one refresh at a time; guards the next two, once the store is open
+  std::mutex refresh_mutex_;          // one refresh at a time; guards the next three, once the store is open
   std::uint32_t stored_version_ = 0;  // of the values that were loaded last
+  bool missing_ = false;              // there was no file yet
   bool reload_ = false;               // the next refresh has to load everything
   std::chrono::nanoseconds load_duration_{0};
 };

@@ -12,8 +12,10 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 
 namespace kvstore::inline v0 {
@@ -46,6 +48,7 @@ struct LoadRequest {
   LoadPurpose purpose = LoadPurpose::own;  ///< what for
   bool integer_keys = false;               ///< the text of every key is an integer's
   std::size_t threads = 1;                 ///< how many may read at once, the one that loads included
+  bool missing_is_empty = false;           ///< whoever does not own the store may find none, which is as an empty one
 };
 
 /// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
@@ -106,12 +109,26 @@ class LoadSink {
   /// Takes that every entry so far was removed.
   virtual void clear() = 0;
 
+  /// Takes that there is no store at `path`, not even an empty one.
+  /// @throws StorageError (ENOENT) unless the request may begin empty: a mistyped name, or a file that is
+  ///         away for a moment, is never a store without entries.
+  void missing(const std::filesystem::path& path) {
+    missing_ = true;
+    if (request_.purpose == LoadPurpose::own || request_.missing_is_empty) return;
+    throw StorageError{path, std::make_error_code(std::errc::no_such_file_or_directory),
+                       "there is no store to read; check the name, put the file back, or let its owner make "
+                       "it first"};
+  }
+  /// Whether there was no store.
+  [[nodiscard]] bool was_missing() const noexcept { return missing_; }
+
   /// Takes what a log should tell about the load, such as that something was recovered. Optional.
   virtual void note(LogLevel /*level*/, std::string_view /*event*/,
                     std::initializer_list<LogField> /*fields*/) {}
 
  private:
   LoadRequest request_;
+  bool missing_ = false;
 };
 
 /// Some entries as they stand in a JSON file: `,\n"key": value` each.
@@ -240,7 +257,8 @@ class Storage {
 
   /// Hands every stored entry to `sink`, as of one moment. Comes before any save, and may come again.
   /// `sink.request()` says what for: a storage that others could use meanwhile takes its lock for
-  /// `LoadPurpose::own`. @throws LockedError, CorruptionError, StorageError; what is stored is as it was.
+  /// `LoadPurpose::own`. Where there is no store, not even an empty one, it says so by `LoadSink::missing`.
+  /// @throws LockedError, CorruptionError, StorageError; what is stored is as it was.
   virtual void load(LoadSink& sink) = 0;
 
   /// Brings whoever follows up to date: hands over what changed since the last `load` or `load_changes`.

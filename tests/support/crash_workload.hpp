@@ -65,15 +65,15 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
       {"JsonJournal",
        open_storage<kvstore::JsonJournal>,
        true,
-       {"data.json", "data.json.journal", "data.json.journal.next"}},
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
       {"JsonJournal, zeroing ahead",
        open_storage<kvstore::JsonJournal, kTinySpace>,
        true,
-       {"data.json", "data.json.journal", "data.json.journal.next"}},
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
       {"JsonJournal, mapped",
        open_storage<kvstore::JsonJournal, kMappedSpace>,
        true,
-       {"data.json", "data.json.journal", "data.json.journal.next"}},
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
   };
   return kinds;
 }

@@ -91,7 +91,7 @@ inline int posix_flags(OpenMode mode) {
   constexpr int kWrite = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
   switch (mode) {
     case OpenMode::read:
-      return O_RDONLY | O_CLOEXEC;
+      return O_RDONLY | O_NONBLOCK | O_CLOEXEC;  // a pipe without a writer is to be refused, not waited for
     case OpenMode::update:
       return kWrite;
     case OpenMode::truncate:

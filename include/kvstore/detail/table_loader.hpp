@@ -39,12 +39,13 @@ class TableLoader final : public LoadSink {
   using Table = DenseMap<Key, Value>;
 
   /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
-  /// `observer` outlive it.
+  /// `observer` outlive it. `missing_is_empty`: see `LoadRequest`.
   TableLoader(LoadPurpose purpose, std::size_t segments, HashOf hash_of, KeyEqual equal,
-              const Options& options, const Observer& observer)
+              const Options& options, const Observer& observer, bool missing_is_empty = false)
       : LoadSink{{.purpose = purpose,
                   .integer_keys = kIntegerKey<Key>,
-                  .threads = threads_to_load(options.threads)}},
+                  .threads = threads_to_load(options.threads),
+                  .missing_is_empty = missing_is_empty}},
         fixed_{segments != 0},
         tables_(std::bit_ceil(fixed_ ? segments : kDefaultSegments)),
         hash_of_{std::move(hash_of)},

@@ -31,6 +31,7 @@
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/process.hpp"
 #include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/torn_keeper.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -81,17 +82,19 @@ class JsonJournal final : public Storage, public Journal {
       : files_{files},
         path_{detail::usable_path(files, path)},
         folder_{files_, path_, space},
-        follower_{files_, path_} {}
+        follower_{files_, path} {}
 
   /// Leaves the journal as long as what it holds, or none if it holds nothing.
   ~JsonJournal() override {
     if (current_ && !failed_ && !home_.is_foreign_by_id()) tidy();
   }
 
-  /// Hands over the snapshot and the changes since. To own them, takes the file's lock first, and ends what a
-  /// crash has interrupted. @throws LockedError if another store has it; CorruptionError for damage in
-  /// either, or if they do not belong together; StorageError; nothing that counts was changed.
+  /// Hands over the snapshot and the changes since. A reader follows links anew in each load. To own them,
+  /// takes the file's lock first, and ends what a crash has interrupted. @throws LockedError if another store
+  /// has it; CorruptionError for damage in either, or if they do not belong together; StorageError; nothing
+  /// that counts was changed.
   void load(LoadSink& sink) override {
+    if (!current_) follower_.look_again();
     if (sink.request().purpose != LoadPurpose::own || current_) return follower_.load(sink);
     own();
     const detail::SnapshotId snapshot = load_snapshot(sink);
@@ -100,6 +103,7 @@ class JsonJournal final : public Storage, public Journal {
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
+    detail::keep_torn_ends(files_, path_, found.torn(chain), sink);
     detail::note_recovery(chain, sink);
     base_bytes_ = snapshot.size;
     found.close();
@@ -109,7 +113,10 @@ class JsonJournal final : public Storage, public Journal {
       go_on(chain);
   }
 
-  bool load_changes(LoadSink& sink) override { return follower_.load_changes(sink); }
+  bool load_changes(LoadSink& sink) override {
+    if (!current_ && follower_.look_again()) return false;
+    return follower_.load_changes(sink);
+  }
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::changes; }
 
@@ -214,6 +221,7 @@ class JsonJournal final : public Storage, public Journal {
     base_.reset();
     unfinished_ = true;
     finish();
+    detail::TornKeeper::forget(files_, path_);
     steps_ -= covered_;
     base_bytes_ = base_id_.size;
     retry_at_ = 0;

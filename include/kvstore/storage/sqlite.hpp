@@ -66,7 +66,11 @@ class Sqlite final : public Storage {
     const bool owns = sink.request().purpose == LoadPurpose::own;
     integer_keys_ = sink.request().integer_keys;
     if (owns) own();
-    if (!connect(owns)) return sink.finish();
+    if (!lock_ && was_replaced()) disconnect();
+    if (!connect(owns)) {
+      sink.missing(path_);
+      return sink.finish();
+    }
     if (const auto status = files_.status(path_); !status.error) sink.expect(status.value.size);
     mixed_keys_ = false;
     detail::SqliteTransaction moment{*database_, "begin"};
@@ -77,7 +81,9 @@ class Sqlite final : public Storage {
   }
 
   /// There is nothing to hand over if nobody has written since.
-  bool load_changes(LoadSink&) override { return database_ != nullptr && seen_ == data_version(); }
+  bool load_changes(LoadSink&) override {
+    return database_ != nullptr && !was_replaced() && seen_ == data_version();
+  }
 
   [[nodiscard]] SaveScope scope() const noexcept override {
     return rewrite_ || mixed_keys_ ? SaveScope::everything : SaveScope::changes;
@@ -119,12 +125,9 @@ class Sqlite final : public Storage {
 
   /// False if there is no database and none is to be made.
   bool connect(bool writes) {
-    if (rewrite_) {  // nothing is assumed about a connection that failed
-      put_.reset();
-      remove_.reset();
-      database_.reset();
-    }
+    if (rewrite_) disconnect();  // nothing is assumed about a connection that failed
     if (database_) return true;
+    const auto status = files_.status(path_);
     const bool exists = check_header();
     if (!exists && !writes) return false;
     const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
@@ -139,7 +142,20 @@ class Sqlite final : public Storage {
       database->run("pragma synchronous=full", "cannot set synchronous=full");
     }
     database_ = std::move(database);
+    connected_to_ = status.value;
     return true;
+  }
+
+  void disconnect() {
+    put_.reset();
+    remove_.reset();
+    database_.reset();
+  }
+
+  /// Whether the path stands no longer for the file of a reader's connection, which keeps the old one open.
+  [[nodiscard]] bool was_replaced() {
+    const auto now = files_.status(path_);
+    return now.error || now.value.inode != connected_to_.inode || now.value.device != connected_to_.device;
   }
 
   /// Looks at the file before SQLite does, which would begin to change it. False if it is missing or empty.
@@ -306,6 +322,7 @@ class Sqlite final : public Storage {
   std::filesystem::path path_;
   std::optional<detail::FileLock> lock_;  // none before it is owned
   std::unique_ptr<detail::SqliteDatabase> database_;
+  detail::FileStatus connected_to_;             // the file, as a reader found it
   std::optional<detail::SqliteStatement> put_;  // kept, since preparing costs more than a small save
   std::optional<detail::SqliteStatement> remove_;
   bool integer_keys_ = false;
