@@ -19,6 +19,7 @@
 #include "kvstore/detail/batch_plan.hpp"
 #include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/held_key.hpp"
 #include "kvstore/detail/key_codec.hpp"
 #include "kvstore/detail/lookup.hpp"
 #include "kvstore/detail/mutation.hpp"
@@ -35,7 +36,8 @@ template <class Keys, class Key, class Lookup>
 concept KeyRange = std::ranges::forward_range<const Keys> &&
     (std::same_as<std::ranges::range_value_t<const Keys>, Key> ||
      (!std::is_reference_v<Lookup> &&
-      std::convertible_to<std::ranges::range_reference_t<const Keys>, Lookup>));
+      std::convertible_to<const std::remove_reference_t<std::ranges::range_reference_t<const Keys>>&,
+                          Lookup>));
 
 template <class Key, class Value, class Hash, class KeyEqual>
 class TableStore {
@@ -195,11 +197,11 @@ class TableStore {
     CallbackScope::refuse_reentry(this);
     for (auto at = std::ranges::begin(keys); at != std::ranges::end(keys);) {
       std::array<std::uint64_t, kGroup> hashes{};
-      std::array<decltype(at), kGroup> group{};
+      std::array<HeldKey<std::ranges::range_reference_t<const Keys>>, kGroup> group{};
       std::size_t count = 0;
       for (; count < kGroup && at != std::ranges::end(keys); ++at, ++count) {
-        group[count] = at;
-        hashes[count] = hash_of(*at);
+        group[count].hold(*at);
+        hashes[count] = hash_of(group[count].get());
       }
       look_at_group(verb, std::span{hashes}.first(count), [&](std::uint32_t which) {
         const auto see = [&](std::size_t i, const Value& value) { fn(first + i, value); };
@@ -284,7 +286,7 @@ class TableStore {
     each([&](std::size_t i) { table_of(hashes[i]).prefetch_texts(likely[i]); });
     each([&](std::size_t i) {
       const Table& table = table_of(hashes[i]);
-      const LookupKey key = *group[i];
+      const LookupKey key = group[i].get();
       const std::size_t position = find(table, hashes[i], key);
       if (position == Table::kNone) return;
       see(i, table[position].value);
