@@ -256,18 +256,32 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     for (const Mutation& mutation : mutations) {
       if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
     }
-    this->prepare_inserts(mutations);
+    const Epoch epoch = prepare_all(mutations);
+    const std::uint64_t ticket = record(mutations, own);
+    perform_all(epoch, mutations);
+    return ticket;
+  }
+
+  /// Makes room for `mutations`, and captures for a snapshot under way what they change. May throw; nothing
+  /// has changed then. @returns the cut to perform them for
+  [[nodiscard]] Epoch prepare_all(std::span<const Mutation> mutations) {
     const Epoch epoch = segments_.epoch();
+    for (const auto& inserts : this->inserts_of(mutations)) {
+      Table& table = this->tables()[inserts.table];
+      table.prepare_insert(inserts.count);
+      segments_[inserts.table].cut.make_room(epoch, table, inserts.count);
+    }
     for (const Mutation& mutation : mutations) {
       const std::size_t index = this->table_index(mutation.hash);
-      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, mutations.size());
+      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, 0);
     }
-    const std::uint64_t ticket = record(mutations, own);
+    return epoch;
+  }
+  void perform_all(Epoch epoch, std::span<const Mutation> mutations) noexcept {
     for (const Mutation& mutation : mutations) {
       const std::size_t index = this->table_index(mutation.hash);
       segments_[index].cut.perform(epoch, this->tables()[index], mutation);
     }
-    return ticket;
   }
 
   std::uint64_t clear_locked(std::vector<Table>& old, StoreThread* own) {
