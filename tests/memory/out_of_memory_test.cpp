@@ -495,6 +495,35 @@ TEST_CASE("Out of memory: a save in the background that fails is tried again") {
   }
 }
 
+TEST_CASE("Out of memory: a refresh that fails changes nothing, and the next one succeeds") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  const bool for_good = GENERATE(false, true);
+  const bool clears = GENERATE(false, true);
+  CAPTURE(tested.name, for_good, clears);
+  for_every_allocation([&](std::uint64_t nth) {
+    const Files files{tested};
+    const auto owner = files.open();
+    kvstore::Options follows = kNeverSaves;
+    follows.read_only = true;
+    Store reader{tested.open(files.path()), follows};
+    const Contents before = contents_of(reader);
+    if (clears) owner->clear();
+    for (int i = 0; i < 40; ++i) owner->upsert(key(i), value(i + 1));
+    if (!clears) owner->remove(key(2));
+    owner->save();
+    Outcome outcome{};
+    {
+      const AllocationFault fault{nth, for_good};
+      outcome = outcome_of([&] { reader.refresh(); });
+    }
+    const bool struck = AllocationFault::struck();
+    REQUIRE(contents_of(reader) == (outcome == Outcome::done ? contents_of(*owner) : before));
+    reader.refresh();
+    REQUIRE(contents_of(reader) == contents_of(*owner));
+    return struck;
+  });
+}
+
 TEST_CASE("Memory: a batch asks for as much as it has changes, however many segments there are") {
   const auto bytes_of_apply = [](std::size_t segments) {
     Store store{support::storage_on(std::make_shared<Disk>()),

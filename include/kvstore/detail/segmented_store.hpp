@@ -130,11 +130,22 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     const std::vector<Lock> locks = segments_.lock_all();
     refuse_unless_open();
     driver_.record_replacement();
-    const Epoch epoch = segments_.epoch();
-    for (std::size_t i = 0; i < tables.size(); ++i) {
-      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
-      this->tables()[i] = std::exchange(tables[i], std::move(old));
-    }
+    exchange_tables(tables);
+  }
+
+  // For a store that follows another process: what nobody records, as one step to readers and to a snapshot
+  // under way. If either throws, nothing was changed.
+
+  void follow(std::vector<Table>& tables) {
+    const std::vector<Lock> locks = segments_.lock_all();
+    exchange_tables(tables);
+  }
+  void follow(std::span<const Mutation> mutations) {
+    std::vector<std::uint64_t> hashes;
+    hashes.reserve(mutations.size());
+    for (const Mutation& mutation : mutations) hashes.push_back(mutation.hash);
+    const std::vector<Lock> locks = lock_segments(hashes);
+    perform_all(prepare_all(mutations), mutations);
   }
 
   /// Before threads use the store.
@@ -260,6 +271,15 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     const std::uint64_t ticket = record(mutations, own);
     perform_all(epoch, mutations);
     return ticket;
+  }
+
+  /// Under the locks of all segments: puts `tables` in place of those that are there, which it then holds.
+  void exchange_tables(std::vector<Table>& tables) noexcept {
+    const Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
+      this->tables()[i] = std::exchange(tables[i], std::move(old));
+    }
   }
 
   /// Makes room for `mutations`, and captures for a snapshot under way what they change. May throw; nothing
