@@ -3,7 +3,6 @@
 
 // The store that many threads share and that survives a restart.
 
-#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -65,7 +64,6 @@ template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
 class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Value, Hash, KeyEqual, Mutex> {
   using Base = detail::SegmentedStore<Key, Value, Hash, KeyEqual, Mutex>;
   using typename Base::CheckedKey;
-  using typename Base::Lock;
   using typename Base::Table;
 
  public:
@@ -310,8 +308,15 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
         hash_of, this->key_equal(), this->driver().options(), this->driver().path(), stored_version_};
     reload_ = true;  // unless all of this gets through, part of it is lost
     if (!this->driver().storage().load_changes(update)) return std::nullopt;
-    const std::vector<Lock> locks = this->segments().lock_all();
-    update.apply([this](std::uint64_t hash) -> Table& { return this->table_of(hash); }, this->tables());
+    if (update.replaces_everything()) {
+      std::vector<Table> tables(this->segments().size());
+      update.fill([&](std::uint64_t hash) -> Table& { return tables[this->table_index(hash)]; });
+      this->follow(tables);
+    } else {
+      // Without a lock: nobody but a refresh changes the tables of a read-only store.
+      const auto table_of = [this](std::uint64_t hash) -> const Table& { return this->table_of(hash); };
+      this->follow(update.mutations(table_of));
+    }
     reload_ = false;
     return !update.empty();
   }
@@ -325,8 +330,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     const bool missing = loader.was_missing();
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
-    const std::vector<Lock> locks = this->segments().lock_all();
-    std::swap_ranges(tables.begin(), tables.end(), this->tables().begin());
+    this->follow(tables);
     stored_version_ = version;
     missing_ = missing;
     reload_ = false;

@@ -143,11 +143,22 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     const std::vector<Lock> locks = segments_.lock_all();
     refuse_unless_open();
     driver_->record_replacement();
-    const Epoch epoch = segments_.epoch();
-    for (std::size_t i = 0; i < tables.size(); ++i) {
-      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
-      this->tables()[i] = std::exchange(tables[i], std::move(old));
-    }
+    exchange_tables(tables);
+  }
+
+  // For a store that follows another process: what nobody records, as one step to readers and to a snapshot
+  // under way. If either throws, nothing was changed.
+
+  void follow(std::vector<Table>& tables) {
+    const std::vector<Lock> locks = segments_.lock_all();
+    exchange_tables(tables);
+  }
+  void follow(std::span<const Mutation> mutations) {
+    std::vector<std::uint64_t> hashes;
+    hashes.reserve(mutations.size());
+    for (const Mutation& mutation : mutations) hashes.push_back(mutation.hash);
+    const std::vector<Lock> locks = lock_segments(hashes);
+    perform_all(prepare_all(mutations), mutations);
   }
 
   /// Before threads use the store.
@@ -269,18 +280,41 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     for (const Mutation& mutation : mutations) {
       if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
     }
-    this->prepare_inserts(mutations);
+    const Epoch epoch = prepare_all(mutations);
+    const std::uint64_t ticket = record(mutations, own);
+    perform_all(epoch, mutations);
+    return ticket;
+  }
+
+  /// Under the locks of all segments: puts `tables` in place of those that are there, which it then holds.
+  void exchange_tables(std::vector<Table>& tables) noexcept {
     const Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
+      this->tables()[i] = std::exchange(tables[i], std::move(old));
+    }
+  }
+
+  /// Makes room for `mutations`, and captures for a snapshot under way what they change. May throw; nothing
+  /// has changed then. @returns the cut to perform them for
+  [[nodiscard]] Epoch prepare_all(std::span<const Mutation> mutations) {
+    const Epoch epoch = segments_.epoch();
+    for (const auto& inserts : this->inserts_of(mutations)) {
+      Table& table = this->tables()[inserts.table];
+      table.prepare_insert(inserts.count);
+      segments_[inserts.table].cut.make_room(epoch, table, inserts.count);
+    }
     for (const Mutation& mutation : mutations) {
       const std::size_t index = this->table_index(mutation.hash);
-      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, mutations.size());
+      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, 0);
     }
-    const std::uint64_t ticket = record(mutations, own);
+    return epoch;
+  }
+  void perform_all(Epoch epoch, std::span<const Mutation> mutations) noexcept {
     for (const Mutation& mutation : mutations) {
       const std::size_t index = this->table_index(mutation.hash);
       segments_[index].cut.perform(epoch, this->tables()[index], mutation);
     }
-    return ticket;
   }
 
   std::uint64_t clear_locked(std::vector<Table>& old, StoreThread* own) {
