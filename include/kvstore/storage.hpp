@@ -48,7 +48,7 @@ struct LoadRequest {
   LoadPurpose purpose = LoadPurpose::own;  ///< what for
   bool integer_keys = false;               ///< the text of every key is an integer's
   std::size_t threads = 1;                 ///< how many may read at once, the one that loads included
-  bool missing_is_empty = false;           ///< whoever does not own the store may find none, which is as an empty one
+  bool missing_is_empty = false;  ///< whoever does not own the store may find none, which is as an empty one
 };
 
 /// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
