@@ -134,27 +134,20 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file, which
   /// must exist: nothing was changed; StorageError from saving: applied in memory, not yet on disk.
   /// *Complexity*: O(entries), and the memory of both.
+  ///
+  /// Of the store's own path it takes what another program has put there since: the way to end a
+  /// `ConflictError` in favour of the other. With a journal that is the JSON file alone.
   void load_from(const std::filesystem::path& path) {
     JsonFile file{path};
-    load_from(file);
+    if (file.path() != this->driver().path()) return load_from(file);
+    take_in(file, [&](LoadSink& loader) {
+      if (!this->driver().take_over(loader)) detail::load_from(file, loader);
+    });
   }
 
   /// The same, from any storage; it is loaded for `LoadPurpose::follow`.
   void load_from(Storage& storage) {
-    detail::CallbackScope::refuse_reentry(this);
-    this->refuse_unless_open();
-    const std::filesystem::path path = storage.path();
-    // Before there is anything that out of memory could belie.
-    const std::string from_text = detail::path_text(path);
-    const detail::Observer from{this->driver().options(), path};
-    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), from);
-    detail::load_from(storage, loader);
-    std::vector<Table> tables =
-        std::move(loader).take();  // what they held before is destroyed after the locks
-    this->replace_locked(tables);
-    this->driver().observer().log(LogLevel::info, "replaced",
-                                  {{"from", from_text}, {"entries", this->count_entries()}});
-    this->driver().save();
+    take_in(storage, [&](LoadSink& loader) { detail::load_from(storage, loader); });
   }
 
   /// Brings a store that was opened read-only up to date with what others have saved, or, in a journal,
@@ -232,6 +225,25 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
       if (std::string_view{key} != kSchemaVersionKey) return;
       throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
     }
+  }
+
+  /// Puts what `load(sink)` hands over in place of what there is.
+  template <class Load>
+  void take_in(const Storage& storage, const Load& load) {
+    detail::CallbackScope::refuse_reentry(this);
+    this->driver().refuse_foreign_process();
+    this->refuse_unless_open();
+    const std::filesystem::path path = storage.path();
+    // Before there is anything that out of memory could belie.
+    const std::string from_text = detail::path_text(path);
+    const detail::Observer from{this->driver().options(), path};
+    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), from);
+    load(loader);
+    std::vector<Table> tables = std::move(loader).take();  // what they held before ends after the locks
+    this->replace_locked(tables);
+    this->driver().observer().log(LogLevel::info, "replaced",
+                                  {{"from", from_text}, {"entries", this->count_entries()}});
+    this->driver().save();
   }
 
   /// Writes are refused first, so that what the last save misses has not been acknowledged.

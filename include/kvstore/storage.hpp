@@ -277,6 +277,15 @@ class Storage {
   /// @throws StorageError
   virtual void save(ChangeSource& source) = 0;
 
+  /// Whether the next load would find what was saved, or what another program has since put there on purpose.
+  /// False makes the store save everything again. Asked before the saves that users ask for, and before each
+  /// `Journal::sync`. @throws StorageError if nothing may be written any more
+  [[nodiscard]] virtual bool is_intact() { return true; }
+
+  /// Loads, as `load` for its owner, what another program has put in the place of what was saved, and takes
+  /// that for its own from now on. False if it cannot. @throws as `load`
+  virtual bool take_over(LoadSink& /*sink*/) { return false; }
+
   /// The journal, if the storage keeps one. A store uses that then instead of `scope` and `save`.
   [[nodiscard]] virtual Journal* journal() noexcept { return nullptr; }
 

@@ -172,11 +172,19 @@ class SaveDriver final {
     observer_.log(LogLevel::info, "closed");
   }
 
+  /// Loads what another program has put in the place of what was saved. False if the storage cannot.
+  bool take_over(LoadSink& sink) {
+    refuse_foreign_process();
+    Errand errand{.want = {.kind = Want::Kind::take_over}, .targets = {.into = &sink}};
+    run(errand);
+    return errand.taken_over;
+  }
+
   /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
   void checkpoint(Storage& copy, const std::filesystem::path& path) {
     refuse_foreign_process();
     const std::string to = path_text(path);  // before there is anything that out of memory could belie
-    Errand errand{.want = {.kind = Want::Kind::copy}, .copy = &copy};
+    Errand errand{.want = {.kind = Want::Kind::copy}, .targets = {.copy = &copy}};
     run(errand);
     const double seconds = std::chrono::duration<double>(errand.done.duration).count();
     observer_.log(
@@ -352,7 +360,7 @@ class SaveDriver final {
     state_.begin(step, errand.want, numbers_.applied());
     const bool afresh = state_.begins_afresh();
     lock.unlock();
-    const StepResult result = work_.perform(step, afresh, log_, errand.copy);
+    const StepResult result = work_.perform(step, afresh, log_, errand.targets);
     lock.lock();
     work_.finish(step, result, log_);
     const auto now = step == Step::append ? errand.start : clock_now();

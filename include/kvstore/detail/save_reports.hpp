@@ -19,13 +19,14 @@ namespace kvstore::inline v0::detail {
 /// Why a thread has come to a store's `SaveDriver`, and what came of it.
 struct Errand {
   Want want;
-  Storage* copy = nullptr;            ///< the target of a checkpoint
+  Targets targets{};
   bool counts_as_compaction = false;  ///< among the figures
 
   SaveState::Time start{};     ///< of the save under way
   std::uint64_t failures = 0;  ///< before it
   WorkDone done{};
-  bool whole = false;  ///< everything was saved
+  bool whole = false;       ///< everything was saved
+  bool taken_over = false;  ///< what another program has put there was loaded
 };
 
 /// *Thread safety*: `begin`, `note` and `figures` under the owner's lock, `tell` under none.
@@ -51,6 +52,7 @@ class SaveReports {
     if (result.journal_bytes) figures_.set_journal_bytes(*result.journal_bytes);
     if (result.whole || step == Step::save_changes) errand.done = result.done;
     errand.whole |= result.whole;
+    errand.taken_over |= step == Step::take_over && !result.outcome.refused;
     if (!ends_save(step, errand, result.outcome)) return;
     errand.done.duration = now - errand.start;
     if (errand.counts_as_compaction)
@@ -81,7 +83,9 @@ class SaveReports {
 
   /// Whether the step was the last of what counts as a save.
   [[nodiscard]] static bool ends_save(Step step, const Errand& errand, const StepOutcome& outcome) noexcept {
-    const bool saves = step != Step::append && step != Step::copy && step != Step::close;
+    if (step == Step::check) return outcome.failed;
+    const bool saves =
+        step != Step::append && step != Step::copy && step != Step::take_over && step != Step::close;
     return saves && !errand.want.compacting && !outcome.refused && !SaveState::is_made_good(step, outcome);
   }
 

@@ -13,7 +13,9 @@
 //   sync            save              save           Journal::sync: what was handed over is on disk
 //   save_changes    save              save           Storage::save of what was logged
 //   save_all        save, snapshot    save, snapshot Storage::save of everything
+//   check           save, snapshot    save, snapshot Storage::is_intact, before a save that a user asks for
 //   copy            snapshot          snapshot       Storage::save of another storage: a checkpoint
+//   take_over       save, snapshot    save, snapshot Storage::take_over: what another program has put there
 //   prepare         snapshot          -              Journal::prepare: the next journal file exists
 //   switch_over     append, save      append, save   Journal::append of the rest, switch_over
 //   write_base      -                 -              Journal::write_base: the new snapshot, as a temporary
@@ -64,7 +66,9 @@ enum class Step : std::uint8_t {
   sync,
   save_changes,
   save_all,
+  check,
   copy,
+  take_over,
   prepare,
   switch_over,
   write_base,
@@ -76,25 +80,28 @@ enum class Step : std::uint8_t {
 /// Why a thread has come, and how far it has got. Its own, changed by `SaveState` alone.
 struct Want {
   enum class Kind : std::uint8_t {
-    settle,  ///< at most `allowed` operations up to number `ticket` are to be unsaved
-    all,     ///< a snapshot of everything is to be saved, whether or not one is owed
-    copy,    ///< a checkpoint
-    close,   ///< the end of the storage; the caller has settled before
+    settle,     ///< at most `allowed` operations up to number `ticket` are to be unsaved
+    all,        ///< a snapshot of everything is to be saved, whether or not one is owed
+    copy,       ///< a checkpoint
+    take_over,  ///< what another program has put in the storage's place is to be loaded
+    close,      ///< the end of the storage; the caller has settled before
   };
   Kind kind = Kind::settle;
   std::uint64_t ticket = 0;
   std::uint64_t allowed = 0;
   bool complete = false;  ///< everything that is owed counts, whatever `ticket` says
-  bool insist = false;    ///< try also where the last save has just failed
+  bool insist = false;    ///< look whether all is in place, and try also where the last save has just failed
 
   bool met = false;         ///< what other kinds than `settle` came for is done
   bool compacting = false;  ///< it has the snapshot turn, for a compaction
+  bool checked = false;     ///< it has looked
   bool appended = false;    ///< it has handed over since its last sync
 };
 
 /// What became of a step.
 struct StepOutcome {
   bool failed = false;
+  bool declined = false;          ///< it failed, and a snapshot, which is owed now, will make good for it
   bool broke = false;             ///< the journal took or lost something: everything is owed
   bool wants_everything = false;  ///< what the storage's next save wants
   bool refused = false;           ///< the storage wants everything after all, so nothing was saved
@@ -129,7 +136,7 @@ class SaveState {
 
   /// Whether a failure of that step is nobody's: the same thread makes good for it by a snapshot, next.
   [[nodiscard]] static bool is_made_good(Step step, const StepOutcome& outcome) noexcept {
-    return step == Step::append || (step == Step::switch_over && outcome.broke);
+    return outcome.declined || step == Step::append || (step == Step::switch_over && outcome.broke);
   }
 
   /// Only a snapshot can tell the storage what is so from now on.
@@ -219,6 +226,9 @@ class SaveState {
         if (step == Step::save_all) healed_ = begun_ = std::max(healed_, covered_);
         if (want.kind == Want::Kind::all) want.met = step == Step::save_all;
         return note_saved(saving_);
+      case Step::check:
+        want.checked = true;
+        return;
       case Step::prepare:
         phase_ = Step::switch_over;
         return;
@@ -253,6 +263,8 @@ class SaveState {
       case Step::save_changes:
         return Turn::save;
       case Step::save_all:
+      case Step::check:
+      case Step::take_over:
         return Turn::save | Turn::snapshot;
       case Step::copy:
       case Step::prepare:
@@ -284,6 +296,8 @@ class SaveState {
     switch (want.kind) {
       case Want::Kind::copy:
         return Step::copy;
+      case Want::Kind::take_over:
+        return closed_ ? Step::closed : Step::take_over;
       case Want::Kind::close:
         return closed_ ? Step::done : Step::close;
       case Want::Kind::all:
@@ -303,6 +317,7 @@ class SaveState {
   }
 
   [[nodiscard]] Step next_to_settle(const Want& want, std::uint64_t logged, Time now) const noexcept {
+    if (want.insist && !want.checked && !closed_) return Step::check;
     if (!owes(want)) return Step::done;
     if (closed_) return Step::closed;
     if (failures_ != 0 && !want.insist && now < retry_at_) return Step::fail;

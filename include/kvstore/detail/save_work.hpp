@@ -38,6 +38,12 @@ struct StepResult {
   std::optional<std::uint64_t> journal_bytes = std::nullopt;  ///< its size, where it may have changed
 };
 
+/// Where a step puts what is not the storage's own.
+struct Targets {
+  Storage* copy = nullptr;   ///< of a checkpoint
+  LoadSink* into = nullptr;  ///< what is taken over
+};
+
 /// *Thread safety*: `take` and `finish` under the owner's lock; `perform` under the turns of its step.
 class SaveWork final {
  public:
@@ -71,12 +77,12 @@ class SaveWork final {
     if (step == Step::save_changes || step == Step::save_all) log.take();
   }
 
-  /// Carries the step out. `afresh`: see `SaveState`; `copy`: the target of a checkpoint.
-  StepResult perform(Step step, bool afresh, const ChangeLog& log, Storage* copy) noexcept {
+  /// Carries the step out. `afresh`: see `SaveState`; `targets`: of the errand.
+  StepResult perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets) noexcept {
     StepResult result;
     const auto start = std::chrono::steady_clock::now();
     try {
-      perform(step, afresh, log, copy, result);
+      perform(step, afresh, log, targets, result);
     } catch (...) {
       result.failure = std::current_exception();
       result.outcome.failed = true;
@@ -95,18 +101,24 @@ class SaveWork final {
   }
 
  private:
-  void perform(Step step, bool afresh, const ChangeLog& log, Storage* copy, StepResult& result) {
+  void perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets, StepResult& result) {
     switch (step) {
       case Step::append:
         return append(result);
       case Step::sync:
-        return breaking(result, [&] { journal_->sync(); });
+        return breaking(result, [&] { sync(result); });
+      case Step::check:
+        result.outcome.broke = !storage_->is_intact();
+        return;
+      case Step::take_over:
+        result.outcome.refused = !storage_->take_over(*targets.into);
+        return;
       case Step::save_changes:
         return save_changes(log, result);
       case Step::save_all:
         return save_all(result, Progress::Phase::save, [&](ChangeSource& all) { storage_->save(all); });
       case Step::copy:
-        return save_all(result, Progress::Phase::save, [&](ChangeSource& all) { copy->save(all); });
+        return save_all(result, Progress::Phase::save, [&](ChangeSource& all) { targets.copy->save(all); });
       case Step::prepare:
         return journal_->prepare(afresh);
       case Step::switch_over:
@@ -129,7 +141,7 @@ class SaveWork final {
   static void breaking(StepResult& result, const Do& action) {
     result.outcome.broke = true;
     action();
-    result.outcome.broke = false;
+    result.outcome.failed = result.outcome.broke = result.outcome.declined;
   }
 
   void append(StepResult& result) {
@@ -139,9 +151,16 @@ class SaveWork final {
       outgoing_.clear();
       journal_->flush();
       result.outgrown = journal_->wants_compaction();
-      if (!told) result.outcome.failed = true;
+      if (!told) result.outcome.declined = true;
     });
-    if (result.outcome.failed) result.outcome.broke = true;
+  }
+
+  /// What nobody would find need not be synced.
+  void sync(StepResult& result) {
+    if (storage_->is_intact())
+      journal_->sync();
+    else
+      result.outcome.declined = true;
   }
 
   [[nodiscard]] bool append_outgoing() {

@@ -108,6 +108,16 @@ class JsonFile : public Storage {
     aside_->drop();
   }
 
+  /// An edit of another program's is no loss, a missing file is.
+  [[nodiscard]] bool is_intact() override {
+    return known_.compare(files_, path()) != detail::FileState::missing;
+  }
+
+  bool take_over(LoadSink& sink) override {
+    load_own(sink);
+    return true;
+  }
+
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
 
   /// The absolute path of the file itself, where links were followed.

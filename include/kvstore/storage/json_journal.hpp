@@ -21,6 +21,7 @@
 #include "kvstore/detail/checksummed_file.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/journal_base.hpp"
 #include "kvstore/detail/journal_file.hpp"
 #include "kvstore/detail/journal_folder.hpp"
 #include "kvstore/detail/journal_follower.hpp"
@@ -82,7 +83,8 @@ class JsonJournal final : public Storage, public Journal {
       : files_{files},
         path_{detail::usable_path(files, path)},
         folder_{files_, path_, space},
-        follower_{files_, path} {}
+        follower_{files_, path},
+        base_{files_, path_} {}
 
   /// Leaves the journal as long as what it holds, or none if it holds nothing.
   ~JsonJournal() override {
@@ -105,7 +107,6 @@ class JsonJournal final : public Storage, public Journal {
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
     detail::keep_torn_ends(files_, path_, found.torn(chain), sink);
     detail::note_recovery(chain, sink);
-    base_bytes_ = snapshot.size;
     found.close();
     if (chain.empty())
       begin(snapshot);
@@ -130,6 +131,19 @@ class JsonJournal final : public Storage, public Journal {
     }
     flush();
     sync();
+  }
+
+  /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own.
+  [[nodiscard]] bool is_intact() override {
+    lock_->check_still_held();
+    return has_name() && (base_.seems_untouched() || (steps_ == 0 && !folding_));
+  }
+
+  /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
+  bool take_over(LoadSink& sink) override {
+    static_cast<void>(load_snapshot(sink));
+    sink.finish();
+    return true;
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
@@ -165,12 +179,13 @@ class JsonJournal final : public Storage, public Journal {
     return current_ ? current_->end() + previous_bytes_ : 0;
   }
   [[nodiscard]] bool wants_compaction() const noexcept override {
-    return interrupted_ || bytes() > std::max({kSmallest, base_bytes_.load(), retry_at_.load()});
+    return interrupted_ || bytes() > std::max({kSmallest, base_.bytes(), retry_at_.load()});
   }
 
   void prepare(bool afresh) override {
-    base_.reset();
+    base_.give_up();
     successor_.reset();
+    lock_->check_still_held();
     afresh_ = afresh;
     interrupted_ = false;
     if (unfinished_) finish();
@@ -198,37 +213,31 @@ class JsonJournal final : public Storage, public Journal {
     steps_ = 0;
   }
 
-  void write_base(ChangeSource& everything) override {
-    base_ = std::make_unique<detail::AtomicFile>(files_, path_);
-    base_id_.crc = detail::write_json_snapshot(*base_, everything);
-    base_id_.exists = true;
-    base_id_.size = base_->size();
-    base_->seal();
-  }
+  void write_base(ChangeSource& everything) override { base_.write(everything); }
 
   /// Only once the journal says that it continues the new snapshot, and both are durable, does the snapshot
   /// get the old one's name. Whichever of the two names is met after a crash, it fits a journal.
   void join() override {
     if (previous_) sync(*previous_);
-    add([&](JsonWriter& out) { detail::write_fold(out, base_id_); }, 0);
+    add([&](JsonWriter& out) { detail::write_fold(out, base_.next_id()); }, 0);
     flush();
     sync(*current_);
     previous_.reset();  // all of it is on disk; and not every Windows file system replaces an open file
   }
 
   void replace_base() override {
-    base_->rename();
-    base_.reset();
+    lock_->check_still_held();
+    base_.replace();
     unfinished_ = true;
     finish();
+    base_.settle();
     detail::TornKeeper::forget(files_, path_);
     steps_ -= covered_;
-    base_bytes_ = base_id_.size;
     retry_at_ = 0;
   }
 
   void abandon() noexcept override {
-    base_.reset();
+    base_.give_up();
     retry_at_ = bytes() + bytes() / 2 + kSmallest;
   }
 
@@ -248,13 +257,16 @@ class JsonJournal final : public Storage, public Journal {
 
   [[nodiscard]] detail::SnapshotId load_snapshot(LoadSink& sink) {
     detail::SnapshotId id;
-    const auto file = detail::open_if_exists(files_, path_);
-    if (!file) return id;
-    detail::ChecksummedFile checksummed{*file};
-    detail::load_json_snapshot(checksummed, path_, sink);
-    id.exists = true;
-    id.size = checksummed.size();
-    id.crc = checksummed.crc();
+    detail::FileStatus status;
+    if (const auto file = detail::open_if_exists(files_, path_)) {
+      const auto found = detail::uninterrupted([&] { return file->status(); });
+      detail::check_usable(path_, found.error, "cannot look at it");
+      status = found.value;
+      detail::ChecksummedFile checksummed{*file};
+      detail::load_json_snapshot(checksummed, path_, sink);
+      id = {true, checksummed.size(), checksummed.crc()};
+    }
+    base_.remember(status, id);
     return id;
   }
 
@@ -286,7 +298,8 @@ class JsonJournal final : public Storage, public Journal {
     if (chain.size() == 2) {
       previous_ = folder_.reopen(*chain.front());
       previous_bytes_ = previous_->end();
-      folding_ = interrupted_ = true;  // still to be done
+      folding_ = true;  // still to be done
+      interrupted_ = true;
       folder_.remove(detail::JournalSet::name(path_, ".new"));
       return;
     }
@@ -295,6 +308,20 @@ class JsonJournal final : public Storage, public Journal {
 
   // Appending
   // --------------------------------------------------------------------------------------------------
+
+  /// Whether a name of ours stands for the journal that is open. A compaction may be about to rename it to
+  /// the one that is looked at first and last.
+  [[nodiscard]] bool has_name() const {
+    const auto mine = detail::uninterrupted([&] { return current_->file().status(); });
+    detail::check_usable(path_, mine.error, "cannot look at its journal");
+    for (const char* suffix : {"", ".next", ".new", ""}) {
+      const auto name = detail::JournalSet::name(path_, suffix);
+      const auto named = detail::uninterrupted([&] { return files_.status(name); });
+      if (!named.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode)
+        return true;
+    }
+    return false;
+  }
 
   template <class Write>
   void add(const Write& write, std::uint64_t steps = 1) {
@@ -342,7 +369,8 @@ class JsonJournal final : public Storage, public Journal {
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
       folder_.check(error, "cannot rename a journal to " + detail::path_text(main));
     }
-    unfinished_ = folding_ = false;
+    unfinished_ = false;
+    folding_ = false;
     previous_bytes_ = 0;
     for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
     folder_.sync();
@@ -364,6 +392,7 @@ class JsonJournal final : public Storage, public Journal {
   std::filesystem::path path_;
   detail::JournalFolder folder_;
   detail::JournalFollower follower_;
+  detail::JournalBase base_;
   std::optional<detail::FileLock> lock_;  // none before it is owned
   detail::ForkGuard home_;                // of the process that owns it
 
@@ -372,10 +401,8 @@ class JsonJournal final : public Storage, public Journal {
   std::shared_ptr<detail::JournalFile> successor_;  // made ready for switch_over
   std::filesystem::path successor_path_;
   std::filesystem::path current_path_;
-  std::unique_ptr<detail::AtomicFile> base_;  // the new snapshot, not yet in place
-  detail::SnapshotId base_id_;
-  bool folding_ = false;     // current_ was begun for a compaction that has not got through
-  bool unfinished_ = false;  // the snapshot was renamed, finish() has not got through
+  std::atomic<bool> folding_ = false;  // current_ was begun for a compaction that has not got through
+  bool unfinished_ = false;            // the snapshot was renamed, finish() has not got through
 
   // Changed when nobody appends or syncs.
   std::shared_ptr<detail::JournalFile> previous_;  // which current_ follows, as long as it may lack a sync
@@ -385,8 +412,7 @@ class JsonJournal final : public Storage, public Journal {
   std::atomic<std::uint64_t> steps_ = 0;  // in current_ that the snapshot does not hold
   std::uint64_t covered_ = 0;             // of these, what the snapshot being taken will hold
   std::atomic<std::uint64_t> previous_bytes_ = 0;  // of journals that the current one follows
-  std::atomic<std::uint64_t> base_bytes_ = 0;
-  std::atomic<bool> interrupted_ = false;    // a crash has left a compaction to be done
+  std::atomic<bool> interrupted_ = false;          // a crash has left a compaction to be done
   std::atomic<std::uint64_t> retry_at_ = 0;  // journal bytes at which to compact again after that failed
 };
 
