@@ -198,7 +198,8 @@ TEST_CASE("Leftover: a file that is no leftover of a save is not removed, and re
                             {"indented JSON", "{\n  \"a\": 1\n}\n"},
                             {"UTF-16", two_bytes_each("{\n\"a\": 1\n}\n", true)},
                             {"a list", "[1]"},
-                            {"zeros, but not for long", "\0\0\0x"s}};
+                            {"JSON with something behind it", "{}\n[]"},
+                            {"a line", "{\n"s.append(1, 'x')}};
   for (const Foreign& other : others) {
     CAPTURE(other.what);
     const TempFolder folder;

@@ -213,7 +213,7 @@ struct JournalSet {
   [[nodiscard]] std::vector<const FoundJournal*> chain(const SnapshotId& snapshot) const {
     if (fresh.folded_into(snapshot)) return {&fresh};
     if (next.folded_into(snapshot)) {
-      if (main.counts && next.header.follows != main.header.id) refuse_stranger(main, next);
+      if (main.counts && follows_another(next)) refuse_stranger(main, next);
       return {&next};
     }
     if (main.continues(snapshot)) return main_and_next();
@@ -242,19 +242,19 @@ struct JournalSet {
     return found;
   }
 
-  /// Whether a `.next` is left from before a failure that `main` was begun after. Such a `main` follows
-  /// nothing.
+  /// Whether `.next` follows a journal other than `main`. One that was begun after a failure follows none.
+  [[nodiscard]] bool follows_another(const FoundJournal& found) const {
+    return found.counts && !found.header.follows.empty() && found.header.follows != main.header.id;
+  }
+  /// Whether it is left from before a failure that `main` was begun after.
   [[nodiscard]] bool is_replaced(const FoundJournal& found) const {
-    return &found == &next && next.counts && next.header.follows != main.header.id && !main.header.snapshot &&
-           main.header.follows.empty();
+    return follows_another(found) && !main.header.snapshot && main.header.follows.empty();
   }
 
   [[nodiscard]] std::vector<const FoundJournal*> main_and_next() const {
     if (!next.counts) return {&main};
-    if (next.header.follows != main.header.id) {
-      if (!is_replaced(next)) refuse_stranger(next, main);
-      return {&main};
-    }
+    if (follows_another(next) && !is_replaced(next)) refuse_stranger(next, main);
+    if (next.header.follows != main.header.id) return {&main};
     if (main.end >= next.header.follows_bytes) return {&main, &next};
     // The end of `main` had not been synced when power was lost: what came after it does not count either.
     if (!next.marked) return {&main};

@@ -102,16 +102,16 @@ inline std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesy
   return std::move(opened.value);
 }
 
-/// Whether a file that begins with `start` (16 bytes, or all it has) may be what a crash left of a save: it
-/// begins as `write_json_entries` does, or power was lost before that was on disk, which leaves nothing or
-/// zeros.
+/// Whether a file that begins with `start` (its first bytes, or all) may be what a crash left of a save: it
+/// begins as `write_json_entries` does, but for zeros where power was lost before something was on disk.
 [[nodiscard]] inline bool begins_snapshot(std::string_view start) noexcept {
-  constexpr std::string_view kStarts[] = {"{\n\"", "{}\n"};
-  const std::string_view text = start.substr(0, start.find('\0'));
-  const bool zeros = start.find_first_not_of('\0', text.size()) == std::string_view::npos;
-  return std::any_of(std::begin(kStarts), std::end(kStarts), [&](std::string_view whole) {
-    return text.starts_with(whole) || (whole.starts_with(text) && zeros);
-  });
+  const auto fits = [&](std::string_view whole) {
+    return std::equal(start.begin(), start.begin() + std::ssize(start.substr(0, whole.size())), whole.begin(),
+                      [](char found, char wanted) { return found == wanted || found == '\0'; });
+  };
+  constexpr std::string_view kEmpty = "{}\n";
+  const bool ends = start.find_first_not_of('\0', kEmpty.size()) == std::string_view::npos;
+  return fits("{\n\"") || (fits(kEmpty) && ends);
 }
 
 /// Throws if there is something at `name` that is not what a crash has left of a save.
