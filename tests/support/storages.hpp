@@ -30,6 +30,7 @@ namespace support {
 struct StorageTraits {
   bool locks = true;             ///< one owner at a time
   bool keeps_version = true;     ///< the schema version
+  bool in_file = false;          ///< whose name the caller chose
   bool reads_only_news = false;  ///< load_changes() knows what changed, also while others write
 };
 
@@ -67,10 +68,12 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
 #ifdef KVSTORE_TEST_REDIS
     {"RedisClusterStorage", open_on_redis},
 #else
-    {"JsonFile", in_file<kvstore::JsonFile>("data.json")},
-        {"JsonJournal", in_file<kvstore::JsonJournal>("data.json"), {.reads_only_news = true}},
+    {"JsonFile", in_file<kvstore::JsonFile>("data.json"), {.in_file = true}},
+        {"JsonJournal",
+         in_file<kvstore::JsonJournal>("data.json"),
+         {.in_file = true, .reads_only_news = true}},
 #if __has_include(<sqlite3.h>)
-        {"Sqlite", in_file<kvstore::Sqlite>("data.db")},
+        {"Sqlite", in_file<kvstore::Sqlite>("data.db"), {.in_file = true}},
 #endif
         {"MemoryStorage, everything",
          [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::everything); }},
