@@ -14,6 +14,7 @@
 
 #include "kvstore/detail/etcd_engine.hpp"
 #include "kvstore/detail/etcd_watch.hpp"
+#include "kvstore/detail/process.hpp"
 #include "kvstore/detail/remote_store.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
@@ -22,14 +23,15 @@ namespace kvstore::inline v0 {
 
 /// Follows a store's changes for as long as it exists; made by `EtcdKeyValueStore::watch`. Destroying it
 /// waits for a callback that is running, so it must not be destroyed from one, and for at most
-/// `EtcdOptions::connect_timeout` else. It must not outlive its store.
+/// `EtcdOptions::connect_timeout` else. It must not outlive its store. A forked child does not follow.
 class EtcdWatch {
  public:
   /// For `EtcdKeyValueStore::watch`.
-  explicit EtcdWatch(std::unique_ptr<detail::EtcdWatcher> watcher) noexcept : watcher_{std::move(watcher)} {}
+  explicit EtcdWatch(std::unique_ptr<detail::EtcdWatcher> watcher)
+      : watcher_{std::in_place, std::move(watcher)} {}
 
  private:
-  std::unique_ptr<detail::EtcdWatcher> watcher_;
+  detail::LeftToParent<std::unique_ptr<detail::EtcdWatcher>> watcher_;
 };
 
 /// Keeps entries in an etcd cluster (3.4 or later), through its JSON gateway. A key's text, after

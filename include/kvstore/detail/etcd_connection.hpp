@@ -18,6 +18,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kvstore/detail/process.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
@@ -74,31 +75,33 @@ class EtcdConnection {
  public:
   /// Does not connect yet. @throws UsageError if the endpoint or a TLS file cannot be used
   EtcdConnection(const EtcdOptions& options, const std::string& endpoint)
-      : client_{(options.tls ? "https://" : "http://") + endpoint, options.certificate_file,
+      : client_{std::in_place, (options.tls ? "https://" : "http://") + endpoint, options.certificate_file,
                 options.key_file} {
-    if (!client_.is_valid()) {
+    if (!client_->is_valid()) {
       throw UsageError{endpoint +
                        ": cannot be used: see that it is host:port, that the certificate and key " +
                        "can be read, and that cpp-httplib was built with OpenSSL if TLS is wanted"};
     }
-    client_.set_keep_alive(true);
+    client_->set_keep_alive(true);
     // Its header and body are two writes: without this the second waits for the first one's confirmation.
-    client_.set_tcp_nodelay(true);
-    client_.set_socket_options([](socket_t socket) { keep_alive(socket); });
+    client_->set_tcp_nodelay(true);
+    client_->set_socket_options([](socket_t socket) { keep_alive(socket); });
 #ifdef CPPHTTPLIB_OPENSSL_SUPPORT
-    if (!options.ca_file.empty()) client_.set_ca_cert_path(options.ca_file);
+    if (!options.ca_file.empty()) client_->set_ca_cert_path(options.ca_file);
 #endif
   }
   EtcdConnection(const EtcdConnection&) = delete;
   EtcdConnection& operator=(const EtcdConnection&) = delete;
   ~EtcdConnection() {
     const SigpipeGuard guard;  // closing TLS writes
-    client_.stop();
+    if (!home_.is_foreign_by_id()) client_->stop();
   }
 
-  /// Whether the server has closed it, or said something unasked, while nobody was asking.
+  /// Whether the server has closed it, or said something unasked, while nobody was asking; or it is the
+  /// parent's of a forked child, whose requests would get in between those of the parent.
   [[nodiscard]] bool is_stale() const {
-    ::pollfd poll{static_cast<int>(client_.socket()), POLLIN, 0};
+    if (home_.is_foreign_by_id()) return true;
+    ::pollfd poll{static_cast<int>(client_->socket()), POLLIN, 0};
     return poll.fd < 0 || ::poll(&poll, 1, 0) != 0;
   }
 
@@ -126,7 +129,7 @@ class EtcdConnection {
   /// Ends what another thread is doing here; it waits where that thread is connecting.
   void stop() {
     const SigpipeGuard guard;
-    client_.stop();
+    client_->stop();
   }
 
  private:
@@ -155,13 +158,13 @@ class EtcdConnection {
   }
 
   [[nodiscard]] EtcdReply exchange(httplib::Request request, const EtcdTimeouts& timeouts) {
-    client_.set_connection_timeout(timeouts.connect);
-    client_.set_read_timeout(timeouts.response);
-    client_.set_write_timeout(timeouts.response);
+    client_->set_connection_timeout(timeouts.connect);
+    client_->set_read_timeout(timeouts.response);
+    client_->set_write_timeout(timeouts.response);
     httplib::Response response;
     httplib::Error error = httplib::Error::Success;
     const SigpipeGuard guard;
-    if (client_.send(request, response, error)) return {response.status, std::move(response.body), true, {}};
+    if (client_->send(request, response, error)) return {response.status, std::move(response.body), true, {}};
     // The gateway ends what it says about an error with a trailer, at which some versions of httplib give up
     // although they have read all of it.
     if (error == httplib::Error::Read && response.status > 0 && nlohmann::json::accept(response.body)) {
@@ -199,7 +202,8 @@ class EtcdConnection {
     }
   }
 
-  httplib::Client client_;
+  LeftToParent<httplib::Client> client_;  // as closing it shuts the connection down for all who share it
+  ForkGuard home_;
 };
 
 }  // namespace kvstore::inline v0::detail
