@@ -34,7 +34,7 @@ class History {
     pending,  ///< under way
     done,     ///< returned
     failed,   ///< threw StorageError: applied in memory, and on disk perhaps
-    refused,  ///< threw UsageError: not applied
+    refused,  ///< threw UsageError, or had nothing to do: not applied
   };
 
   explicit History(State start) : start_{std::move(start)} {}

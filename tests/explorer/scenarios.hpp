@@ -43,9 +43,9 @@ inline void put_twice(World& world, const std::string& own) {
 }
 inline void remove(World& world, const std::string& own) {
   put(world, own);
-  // It may have been replaced or cleared away meanwhile; then there is nothing to remove, nor to count.
   world.change(
-      "remove " + own, 1, [=](State& state) { state.erase(own); }, [&] { world.store().try_remove(own); });
+      "remove " + own, 1, [=](State& state) { state.erase(own); },
+      [&] { return world.store().try_remove(own); });
 }
 inline void batch(World& world, const std::string& own) {
   kvstore::WriteBatch<std::string, int> both;
@@ -56,7 +56,12 @@ inline void batch(World& world, const std::string& own) {
 }
 inline void clear(World& world, const std::string&) {
   world.change(
-      "clear", 1, [](State& state) { state.clear(); }, [&] { world.store().clear(); });
+      "clear", 1, [](State& state) { state.clear(); },
+      [&] {
+        const bool changes = world.store().size() != 0;  // no point between the two, and so no other task
+        world.store().clear();
+        return changes;
+      });
 }
 inline void save(World& world, const std::string&) {
   world.save("save", [&] { world.store().save(); });

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <exception>
 #include <filesystem>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <type_traits>
 #include <utility>
 
 #include "binding.hpp"
@@ -50,11 +52,12 @@ struct Setup {
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> make_storage(Keeping keeping,
                                                                     kvstore::detail::FileSystem& files) {
+  static constexpr kvstore::detail::JournalSpace kSmall{.step = 4096};  // less to read
   static constexpr kvstore::detail::JournalSpace kMapped{
       .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
   if (keeping == Keeping::file) return std::make_unique<kvstore::JsonFile>("/sim/data.json", files);
-  if (keeping == Keeping::journal) return std::make_unique<kvstore::JsonJournal>("/sim/data.json", files);
-  return std::make_unique<kvstore::JsonJournal>("/sim/data.json", files, kMapped);
+  const bool maps = keeping == Keeping::mapped_journal;
+  return std::make_unique<kvstore::JsonJournal>("/sim/data.json", files, maps ? kMapped : kSmall);
 }
 
 class World {
@@ -71,7 +74,8 @@ class World {
 
   [[nodiscard]] Store& store() noexcept { return *store_; }
 
-  /// Makes a call that changes entries, and checks what it promises.
+  /// Makes a call that changes entries, and checks what it promises. `make` may return whether it changed
+  /// any.
   template <class Make>
   Outcome change(const std::string& name, std::size_t operations, History::Effect effect, const Make& make) {
     const std::size_t call = history_.begin(name, operations, std::move(effect));
@@ -165,7 +169,10 @@ class World {
   Outcome end(std::size_t call, const std::string& name, const Make& make, const Done& done) {
     Outcome outcome = Outcome::done;
     try {
-      make();
+      if constexpr (std::is_same_v<decltype(make()), bool>)
+        outcome = make() ? Outcome::done : Outcome::refused;
+      else
+        make();
     } catch (const kvstore::StorageError&) { outcome = Outcome::failed; } catch (const kvstore::UsageError&) {
       outcome = Outcome::refused;
     }
@@ -198,17 +205,17 @@ class World {
   }
 
   void check_disk(const std::string& when) {
-    const State certain = recover(disk_.certain());
+    const State& certain = recover(disk_.certain());
     if (!history_.may_be_on_disk(certain, may_be_lost())) complain(when + ", power loss leaves", certain);
-    const State written = recover(disk_.visible());
+    const State& written = recover(disk_.visible());
     const bool keeps_all = setup_.keeping != Keeping::file;  // a killed process loses nothing then
     if (!history_.may_be_on_disk(written, keeps_all ? 0 : may_be_lost()))
       complain(when + ", a kill leaves", written);
   }
 
-  void require_all(const std::string& when, const State& held) const {
+  void require_all(const std::string& when, const State& held) {
     for (const auto& image : {disk_.certain(), disk_.visible()}) {
-      const State state = recover(image);
+      const State& state = recover(image);
       if (state != held) complain(when + " the store holds " + describe(held) + " and the disk", state);
     }
   }
@@ -222,8 +229,15 @@ class World {
     }
   }
 
-  /// What a next process finds.
-  [[nodiscard]] State recover(const support::DiskImage& image) const {
+  /// What a next process finds. Of images that are alike one is opened.
+  [[nodiscard]] const State& recover(const support::DiskImage& image) {
+    for (const auto& [known, state] : recovered_) {
+      if (known == image) return state;
+    }
+    return recovered_.emplace_back(image, open(image)).second;
+  }
+  [[nodiscard]] State open(const support::DiskImage& image) const {
+    const support::Scheduler::Aside aside;
     support::SimulatedDisk disk{image};
     try {
       const auto storage = make_storage(setup_.keeping, disk);
@@ -258,6 +272,7 @@ class World {
   History history_;
   int handled_ = 0;
   bool closed_ = false;
+  std::deque<std::pair<support::DiskImage, State>> recovered_;
   std::unique_ptr<Store> store_;
 };
 

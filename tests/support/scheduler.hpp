@@ -68,6 +68,19 @@ class Scheduler {
   /// The run that the calling thread is a task of; null for other threads.
   [[nodiscard]] static Scheduler* current() noexcept { return current_scheduler; }
 
+  /// While it lives, the calling thread is no task: nothing that it does is a point. For a look at what no
+  /// other task uses.
+  class Aside {
+   public:
+    Aside() : run_{std::exchange(current_scheduler, nullptr)} {}
+    Aside(const Aside&) = delete;
+    Aside& operator=(const Aside&) = delete;
+    ~Aside() { current_scheduler = run_; }
+
+   private:
+    Scheduler* const run_;
+  };
+
   // For scenarios
   // ---------------------------------------------------------------------------------------------------------
 
