@@ -63,7 +63,7 @@ class SaveReports {
 
   /// Tells the user what a step has brought. @returns whether a save has failed
   bool tell(Step step, const Errand& errand, const StepResult& result) const noexcept {
-    if (SaveState::is_made_good(step, result.outcome)) {
+    if (SaveState::is_made_good(step, result.outcome) || step == Step::check) {
       if (result.failure) observer_.report(result.failure);
       return false;
     }
@@ -83,9 +83,8 @@ class SaveReports {
 
   /// Whether the step was the last of what counts as a save.
   [[nodiscard]] static bool ends_save(Step step, const Errand& errand, const StepOutcome& outcome) noexcept {
-    if (step == Step::check) return outcome.failed;
-    const bool saves =
-        step != Step::append && step != Step::copy && step != Step::take_over && step != Step::close;
+    const bool saves = step != Step::append && step != Step::check && step != Step::copy &&
+                       step != Step::take_over && step != Step::close;
     return saves && !errand.want.compacting && !outcome.refused && !SaveState::is_made_good(step, outcome);
   }
 

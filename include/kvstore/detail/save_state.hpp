@@ -344,9 +344,10 @@ class SaveState {
     delay_ = kFirstDelay;
   }
 
-  /// A compaction that nobody owes may fail, and so may an append: a snapshot makes good for it.
+  /// A compaction that nobody owes may fail, and so may an append: a snapshot makes good for it. A look is no
+  /// save.
   void note_failure(Step step, const Want& want, const StepOutcome& outcome, Time now) noexcept {
-    if (want.kind != Want::Kind::settle || is_made_good(step, outcome)) return;
+    if (want.kind != Want::Kind::settle || step == Step::check || is_made_good(step, outcome)) return;
     ++failures_;
     retry_at_ = now + delay_;
     delay_ = std::min(2 * delay_, kLongestDelay);
