@@ -152,14 +152,15 @@ TEST_CASE("Scheduler: a wake-up that comes before its waiter waits is found to b
   const auto finding = search({.preemptions = 1}, scenario).finding;
   REQUIRE(finding);
   CHECK(finding->what == "no task can go on");
-  CHECK_THAT(finding->tasks, ContainsSubstring("1 waiter: wait for a condition, waits"));
+  CHECK_THAT(finding->tasks, ContainsSubstring("1 waiter: wait for condition #2, waits"));
 }
 
 TEST_CASE("Scheduler: a deadlock of two locks is found, and its schedule leads there again") {
   const auto finding = search({.preemptions = 1}, lock_in_both_orders).finding;
   REQUIRE(finding);
   CHECK(finding->what == "no task can go on");
-  CHECK_THAT(finding->tasks, ContainsSubstring("1 a: lock, waits") && ContainsSubstring("2 b: lock, waits"));
+  CHECK_THAT(finding->tasks,
+             ContainsSubstring("1 a: lock #2, waits") && ContainsSubstring("2 b: lock #1, waits"));
   std::vector<std::string> places;
   const auto again = Search{}.replay(lock_in_both_orders, finding->schedule,
                                      [&](const std::string& place) { places.push_back(place); });

@@ -17,8 +17,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "binding.hpp"
-#include "history.hpp"
+#include "explorer/binding.hpp"
+#include "explorer/history.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_file.hpp"
 #include "kvstore/error.hpp"

@@ -107,8 +107,8 @@ class Scheduler {
   }
 
   /// Waits until `may_go_on(object)`.
-  void wait(const char* what, MayGoOn may_go_on, const void* object) {
-    note(what, {});
+  void wait(const char* what, MayGoOn may_go_on, const void* object, std::string_view detail = {}) {
+    note(what, detail);
     Task& task = *running_;
     task.may_go_on = may_go_on;
     task.object = object;
@@ -117,12 +117,13 @@ class Scheduler {
   }
 
   /// The same, or until a time-out, which comes only while `may_end(object)`. @returns false for that
-  bool wait_until(const char* what, MayGoOn may_go_on, MayGoOn may_end, const void* object, Time deadline) {
+  bool wait_until(const char* what, MayGoOn may_go_on, MayGoOn may_end, const void* object, Time deadline,
+                  std::string_view detail = {}) {
     Task& task = *running_;
     task.may_time_out = may_end;
     task.deadline = deadline;
     task.timed_out = false;
-    wait(what, may_go_on, object);
+    wait(what, may_go_on, object, detail);
     task.may_time_out = nullptr;
     return !task.timed_out;
   }
@@ -162,6 +163,11 @@ class Scheduler {
     const std::uint32_t chosen = choose(count + 1);
     if (chosen != 0) --faults_left_;
     return chosen;
+  }
+
+  /// A name that a trace can tell from others: the number of those that were asked for in this run.
+  [[nodiscard]] static std::string new_name() {
+    return current_scheduler == nullptr ? std::string{} : '#' + std::to_string(++current_scheduler->names_);
   }
 
   [[nodiscard]] Time now() const noexcept { return now_; }
@@ -409,6 +415,7 @@ class Scheduler {
   unsigned faults_left_;
   std::uint64_t points_ = 0;
   int idle_ = 0;
+  std::uint64_t names_ = 0;
   Time now_ = std::chrono::hours{1};  // what is due at once lies in the past
   std::optional<Finding> finding_;
   Baton over_;
