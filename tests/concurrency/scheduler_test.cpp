@@ -21,6 +21,7 @@
 #include "support/schedule_search.hpp"
 #include "support/scheduled_waiting.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 
 namespace scheduler_test {
 
@@ -168,6 +169,20 @@ TEST_CASE("Scheduler: a deadlock of two locks is found, and its schedule leads t
   CHECK(again->what == finding->what);
   CHECK(again->tasks == finding->tasks);
   CHECK_THAT(places.back(), ContainsSubstring("lock"));
+}
+
+TEST_CASE("Scheduler: a schedule leads there again through tasks that end one after another") {
+  const auto scenario = [](Scheduler& run) {
+    std::string order;
+    const auto add = [&](char name) { return [&order, name] { order += name; }; };
+    run.run_together({{"a", add('a')}, {"b", add('b')}, {"c", add('c')}, {"d", add('d')}});
+    require(order != "dbca", "the order that is looked for");
+  };
+  const auto finding = search({.preemptions = 0}, scenario).finding;
+  REQUIRE(finding);
+  const auto again = Search{}.replay(scenario, finding->schedule);
+  REQUIRE(again);
+  CHECK(again->what == finding->what);
 }
 
 TEST_CASE("Scheduler: a run without end is found") {

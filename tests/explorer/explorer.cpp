@@ -26,6 +26,7 @@
 #include "explorer/scenarios.hpp"
 #include "support/schedule_search.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 
 namespace {
 

@@ -28,6 +28,7 @@
 #include "kvstore/storage/json_journal.hpp"
 #include "support/scheduled_file_system.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/text_entries.hpp"
 

@@ -13,6 +13,7 @@
 
 #include "support/schedule.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 #include "support/task_threads.hpp"
 
 namespace support {

@@ -22,32 +22,10 @@
 #include <vector>
 
 #include "support/schedule.hpp"
+#include "support/search_terms.hpp"
 #include "support/task_threads.hpp"
 
 namespace support {
-
-/// How far a search goes.
-struct SearchLimits {
-  unsigned preemptions = 1;  ///< in a run: switches away from a task that could have gone on
-  unsigned time_outs = 1;    ///< in a run: timed waits that end although something else could have gone on
-  unsigned faults = 0;       ///< in a run: `Scheduler::choose_fault` that say yes
-  std::uint64_t points = 20'000;  ///< in a run; one that has more is said never to end
-  bool every_lock = false;        ///< a shared mutex and an unlock are points too, contended or not
-  std::chrono::steady_clock::duration time = std::chrono::hours{1};  ///< of the whole search
-};
-
-/// What is wrong with a run.
-struct Finding {
-  std::string what;
-  std::string schedule;  ///< for `Search::replay`
-  std::string tasks;     ///< where each of them stood, a line each
-};
-
-/// What a task throws to say that something is wrong.
-class Violation : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 /// One run: its tasks and the decisions between them. Tasks are threads, of which one runs at a time; every
 /// member is for the one that does.
@@ -147,7 +125,7 @@ class Scheduler {
     if (count < 2 || !exploring_) return 0;
     options_.clear();
     for (std::uint32_t i = 0; i < count; ++i) options_.push_back({ScheduleOption::Kind::choice, i});
-    ++points_;  // a number of its own
+    ++points_;
     try {
       return decide().id;
     } catch (const std::exception& error) { give_up(error.what()); }
@@ -256,6 +234,7 @@ class Scheduler {
     task.detail.clear();
     if (task.id == 0) return end_run();
     if (all_ended()) exploring_ = false;
+    ++points_;  // every decision has a number of its own
     Task* const next = next_task(/*can_go_on=*/false);
     if (next == nullptr) return over_.give();
     running_ = next;
