@@ -18,6 +18,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -150,9 +151,6 @@ class Scheduler {
 
   [[nodiscard]] Time now() const noexcept { return now_; }
   [[nodiscard]] bool every_lock() const noexcept { return limits_.every_lock; }
-
-  // For a scenario's messages
-  // ---------------------------------------------------------------------------------------------------------
 
   /// Notes that something is wrong; the first counts.
   void note_finding(const std::string& what) {
