@@ -16,6 +16,7 @@
 #include "support/schedule_search.hpp"
 #include "support/scheduled_file_system.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 #include "support/simulated_disk.hpp"
 
 namespace scheduled_file_system_test {

@@ -21,6 +21,7 @@
 #include "support/schedule_search.hpp"
 #include "support/scheduled_waiting.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 
 namespace scheduler_test {
 
@@ -152,14 +153,15 @@ TEST_CASE("Scheduler: a wake-up that comes before its waiter waits is found to b
   const auto finding = search({.preemptions = 1}, scenario).finding;
   REQUIRE(finding);
   CHECK(finding->what == "no task can go on");
-  CHECK_THAT(finding->tasks, ContainsSubstring("1 waiter: wait for a condition, waits"));
+  CHECK_THAT(finding->tasks, ContainsSubstring("1 waiter: wait for condition #2, waits"));
 }
 
 TEST_CASE("Scheduler: a deadlock of two locks is found, and its schedule leads there again") {
   const auto finding = search({.preemptions = 1}, lock_in_both_orders).finding;
   REQUIRE(finding);
   CHECK(finding->what == "no task can go on");
-  CHECK_THAT(finding->tasks, ContainsSubstring("1 a: lock, waits") && ContainsSubstring("2 b: lock, waits"));
+  CHECK_THAT(finding->tasks,
+             ContainsSubstring("1 a: lock #2, waits") && ContainsSubstring("2 b: lock #1, waits"));
   std::vector<std::string> places;
   const auto again = Search{}.replay(lock_in_both_orders, finding->schedule,
                                      [&](const std::string& place) { places.push_back(place); });
@@ -167,6 +169,20 @@ TEST_CASE("Scheduler: a deadlock of two locks is found, and its schedule leads t
   CHECK(again->what == finding->what);
   CHECK(again->tasks == finding->tasks);
   CHECK_THAT(places.back(), ContainsSubstring("lock"));
+}
+
+TEST_CASE("Scheduler: a schedule leads there again through tasks that end one after another") {
+  const auto scenario = [](Scheduler& run) {
+    std::string order;
+    const auto add = [&](char name) { return [&order, name] { order += name; }; };
+    run.run_together({{"a", add('a')}, {"b", add('b')}, {"c", add('c')}, {"d", add('d')}});
+    require(order != "dbca", "the order that is looked for");
+  };
+  const auto finding = search({.preemptions = 0}, scenario).finding;
+  REQUIRE(finding);
+  const auto again = Search{}.replay(scenario, finding->schedule);
+  REQUIRE(again);
+  CHECK(again->what == finding->what);
 }
 
 TEST_CASE("Scheduler: a run without end is found") {

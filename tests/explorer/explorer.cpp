@@ -7,6 +7,7 @@
 #include <atomic>
 #include <charconv>
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
@@ -21,10 +22,11 @@
 #include <thread>
 #include <vector>
 
-#include "binding.hpp"
-#include "scenarios.hpp"
+#include "explorer/binding.hpp"
+#include "explorer/scenarios.hpp"
 #include "support/schedule_search.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 
 namespace {
 
@@ -117,13 +119,26 @@ std::vector<Scenario> chosen(const Arguments& arguments) {
   return result;
 }
 
+std::atomic<const char*> running_scenario = "";
+
+/// Says which scenario ends the program, and by which schedule.
+void say_last_words(const char* what) {
+  std::cout << running_scenario.load() << ": " << what << "\n  again: explorer --scenario '"
+            << running_scenario.load() << "' --replay '" << support::Search::schedule_so_far()
+            << "', with the same options" << std::endl;
+}
+
+/// A crash is a finding too. No function here is one that a signal's handler may call; but the alternative is
+/// to say nothing.
+void on_crash(int signal) {
+  std::signal(signal, SIG_DFL);
+  say_last_words("crashes");
+  std::raise(signal);
+}
+
 /// Ends the program if a run gets nowhere: a task then waits for something that no scheduler sees.
 class Watchdog {
  public:
-  void enter(const std::string& name) {
-    name_ = name.c_str();
-    began_ = SteadyClock::now().time_since_epoch().count();
-  }
   void note_run() { began_ = SteadyClock::now().time_since_epoch().count(); }
 
  private:
@@ -134,13 +149,11 @@ class Watchdog {
       std::this_thread::sleep_for(std::chrono::milliseconds{50});
       const SteadyClock::time_point began{SteadyClock::duration{began_.load()}};
       if (SteadyClock::now() - began < kPatience) continue;
-      std::cerr << name_.load() << ": a run hangs; a task waits for something that no scheduler sees"
-                << std::endl;
+      say_last_words("hangs, as a task waits for something that no scheduler sees");
       std::_Exit(2);
     }
   }
 
-  std::atomic<const char*> name_ = "";
   std::atomic<SteadyClock::rep> began_ = SteadyClock::now().time_since_epoch().count();
   std::jthread thread_{[this](const std::stop_token& stop) { watch(stop); }};
 };
@@ -185,7 +198,8 @@ int explore(const Arguments& arguments, const std::vector<Scenario>& scenarios, 
       if (left.count() <= 0) break;
       limits.time = std::chrono::duration_cast<SteadyClock::duration>(left / (scenarios.size() - i));
     }
-    watchdog.enter(scenario.name);
+    running_scenario = scenario.name.c_str();
+    watchdog.note_run();
     const auto began = SteadyClock::now();
     const auto result = support::Search{limits}.run([&](support::Scheduler& run) {
       watchdog.note_run();
@@ -214,6 +228,7 @@ int run(const std::vector<std::string>& words) {
     for (const Scenario& one : scenarios) std::cout << one.name << '\n';
     return 0;
   }
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) std::signal(signal, on_crash);
   if (arguments.replay.empty()) return explore(arguments, scenarios, options_for_replay(words)) == 0 ? 0 : 1;
   if (scenarios.size() != 1) throw std::invalid_argument{"--replay needs the full name of one scenario"};
   return replay(arguments, scenarios.front());

@@ -16,13 +16,13 @@
 #include <utility>
 #include <vector>
 
-#include "binding.hpp"
-#include "history.hpp"
+#include "explorer/binding.hpp"
+#include "explorer/history.hpp"
+#include "explorer/world.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/scheduler.hpp"
-#include "world.hpp"
 
 namespace explorer {
 

@@ -17,8 +17,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "binding.hpp"
-#include "history.hpp"
+#include "explorer/binding.hpp"
+#include "explorer/history.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_file.hpp"
 #include "kvstore/error.hpp"
@@ -28,6 +28,7 @@
 #include "kvstore/storage/json_journal.hpp"
 #include "support/scheduled_file_system.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/text_entries.hpp"
 

@@ -13,6 +13,7 @@
 
 #include "support/schedule.hpp"
 #include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
 #include "support/task_threads.hpp"
 
 namespace support {
@@ -42,10 +43,16 @@ class Search {
 
   explicit Search(const SearchLimits& limits = {}) : limits_{limits} {}
 
+  /// The schedule so far of the run under way, for a message about a crash; of the search that began last.
+  [[nodiscard]] static std::string schedule_so_far() {
+    return running_path == nullptr ? std::string{} : running_path->schedule().text();
+  }
+
   [[nodiscard]] SearchResult run(const Scenario& scenario) {
     const OneProcessor keeps_here{processor_};
     const auto deadline = std::chrono::steady_clock::now() + limits_.time;
     SchedulePath path;
+    const Announced announced{path};
     SearchResult result;
     do {
       Scheduler run{limits_, threads_, &path, nullptr, {}};
@@ -80,6 +87,15 @@ class Search {
   }
 
  private:
+  /// For `schedule_so_far`.
+  struct Announced {
+    explicit Announced(const SchedulePath& path) { running_path = &path; }
+    Announced(const Announced&) = delete;
+    Announced& operator=(const Announced&) = delete;
+    ~Announced() { running_path = nullptr; }
+  };
+  static inline const SchedulePath* running_path = nullptr;
+
   SearchLimits limits_;
   int processor_ = OneProcessor::here();
   TaskThreads threads_;

@@ -9,10 +9,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <tuple>
 #include <type_traits>
@@ -52,32 +55,33 @@ class ScheduledLock {
 
   void lock() {
     if (Scheduler* const run = Scheduler::current()) {
-      run->point("lock");
+      run->point("lock", name_);
       take(*run);
     } else if (std::exchange(held_, true)) {
       refuse_to_wait("a lock");
     }
   }
   [[nodiscard]] bool try_lock() {
-    if (Scheduler* const run = Scheduler::current()) run->point("try_lock");
+    if (Scheduler* const run = Scheduler::current()) run->point("try_lock", name_);
     return !std::exchange(held_, true);
   }
   void unlock() {
     held_ = false;
     Scheduler* const run = Scheduler::current();
-    if (run != nullptr && run->every_lock()) run->point("unlock");
+    if (run != nullptr && run->every_lock()) run->point("unlock", name_);
   }
 
  private:
   friend class ScheduledCondition;
 
   void take(Scheduler& run) {
-    if (held_) run.wait("lock", is_free, this);
+    if (held_) run.wait("lock", is_free, this, name_);
     held_ = true;
   }
   static bool is_free(const void* lock) { return !static_cast<const ScheduledLock*>(lock)->held_; }
 
   bool held_ = false;
+  std::string name_ = Scheduler::new_name();
 };
 
 /// In place of std::condition_variable. To wait and to notify are points; of several that wait, `notify_one`
@@ -96,7 +100,7 @@ class ScheduledCondition {
   void wait(Lock& lock) {
     Waiter waiter{*lock.mutex()};
     Scheduler& run = begin(waiter);
-    run.wait("wait for a condition", Waiter::may_go_on, &waiter);
+    run.wait("wait for condition", Waiter::may_go_on, &waiter, name_);
     end(waiter);
   }
   template <class Predicate>
@@ -110,8 +114,8 @@ class ScheduledCondition {
                   "the tasks of a scheduler have a clock of their own");
     Waiter waiter{*lock.mutex()};
     Scheduler& run = begin(waiter);
-    const bool in_time = run.wait_until("wait for a condition or a time", Waiter::may_go_on,
-                                        Waiter::may_time_out, &waiter, deadline.time_since_epoch());
+    const bool in_time = run.wait_until("wait for a time or condition", Waiter::may_go_on,
+                                        Waiter::may_time_out, &waiter, deadline.time_since_epoch(), name_);
     end(waiter);
     return in_time ? std::cv_status::no_timeout : std::cv_status::timeout;
   }
@@ -171,7 +175,7 @@ class ScheduledCondition {
   void notify(bool all) {
     Scheduler* const run = Scheduler::current();
     if (run == nullptr) return;
-    run->point("notify");
+    run->point("notify", name_);
     std::vector<Waiter*> waiting;
     for (Waiter* const waiter : waiters_) {
       if (!waiter->notified) waiting.push_back(waiter);
@@ -181,6 +185,7 @@ class ScheduledCondition {
     for (Waiter* const waiter : waiting) waiter->notified = true;
   }
 
+  std::string name_ = Scheduler::new_name();
   std::vector<Waiter*> waiters_;  // notified or not, until they go on
 };
 

@@ -18,36 +18,15 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
 #include "support/schedule.hpp"
+#include "support/search_terms.hpp"
 #include "support/task_threads.hpp"
 
 namespace support {
-
-/// How far a search goes.
-struct SearchLimits {
-  unsigned preemptions = 1;  ///< in a run: switches away from a task that could have gone on
-  unsigned time_outs = 1;    ///< in a run: timed waits that end although something else could have gone on
-  unsigned faults = 0;       ///< in a run: `Scheduler::choose_fault` that say yes
-  std::uint64_t points = 20'000;  ///< in a run; one that has more is said never to end
-  bool every_lock = false;        ///< a shared mutex and an unlock are points too, contended or not
-  std::chrono::steady_clock::duration time = std::chrono::hours{1};  ///< of the whole search
-};
-
-/// What is wrong with a run.
-struct Finding {
-  std::string what;
-  std::string schedule;  ///< for `Search::replay`
-  std::string tasks;     ///< where each of them stood, a line each
-};
-
-/// What a task throws to say that something is wrong.
-class Violation : public std::runtime_error {
- public:
-  using std::runtime_error::runtime_error;
-};
 
 /// One run: its tasks and the decisions between them. Tasks are threads, of which one runs at a time; every
 /// member is for the one that does.
@@ -107,8 +86,8 @@ class Scheduler {
   }
 
   /// Waits until `may_go_on(object)`.
-  void wait(const char* what, MayGoOn may_go_on, const void* object) {
-    note(what, {});
+  void wait(const char* what, MayGoOn may_go_on, const void* object, std::string_view detail = {}) {
+    note(what, detail);
     Task& task = *running_;
     task.may_go_on = may_go_on;
     task.object = object;
@@ -117,12 +96,13 @@ class Scheduler {
   }
 
   /// The same, or until a time-out, which comes only while `may_end(object)`. @returns false for that
-  bool wait_until(const char* what, MayGoOn may_go_on, MayGoOn may_end, const void* object, Time deadline) {
+  bool wait_until(const char* what, MayGoOn may_go_on, MayGoOn may_end, const void* object, Time deadline,
+                  std::string_view detail = {}) {
     Task& task = *running_;
     task.may_time_out = may_end;
     task.deadline = deadline;
     task.timed_out = false;
-    wait(what, may_go_on, object);
+    wait(what, may_go_on, object, detail);
     task.may_time_out = nullptr;
     return !task.timed_out;
   }
@@ -146,7 +126,7 @@ class Scheduler {
     if (count < 2 || !exploring_) return 0;
     options_.clear();
     for (std::uint32_t i = 0; i < count; ++i) options_.push_back({ScheduleOption::Kind::choice, i});
-    ++points_;  // a number of its own
+    ++points_;
     try {
       return decide().id;
     } catch (const std::exception& error) { give_up(error.what()); }
@@ -164,11 +144,13 @@ class Scheduler {
     return chosen;
   }
 
+  /// A name that a trace can tell from others: the number of those that were asked for in this run.
+  [[nodiscard]] static std::string new_name() {
+    return current_scheduler == nullptr ? std::string{} : '#' + std::to_string(++current_scheduler->names_);
+  }
+
   [[nodiscard]] Time now() const noexcept { return now_; }
   [[nodiscard]] bool every_lock() const noexcept { return limits_.every_lock; }
-
-  // For a scenario's messages
-  // ---------------------------------------------------------------------------------------------------------
 
   /// Notes that something is wrong; the first counts.
   void note_finding(const std::string& what) {
@@ -250,6 +232,7 @@ class Scheduler {
     task.detail.clear();
     if (task.id == 0) return end_run();
     if (all_ended()) exploring_ = false;
+    ++points_;  // every decision has a number of its own
     Task* const next = next_task(/*can_go_on=*/false);
     if (next == nullptr) return over_.give();
     running_ = next;
@@ -409,6 +392,7 @@ class Scheduler {
   unsigned faults_left_;
   std::uint64_t points_ = 0;
   int idle_ = 0;
+  std::uint64_t names_ = 0;
   Time now_ = std::chrono::hours{1};  // what is due at once lies in the past
   std::optional<Finding> finding_;
   Baton over_;

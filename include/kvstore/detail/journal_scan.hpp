@@ -211,9 +211,11 @@ struct JournalSet {
   /// The journals to carry out after the snapshot, in order; the last is to be gone on with. Empty if there
   /// is none, or none that could matter. @throws CorruptionError if what is there does not belong together
   [[nodiscard]] std::vector<const FoundJournal*> chain(const SnapshotId& snapshot) const {
-    if (fresh.folded_into(snapshot)) return {&fresh};
+    // Where the folder could not be synced, what `.new` replaced may still lie beside what came after it.
+    const bool later = fresh.counts && next.counts && next.header.follows == fresh.header.id;
+    if (fresh.folded_into(snapshot) && !(later && next.folded_into(snapshot))) return {&fresh};
     if (next.folded_into(snapshot)) {
-      if (main.counts && follows_another(next)) refuse_stranger(main, next);
+      if (main.counts && follows_another(next) && !later) refuse_stranger(main, next);
       return {&next};
     }
     if (main.continues(snapshot)) return main_and_next();

@@ -188,7 +188,8 @@ class JsonJournal final : public Storage, public Journal {
     lock_->check_still_held();
     afresh_ = afresh;
     interrupted_ = false;
-    if (unfinished_) finish();
+    // A name that may not be on disk is not relied upon: the snapshot is written once more.
+    if (unfinished_ && (afresh || !folder_.is_unsure())) finish();
     if (folding_ && !afresh) return;  // it goes on with the journal that it had begun
     successor_path_ = detail::JournalSet::name(path_, afresh ? ".new" : ".next");
     successor_ = folder_.make(successor_path_);
