@@ -53,8 +53,8 @@ class JsonFile : public Storage {
   /// @throws LockedError if another store has it; CorruptionError with the offset at which the file stops
   /// making
   ///         sense; StorageError if it cannot be read, its folder is not writable, or the journal of a
-  ///         `JsonJournal` lies beside it, or if there is no file and the load is not its owner's (ENOENT). The
-  ///         file is only read.
+  ///         `JsonJournal` lies beside it, or if there is no file and the load is not its owner's (ENOENT).
+  ///         The file is only read.
   void load(LoadSink& sink) override {
     const bool owns = sink.request().purpose == LoadPurpose::own;
     if (!lock_) path_.look_again();

@@ -69,9 +69,10 @@ class JsonJournal final : public Storage, public Journal {
     if (!broken_ && current_) tidy();
   }
 
-  /// Hands over the snapshot and the changes since. A reader follows links anew in each load. To own them, takes the file's lock first, and ends what a
-  /// crash has interrupted. @throws LockedError if another store has it; CorruptionError for damage in
-  /// either, or if they do not belong together; StorageError; nothing that counts was changed.
+  /// Hands over the snapshot and the changes since. A reader follows links anew in each load. To own them,
+  /// takes the file's lock first, and ends what a crash has interrupted. @throws LockedError if another store
+  /// has it; CorruptionError for damage in either, or if they do not belong together; StorageError; nothing
+  /// that counts was changed.
   void load(LoadSink& sink) override {
     if (!current_) follower_.look_again();
     if (sink.request().purpose != LoadPurpose::own || current_) return follower_.load(sink);
