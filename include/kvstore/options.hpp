@@ -74,7 +74,7 @@ struct Options {
   bool read_only = false;
 
   /// Whether a read-only store may be opened before there is a file. It is empty then, and `refresh()` sees
-  /// the file once it is there. Otherwise opening throws `StorageError` (ENOENT), so that a mistyped path is
+  /// the file once it is there. Otherwise opening throws `StorageError` (ENOENT), so that a slip in a path is
   /// never a store without entries. A store that is opened for writing makes its file, and needs no such
   /// leave.
   bool allow_missing = false;

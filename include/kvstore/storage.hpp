@@ -48,7 +48,7 @@ struct LoadRequest {
   LoadPurpose purpose = LoadPurpose::own;  ///< what for
   bool integer_keys = false;               ///< the text of every key is an integer's
   std::size_t threads = 1;                 ///< how many may read at once, the one that loads included
-  bool missing_is_empty = false;  ///< whoever does not own the store may find none, which is as an empty one
+  bool missing_is_empty = false;           ///< to a reader, a store that is not there is an empty one
 };
 
 /// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
@@ -110,7 +110,7 @@ class LoadSink {
   virtual void clear() = 0;
 
   /// Takes that there is no store at `path`, not even an empty one.
-  /// @throws StorageError (ENOENT) unless the request may begin empty: a mistyped name, or a file that is
+  /// @throws StorageError (ENOENT) unless the request may begin empty: a slip in a name, or a file that is
   ///         away for a moment, is never a store without entries.
   void missing(const std::filesystem::path& path) {
     missing_ = true;

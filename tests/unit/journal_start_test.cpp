@@ -213,6 +213,22 @@ TEST_CASE("Leftover: a file that is no leftover of a save is not removed, and re
   }
 }
 
+TEST_CASE("Lock: a file that is no lock file is neither emptied nor removed, and refused by name") {
+  for (const std::string& other : {"my notes"s, "12 monkeys\n"s, std::string(100, '1'), R"({"a": 1})"s}) {
+    const TempFolder folder;
+    write_file(folder / "data.json.lock", other);
+    CHECK_THROWS_WITH((Store{folder / "data.json", kManual}),
+                      ContainsSubstring((folder / "data.json.lock").string()));
+    CHECK(read_file(folder / "data.json.lock") == other);
+  }
+  for (const std::string& ours : {""s, "1234\n"s, "\0\0\0\0\0"s, "12\0\0\n"s}) {
+    const TempFolder folder;
+    write_file(folder / "data.json.lock", ours);
+    Store{folder / "data.json", kManual}.close();
+    CHECK(folder.names().empty());
+  }
+}
+
 TEST_CASE("Leftover: a link or a folder where a save is written is not removed, and refused by name") {
   const TempFolder folder;
   write_file(folder / "data.json", R"({"a": 1})");

@@ -77,6 +77,7 @@ class FileLock {
       throw LockedError{file_, read_holder()};
     }
     if (error) fail(error, "cannot lock");
+    refuse_other_contents();
     mine_ = true;
     const auto current = has_name();
     if (current.error) fail(current.error, "cannot look at");
@@ -98,6 +99,18 @@ class FileLock {
     if (opened.error) fail(opened.error, "cannot open");
     handle_ = std::move(opened.value);
     return foreign;
+  }
+
+  /// A lock file is emptied now and removed later, so it must be one: empty, or a process id, or what power
+  /// loss has left of that.
+  void refuse_other_contents() {
+    using std::string_view_literals::operator""sv;
+    std::array<char, 24> text{};
+    const auto got = read_full(*handle_, 0, text);
+    if (got.error) fail(got.error, "cannot read");
+    const std::string_view found{text.data(), got.value};
+    if (found.size() < text.size() && found.find_first_not_of("0123456789\n\0"sv) == found.npos) return;
+    fail({}, "something else than the id of a process stands in what should be, move it away:");
   }
 
   /// Whether the lock file's name still stands for the file that is open here.

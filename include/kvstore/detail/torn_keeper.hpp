@@ -9,7 +9,6 @@
 //
 //   # 212 bytes from byte 812 of data.json.journal on, which were dropped as torn
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

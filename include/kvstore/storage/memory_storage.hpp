@@ -39,7 +39,7 @@ class MemoryStorage final : public Storage {
     SaveScope wanted = SaveScope::everything;    ///< what saves ask for
     std::map<std::string, std::string> entries;  ///< key text -> JSON, as of the last successful save
     std::uint32_t schema_version = 0;            ///< of that save
-    bool saved = false;                          ///< there was one; before, and without entries, nothing is here
+    bool saved = false;                          ///< once; with neither that nor entries, no store
     std::size_t saves = 0;                       ///< attempts
     std::size_t handed_over = 0;                 ///< changes in the last attempt
     std::atomic<bool> fail = false;              ///< fail at the end of the next saves
