@@ -7,7 +7,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
-#include <signal.h>  // NOLINT(modernize-deprecated-headers): sigset_t of POSIX, not of C
 #include <sys/socket.h>
 
 #include <chrono>
@@ -19,43 +18,11 @@
 #include <utility>
 
 #include "kvstore/detail/process.hpp"
+#include "kvstore/detail/sigpipe_guard.hpp"  // since httplib writes without MSG_NOSIGNAL, and so does OpenSSL
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
 namespace kvstore::inline v0::detail {
-
-/// Keeps a write to a socket that the server has closed from killing the process: httplib writes without
-/// MSG_NOSIGNAL, and so does OpenSSL. The signal is held back in this thread, and taken away if it came.
-class SigpipeGuard {
- public:
-  SigpipeGuard() noexcept {
-    ::sigemptyset(&only_);
-    ::sigaddset(&only_, SIGPIPE);
-    // One that was pending before is the program's own, and stays.
-    was_pending_ = is_pending();
-    if (!was_pending_) ::pthread_sigmask(SIG_BLOCK, &only_, &before_);
-  }
-  SigpipeGuard(const SigpipeGuard&) = delete;
-  SigpipeGuard& operator=(const SigpipeGuard&) = delete;
-  ~SigpipeGuard() {
-    if (was_pending_) return;
-    constexpr ::timespec kAtOnce{};
-    if (is_pending()) ::sigtimedwait(&only_, nullptr, &kAtOnce);
-    ::pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-  }
-
- private:
-  [[nodiscard]] static bool is_pending() noexcept {
-    ::sigset_t pending;
-    ::sigemptyset(&pending);
-    ::sigpending(&pending);
-    return ::sigismember(&pending, SIGPIPE) == 1;
-  }
-
-  ::sigset_t only_{};
-  ::sigset_t before_{};
-  bool was_pending_;
-};
 
 /// What came back. Without an answer `status` is 0, and `sent` says whether the server may have the request.
 struct EtcdReply {
