@@ -25,6 +25,7 @@
 #include "kvstore/detail/segmented_store.hpp"
 #include "kvstore/detail/snapshot_source.hpp"
 #include "kvstore/detail/storage_writer.hpp"
+#include "kvstore/detail/stored_key.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/detail/table_update.hpp"
 #include "kvstore/detail/threads.hpp"
@@ -205,8 +206,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
  protected:
   void check_entry(CheckedKey key, const Value& value) const override {
     try {
-      KeyText<Key>::check(key);
-      refuse_reserved(key);
+      detail::check_stored_key<Key>(key);
     } catch (const ValueError& error) {
       throw ValueError{"key " + KeyText<Key>::for_message(key) + ": " + error.what()};
     }
@@ -231,13 +231,6 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
  private:
-  static void refuse_reserved([[maybe_unused]] CheckedKey key) {
-    if constexpr (std::convertible_to<CheckedKey, std::string_view>) {
-      if (std::string_view{key} != kSchemaVersionKey) return;
-      throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
-    }
-  }
-
   // Opening
   // --------------------------------------------------------------------------------------------------
 

@@ -59,8 +59,9 @@ inline void refuse_same(Storage& from, Storage& to) {
     throw UsageError{name + ": source and target of migrate() are one"};
 }
 
-inline std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& options) {
-  EntryPipe pipe;
+inline std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& options,
+                                  bool to_file = true) {
+  EntryPipe pipe{to_file};
   const std::jthread reader =
       start_needed(from.path(), [&] { return std::jthread{[&] { pipe.fill_from(from); }}; });
   std::uint64_t count = 0;
@@ -124,7 +125,7 @@ std::uint64_t migrate(Storage& from, To& to, const MigrateOptions& options = {})
   detail::RemoteStorage<To> target{to, options.replace};
   detail::refuse_same(from, target);
   if (!options.replace && !to.empty()) detail::refuse_entries(to.name(), to.size());
-  return detail::copy_entries(from, target, options);
+  return detail::copy_entries(from, target, options, false);
 }
 
 /// The same from a store on servers: the entries as its `for_each` sees them.
