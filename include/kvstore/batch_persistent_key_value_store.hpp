@@ -126,6 +126,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// then, so that the cause can be mended and `close` called again. Not from `on_error`.
   void close() {
     detail::CallbackScope::refuse_reentry(this);
+    refuse_within_refresh();
     std::unique_lock refreshing{refresh_mutex_, std::defer_lock};
     if (driver_.options().read_only) refreshing.lock();  // a refresh reads the storage
     driver_.close([this](bool refuse) { this->refuse_writes(refuse); });
@@ -146,6 +147,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// was changed; StorageError from saving: applied in memory, not yet on disk. *Complexity*: O(entries), and
   /// the memory of both.
   void load_from(const std::filesystem::path& path) {
+    detail::CallbackScope::refuse_reentry(this);
     JsonFile file{path};
     load_from(file);
   }
@@ -190,7 +192,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   [[nodiscard]] std::optional<std::string> last_error() const { return driver_.ledger().last_error(); }
 
   /// Figures about this store. *Complexity*: O(segments). *Thread safety*: as `size`; blocks no operation.
+  /// Calling this from a callback of the store throws `ReentryError`.
   [[nodiscard]] Metrics metrics() const {
+    detail::CallbackScope::refuse_reentry(this);
     return {.entries = this->count_entries(),
             .segments = this->segments().size(),
             .applied = driver_.ledger().applied(),
@@ -275,8 +279,17 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   // Following another process
   // ---------------------------------------------------------------------------------------
 
+  /// From a handler that a refresh calls, which holds the mutex.
+  void refuse_within_refresh() const {
+    detail::CallbackScope::refuse_reentry(&refresh_mutex_,
+                                          "a handler that refresh() runs called refresh() or close() of the "
+                                          "same store; do that after refresh() has returned");
+  }
+
   bool refresh_one_at_a_time() {
+    refuse_within_refresh();
     const std::scoped_lock lock{refresh_mutex_};
+    const detail::CallbackScope scope{&refresh_mutex_};
     const auto changed = refresh_changes();
     return changed ? *changed : refresh_everything();
   }
