@@ -22,6 +22,7 @@
 #include "kvstore/detail/reentry.hpp"
 #include "kvstore/detail/segmented_store.hpp"
 #include "kvstore/detail/storage_load.hpp"
+#include "kvstore/detail/stored_key.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/detail/table_update.hpp"
 #include "kvstore/detail/threads.hpp"
@@ -115,6 +116,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// then, so that the cause can be mended and `close` called again. Not from `on_error`.
   void close() {
     detail::CallbackScope::refuse_reentry(this);
+    refuse_within_refresh();
     std::unique_lock refreshing{refresh_mutex_, std::defer_lock};
     if (this->driver().options().read_only) refreshing.lock();  // a refresh reads the storage
     if (this->driver().begin_close()) finish_close();
@@ -138,6 +140,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// Of the store's own path it takes what another program has put there since: the way to end a
   /// `ConflictError` in favour of the other. With a journal that is the JSON file alone.
   void load_from(const std::filesystem::path& path) {
+    detail::CallbackScope::refuse_reentry(this);
     JsonFile file{path};
     if (file.path() != this->driver().path()) return load_from(file);
     take_in(file, [&](LoadSink& loader) {
@@ -176,7 +179,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
   /// Figures about this store. *Complexity*: O(segments). *Thread safety*: as `size`; blocks no operation.
+  /// Calling this from a callback of the store throws `ReentryError`.
   [[nodiscard]] Metrics metrics() const {
+    detail::CallbackScope::refuse_reentry(this);
     const auto& driver = this->driver();
     const detail::SaveFigures figures = driver.figures();
     return {.entries = this->count_entries(),
@@ -194,8 +199,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
  protected:
   void check_entry(CheckedKey key, const Value& value) const override {
     try {
-      KeyText<Key>::check(key);
-      refuse_reserved(key);
+      detail::check_stored_key<Key>(key);
     } catch (const ValueError& error) {
       throw ValueError{"key " + KeyText<Key>::for_message(key) + ": " + error.what()};
     }
@@ -220,13 +224,6 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
  private:
-  static void refuse_reserved([[maybe_unused]] CheckedKey key) {
-    if constexpr (std::convertible_to<CheckedKey, std::string_view>) {
-      if (std::string_view{key} != kSchemaVersionKey) return;
-      throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
-    }
-  }
-
   /// Puts what `load(sink)` hands over in place of what there is.
   template <class Load>
   void take_in(const Storage& storage, const Load& load) {
@@ -306,8 +303,17 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   // Following another process
   // ---------------------------------------------------------------------------------------
 
+  /// From a handler that a refresh calls, which holds the mutex.
+  void refuse_within_refresh() const {
+    detail::CallbackScope::refuse_reentry(&refresh_mutex_,
+                                          "a handler that refresh() runs called refresh() or close() of the "
+                                          "same store; do that after refresh() has returned");
+  }
+
   bool refresh_one_at_a_time() {
+    refuse_within_refresh();
     const std::scoped_lock lock{refresh_mutex_};
+    const detail::CallbackScope scope{&refresh_mutex_};
     const auto changed = refresh_changes();
     return changed ? *changed : refresh_everything();
   }

@@ -63,8 +63,8 @@ inline void refuse_same(Storage& from, Storage& to) {
 /// that is missing or damaged from the start leaves not even an empty target behind.
 template <class CheckTarget>
 std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& options,
-                           const CheckTarget& check_target) {
-  EntryPipe pipe;
+                           const CheckTarget& check_target, bool to_file = true) {
+  EntryPipe pipe{to_file};
   const std::jthread reader =
       start_needed(from.path(), [&] { return std::jthread{[&] { pipe.fill_from(from); }}; });
   std::uint64_t count = 0;
@@ -129,9 +129,10 @@ template <detail::OnServers To>
 std::uint64_t migrate(Storage& from, To& to, const MigrateOptions& options = {}) {
   detail::RemoteStorage<To> target{to, options.replace};
   detail::refuse_same(from, target);
-  return detail::copy_entries(from, target, options, [&] {
+  const auto check_target = [&] {
     if (!options.replace && !to.empty()) detail::refuse_entries(to.name(), to.size());
-  });
+  };
+  return detail::copy_entries(from, target, options, check_target, false);
 }
 
 /// The same from a store on servers: the entries as its `for_each` sees them.

@@ -14,6 +14,7 @@
 #include <new>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -522,6 +523,44 @@ TEST_CASE("Out of memory: a refresh that fails changes nothing, and the next one
     REQUIRE(contents_of(reader) == contents_of(*owner));
     return struck;
   });
+}
+
+TEST_CASE("Out of memory: where memory cannot be given back, an entry is removed all the same") {
+  const bool for_good = GENERATE(false, true);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 300; ++i) keys.push_back(key(i));
+  for_every_allocation([&](std::uint64_t nth) {
+    Base store;
+    fill(store, 300);
+    {
+      const AllocationFault fault{nth, for_good};
+      for (std::size_t i = 299; i >= 2; --i) {
+        if (!store.try_remove(keys[i])) throw std::logic_error{"lost"};
+      }
+    }
+    const bool struck = AllocationFault::struck();
+    REQUIRE(contents_of(store) == Contents{{key(0), value(0)}, {key(1), value(1)}});
+    for (int i = 2; i < 300; ++i) store.create(key(i), value(i));
+    REQUIRE(store.size() == 300);
+    REQUIRE(store.read(key(299)) == value(299));
+    return struck;
+  });
+}
+
+TEST_CASE("Memory: entries that come and go at one size ask for no memory, whatever the size") {
+  kvstore::KeyValueStore<int, int> store;
+  for (int i = 0; i < 2000; ++i) store.create(i, i);
+  for (int left = 2000; left > 0; --left) {
+    store.remove(left - 1);
+    const auto come_and_go = [&] {
+      for (int i = 0; i < 3; ++i) store.create(5000 + i, i);
+      for (int i = 0; i < 3; ++i) store.remove(5000 + i);
+    };
+    come_and_go();
+    const std::uint64_t before = support::bytes_asked_for();
+    for (int i = 0; i < 5; ++i) come_and_go();
+    REQUIRE(support::bytes_asked_for() == before);
+  }
 }
 
 TEST_CASE("Memory: a batch asks for as much as it has changes, however many segments there are") {

@@ -115,7 +115,7 @@ class SegmentCut {
     pending_ = false;
     captured_ = ChangeBuffer{};
     captured_read_ = 0;
-    passed_over_ = {};
+    passed_over_ = std::vector<bool>{};  // not {}, which would keep its memory
     detached_.reset();
   }
 

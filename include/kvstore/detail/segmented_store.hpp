@@ -322,8 +322,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     std::uint64_t entries = 0;
     for (const Table& table : this->tables()) entries += table.size();
     refuse_unless_open();
-    if (entries == 0) return 0;
-    const std::uint64_t ticket = record_clear(own);
+    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(own);
     const Epoch epoch = segments_.epoch();
     for (std::size_t i = 0; i < old.size(); ++i) {
       old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
@@ -356,7 +355,9 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
         changes.put(key, *mutation.value);
     }
     changes.end_group();
-    return driver_->record(mutations.size(), changes);
+    const std::uint64_t ticket = driver_->record(mutations.size(), changes);
+    changes.clear_and_shrink();
+    return ticket;
   }
 
   // A journal has a word for it; other storages that save changes are told of each entry.

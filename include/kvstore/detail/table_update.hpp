@@ -15,6 +15,7 @@
 
 #include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/mutation.hpp"
+#include "kvstore/detail/stored_key.hpp"
 #include "kvstore/detail/value_loader.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/options.hpp"
@@ -44,7 +45,7 @@ class TableUpdate final : public LoadSink {
   void finish() override {}
 
   void change(const Change& change) override {
-    Key key = KeyText<Key>::parse(change.key);
+    Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
     const std::uint64_t hash = hash_of_(key);
     std::optional<Value> value;
     if (change.value) value = values_.parse(change.key, *change.value);
