@@ -2,6 +2,13 @@
 
 #if __has_include(<sqlite3.h>)
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -9,6 +16,7 @@
 #include <string>
 
 #include "kvstore/error.hpp"
+#include "kvstore/kvstore.hpp"
 #include "kvstore/storage/sqlite.hpp"
 #include "support/catch.hpp"
 #include "support/failing_vfs.hpp"
@@ -24,6 +32,7 @@ using support::save_to;
 using support::sorted;
 using support::TempFolder;
 using support::TextEntries;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -145,6 +154,45 @@ TEST_CASE("Sqlite under faults: a save that failed and is found in the log all t
     CHECK(seen_at(path) == kNext);
   }
 }
+
+#ifdef __GLIBC__
+
+TEST_CASE("Sqlite under faults: while it cannot save, a store keeps what changed, and not how often") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
+  const auto open_store = [&path] {
+    return std::make_unique<Store>(
+        std::make_unique<Sqlite>(path, kvstore::SqliteOptions{.busy_timeout = 1ms}),
+        kvstore::Options{.batch_size = 0, .auto_save_interval = 20ms});
+  };
+  const auto in_use = [] {
+    const auto heap = ::mallinfo2();  // zeros under a sanitizer
+    return heap.uordblks + heap.hblkhd;
+  };
+  constexpr int kUpdates = 1'000'000;
+  const auto value = [](int i) { return std::to_string(i) + std::string(100, 'v'); };
+  {
+    const auto store = open_store();
+    store->upsert("counter", value(0));
+    store->save();
+    kvstore::detail::SqliteDatabase other{path, SQLITE_OPEN_READWRITE, 1s, nullptr};
+    other.run("begin immediate", "another program");
+    const std::size_t before = in_use();
+    std::size_t most = before;
+    for (int i = 1; i <= kUpdates; ++i) {
+      store->upsert("counter", value(i));
+      if (i % 10'000 == 0) most = std::max(most, in_use());
+    }
+    CHECK((most - before) >> 20 < 8);
+    CHECK(store->unsaved() == kUpdates);
+    other.run("rollback", "another program");
+    store->close();
+  }
+  CHECK(open_store()->read("counter") == value(kUpdates));
+}
+
+#endif
 
 #endif
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kvstore/kvstore.hpp"
+#include "support/hooked_storage.hpp"
 #include "support/temp_folder.hpp"
 #ifndef _WIN32
 #include "../examples/length_prefixed_file.hpp"
@@ -79,6 +80,10 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
          [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::everything); }},
         {"MemoryStorage, changes",
          [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::changes); }},
+        {"MemoryStorage, everything at first",
+         [](const auto& folder) {
+           return std::make_unique<SettlingStorage>(open_memory(folder, kvstore::SaveScope::changes));
+         }},
 #ifndef _WIN32  // it syncs with POSIX calls
         {"LengthPrefixedFile, of the examples",
          in_file<LengthPrefixedFile>("data.entries"),

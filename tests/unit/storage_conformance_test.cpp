@@ -399,6 +399,65 @@ TEST_CASE("Storage: a write beside a save does not wait for it, and is in the ne
   });
 }
 
+TEST_CASE("Storage: every durable operation is there again, whatever its saves want to be handed") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    std::map<int, int> model;
+    for (int run = 0; run < 3; ++run) {
+      Store<int, int> store{storage.open(folder.path()), {.batch_size = 1, .auto_save_interval = 0s}};
+      REQUIRE(contents_of(store) == model);
+      for (int i = 0; i < 10; ++i) store.upsert(run * 7 + i, model[run * 7 + i] = run);
+      store.remove(run * 7);
+      model.erase(run * 7);
+      REQUIRE(store.unsaved() == 0);
+      support::CollectingSink sink{LoadPurpose::copy};
+      storage.open(folder.path())->load(sink);
+      REQUIRE(sink.entries.size() == model.size());  // already, and not only once it is closed
+    }
+    REQUIRE(contents_of(Store<int, int>{storage.open(folder.path()), kManual}) == model);
+  });
+}
+
+#if __has_include(<sqlite3.h>) && !defined(KVSTORE_TEST_REDIS)
+
+TEST_CASE("Storage: integer keys that a migration made TEXT become INTEGER, and later operations are kept") {
+  const TempFolder folder;
+  std::map<int, int> model;
+  {
+    Store<int, int> store{folder / "data.json", kManual};
+    for (int i = 0; i < 10; ++i) store.upsert(i, model[i] = i);
+    store.close();
+    kvstore::JsonFile from{folder / "data.json"};
+    kvstore::Sqlite to{folder / "data.db"};
+    REQUIRE(kvstore::migrate(from, to) == 10);
+  }
+  {
+    Store<int, int> store{std::make_unique<kvstore::Sqlite>(folder / "data.db"),
+                          {.batch_size = 1, .auto_save_interval = 0s}};
+    for (int i = 5; i < 15; ++i) store.upsert(i, model[i] = -i);
+    REQUIRE(store.unsaved() == 0);
+  }
+  REQUIRE(contents_of(Store<int, int>{std::make_unique<kvstore::Sqlite>(folder / "data.db"), kManual}) ==
+          model);
+}
+
+TEST_CASE("Storage: one INTEGER key that another program put beside strings makes no save forget") {
+  const TempFolder folder;
+  const auto open = [&] {
+    return std::make_unique<Store<std::string, int>>(std::make_unique<kvstore::Sqlite>(folder / "data.db"),
+                                                     Options{.batch_size = 1, .auto_save_interval = 0s});
+  };
+  open()->upsert("a", 1);
+  kvstore::detail::SqliteDatabase{folder / "data.db", SQLITE_OPEN_READWRITE, 1s, nullptr}.run(
+      "insert into entries values(7, '7')", "another program");
+  {
+    const auto store = open();
+    for (int i = 0; i < 10; ++i) store->upsert("key " + std::to_string(i), i);
+  }
+  REQUIRE(open()->size() == 12);
+}
+
+#endif
+
 TEST_CASE("Storage: everything replaces what was there, also where changes were wanted") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
     {
