@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a disk may hold when its power is cut at a place of the log: all that the last flush before it covers, and
-// of the later writes any choice, down to single sectors.
+// What a disk may hold when its power is cut at a place of the log: all that the last flush before it covers,
+// and of the later writes any choice, down to single sectors.
 
 #include <algorithm>
 #include <array>
@@ -30,10 +30,55 @@ inline constexpr std::array<std::string_view, 8> kCutModes{"none", "all",       
                                                            "torn", "all but one", "only one", "mixed"};
 
 struct Cut {
-  std::size_t place;   ///< in the log: before that entry
+  std::size_t place;  ///< in the log: before that entry
   CutMode mode;
   std::uint64_t seed;  ///< of the choice
   bool tears;          ///< single sectors may be missing from a write
+};
+
+enum class Fate { lost, written, torn };
+
+/// Decides over the writes that no flush covers, one after another.
+class Chooser {
+ public:
+  Chooser(const Cut& cut, std::size_t writes)
+      : mode_{cut.mode},
+        random_{cut.seed},
+        single_{writes == 0 ? 0 : random_.below(writes)},
+        percent_{random_.below(101)} {}
+
+  [[nodiscard]] Fate next() {
+    const bool is_single = next_++ == single_;
+    switch (mode_) {
+      case CutMode::none:
+        return Fate::lost;
+      case CutMode::all:
+        return Fate::written;
+      case CutMode::half:
+      case CutMode::other_half:
+        return written_if(random_.below(2) == 0);
+      case CutMode::torn:
+        return Fate::torn;
+      case CutMode::all_but_one:
+        return written_if(!is_single);
+      case CutMode::only_one:
+        return written_if(is_single);
+      case CutMode::mixed:
+        break;
+    }
+    if (random_.below(100) >= percent_) return Fate::lost;
+    return random_.below(4) == 0 ? Fate::torn : Fate::written;
+  }
+  [[nodiscard]] Random& random() noexcept { return random_; }
+
+ private:
+  static Fate written_if(bool written) { return written ? Fate::written : Fate::lost; }
+
+  CutMode mode_;
+  Random random_;
+  std::size_t single_;
+  std::size_t percent_;
+  std::size_t next_ = 0;
 };
 
 /// A disk on which the entries of a log are carried out up to one flush after another.
@@ -57,9 +102,11 @@ class Disk {
   }
 
   /// Writes what is left after a cut, not before the flush that `advance` was called for, to a new file.
-  void write_image(std::span<const DiskWrite> writes, const Cut& cut, const std::filesystem::path& path) const {
+  void write_image(std::span<const DiskWrite> writes, const Cut& cut,
+                   const std::filesystem::path& path) const {
     const Descriptor file{path, O_RDWR | O_CREAT | O_EXCL};
-    if (::ftruncate(file.number(), static_cast<::off_t>(image_.bytes().size())) != 0) throw_errno("ftruncate");
+    if (::ftruncate(file.number(), static_cast<::off_t>(image_.bytes().size())) != 0)
+      throw_errno("ftruncate");
     for (std::size_t block = 0; block < used_.size(); ++block) {
       if (used_[block]) put(file, block * kBlock, image_.bytes().subspan(block * kBlock, kBlock));
     }
@@ -75,7 +122,8 @@ class Disk {
 
   void store(const DiskWrite& write) {
     if (!holds(write)) return;  // a record
-    std::copy(write.data.begin(), write.data.end(), image_.bytes().begin() + static_cast<std::ptrdiff_t>(write.offset));
+    std::copy(write.data.begin(), write.data.end(),
+              image_.bytes().begin() + static_cast<std::ptrdiff_t>(write.offset));
     const std::size_t last = (write.offset + write.data.size() - 1) / kBlock;
     for (std::size_t block = write.offset / kBlock; block <= last; ++block) used_[block] = true;
   }
@@ -90,38 +138,13 @@ class Disk {
     for (std::size_t i = covered_; i < cut.place; ++i) {
       if (holds(writes[i])) late.push_back(&writes[i]);
     }
-    Random random{cut.seed};
-    const std::size_t single = late.empty() ? 0 : random.below(late.size());
-    const std::size_t share = random.below(101);
-    for (std::size_t i = 0; i < late.size(); ++i) {
-      switch (cut.mode) {
-        case CutMode::none:
-          break;
-        case CutMode::all:
-          put(file, *late[i]);
-          break;
-        case CutMode::half:
-        case CutMode::other_half:
-          if (random.below(2) == 0) put(file, *late[i]);
-          break;
-        case CutMode::torn:
-          put_torn(file, *late[i], cut, random);
-          break;
-        case CutMode::all_but_one:
-          if (i != single) put(file, *late[i]);
-          break;
-        case CutMode::only_one:
-          if (i == single) put(file, *late[i]);
-          break;
-        case CutMode::mixed:
-          if (random.below(100) >= share) break;
-          random.below(4) == 0 ? put_torn(file, *late[i], cut, random) : put(file, *late[i]);
-          break;
-      }
+    Chooser chooser{cut, late.size()};
+    for (const DiskWrite* write : late) {
+      const Fate fate = chooser.next();
+      if (fate == Fate::written) put(file, write->offset, write->data);
+      if (fate == Fate::torn) put_torn(file, *write, cut, chooser.random());
     }
   }
-
-  static void put(const Descriptor& file, const DiskWrite& write) { put(file, write.offset, write.data); }
 
   static void put_torn(const Descriptor& file, const DiskWrite& write, const Cut& cut, Random& random) {
     const std::size_t unit = cut.tears ? kSector : write.data.size();
@@ -131,8 +154,8 @@ class Disk {
   }
 
   PrivateCopy image_;
-  std::vector<bool> used_;    // blocks that hold anything
-  std::size_t covered_ = 0;   // entries of the log that are in it
+  std::vector<bool> used_;   // blocks that hold anything
+  std::size_t covered_ = 0;  // entries of the log that are in it
 };
 
 }  // namespace power

@@ -3,30 +3,31 @@
 // The workload inside QEMU: four processes, one after another, work on one store with several threads, and
 // acknowledge each step on the disk itself. All but the second are killed at a random moment.
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iostream>
 #include <memory>
 #include <new>
 #include <stdexcept>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <thread>
 #include <vector>
 
-#include <cerrno>
-#include <csignal>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cerrno>
+#include <csignal>
 
 #include "power/record.hpp"
 #include "power/script.hpp"
@@ -84,7 +85,8 @@ class Recorder {
     const std::uint64_t slot = shared_.records++;
     if (slot + 1000 > kRecords) shared_.stop = true;
     const auto at = static_cast<::off_t>(start_ + slot % kRecords * kSector);
-    if (::pwrite(device_, sector.data(), kSector, at) != static_cast<::ssize_t>(kSector)) throw_errno("pwrite");
+    if (::pwrite(device_, sector.data(), kSector, at) != static_cast<::ssize_t>(kSector))
+      throw_errno("pwrite");
   }
 
  private:
@@ -107,8 +109,8 @@ class Life {
       for (std::size_t i = 0; i < setup_.threads; ++i) threads.push_back(start([this, i] { work(i); }));
       threads.push_back(start([this] { save_every(milliseconds{150}, [this] { store_->save(); }); }));
       if (setup_.compact != 0) {
-        threads.push_back(start(
-            [this] { save_every(milliseconds{setup_.compact}, [this] { store_->compact(); }); }));
+        threads.push_back(
+            start([this] { save_every(milliseconds{setup_.compact}, [this] { store_->compact(); }); }));
       }
     }
     store_->close();

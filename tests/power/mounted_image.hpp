@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// An image on a loop device, mounted where no other process can see it: other programs copy the mounts that they
-// see, and an image whose mount lives on there would be written to after its end.
+// An image on a loop device, mounted where no other process can see it: other programs copy the mounts that
+// they see, and an image whose mount lives on there would be written to after its end.
 
 #include <cerrno>
 #include <cstdint>
@@ -25,8 +25,8 @@
 
 namespace power {
 
-/// Leaves the mounts of the system alone from now on, and gives the process a folder in memory. The kernel ends
-/// all that is mounted from now on with the process, however that ends.
+/// Leaves the mounts of the system alone from now on, and gives the process a folder in memory. The kernel
+/// ends all that is mounted from now on with the process, however that ends.
 inline void enter_private_mounts(const std::filesystem::path& folder) {
   if (::unshare(CLONE_NEWNS) != 0) throw_errno("cannot make private mounts: run this as root");
   if (::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) throw_errno("mount / private");

@@ -3,7 +3,7 @@
 
 // Opens a store in a process of its own, which may also crash or hang, and brings back what the store held.
 
-#include <cstddef>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -33,8 +34,10 @@ enum class Afterwards {
   work_and_close,  ///< entries are added before the store is closed
 };
 
-inline constexpr std::string_view kAddedKey = "added";
-inline constexpr int kAdded = 10;
+inline constexpr const char* kAddedValue = "after the crash";
+[[nodiscard]] inline std::vector<std::string> added_keys() {
+  return {"added/1", "added/2", "added/3", "added/4", "added/5", "added/6", "added/7", "added/8"};
+}
 
 struct Opening {
   support::Contents contents;  ///< as the store was opened
@@ -68,7 +71,8 @@ inline void write_all(int pipe, std::string_view text) {
 }
 
 /// In the child: the first text is the trouble, then come keys and values.
-inline void open_and_tell(const Setup& setup, const std::filesystem::path& folder, Afterwards afterwards, int pipe) {
+inline void open_and_tell(const Setup& setup, const std::filesystem::path& folder, Afterwards afterwards,
+                          int pipe) {
   std::string message;
   try {
     Store store{make_storage(setup, folder, true), options_of(setup)};
@@ -81,8 +85,9 @@ inline void open_and_tell(const Setup& setup, const std::filesystem::path& folde
       write_all(pipe, message);
       std::_Exit(0);
     }
-    for (int i = 0; afterwards == Afterwards::work_and_close && i < kAdded; ++i)
-      store.upsert(std::string{kAddedKey} + std::to_string(i), "after the crash");
+    if (afterwards == Afterwards::work_and_close) {
+      for (const std::string& key : added_keys()) store.upsert(key, kAddedValue);
+    }
     store.close();
   } catch (const std::exception& error) {
     message.clear();
@@ -127,8 +132,11 @@ inline void open_and_tell(const Setup& setup, const std::filesystem::path& folde
   ::close(pipe[0]);
   int status = 0;
   if (::waitpid(child, &status, 0) != child) throw_errno("waitpid");
-  if (WIFSIGNALED(status))
-    opening.trouble = WTERMSIG(status) == SIGALRM ? "opening hangs" : "opening ends by signal " + std::to_string(WTERMSIG(status));
+  if (WIFSIGNALED(status)) {
+    const int signal = WTERMSIG(status);
+    opening.trouble =
+        signal == SIGALRM ? "opening hangs" : "opening ends by signal " + std::to_string(signal);
+  }
   return opening;
 }
 

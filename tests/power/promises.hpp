@@ -95,8 +95,8 @@ class Promises {
 
   /// One thread of one process. Its steps are counted from the state in which the process opened the store.
   struct Thread {
-    std::uint64_t kept = 0;                   // number of the last step that was there
-    std::uint64_t next = 0;                   // number of its first step
+    std::uint64_t kept = 0;                    // number of the last step that was there
+    std::uint64_t next = 0;                    // number of its first step
     std::vector<Acknowledged> acknowledged{};  // by step
     std::vector<std::uint64_t> prints{};       // of the state after as many steps as the index says
     std::vector<std::size_t> operations{};     // in as many steps as the index says
@@ -218,15 +218,16 @@ class Promises {
     return kNone;
   }
 
-  [[nodiscard]] std::string describe_unknown(std::size_t number, const Thread& now, std::uint64_t print) const {
-    std::string words = "thread " + std::to_string(number) + " is in ";
-    if (last_match(now, now.prints.size() - 1, print) != kNone) return words + "a state that it had not begun";
+  [[nodiscard]] std::string describe_unknown(std::size_t number, const Thread& now,
+                                             std::uint64_t print) const {
+    const std::string words = "thread " + std::to_string(number) + " is in ";
     for (const Life& life : lives_) {
       const Thread& thread = life.threads[number];
       const std::size_t steps = last_match(thread, thread.prints.size() - 1, print);
+      if (&thread == &now && steps != kNone) return words + "a state that it had not begun";
       if (steps != kNone)
         return words + "the state of step " + std::to_string(thread.next + steps - 1) +
-               ", from before the store was opened with step " + std::to_string(now.kept);
+               ", and the store was opened with step " + std::to_string(now.kept);
     }
     return words + "no state that it had";
   }
@@ -236,8 +237,9 @@ class Promises {
     const Thread& thread = life.threads[number];
     for (const Floor& floor : life.floors) {
       if (floor.place >= place || steps_at(thread, floor.marks[number]) <= steps) continue;
-      return "LOST: thread " + std::to_string(number) + " is at step " + std::to_string(thread.next + steps - 1) +
-             ", and a save had returned that covers " + std::to_string(floor.marks[number]);
+      return "LOST: thread " + std::to_string(number) + " is at step " +
+             std::to_string(thread.next + steps - 1) + ", and a save had returned that covers " +
+             std::to_string(floor.marks[number]);
     }
     return {};
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the guest writes behind its file system, one sector each, straight to the disk: a step is acknowledged by
-// the record that follows its return. So the recorded disk writes hold the order of promises and data.
+// What the guest writes behind its file system, one sector each, straight to the disk: a step is acknowledged
+// by the record that follows its return. So the recorded disk writes hold the order of promises and data.
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// replay images FOLDER COUNT SEED: cuts the power at COUNT places of a recording, opens the store on each image, and
-// prints what was found as one line of numbers. replay repeat FOLDER PLACE MODE SEED: one image again. A recording is a
-// folder with base.img, the disk before, and log, the disk's writes.
+// replay images FOLDER COUNT SEED: cuts the power at COUNT places of a recording, opens the store on each
+// image, and prints what was found as one line of numbers. replay repeat FOLDER PLACE MODE SEED: one image
+// again. A recording is a folder with base.img, the disk before, and log, the disk's writes.
 
 #include <algorithm>
 #include <array>
@@ -86,12 +86,13 @@ class Recording {
     return verdict;
   }
 
-  /// After a second crash the store is as it was; it takes more entries, and has them when it is opened once more.
+  /// After a second crash the store is as it was; it takes more entries, and has them when it is opened once
+  /// more.
   [[nodiscard]] std::string go_on(const fs::path& folder, support::Contents contents) const {
     const Opening again = open_in_child(setup(), folder, Afterwards::work_and_close);
     if (!again.trouble.empty()) return "REFUSED the second time: " + again.trouble;
     if (again.contents != contents) return "CHANGED: it opens to something else the second time";
-    for (int i = 0; i < kAdded; ++i) contents[std::string{kAddedKey} + std::to_string(i)] = "after the crash";
+    for (const std::string& key : added_keys()) contents[key] = kAddedValue;
     const Opening last = open_in_child(setup(), folder, Afterwards::close);
     if (!last.trouble.empty()) return "REFUSED the third time: " + last.trouble;
     return last.contents == contents ? "" : "CHANGED: it opens to something else the third time";
@@ -118,8 +119,8 @@ std::vector<Cut> choose_cuts(const Recording& recording, std::size_t count, std:
   std::vector<Cut> cuts;
   for (std::size_t i = 0; i < count; ++i) {
     const bool before_flush = i / kCutModes.size() % 2 == 0 && !flushes.empty();
-    const std::size_t place =
-        before_flush ? flushes[random.below(flushes.size())] : first + random.below(writes.size() - first + 1);
+    const std::size_t place = before_flush ? flushes[random.below(flushes.size())]
+                                           : first + random.below(writes.size() - first + 1);
     cuts.push_back({place, static_cast<CutMode>(i % kCutModes.size()), random(), recording.tears()});
   }
   std::stable_sort(cuts.begin(), cuts.end(), [](const Cut& a, const Cut& b) { return a.place < b.place; });
@@ -144,12 +145,14 @@ struct Tally {
 
 void count(Tally& tally, const Look& look) {
   ++tally.images;
-  tally.folding += look.folding ? 1 : 0;
-  tally.not_mounted += look.mounted ? 0 : 1;
-  tally.violations += look.verdict.violation.empty() ? 0 : 1;
-  if (!look.verdict.violation.empty()) return;
+  if (!look.mounted) ++tally.not_mounted;
+  if (look.folding) ++tally.folding;
+  if (!look.verdict.violation.empty()) {
+    ++tally.violations;
+    return;
+  }
   tally.most_lost = std::max(tally.most_lost, look.verdict.lost);
-  tally.with_loss += look.verdict.lost == 0 ? 0 : 1;
+  if (look.verdict.lost != 0) ++tally.with_loss;
 }
 
 /// A violation counts only if a fresh copy shows one as well: all that is not of the image itself is chance.
@@ -169,7 +172,8 @@ Look look_twice(Recording& recording, const Cut& cut, bool thorough, Tally& tall
 int judge_images(const fs::path& folder, std::size_t number, std::uint64_t seed) {
   Recording recording{folder};
   Tally tally;
-  for (const std::string& words : recording.promises().broken()) std::cerr << "in the guest: " << words << '\n';
+  for (const std::string& words : recording.promises().broken())
+    std::cerr << "in the guest: " << words << '\n';
   std::size_t index = 0;
   for (const Cut& cut : choose_cuts(recording, number, seed))
     count(tally, look_twice(recording, cut, ++index % 3 == 0, tally));
@@ -189,26 +193,29 @@ int repeat_image(const fs::path& folder, const Cut& wanted) {
   if (cut.place > recording.writes().size()) throw std::runtime_error{"the log has no such place"};
   const Look look = recording.look(cut, true);
   std::cout << "mode " << kCutModes[static_cast<std::size_t>(cut.mode)] << ": ";
-  if (!look.mounted) std::cout << "the file system cannot be mounted\n";
-  else if (!look.verdict.violation.empty()) std::cout << look.verdict.violation << '\n';
-  else std::cout << "all promises are kept, " << look.verdict.lost << " operations lost\n";
+  if (!look.mounted)
+    std::cout << "the file system cannot be mounted\n";
+  else if (!look.verdict.violation.empty())
+    std::cout << look.verdict.violation << '\n';
+  else
+    std::cout << "all promises are kept, " << look.verdict.lost << " operations lost\n";
   return look.verdict.violation.empty() ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-template <class Number = std::uint64_t>
-Number number_in(std::string_view text) {
-  Number number{};
+std::size_t number_in(std::string_view text) {
+  std::size_t number = 0;
   detail::read_number(text, number);
   return number;
 }
 
 int run(const std::vector<std::string_view>& words) {
   if (words.size() == 4 && words[0] == "images")
-    return judge_images(words[1], number_in<std::size_t>(words[2]), number_in(words[3]));
+    return judge_images(words[1], number_in(words[2]), number_in(words[3]));
   if (words.size() != 5 || words[0] != "repeat" || number_in(words[3]) >= kCutModes.size())
-    throw std::runtime_error{"images FOLDER COUNT SEED, or repeat FOLDER PLACE MODE SEED with a mode of 0 to 7"};
-  return repeat_image(words[1], {number_in<std::size_t>(words[2]), static_cast<CutMode>(number_in(words[3])),
-                                 number_in(words[4]), true});
+    throw std::runtime_error{
+        "images FOLDER COUNT SEED, or repeat FOLDER PLACE MODE SEED with a mode of 0 to 7"};
+  return repeat_image(
+      words[1], {number_in(words[2]), static_cast<CutMode>(number_in(words[3])), number_in(words[4]), true});
 }
 
 }  // namespace
@@ -216,7 +223,7 @@ int run(const std::vector<std::string_view>& words) {
 
 int main(int argc, char** argv) {
   try {
-    return power::run({argv + 1, argv + argc});
+    return power::run(std::vector<std::string_view>(argv + 1, argv + argc));
   } catch (const std::exception& error) {
     std::cerr << "replay: " << error.what() << '\n';
     return 2;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The steps that each thread of the guest takes. The same seed gives the same steps, so that the judge knows the
-// state after each of them.
+// The steps that each thread of the guest takes. The same seed gives the same steps, so that the judge knows
+// the state after each of them.
 //
 // No two states of a thread are alike, so that what a crash has left names the last step that is in it:
 //   - a value holds the number of its step, and a number is never used again;
-//   - `remove` takes the key that was written longest ago, and never the last one: a key that a step has added
+//   - `remove` takes the key that was written longest ago, and never the last one: a key that a step has
+//   added
 //     goes only after all keys from before that step were written again or removed;
 //   - an increment of the shared counter shows in the component of its thread.
 // `clear` alone, in runs with one thread, brings the empty state back.
@@ -124,7 +125,8 @@ class Script {
   };
 
   [[nodiscard]] auto find(std::string_view key) const {
-    return std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) { return entry.key == key; });
+    return std::find_if(entries_.begin(), entries_.end(),
+                        [&](const Entry& entry) { return entry.key == key; });
   }
 
   void take(const Change& change) {
@@ -137,7 +139,9 @@ class Script {
     entries_print_ ^= entries_.back().print;
   }
 
-  [[nodiscard]] std::string any_key(Random& random) const { return prefix_ + std::to_string(random.below(kKeys)); }
+  [[nodiscard]] std::string any_key(Random& random) const {
+    return prefix_ + std::to_string(random.below(kKeys));
+  }
 
   [[nodiscard]] Step create(Random& random, std::uint64_t number) const {
     const std::string key = any_key(random);
@@ -164,8 +168,9 @@ class Script {
   }
 
   [[nodiscard]] std::string value(Random& random, std::uint64_t number) const {
-    static constexpr std::array<std::string_view, 6> kPieces{
-        "plain text, ", "\"quoted\" \\ ", "two\nlines\t", "\x01 control ", "\xC3\xA9t\xC3\xA9 ", "0123456789"};
+    static constexpr std::array<std::string_view, 6> kPieces{"plain text, ",       "\"quoted\" \\ ",
+                                                             "two\nlines\t",       "\x01 control ",
+                                                             "\xC3\xA9t\xC3\xA9 ", "0123456789"};
     std::string text = std::to_string(number) + ':';
     const std::size_t size = big_ && random.below(4) == 0 ? random.below(6000) : random.below(60);
     while (text.size() < size) text += kPieces[random.below(kPieces.size())];

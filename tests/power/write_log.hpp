@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What QEMU's `blklogwrites` has recorded: each write and flush of the disk in the order of their completion, in
-// the format of dm-log-writes. One sector says what is in the log, then each entry is a sector with the head, and
-// the data.
+// What QEMU's `blklogwrites` has recorded: each write and flush of the disk in the order of their completion,
+// in the format of dm-log-writes. One sector says what is in the log, then each entry is a sector with the
+// head, and the data.
 
 #include <cerrno>
 #include <cstddef>
@@ -32,7 +32,8 @@ namespace power {
 /// A file descriptor. The destructor closes it.
 class Descriptor {
  public:
-  Descriptor(const std::filesystem::path& path, int flags) : number_{::open(path.c_str(), flags | O_CLOEXEC, 0600)} {
+  Descriptor(const std::filesystem::path& path, int flags)
+      : number_{::open(path.c_str(), flags | O_CLOEXEC, 0600)} {
     if (number_ < 0) throw_errno(path.string());
   }
   Descriptor(const Descriptor&) = delete;
