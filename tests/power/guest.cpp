@@ -107,7 +107,7 @@ class Life {
     {
       std::vector<std::jthread> threads;
       for (std::size_t i = 0; i < setup_.threads; ++i) threads.push_back(start([this, i] { work(i); }));
-      threads.push_back(start([this] { save_every(milliseconds{150}, [this] { store_->save(); }); }));
+      threads.push_back(start([this] { save_every(milliseconds{setup_.save}, [this] { store_->save(); }); }));
       if (setup_.compact != 0) {
         threads.push_back(
             start([this] { save_every(milliseconds{setup_.compact}, [this] { store_->compact(); }); }));

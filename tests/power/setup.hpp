@@ -27,6 +27,7 @@ struct Setup {
   std::size_t threads = 1;            ///< which work on the store; one more saves, one more compacts
   bool big = false;                   ///< some values have kilobytes
   std::size_t compact = 80;           ///< milliseconds between two calls of `compact`; 0 = none
+  std::size_t save = 150;             ///< the same of `save`
   std::size_t seconds = 8;            ///< how long the guest works
   std::size_t seed = 1;
 
@@ -55,8 +56,9 @@ inline void set(Setup& setup, std::string_view name, std::string_view value) {
   static const std::map<std::string_view, bool Setup::*> kFlags{{"background", &Setup::background},
                                                                 {"big", &Setup::big}};
   static const std::map<std::string_view, std::size_t Setup::*> kNumbers{
-      {"size", &Setup::size},       {"batch", &Setup::batch},     {"threads", &Setup::threads},
-      {"compact", &Setup::compact}, {"seconds", &Setup::seconds}, {"seed", &Setup::seed}};
+      {"size", &Setup::size},       {"batch", &Setup::batch}, {"threads", &Setup::threads},
+      {"compact", &Setup::compact}, {"save", &Setup::save},   {"seconds", &Setup::seconds},
+      {"seed", &Setup::seed}};
   if (const auto text = kTexts.find(name); text != kTexts.end())
     setup.*text->second = value;
   else if (const auto flag = kFlags.find(name); flag != kFlags.end())
