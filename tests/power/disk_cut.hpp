@@ -10,7 +10,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,6 +17,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "power/descriptor.hpp"
 #include "power/record.hpp"
 #include "power/script.hpp"
 #include "power/write_log.hpp"

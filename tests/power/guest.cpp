@@ -14,10 +14,8 @@
 #include <iostream>
 #include <memory>
 #include <new>
-#include <stdexcept>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -26,9 +24,9 @@
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <cerrno>
 #include <csignal>
 
+#include "power/descriptor.hpp"
 #include "power/record.hpp"
 #include "power/script.hpp"
 #include "power/setup.hpp"
@@ -44,10 +42,6 @@ constexpr std::size_t kLives = 4;
 constexpr std::size_t kClosedLife = 1;
 constexpr const char* kFolder = "/mnt";
 constexpr const char* kDevice = "/dev/vda";
-
-[[noreturn]] void throw_errno(const char* what) {
-  throw std::system_error{errno, std::generic_category(), what};
-}
 
 /// Where a process began: the last step of each thread that was there, and the first that it takes itself.
 struct Start {
@@ -75,9 +69,7 @@ Shared& make_shared_memory() {
 class Recorder {
  public:
   Recorder(Shared& shared, const Setup& setup)
-      : shared_{shared}, start_{setup.bytes()}, device_{::open(kDevice, O_WRONLY | O_DIRECT | O_CLOEXEC)} {
-    if (device_ < 0) throw_errno(kDevice);
-  }
+      : shared_{shared}, start_{setup.bytes()}, device_{kDevice, O_WRONLY | O_DIRECT} {}
 
   void post(const Record& record) {
     alignas(kSector) thread_local std::array<char, kSector> sector;
@@ -85,14 +77,14 @@ class Recorder {
     const std::uint64_t slot = shared_.records++;
     if (slot + 1000 > kRecords) shared_.stop = true;
     const auto at = static_cast<::off_t>(start_ + slot % kRecords * kSector);
-    if (::pwrite(device_, sector.data(), kSector, at) != static_cast<::ssize_t>(kSector))
+    if (::pwrite(device_.number(), sector.data(), kSector, at) != static_cast<::ssize_t>(kSector))
       throw_errno("pwrite");
   }
 
  private:
   Shared& shared_;
   std::uint64_t start_;
-  int device_;
+  Descriptor device_;
 };
 
 /// One process at work.

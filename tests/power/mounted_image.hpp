@@ -20,8 +20,8 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 
+#include "power/descriptor.hpp"
 #include "power/setup.hpp"
-#include "power/write_log.hpp"
 
 namespace power {
 

@@ -4,6 +4,7 @@
 // Opens a store in a process of its own, which may also crash or hang, and brings back what the store held.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
@@ -21,9 +22,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "power/descriptor.hpp"
 #include "power/setup.hpp"
 #include "power/stores.hpp"
-#include "power/write_log.hpp"
 #include "support/step_model.hpp"
 
 namespace power {

@@ -4,11 +4,13 @@
 // What the records of a run promise at each place of the log, and whether what was found there keeps it.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "power/record.hpp"

@@ -4,6 +4,7 @@
 // The stores whose power is cut, and the two controls, which must be caught.
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <ios>

@@ -5,45 +5,21 @@
 // in the format of dm-log-writes. One sector says what is in the log, then each entry is a sector with the
 // head, and the data.
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <span>
 #include <stdexcept>
-#include <string>
-#include <system_error>
-#include <utility>
 #include <vector>
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
+#include "power/descriptor.hpp"
 #include "power/record.hpp"
 
 namespace power {
-
-[[noreturn]] inline void throw_errno(const std::string& what) {
-  throw std::system_error{errno, std::generic_category(), what};
-}
-
-/// A file descriptor. The destructor closes it.
-class Descriptor {
- public:
-  Descriptor(const std::filesystem::path& path, int flags)
-      : number_{::open(path.c_str(), flags | O_CLOEXEC, 0600)} {
-    if (number_ < 0) throw_errno(path.string());
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { ::close(number_); }
-  [[nodiscard]] int number() const noexcept { return number_; }
-
- private:
-  int number_;
-};
 
 /// A file in memory; what is written there stays there.
 class PrivateCopy {
