@@ -245,6 +245,16 @@ bool end(::pid_t child, bool kill, Shared& shared) {
   return kill || (WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/// Waits for a while, and on a busy machine for longer, until there is work to lose.
+void wait_for_work(const Shared& shared, milliseconds span) {
+  constexpr std::uint64_t kLeast = 60;
+  constexpr int kMostTenths = 150;  // of the span
+  const std::uint64_t least = shared.records + kLeast;
+  std::this_thread::sleep_for(span);
+  for (int tenths = 0; tenths < kMostTenths && shared.records < least; ++tenths)
+    std::this_thread::sleep_for(span / 10);
+}
+
 bool run(const std::string& words) {
   const Setup setup = parse_setup(words);
   Shared& shared = make_shared_memory();
@@ -258,7 +268,7 @@ bool run(const std::string& words) {
   for (std::size_t number = 0; number < kLives; ++number) {
     Life life{shared, recorder, setup, number};
     const ::pid_t child = begin(life);
-    std::this_thread::sleep_for(milliseconds{span / 2 + random.below(span)});
+    wait_for_work(shared, milliseconds{span / 2 + random.below(span)});
     if (!end(child, number != kClosedLife, shared)) return false;
   }
   std::cout << "guest: " << shared.records << " records" << std::endl;
