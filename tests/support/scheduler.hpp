@@ -358,9 +358,6 @@ class Scheduler {
     return *wanted;
   }
 
-  // Words
-  // ------------------------------------------------------------------------------------------------------
-
   [[nodiscard]] static std::string describe(const Task& task) {
     std::string words = std::to_string(task.id) + ' ' + task.name + ": " + task.place;
     if (!task.detail.empty()) words += ' ' + task.detail;
