@@ -24,6 +24,7 @@
 #include "kvstore/detail/histogram_recorder.hpp"
 #include "kvstore/detail/not_on_disk.hpp"
 #include "kvstore/detail/observer.hpp"
+#include "kvstore/detail/open_stores.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/process.hpp"
 #include "kvstore/detail/save_numbers.hpp"
@@ -42,7 +43,7 @@ namespace kvstore::inline v0::detail {
 
 /// `Means` is what it waits with: see `Waiting`.
 template <class Means>
-class SaveDriver final {
+class SaveDriver final : private OpenStore {
  public:
   /// `counters` outlive it.
   SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters,
@@ -75,6 +76,7 @@ class SaveDriver final {
     log_.expect(entries);
     if (has_journal_) reports_.set_journal_bytes(work_.storage()->journal()->bytes());
     start_threads();
+    if (options_.complain) listed_.emplace(static_cast<const OpenStore&>(*this));
     if (outdated) {
       run({.want = {.kind = Want::Kind::all}});
       const std::uint64_t version = options_.schema_version;
@@ -155,6 +157,15 @@ class SaveDriver final {
   /// The same for a destructor, which a handler may have come to by ending the program.
   [[nodiscard]] bool begin_destruction() { return !home_.is_foreign_by_id() && take_closing(); }
 
+  /// Whether this thread is carrying out a step, and so inside a storage or `Options::on_progress`.
+  [[nodiscard]] bool is_at_work_here() const noexcept { return at_work == this; }
+
+  /// Tells standard error that operations end with the store, unless somebody else has been told.
+  void complain_of_loss(const char* why) const noexcept {
+    if (!options_.complain || options_.on_error || options_.logger) return;
+    complain(Loss{numbers_.unsaved(), path_text_, why});
+  }
+
   /// Saves and lets go of the storage. @throws StorageError if saving failed; then nothing has been closed,
   /// and writes may go on.
   void finish_close() {
@@ -164,6 +175,7 @@ class SaveDriver final {
       if (compactor_) compactor_->stop();
       if (!options_.read_only) save();  // what a compaction has broken meanwhile
       run({.want = {.kind = Want::Kind::close}});
+      listed_.reset();
     } catch (...) {
       leave_closing();
       throw;
@@ -208,6 +220,13 @@ class SaveDriver final {
 
  private:
   using Lock = std::unique_lock<typename Means::Lock>;
+
+  static inline constinit thread_local const void* at_work =
+      nullptr;  // whose step this thread is carrying out
+
+  [[nodiscard]] Loss loss() const noexcept override {
+    return {numbers_.unsaved(), path_text_, "the program ended without closing the store"};
+  }
 
   /// A ticket where any number may stay unsaved; no operation's number gets that far.
   static constexpr std::uint64_t kNeverOwed = ~std::uint64_t{0};
@@ -360,7 +379,9 @@ class SaveDriver final {
     state_.begin(step, errand.want, numbers_.applied());
     const bool afresh = state_.begins_afresh();
     lock.unlock();
+    const void* const outer = std::exchange(at_work, this);
     const StepResult result = work_.perform(step, afresh, log_, errand.targets);
+    at_work = outer;
     lock.lock();
     work_.finish(step, result, log_);
     const auto now = step == Step::append ? errand.start : clock_now();
@@ -393,6 +414,7 @@ class SaveDriver final {
 
   const Options options_;
   Observer observer_;
+  const std::string path_text_ = path_text(observer_.path());
   const NotOnDisk not_on_disk_{observer_.path()};
   const ForkGuard home_;
   bool has_journal_ = false;
@@ -414,6 +436,7 @@ class SaveDriver final {
   std::atomic<bool> outgrown_ = false;        // until the compactor has seen it
   SaveState::Time auto_saved_ = clock_now();  // the auto-saver's
 
+  std::optional<OpenStores::Entry> listed_;
   std::optional<AutoSaver<Means>> compactor_;
   std::optional<AutoSaver<Means>> saver_;  // last, as their threads end before what they use dies
 };
