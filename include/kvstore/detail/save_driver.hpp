@@ -18,7 +18,6 @@
 #include <string>
 #include <utility>
 
-#include "kvstore/detail/auto_saver.hpp"
 #include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/change_log.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
@@ -30,9 +29,9 @@
 #include "kvstore/detail/save_numbers.hpp"
 #include "kvstore/detail/save_reports.hpp"
 #include "kvstore/detail/save_state.hpp"
+#include "kvstore/detail/save_threads.hpp"
 #include "kvstore/detail/save_work.hpp"
 #include "kvstore/detail/store_thread.hpp"
-#include "kvstore/detail/threads.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
@@ -149,7 +148,7 @@ class SaveDriver final : private OpenStore {
   /// `finish_close`. Waits for another thread that closes.
   [[nodiscard]] bool begin_close() {
     if (home_.is_foreign_by_id()) return false;
-    if (is_own_thread()) {
+    if (threads_.has_this_thread()) {
       throw UsageError{"close() called from a thread of the store itself, in a handler"};
     }
     return take_closing();
@@ -171,8 +170,7 @@ class SaveDriver final : private OpenStore {
   void finish_close() {
     try {
       if (!options_.read_only) save();
-      if (saver_) saver_->stop();
-      if (compactor_) compactor_->stop();
+      threads_.stop();
       if (!options_.read_only) save();  // what a compaction has broken meanwhile
       run({.want = {.kind = Want::Kind::close}});
       listed_.reset();
@@ -260,23 +258,13 @@ class SaveDriver final : private OpenStore {
   // ----------------------------------------------------------------------------------------------------
 
   void start_threads() {
-    if (has_journal_) {
-      start_needed(path(), [this] {
-        compactor_.emplace([] { return typename AutoSaver<Means>::Delay{}; }, [this] { compact_outgrown(); });
-      });
-    }
-    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
-      start_needed(path(),
-                   [this] { saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); }); });
-    }
-  }
-
-  [[nodiscard]] bool is_own_thread() const noexcept {
-    return (saver_ && saver_->is_this_thread()) || (compactor_ && compactor_->is_this_thread());
+    if (has_journal_) threads_.start_compactor(path(), [this] { compact_outgrown(); });
+    if (options_.auto_save_interval.count() == 0 && options_.batch_size == 0) return;
+    threads_.start_saver(
+        path(), [this] { return next_delay(); }, [this] { auto_save(); });
   }
 
   void compact_outgrown() noexcept {
-    if (!outgrown_.exchange(false, std::memory_order_relaxed)) return;
     try {
       compact();
     } catch (...) {  // NOLINT(bugprone-empty-catch): reported; tried again when more was appended
@@ -293,11 +281,11 @@ class SaveDriver final : private OpenStore {
 
   /// So that no operation stays unsaved for longer than the interval, the next save begins when the oldest
   /// one that the last save may have missed is that old, less the time that a save takes.
-  [[nodiscard]] typename AutoSaver<Means>::Delay next_delay() const {
+  [[nodiscard]] typename SaveThreads<Means>::Delay next_delay() const {
     using Duration = SaveState::Time::duration;
     const std::scoped_lock lock{mutex_};
     const auto now = clock_now();
-    typename AutoSaver<Means>::Delay delay;
+    typename SaveThreads<Means>::Delay delay;
     if (const Duration interval = options_.auto_save_interval; interval.count() != 0) {
       const Duration takes = std::min<Duration>(reports_.figures().last_save(), interval / 2);
       delay = std::max(auto_saved_ + interval - takes - now, Duration::zero());
@@ -330,7 +318,7 @@ class SaveDriver final : private OpenStore {
     try {
       if (has_journal_) run({.want = {.ticket = ticket, .allowed = kAnyNumber}});
       if (!numbers_.owes(ticket, bound())) return;
-      if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
+      if (options_.batch_save == BatchSave::background) return threads_.wake_saver();
       const TimeRecorded waiting{save_waits_};
       run({.want = {.ticket = ticket, .allowed = bound()}});
     } catch (...) { not_on_disk_.rethrow(); }
@@ -403,13 +391,10 @@ class SaveDriver final : private OpenStore {
   }
 
   void tell(Step step, const Errand& errand, const StepResult& result) noexcept {
-    if (step == Step::replace_base) outgrown_.store(false, std::memory_order_relaxed);
-    if (result.outgrown) {
-      outgrown_.store(true, std::memory_order_relaxed);
-      compactor_->wake();
-    }
+    if (step == Step::replace_base) threads_.note_compacted();
+    if (result.outgrown) threads_.note_outgrown();
     const bool failed = reports_.tell(step, errand, result);
-    if (failed && saver_ && !saver_->is_this_thread()) saver_->wake();  // to learn when it is to try again
+    if (failed && !threads_.has_this_thread()) threads_.wake_saver();  // to learn when it is to try again
   }
 
   const Options options_;
@@ -433,12 +418,10 @@ class SaveDriver final : private OpenStore {
 
   SaveWork work_;  // each step of it belongs to the thread that has its turns
   HistogramRecorder save_waits_;
-  std::atomic<bool> outgrown_ = false;        // until the compactor has seen it
   SaveState::Time auto_saved_ = clock_now();  // the auto-saver's
 
   std::optional<OpenStores::Entry> listed_;
-  std::optional<AutoSaver<Means>> compactor_;
-  std::optional<AutoSaver<Means>> saver_;  // last, as their threads end before what they use dies
+  SaveThreads<Means> threads_;  // last, as they end before what they use dies
 };
 
 }  // namespace kvstore::inline v0::detail
