@@ -192,9 +192,8 @@ TEST_CASE("Unusual path: a file of equal size and time that got the inode of the
     fs::last_write_time(folder / "data.json", moment);
     Store reader{open(folder / "data.json"), reading()};
     for (int round = 1001; round < 1020; ++round) {
-      for (const char* value :
-           {"9999", std::to_string(round).c_str()}) {  // the second gets the first's inode
-        write_file(folder / "next", std::string{R"({"a": )"} + value + "}");
+      for (const int value : {9999, round}) {  // the second gets the inode of the file before the first
+        write_file(folder / "next", R"({"a": )" + std::to_string(value) + "}");
         fs::last_write_time(folder / "next", moment);
         fs::rename(folder / "next", folder / "data.json");
       }
