@@ -49,7 +49,7 @@ TEST_CASE("Fork: close() in a child does nothing") {
   CHECK(scene.lost() == Lines{});
 }
 
-TEST_CASE("Fork: a child's writes are refused, and the words say to open after forking") {
+TEST_CASE("Fork: a child's writes are refused, and the words say to open after the fork") {
   const Scene scene{"daemon", any_storage()};
   INFO(scene.errors());
   CHECK(scene.end() == "exit 0");
@@ -57,7 +57,7 @@ TEST_CASE("Fork: a child's writes are refused, and the words say to open after f
   Lines others = scene.said();
   std::erase_if(others, [](const std::string& line) {
     return line.find(": UsageError: ") != std::string::npos &&
-           line.find("after forking") != std::string::npos;
+           line.find("after the fork") != std::string::npos;
   });
   CHECK(others == Lines{});
   CHECK(scene.lost() == Lines{});
