@@ -23,7 +23,9 @@ class LengthPrefixedFile final : public kvstore::Storage {
   explicit LengthPrefixedFile(std::filesystem::path path) : path_{std::move(path)} {}
 
   void load(kvstore::LoadSink& sink) override {
+    if (!std::filesystem::exists(path_)) return sink.missing(path_);  // an error, unless we own what is to be
     std::ifstream in{path_, std::ios::binary};
+    if (!in) fail("cannot open");
     for (std::size_t key_bytes = 0, value_bytes = 0; in.peek() != EOF;) {
       const auto at = static_cast<std::uint64_t>(in.tellg());
       in >> key_bytes >> value_bytes;

@@ -5,6 +5,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
 #include <kvstore/kvstore.hpp>
@@ -37,13 +38,19 @@ struct Place {
 
 inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journal.new"};
 
-/// Whether something has that name. @throws Failure if that cannot be told
+/// Whether a file has that name. @throws Failure if that cannot be told, or something else has it: opening a
+/// pipe would wait for whoever writes it, and what it gives comes once
 [[nodiscard]] inline bool is_there(const fs::path& path) {
   std::error_code error;
   const auto status = fs::status(path, error);
-  if (status.type() == fs::file_type::not_found) return false;
+  if (status.type() == fs::file_type::not_found || error == std::errc::filename_too_long) return false;
   if (error) throw Failure{kFailed, path.string() + ": " + error.message()};
   if (fs::is_directory(status)) throw Failure{kFailed, path.string() + ": is a folder; name the file in it"};
+  if (!fs::is_regular_file(status)) {
+    throw Failure{kFailed, path.string() +
+                               ": is a pipe, a socket or a device; copy what it gives into a file, and name "
+                               "that"};
+  }
   return true;
 }
 
@@ -86,9 +93,8 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
   Place place{.path = name};
   // What belongs to a store lies beside the file itself, not beside a link to it.
   if (fs::is_symlink(place.path)) {
-    auto target = kvstore::detail::resolve(kvstore::detail::system_file_system(), place.path);
-    if (target.error) throw Failure{kFailed, name + ": " + target.error.message()};
-    place.path = std::move(target.value);
+    static_cast<void>(is_there(place.path));
+    place.path = kvstore::detail::usable_path(kvstore::detail::system_file_system(), place.path);
   }
   const bool has_file = is_there(place.path);
   const bool journaled = has_journal(place.path);
@@ -132,7 +138,7 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
 
 /// A file that replaces a read-only one could be made all the same, which is not what its owner meant.
 inline void refuse_read_only(const fs::path& path) {
-  if (::access(path.c_str(), W_OK) == 0 || errno == ENOENT) return;
+  if (::access(path.c_str(), W_OK) == 0 || errno == ENOENT || errno == ENAMETOOLONG) return;
   const std::error_code error{errno, std::generic_category()};
   throw Failure{kFailed, path.string() + ": the file may not be written: " + error.message()};
 }

@@ -158,8 +158,10 @@ class WithIntegerKeys final : public kvstore::Storage {
  public:
   explicit WithIntegerKeys(std::unique_ptr<kvstore::Storage> storage) : storage_{std::move(storage)} {}
   void load(kvstore::LoadSink& sink) override {
-    RequestingSink request{sink, {.purpose = sink.request().purpose, .integer_keys = true}};
-    storage_->load(request);
+    kvstore::LoadRequest request = sink.request();
+    request.integer_keys = true;
+    RequestingSink requesting{sink, request};
+    storage_->load(requesting);
   }
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return storage_->scope(); }
   void save(kvstore::ChangeSource& source) override { storage_->save(source); }

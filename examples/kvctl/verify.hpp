@@ -17,6 +17,16 @@
 
 namespace kvctl {
 
+/// What to say of the file that a save would be written to.
+[[nodiscard]] inline std::string remark_on_leftover(const fs::path& leftover) {
+  try {
+    kvstore::detail::check_leftover(kvstore::detail::system_file_system(), leftover);
+  } catch (const kvstore::StorageError& error) {
+    return std::string{error.what()} + "; until then the store does not open for writing";
+  }
+  return leftover.string() + " is left of a save that was cut short; it does not count";
+}
+
 /// What is no damage, and yet worth a word.
 [[nodiscard]] inline std::vector<std::string> remarks_on(const Place& place) {
   std::vector<std::string> remarks;
@@ -27,9 +37,12 @@ namespace kvctl {
     remarks.push_back("process " + std::to_string(holder->process) +
                       " ended without closing it; the next to open it takes over");
   }
-  if (!held && is_there(beside(place.path, ".tmp"))) {
-    remarks.push_back(beside(place.path, ".tmp").string() +
-                      " is left of a save that was cut short; it does not count");
+  const fs::path leftover = beside(place.path, ".tmp");
+  if (!held && fs::exists(fs::symlink_status(leftover))) remarks.push_back(remark_on_leftover(leftover));
+  if (const fs::path kept = kvstore::detail::TornKeeper::path_for(place.path); fs::exists(kept)) {
+    remarks.push_back(kept.string() +
+                      " keeps what was dropped of a journal as torn; look whether something is missing, and "
+                      "remove it then");
   }
   if (held || place.kind != Kind::journal) return remarks;
   kvstore::detail::JournalSet journals{kvstore::detail::system_file_system(), fs::absolute(place.path)};
@@ -38,8 +51,8 @@ namespace kvctl {
     if (found->torn_bytes == 0) continue;
     remarks.push_back(
         found->path.string() + ": byte " + std::to_string(found->end) +
-        ": what follows was torn by a crash; nothing in it was ever promised to be on disk, and the "
-        "next to open it drops it");
+        ": what follows was torn by a crash, and then nothing in it was promised to be on disk, or was "
+        "damaged where no later line tells; the next to open it drops it, and keeps a copy");
   }
   return remarks;
 }

@@ -3,6 +3,7 @@
 // metrics_server: serves a store over HTTP, with a page to watch and edit it. `metrics_server --help` is the
 // manual.
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -40,6 +41,15 @@ using namespace metrics_server;
 
 /// In one piece, since several threads may have something to say.
 void complain(const std::string& message) { std::cerr << "metrics_server: " + message + "\n" << std::flush; }
+
+/// Takes the numbers of standard input, output and error where they are closed, so that no connection gets
+/// one: what is printed would go to a client. Opened the wrong way round, they refuse as closed ones do.
+void occupy_standard_files() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(descriptor, F_GETFD) != -1) continue;
+    static_cast<void>(::open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY));
+  }
+}
 
 /// A folder that is gone when the program ends.
 class TemporaryFolder {
@@ -192,6 +202,7 @@ Status guarded(const Options& options, const EndSignals& signals) {
 }  // namespace
 
 int main(int argc, char* argv[]) {
+  occupy_standard_files();
   ::signal(SIGPIPE, SIG_IGN);  // a reader that has gone shows as EPIPE
   const EndSignals signals;
   Options options;

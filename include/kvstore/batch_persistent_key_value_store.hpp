@@ -3,7 +3,6 @@
 
 // The store that many threads share and that survives a restart.
 
-#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -18,14 +17,12 @@
 #include <vector>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/function_ref.hpp"
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/reentry.hpp"
-#include "kvstore/detail/save_driver.hpp"
 #include "kvstore/detail/segmented_store.hpp"
-#include "kvstore/detail/snapshot_source.hpp"
-#include "kvstore/detail/storage_writer.hpp"
+#include "kvstore/detail/storage_load.hpp"
+#include "kvstore/detail/stored_key.hpp"
 #include "kvstore/detail/table_loader.hpp"
 #include "kvstore/detail/table_update.hpp"
 #include "kvstore/detail/threads.hpp"
@@ -68,13 +65,12 @@ template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
 class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Value, Hash, KeyEqual, Mutex> {
   using Base = detail::SegmentedStore<Key, Value, Hash, KeyEqual, Mutex>;
   using typename Base::CheckedKey;
-  using typename Base::Lock;
   using typename Base::Table;
 
  public:
   using typename Base::LookupKey;
 
-  /// Opens the JSON file at `path`, which need not exist, and loads it.
+  /// Opens the JSON file at `path`, which need not exist unless `Options::read_only` is set, and loads it.
   /// @throws LockedError, CorruptionError, SchemaVersionError, StorageError: the file is as it was;
   /// UsageError
   ///         for a bad option; what `Options::upgrade` throws.
@@ -86,22 +82,15 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// Takes any other storage and loads it. Errors as above.
   explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
-      : Base(std::move(hash), std::move(equal), driver_),
-        driver_{std::move(storage), checked(std::move(options)), this->counters(),
-                [this](detail::FunctionRef<void(ChangeSource&)> use) {
-                  detail::SnapshotSource source{this->tables(), this->segments(),
-                                                driver_.options().schema_version,
-                                                detail::threads_to_save(driver_.options().threads)};
-                  use(source);
-                }} {
+      : Base(std::move(hash), std::move(equal), std::move(storage), checked(std::move(options))) {
     load();
   }
 
   /// Closes the store. A failure goes to `on_error`, since a destructor cannot throw: call `close` to see it.
   ~BatchPersistentKeyValueStore() override {
     try {
-      close();
-    } catch (...) {  // NOLINT(bugprone-empty-catch): whoever saved has reported it
+      if (this->driver().begin_destruction()) finish_close();
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported where it was met
     }
   }
 
@@ -110,7 +99,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// *Thread safety*: blocks on a save under way; blocks nobody who does not need the same save.
   void save() {
     detail::CallbackScope::refuse_reentry(this);
-    driver_.save();
+    this->driver().save();
   }
 
   /// Folds a journal into a new snapshot now and makes everything durable; the same as `save` for a storage
@@ -119,7 +108,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// *Thread safety*: readers and writers go on.
   void compact() {
     detail::CallbackScope::refuse_reentry(this);
-    driver_.compact();
+    this->driver().compact();
   }
 
   /// Saves, stops the auto-saver and releases the file. Afterwards reads still work, and writes throw
@@ -127,9 +116,10 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// then, so that the cause can be mended and `close` called again. Not from `on_error`.
   void close() {
     detail::CallbackScope::refuse_reentry(this);
+    refuse_within_refresh();
     std::unique_lock refreshing{refresh_mutex_, std::defer_lock};
-    if (driver_.options().read_only) refreshing.lock();  // a refresh reads the storage
-    driver_.close([this](bool refuse) { this->refuse_writes(refuse); });
+    if (this->driver().options().read_only) refreshing.lock();  // a refresh reads the storage
+    if (this->driver().begin_close()) finish_close();
   }
 
   /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all,
@@ -138,68 +128,70 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   void checkpoint(const std::filesystem::path& path) {
     detail::CallbackScope::refuse_reentry(this);
     JsonFile copy{path};
-    driver_.checkpoint(copy, path);
+    this->driver().checkpoint(copy, path);
   }
 
   /// Replaces every entry by those of another JSON file, such as a `checkpoint`, which is only read. Readers
   /// and writers go on: they see the old entries or the new ones, never some of both. When it returns, the
-  /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file: nothing
-  /// was changed; StorageError from saving: applied in memory, not yet on disk. *Complexity*: O(entries), and
-  /// the memory of both.
+  /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file, which
+  /// must exist: nothing was changed; StorageError from saving: applied in memory, not yet on disk.
+  /// *Complexity*: O(entries), and the memory of both.
+  ///
+  /// Of the store's own path it takes what another program has put there since: the way to end a
+  /// `ConflictError` in favour of the other. With a journal that is the JSON file alone.
   void load_from(const std::filesystem::path& path) {
+    detail::CallbackScope::refuse_reentry(this);
     JsonFile file{path};
-    load_from(file);
+    if (file.path() != this->driver().path()) return load_from(file);
+    take_in(file, [&](LoadSink& loader) {
+      if (!this->driver().take_over(loader)) detail::load_from(file, loader);
+    });
   }
 
   /// The same, from any storage; it is loaded for `LoadPurpose::follow`.
   void load_from(Storage& storage) {
-    detail::CallbackScope::refuse_reentry(this);
-    this->refuse_unless_open();
-    const std::filesystem::path path = storage.path();
-    // Before there is anything that out of memory could belie.
-    const std::string from_text = detail::path_text(path);
-    const detail::Observer from{driver_.options(), path};
-    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), from);
-    detail::StorageWriter::load_from(storage, loader);
-    std::vector<Table> tables =
-        std::move(loader).take();  // what they held before is destroyed after the locks
-    this->replace_locked(tables);
-    driver_.observer().log(LogLevel::info, "replaced",
-                           {{"from", from_text}, {"entries", this->count_entries()}});
-    driver_.save();
+    take_in(storage, [&](LoadSink& loader) { detail::load_from(storage, loader); });
   }
 
   /// Brings a store that was opened read-only up to date with what others have saved, or, in a journal,
   /// merely written. Readers see it all at once. False if nothing had changed. @throws UsageError if it was
-  /// not opened read-only; CorruptionError, SchemaVersionError, StorageError: nothing was changed.
+  /// not opened read-only; CorruptionError, SchemaVersionError, StorageError, also where the file is gone:
+  /// nothing was changed, and a later call sees what is there then.
   /// *Complexity*: O(changes) for a journal, O(entries) for what else has changed. *Thread safety*: one at a
   /// time, others wait.
   bool refresh() {
     detail::CallbackScope::refuse_reentry(this);
-    if (!driver_.options().read_only) {
+    if (!this->driver().options().read_only) {
       throw UsageError{"refresh() is for a store that was opened with Options::read_only"};
     }
     const bool changed = refresh_one_at_a_time();
-    if (changed) driver_.observer().log(LogLevel::debug, "refreshed", {{"entries", this->count_entries()}});
+    if (changed)
+      this->driver().observer().log(LogLevel::debug, "refreshed", {{"entries", this->count_entries()}});
     return changed;
   }
 
   /// Operations that are applied and not yet on disk. Wait-free.
-  [[nodiscard]] std::uint64_t unsaved() const noexcept { return driver_.ledger().unsaved(); }
+  [[nodiscard]] std::uint64_t unsaved() const noexcept { return this->driver().numbers().unsaved(); }
 
   /// Why the last save failed; nothing once a save has succeeded since.
-  [[nodiscard]] std::optional<std::string> last_error() const { return driver_.ledger().last_error(); }
+  [[nodiscard]] std::optional<std::string> last_error() const {
+    return this->driver().figures().saves().last_error;
+  }
 
   /// Figures about this store. *Complexity*: O(segments). *Thread safety*: as `size`; blocks no operation.
+  /// Calling this from a callback of the store throws `ReentryError`.
   [[nodiscard]] Metrics metrics() const {
+    detail::CallbackScope::refuse_reentry(this);
+    const auto& driver = this->driver();
+    const detail::SaveFigures figures = driver.figures();
     return {.entries = this->count_entries(),
             .segments = this->segments().size(),
-            .applied = driver_.ledger().applied(),
-            .unsaved = driver_.ledger().unsaved(),
+            .applied = driver.numbers().applied(),
+            .unsaved = driver.numbers().unsaved(),
             .operations = this->operation_totals(),
-            .saves = driver_.save_metrics(),
-            .journal = driver_.journal_metrics(),
-            .save_waits = driver_.save_waits().histogram(),
+            .saves = figures.saves(),
+            .journal = figures.journal(),
+            .save_waits = driver.save_waits().histogram(),
             .lock_waits = this->segments().waits().histogram(),
             .load_duration = load_duration_};
   }
@@ -207,8 +199,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
  protected:
   void check_entry(CheckedKey key, const Value& value) const override {
     try {
-      KeyText<Key>::check(key);
-      refuse_reserved(key);
+      detail::check_stored_key<Key>(key);
     } catch (const ValueError& error) {
       throw ValueError{"key " + KeyText<Key>::for_message(key) + ": " + error.what()};
     }
@@ -233,10 +224,33 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
  private:
-  static void refuse_reserved([[maybe_unused]] CheckedKey key) {
-    if constexpr (std::convertible_to<CheckedKey, std::string_view>) {
-      if (std::string_view{key} != kSchemaVersionKey) return;
-      throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
+  /// Puts what `load(sink)` hands over in place of what there is.
+  template <class Load>
+  void take_in(const Storage& storage, const Load& load) {
+    detail::CallbackScope::refuse_reentry(this);
+    this->driver().refuse_foreign_process();
+    this->refuse_unless_open();
+    const std::filesystem::path path = storage.path();
+    // Before there is anything that out of memory could belie.
+    const std::string from_text = detail::path_text(path);
+    const detail::Observer from{this->driver().options(), path};
+    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), from);
+    load(loader);
+    std::vector<Table> tables = std::move(loader).take();  // what they held before ends after the locks
+    this->replace_locked(tables);
+    this->driver().observer().log(LogLevel::info, "replaced",
+                                  {{"from", from_text}, {"entries", this->count_entries()}});
+    this->driver().save();
+  }
+
+  /// Writes are refused first, so that what the last save misses has not been acknowledged.
+  void finish_close() {
+    this->refuse_writes(true);
+    try {
+      this->driver().finish_close();
+    } catch (...) {
+      this->refuse_writes(false);
+      throw;
     }
   }
 
@@ -253,39 +267,53 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     if (options.auto_save_interval.count() < 0) {
       throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
     }
+    // Clocks overflow at some 292 years.
+    options.auto_save_interval =
+        std::min<std::chrono::milliseconds>(options.auto_save_interval, std::chrono::hours{24 * 365});
     return options;
   }
 
-  [[nodiscard]] auto make_loader(LoadPurpose purpose, std::size_t segments,
-                                 const detail::Observer& observer) {
+  [[nodiscard]] auto make_loader(LoadPurpose purpose, std::size_t segments, const detail::Observer& observer,
+                                 bool missing_is_empty = false) {
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{
-        purpose, segments, hash_of, this->key_equal(), driver_.options(), observer};
+        purpose, segments, hash_of, this->key_equal(), this->driver().options(), observer, missing_is_empty};
   }
 
   void load() {
     const auto start = std::chrono::steady_clock::now();
-    const bool read_only = driver_.options().read_only;
-    auto loader = make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, driver_.options().segments,
-                              driver_.observer());
-    driver_.load(loader);
+    const bool read_only = this->driver().options().read_only;
+    auto loader =
+        make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, this->driver().options().segments,
+                    this->driver().observer(), this->driver().options().allow_missing);
+    detail::load_from(this->driver().storage(), loader);
     const bool outdated = loader.outdated();
     const std::uint64_t bytes = loader.bytes();
     stored_version_ = loader.stored_version();
+    missing_ = loader.was_missing();
     this->tables() = std::move(loader).take();
     this->fit_segments();
     load_duration_ = std::chrono::steady_clock::now() - start;
     if (read_only) this->become_read_only();
     const std::uint64_t entries = this->count_entries();
-    driver_.observer().log(LogLevel::info, "loaded", detail::WorkDone{entries, bytes, load_duration_});
-    driver_.start(entries, outdated);
+    this->driver().observer().log(LogLevel::info, "loaded", detail::WorkDone{entries, bytes, load_duration_});
+    this->driver().start(entries, outdated);
   }
 
   // Following another process
   // ---------------------------------------------------------------------------------------
 
+  /// From a handler that a refresh calls, which holds the mutex.
+  void refuse_within_refresh() const {
+    detail::CallbackScope::refuse_reentry(&refresh_mutex_,
+                                          "a handler that refresh() runs called refresh() or close() of the "
+                                          "same store; do that after refresh() has returned");
+  }
+
   bool refresh_one_at_a_time() {
+    refuse_within_refresh();
     const std::scoped_lock lock{refresh_mutex_};
+    const detail::CallbackScope scope{&refresh_mutex_};
     const auto changed = refresh_changes();
     return changed ? *changed : refresh_everything();
   }
@@ -295,33 +323,43 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     if (reload_) return std::nullopt;
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     detail::TableUpdate<Key, Value, decltype(hash_of), KeyEqual> update{
-        hash_of, this->key_equal(), driver_.options(), driver_.path(), stored_version_};
+        hash_of, this->key_equal(), this->driver().options(), this->driver().path(), stored_version_};
     reload_ = true;  // unless all of this gets through, part of it is lost
-    if (!driver_.load_changes(update)) return std::nullopt;
-    const std::vector<Lock> locks = this->segments().lock_all();
-    update.apply([this](std::uint64_t hash) -> Table& { return this->table_of(hash); }, this->tables());
+    if (!this->driver().storage().load_changes(update)) return std::nullopt;
+    if (update.replaces_everything()) {
+      std::vector<Table> tables(this->segments().size());
+      update.fill([&](std::uint64_t hash) -> Table& { return tables[this->table_index(hash)]; });
+      this->follow(tables);
+    } else {
+      // Without a lock: nobody but a refresh changes the tables of a read-only store.
+      const auto table_of = [this](std::uint64_t hash) -> const Table& { return this->table_of(hash); };
+      this->follow(update.mutations(table_of));
+    }
     reload_ = false;
     return !update.empty();
   }
 
   bool refresh_everything() {
-    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), driver_.observer());
-    driver_.load(loader);
+    // A file that was there once and is gone is nothing that was allowed.
+    auto loader =
+        make_loader(LoadPurpose::follow, this->segments().size(), this->driver().observer(), missing_);
+    detail::load_from(this->driver().storage(), loader);
     const std::uint32_t version = loader.stored_version();
+    const bool missing = loader.was_missing();
     std::vector<Table> tables =
         std::move(loader).take();  // what they held before is destroyed after the locks
-    const std::vector<Lock> locks = this->segments().lock_all();
-    std::swap_ranges(tables.begin(), tables.end(), this->tables().begin());
+    this->follow(tables);
     stored_version_ = version;
+    missing_ = missing;
     reload_ = false;
     return true;
   }
 
-  std::mutex refresh_mutex_;          // one refresh at a time; guards the next two, once the store is open
+  std::mutex refresh_mutex_;          // one refresh at a time; guards the next three, once the store is open
   std::uint32_t stored_version_ = 0;  // of the values that were loaded last
+  bool missing_ = false;              // there was no file yet
   bool reload_ = false;               // the next refresh has to load everything
   std::chrono::nanoseconds load_duration_{0};
-  detail::SaveDriver driver_;  // last, so that its threads end before what they use dies
 };
 
 }  // namespace kvstore::inline v0

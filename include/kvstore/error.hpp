@@ -96,6 +96,31 @@ class StorageError : public Error {
   std::error_code code_;
 };
 
+/// Another program has edited, replaced or made the store's file while the store was open. That file was left
+/// as it is, and the store's entries were saved, durably, in a file beside it. It stays so, save by save,
+/// until the other file is moved away or removed, which lets the store's entries win, or is taken over by
+/// `load_from(path())` or by opening it anew.
+class ConflictError : public StorageError {
+ public:
+  /// The store of the file `path` has saved its entries as `ours` instead.
+  ConflictError(const std::filesystem::path& path, std::filesystem::path ours)
+      : StorageError{path,
+                     {},
+                     "another program has changed this file while the store was open; it was left as it is, "
+                     "and "
+                     "the store's entries were saved as " +
+                         detail::path_text(ours) + " instead: move " + detail::path_text(path.filename()) +
+                         " away or remove it to let the store's entries win at the next save, or take the "
+                         "other's by load_from() of this file or by opening it anew"},
+        ours_{std::move(ours)} {}
+
+  /// The file that holds the store's entries.
+  [[nodiscard]] const std::filesystem::path& ours() const noexcept { return ours_; }
+
+ private:
+  std::filesystem::path ours_;
+};
+
 /// A stored file is not what this library could have written or can read. The file is left as it was.
 class CorruptionError : public Error {
  public:

@@ -36,7 +36,7 @@ struct LogField {
 /// |---|---|---|
 /// | `loaded` | info | `entries`, `bytes`, `seconds` |
 /// | `recovered` | info | `records` of a journal that were replayed |
-/// | `dropped torn tail` | warning | `offset`, `bytes`: a line that a crash cut short, never acknowledged |
+/// | `dropped torn tail` | warning | `file`, `kept`, `offset`, `bytes`: of a journal; `kept` has a copy |
 /// | `opened` | info | `entries` |
 /// | `upgraded` | info | `entries`, `schema_version` |
 /// | `changed` | debug | `verb`, `key` |

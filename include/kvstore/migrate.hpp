@@ -59,13 +59,18 @@ inline void refuse_same(Storage& from, Storage& to) {
     throw UsageError{name + ": source and target of migrate() are one"};
 }
 
-inline std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& options) {
-  EntryPipe pipe;
+/// `check_target()` comes once it is clear that there is a source, and before the target is written: a source
+/// that is missing or damaged from the start leaves not even an empty target behind.
+template <class CheckTarget>
+std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& options,
+                           const CheckTarget& check_target, bool to_file = true) {
+  EntryPipe pipe{to_file};
   const std::jthread reader =
       start_needed(from.path(), [&] { return std::jthread{[&] { pipe.fill_from(from); }}; });
   std::uint64_t count = 0;
   {
     PipeSource entries{pipe};  // destroyed before the reader is waited for
+    check_target();
     if (entries.schema_version() != 0 && !to.keeps_schema_version()) {
       throw UsageError{detail::path_text(to.path()) + ": keeps no schema version, and the source has one"};
     }
@@ -89,8 +94,8 @@ inline std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptio
 /// writing; the target must not be open. The schema version comes along. @returns the number of entries
 ///
 /// @throws UsageError if the target is not empty, or keeps no schema version where the source has one;
-///         LockedError, CorruptionError, StorageError: the target is as it was, except that a count which
-///         does not match says so of a target that was saved.
+///         LockedError, CorruptionError, StorageError, also where there is no source: the target is as it
+///         was, except that a count which does not match says so of a target that was saved.
 /// *Complexity*: O(entries) time; the memory of two blocks, and of what a journal has changed since it was
 /// folded.
 ///
@@ -101,12 +106,13 @@ inline std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptio
 /// ```
 inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& options = {}) {
   detail::refuse_same(from, to);
-  detail::CountingSink present{LoadPurpose::own};
-  to.load(present);
-  if (present.entries() != 0 && !options.replace) {
-    detail::refuse_entries(detail::path_text(to.path()), present.entries());
-  }
-  return detail::copy_entries(from, to, options);
+  return detail::copy_entries(from, to, options, [&] {
+    detail::CountingSink present{LoadPurpose::own};
+    to.load(present);
+    if (present.entries() != 0 && !options.replace) {
+      detail::refuse_entries(detail::path_text(to.path()), present.entries());
+    }
+  });
 }
 
 /// The same into a store on servers, such as a `RedisClusterKeyValueStore` or an `EtcdKeyValueStore`: in
@@ -123,8 +129,10 @@ template <detail::OnServers To>
 std::uint64_t migrate(Storage& from, To& to, const MigrateOptions& options = {}) {
   detail::RemoteStorage<To> target{to, options.replace};
   detail::refuse_same(from, target);
-  if (!options.replace && !to.empty()) detail::refuse_entries(to.name(), to.size());
-  return detail::copy_entries(from, target, options);
+  const auto check_target = [&] {
+    if (!options.replace && !to.empty()) detail::refuse_entries(to.name(), to.size());
+  };
+  return detail::copy_entries(from, target, options, check_target, false);
 }
 
 /// The same from a store on servers: the entries as its `for_each` sees them.

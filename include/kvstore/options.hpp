@@ -73,6 +73,12 @@ struct Options {
   /// write throw `UsageError`.
   bool read_only = false;
 
+  /// Whether a read-only store may be opened before there is a file. It is empty then, and `refresh()` sees
+  /// the file once it is there. Otherwise opening throws `StorageError` (ENOENT), so that a slip in a path is
+  /// never a store without entries. A store that is opened for writing makes its file, and needs no such
+  /// leave.
+  bool allow_missing = false;
+
   /// The version of the form that values have in this program; stored with them. What was stored by a program
   /// with a lower version goes through `upgrade` while it is loaded, and is saved in the new form before the
   /// store has opened; the old form stays in place until then. A higher one is refused. 0 = no versions.

@@ -12,8 +12,10 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 
 namespace kvstore::inline v0 {
@@ -46,6 +48,7 @@ struct LoadRequest {
   LoadPurpose purpose = LoadPurpose::own;  ///< what for
   bool integer_keys = false;               ///< the text of every key is an integer's
   std::size_t threads = 1;                 ///< how many may read at once, the one that loads included
+  bool missing_is_empty = false;           ///< to a reader, a store that is not there is an empty one
 };
 
 /// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
@@ -106,12 +109,26 @@ class LoadSink {
   /// Takes that every entry so far was removed.
   virtual void clear() = 0;
 
+  /// Takes that there is no store at `path`, not even an empty one.
+  /// @throws StorageError (ENOENT) unless the request may begin empty: a slip in a name, or a file that is
+  ///         away for a moment, is never a store without entries.
+  void missing(const std::filesystem::path& path) {
+    missing_ = true;
+    if (request_.purpose == LoadPurpose::own || request_.missing_is_empty) return;
+    throw StorageError{path, std::make_error_code(std::errc::no_such_file_or_directory),
+                       "there is no store to read; check the name, put the file back, or let its owner make "
+                       "it first"};
+  }
+  /// Whether there was no store.
+  [[nodiscard]] bool was_missing() const noexcept { return missing_; }
+
   /// Takes what a log should tell about the load, such as that something was recovered. Optional.
   virtual void note(LogLevel /*level*/, std::string_view /*event*/,
                     std::initializer_list<LogField> /*fields*/) {}
 
  private:
   LoadRequest request_;
+  bool missing_ = false;
 };
 
 /// Some entries as they stand in a JSON file: `,\n"key": value` each.
@@ -165,38 +182,54 @@ class ChangeSource {
 };
 
 /// What a storage offers besides if it keeps a journal: it takes each change as it happens, so that a killed
-/// process loses nothing that it acknowledged, and from time to time folds the journal into a snapshot.
+/// process loses nothing that it acknowledged, and from time to time the journal is compacted into a
+/// snapshot.
 ///
-/// *Thread safety*: `append`, `append_clear`, `flush` and `switch_over` come one at a time, but beside a
-/// `save` or `compact` that other threads run; `bytes` at any time. `prepare_switch`, `switch_over` and
-/// `compact` follow each other.
+/// After `append`, `append_clear`, `flush`, `sync` or `join` has thrown, the journal has missed something,
+/// and nothing is assumed about it: the store calls none of them again before a compaction `afresh` has
+/// reached `switch_over`.
+///
+/// *Thread safety*: one thread at a time is in `append`, `append_clear`, `flush`, `bytes` or
+/// `wants_compaction`, one in `sync`, and one in the functions of a compaction; `switch_over` and `join` come
+/// when no other thread is in any but `write_base`.
 class Journal {
  public:
   Journal() = default;
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// Takes changes that happened in one step; later calls are later steps. After a failure, and until a
-  /// `compact` has succeeded, it does nothing and `Storage::scope` is `everything`. @throws StorageError
-  virtual void append(std::span<const Change> step) = 0;
+  /// Takes changes that happened in one step; later calls are later steps. False if it cannot tell them, and
+  /// only a snapshot can: that counts as a failure, of which nobody is told. @throws StorageError
+  [[nodiscard]] virtual bool append(std::span<const Change> step) = 0;
   /// Takes that every entry was removed, as one step.
   virtual void append_clear() = 0;
-  /// Takes that something happened which only a save of everything can tell: nothing is appended until then.
-  virtual void break_off() = 0;
   /// Puts what was appended into the operating system's hands, without waiting for the disk.
   virtual void flush() = 0;
+  /// Waits until what was flushed before the call is on disk.
+  virtual void sync() = 0;
 
   /// Its size, for metrics.
   [[nodiscard]] virtual std::uint64_t bytes() const noexcept = 0;
   /// Whether the journal has outgrown the snapshot.
   [[nodiscard]] virtual bool wants_compaction() const noexcept = 0;
-  /// Makes ready what `switch_over` needs, with whatever input and output that takes.
-  virtual void prepare_switch() = 0;
-  /// What is appended from now on comes after the snapshot that the next `compact` is handed.
+
+  // A compaction, in this order. Each may throw StorageError: the old snapshot and journal still count then,
+  // and the next compaction begins with `prepare` again.
+
+  /// Makes ready what `switch_over` needs. `afresh`: the journal has missed something, so that the next one
+  /// must not follow it.
+  virtual void prepare(bool afresh) = 0;
+  /// What is appended from now on comes after the snapshot that `write_base` is about to be handed. Neither
+  /// input nor output.
   virtual void switch_over() = 0;
-  /// Replaces the snapshot by `everything` and drops the journal up to the switch; durable as a whole or not
-  /// at all. @throws StorageError: the old snapshot and journal still count.
-  virtual void compact(ChangeSource& everything) = 0;
+  /// Writes the snapshot, beside the old one.
+  virtual void write_base(ChangeSource& everything) = 0;
+  /// Sees that the journal says that it continues the new snapshot, and that all of it is on disk.
+  virtual void join() = 0;
+  /// Puts the new snapshot in the old one's place and drops the journal up to the switch.
+  virtual void replace_base() = 0;
+  /// Told where one of them has thrown, or where the compaction is given up.
+  virtual void abandon() noexcept = 0;
 
  protected:
   ~Journal() = default;
@@ -224,7 +257,8 @@ class Storage {
 
   /// Hands every stored entry to `sink`, as of one moment. Comes before any save, and may come again.
   /// `sink.request()` says what for: a storage that others could use meanwhile takes its lock for
-  /// `LoadPurpose::own`. @throws LockedError, CorruptionError, StorageError; what is stored is as it was.
+  /// `LoadPurpose::own`. Where there is no store, not even an empty one, it says so by `LoadSink::missing`.
+  /// @throws LockedError, CorruptionError, StorageError; what is stored is as it was.
   virtual void load(LoadSink& sink) = 0;
 
   /// Brings whoever follows up to date: hands over what changed since the last `load` or `load_changes`.
@@ -234,13 +268,25 @@ class Storage {
   /// What the next `save` wants to be handed. A storage whose last save failed may ask for `everything`.
   [[nodiscard]] virtual SaveScope scope() const noexcept = 0;
 
+  /// Whether `scope` can ever be `changes`. A storage that always wants everything says no: then the store
+  /// keeps no record of changes.
+  [[nodiscard]] virtual bool takes_changes() const noexcept { return true; }
+
   /// Makes what `source` hands over durable, as a whole or not at all: when it returns, it survives power
   /// loss; when it throws, what was stored before is still what the next `load` finds.
   /// @throws StorageError
   virtual void save(ChangeSource& source) = 0;
 
-  /// The journal, if the storage keeps one. Its `scope` is `changes` then while all is well, and `save` syncs
-  /// what was appended: what it is handed is empty.
+  /// Whether the next load would find what was saved, or what another program has since put there on purpose.
+  /// False makes the store save everything again. Asked before the saves that users ask for, and before each
+  /// `Journal::sync`. @throws StorageError if nothing may be written any more
+  [[nodiscard]] virtual bool is_intact() { return true; }
+
+  /// Loads, as `load` for its owner, what another program has put in the place of what was saved, and takes
+  /// that for its own from now on. False if it cannot. @throws as `load`
+  virtual bool take_over(LoadSink& /*sink*/) { return false; }
+
+  /// The journal, if the storage keeps one. A store uses that then instead of `scope` and `save`.
   [[nodiscard]] virtual Journal* journal() noexcept { return nullptr; }
 
   /// Whether it stores `ChangeSource::schema_version` and says it when it loads.

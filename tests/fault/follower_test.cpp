@@ -42,6 +42,7 @@ const kvstore::Options kOwner{.batch_size = 1, .auto_save_interval = 0s};
 kvstore::Options following() {
   kvstore::Options options = kOwner;
   options.read_only = true;
+  options.allow_missing = true;  // before its owner has saved, a JsonFile is not there
   return options;
 }
 

@@ -2,6 +2,13 @@
 
 #if __has_include(<sqlite3.h>)
 
+#if __has_include(<malloc.h>)
+#include <malloc.h>
+#endif
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -9,6 +16,7 @@
 #include <string>
 
 #include "kvstore/error.hpp"
+#include "kvstore/kvstore.hpp"
 #include "kvstore/storage/sqlite.hpp"
 #include "support/catch.hpp"
 #include "support/failing_vfs.hpp"
@@ -24,6 +32,7 @@ using support::save_to;
 using support::sorted;
 using support::TempFolder;
 using support::TextEntries;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -39,6 +48,13 @@ std::unique_ptr<Sqlite> open(const std::filesystem::path& path) {
 TextEntries entries_at(const std::filesystem::path& path) {
   Sqlite storage{path};
   return sorted(load_from(storage));
+}
+
+/// As another program sees them.
+TextEntries seen_at(const std::filesystem::path& path) {
+  support::CollectingSink seen{kvstore::LoadPurpose::copy};
+  Sqlite{path}.load(seen);
+  return sorted(seen.entries);
 }
 
 std::optional<kvstore::StorageError> save_error(Sqlite& storage, const TextEntries& entries) {
@@ -65,9 +81,7 @@ bool save_with(std::uint64_t nth, int code, bool forever) {
     CHECK_FALSE((error && !met));
     if (error) CHECK(error->path() == path);
     // Another program, with a connection of its own, sees all of the old or all of the new.
-    support::CollectingSink seen{kvstore::LoadPurpose::copy};
-    Sqlite{path}.load(seen);
-    CHECK(sorted(seen.entries) == (error ? kOld : kNew));
+    CHECK(seen_at(path) == (error ? kOld : kNew));
     if (error && code != SQLITE_FULL) CHECK(storage->scope() == kvstore::SaveScope::everything);
     save_to(*storage, kNext);
     if (!met) return false;
@@ -121,6 +135,64 @@ TEST_CASE("Sqlite under faults: whichever call of an opening fails, what is stor
     }
   }
 }
+
+TEST_CASE("Sqlite under faults: a save that failed and is found in the log all the same stops no other one") {
+  for (std::uint64_t nth = 1; nth < 24; ++nth) {
+    CAPTURE(nth);
+    const TempFolder folder;
+    const FailingVfs vfs;
+    FailingVfs::heal();
+    const auto path = folder / "data.db";
+    const auto storage = open(path);
+    load_from(*storage);
+    save_to(*storage, kOld);
+    FailingVfs::fail(nth, SQLITE_IOERR_FSYNC, true);  // so that closing cannot tidy the log either
+    static_cast<void>(save_error(*storage, kNew));
+    static_cast<void>(save_error(*storage, kNext));
+    FailingVfs::heal();
+    save_to(*storage, kNext);
+    CHECK(seen_at(path) == kNext);
+  }
+}
+
+#ifdef __GLIBC__
+
+TEST_CASE("Sqlite under faults: while it cannot save, a store keeps what changed, and not how often") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
+  const auto open_store = [&path] {
+    return std::make_unique<Store>(
+        std::make_unique<Sqlite>(path, kvstore::SqliteOptions{.busy_timeout = 1ms}),
+        kvstore::Options{.batch_size = 0, .auto_save_interval = 20ms});
+  };
+  const auto in_use = [] {
+    const auto heap = ::mallinfo2();  // zeros under a sanitizer
+    return heap.uordblks + heap.hblkhd;
+  };
+  constexpr int kUpdates = 1'000'000;
+  const auto value = [](int i) { return std::to_string(i) + std::string(100, 'v'); };
+  {
+    const auto store = open_store();
+    store->upsert("counter", value(0));
+    store->save();
+    kvstore::detail::SqliteDatabase other{path, SQLITE_OPEN_READWRITE, 1s, nullptr};
+    other.run("begin immediate", "another program");
+    const std::size_t before = in_use();
+    std::size_t most = before;
+    for (int i = 1; i <= kUpdates; ++i) {
+      store->upsert("counter", value(i));
+      if (i % 10'000 == 0) most = std::max(most, in_use());
+    }
+    CHECK((most - before) >> 20 < 8);
+    CHECK(store->unsaved() == kUpdates);
+    other.run("rollback", "another program");
+    store->close();
+  }
+  CHECK(open_store()->read("counter") == value(kUpdates));
+}
+
+#endif
 
 #endif
 

@@ -14,6 +14,7 @@
 #include <new>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -493,6 +494,111 @@ TEST_CASE("Out of memory: a save in the background that fails is tried again") {
     REQUIRE(contents_of(store) == contents);
     require_usable(store, disk);
   }
+}
+
+TEST_CASE("Out of memory: a refresh that fails changes nothing, and the next one succeeds") {
+  const Tested& tested = GENERATE(from_range(kTested));
+  const bool for_good = GENERATE(false, true);
+  const bool clears = GENERATE(false, true);
+  CAPTURE(tested.name, for_good, clears);
+  for_every_allocation([&](std::uint64_t nth) {
+    const Files files{tested};
+    const auto owner = files.open();
+    kvstore::Options follows = kNeverSaves;
+    follows.read_only = true;
+    Store reader{tested.open(files.path()), follows};
+    const Contents before = contents_of(reader);
+    if (clears) owner->clear();
+    for (int i = 0; i < 40; ++i) owner->upsert(key(i), value(i + 1));
+    if (!clears) owner->remove(key(2));
+    owner->save();
+    Outcome outcome{};
+    {
+      const AllocationFault fault{nth, for_good};
+      outcome = outcome_of([&] { reader.refresh(); });
+    }
+    const bool struck = AllocationFault::struck();
+    REQUIRE(contents_of(reader) == (outcome == Outcome::done ? contents_of(*owner) : before));
+    reader.refresh();
+    REQUIRE(contents_of(reader) == contents_of(*owner));
+    return struck;
+  });
+}
+
+TEST_CASE("Out of memory: where memory cannot be given back, an entry is removed all the same") {
+  const bool for_good = GENERATE(false, true);
+  std::vector<std::string> keys;
+  for (int i = 0; i < 300; ++i) keys.push_back(key(i));
+  for_every_allocation([&](std::uint64_t nth) {
+    Base store;
+    fill(store, 300);
+    {
+      const AllocationFault fault{nth, for_good};
+      for (std::size_t i = 299; i >= 2; --i) {
+        if (!store.try_remove(keys[i])) throw std::logic_error{"lost"};
+      }
+    }
+    const bool struck = AllocationFault::struck();
+    REQUIRE(contents_of(store) == Contents{{key(0), value(0)}, {key(1), value(1)}});
+    for (int i = 2; i < 300; ++i) store.create(key(i), value(i));
+    REQUIRE(store.size() == 300);
+    REQUIRE(store.read(key(299)) == value(299));
+    return struck;
+  });
+}
+
+TEST_CASE("Memory: entries that come and go at one size ask for no memory, whatever the size") {
+  kvstore::KeyValueStore<int, int> store;
+  for (int i = 0; i < 2000; ++i) store.create(i, i);
+  for (int left = 2000; left > 0; --left) {
+    store.remove(left - 1);
+    const auto come_and_go = [&] {
+      for (int i = 0; i < 3; ++i) store.create(5000 + i, i);
+      for (int i = 0; i < 3; ++i) store.remove(5000 + i);
+    };
+    come_and_go();
+    const std::uint64_t before = support::bytes_asked_for();
+    for (int i = 0; i < 5; ++i) come_and_go();
+    REQUIRE(support::bytes_asked_for() == before);
+  }
+}
+
+TEST_CASE("Memory: a batch asks for as much as it has changes, however many segments there are") {
+  const auto bytes_of_apply = [](std::size_t segments) {
+    Store store{support::storage_on(std::make_shared<Disk>()),
+                {.batch_size = 0, .auto_save_interval = 0ms, .segments = segments}};
+    const auto apply = [&] {
+      Base::Batch batch;
+      for (int i = 0; i < 3; ++i) batch.upsert(key(i), value(i));
+      batch.remove(key(2));
+      store.apply(std::move(batch));
+    };
+    apply();
+    store.clear();
+    const std::uint64_t before = support::bytes_asked_for();
+    apply();
+    return support::bytes_asked_for() - before;
+  };
+  CHECK(bytes_of_apply(65536) < bytes_of_apply(256) + 1000);
+}
+
+TEST_CASE("Memory: a batch beside a save asks for about as much as any other") {
+  const auto disk = std::make_shared<Disk>();
+  Store store{support::storage_on(disk), {.batch_size = 0, .auto_save_interval = 0ms, .segments = 4096}};
+  fill(store, 20'000);
+  const auto bytes_of_apply = [&](int first) {
+    Base::Batch batch;
+    for (int i = first; i < first + 20'000; ++i) batch.create(key(i), {});
+    const std::uint64_t before = support::bytes_asked_for();
+    store.apply(std::move(batch));
+    return support::bytes_asked_for() - before;
+  };
+  std::uint64_t beside_save = 0;
+  disk->on_change = [&](std::size_t change) {
+    if (change == 1) beside_save = bytes_of_apply(100'000);
+  };
+  store.save();
+  CHECK(beside_save < 3 * bytes_of_apply(200'000) / 2);
 }
 
 }  // namespace out_of_memory_test

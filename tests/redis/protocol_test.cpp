@@ -3,6 +3,7 @@
 // What a cluster asks of its clients, against servers that say it on demand.
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -19,6 +20,7 @@
 #include "kvstore/detail/redis_slot.hpp"
 #include "kvstore/redis_cluster_key_value_store.hpp"
 #include "support/catch.hpp"
+#include "support/child_process.hpp"
 #include "support/fake_redis.hpp"
 #include "support/scripted_server.hpp"
 
@@ -392,6 +394,21 @@ TEST_CASE("Redis Cluster: seeds are tried in turn, and bad ones named") {
     REQUIRE(std::string_view{error.what()} ==
             "Redis Cluster: no node could be reached within 300 ms: 127.0.0.1:1: Connection refused");
   }
+}
+
+TEST_CASE("Redis Cluster: what a program prints whose standard files are closed does not go to the server") {
+  Leader leader{[](const Command&, std::size_t) { return "+OK\r\n"; }};
+  const std::string taken = support::in_child([&] {
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(descriptor);
+    Store store{leader.options()};
+    store.upsert("a", 1);
+    std::string descriptors = "printed to:";
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      if (::write(descriptor, "printed\r\n", 9) == 9) descriptors += ' ' + std::to_string(descriptor);
+    }
+    return descriptors;
+  });
+  CHECK(taken == "printed to:");
 }
 
 }  // namespace protocol_test

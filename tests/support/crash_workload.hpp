@@ -7,6 +7,7 @@
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -48,6 +49,10 @@ inline constexpr std::size_t kBlock = 64;  // so that a save takes several write
 inline constexpr kvstore::detail::JournalSpace kTinySpace{
     .step = 64, .zero_from = 1, .zero_at_most = 256, .allocate_at_most = 256, .page = 32};
 
+/// So that all but a journal's first lines are stored through a mapping, of the smallest size there is.
+inline constexpr kvstore::detail::JournalSpace kMappedSpace{
+    .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
+
 template <class AnyStorage, auto... kMore>
 std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& files) {
   return std::make_unique<AnyStorage>("/sim/data.json", files, kMore...);
@@ -60,11 +65,15 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
       {"JsonJournal",
        open_storage<kvstore::JsonJournal>,
        true,
-       {"data.json", "data.json.journal", "data.json.journal.next"}},
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
       {"JsonJournal, zeroing ahead",
        open_storage<kvstore::JsonJournal, kTinySpace>,
        true,
-       {"data.json", "data.json.journal", "data.json.journal.next"}},
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
+      {"JsonJournal, mapped",
+       open_storage<kvstore::JsonJournal, kMappedSpace>,
+       true,
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
   };
   return kinds;
 }

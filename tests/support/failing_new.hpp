@@ -20,6 +20,8 @@ struct Plan {
   bool struck = false;
 };
 
+inline constinit thread_local std::uint64_t asked_for = 0;  // bytes
+
 inline constinit thread_local Plan plan;
 inline constinit std::atomic<std::int64_t> every_thread_countdown = 0;
 inline constinit std::atomic<std::int64_t> alive = 0;
@@ -35,6 +37,7 @@ inline bool strikes() noexcept {
 }
 
 inline void* allocate(std::size_t size, std::size_t alignment) noexcept {
+  asked_for += size;
   if (strikes()) return nullptr;
   const std::size_t whole = (size + alignment - 1) / alignment * alignment;
   void* const memory = std::aligned_alloc(alignment, whole == 0 ? alignment : whole);
@@ -78,6 +81,9 @@ inline void fail_allocation_of_any_thread(std::int64_t nth) noexcept {
 }
 /// What `operator new` has given out and not got back.
 inline std::int64_t living_allocations() noexcept { return failing_new::alive; }
+
+/// Bytes that the current thread has asked `operator new` for so far.
+inline std::uint64_t bytes_asked_for() noexcept { return failing_new::asked_for; }
 
 }  // namespace support
 

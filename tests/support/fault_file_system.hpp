@@ -29,6 +29,7 @@ enum class Call {
   sync,
   truncate,
   allocate,
+  map,
   file_status,
   set_mode,
   set_owner,
@@ -132,6 +133,9 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
   std::error_code check_writable(const Path& path) override {
     return run<std::error_code>(Call::check_writable, path, [&] { return real_.check_writable(path); });
   }
+  std::error_code check_syncable(const Path& path) override {
+    return run<std::error_code>(Call::check_writable, path, [&] { return real_.check_syncable(path); });
+  }
   Result<Path> current_folder() override {
     return run<Result<Path>>(Call::current_folder, {}, [&] { return real_.current_folder(); });
   }
@@ -202,6 +206,11 @@ class FaultFile : public kvstore::detail::File {
   }
   std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
     return run(Call::allocate, [&] { return real_->allocate(offset, bytes); });
+  }
+  /// What is stored in the mapping is no call, and so does not fail.
+  Result<std::unique_ptr<kvstore::detail::Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
+    return files_.run<Result<std::unique_ptr<kvstore::detail::Mapping>>>(
+        Call::map, path_, [&] { return real_->map(offset, bytes); });
   }
   Result<kvstore::detail::FileStatus> status() override {
     return files_.run<Result<kvstore::detail::FileStatus>>(Call::file_status, path_,

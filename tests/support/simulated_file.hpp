@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "support/simulated_mapping.hpp"
+
 namespace support {
 
 /// Contents of a file: `bytes`, and zeros from there to `size`, so that a preallocated file costs nothing.
@@ -64,13 +66,15 @@ enum class Fate {
   kept,     ///< yes
 };
 
-/// Settles what a sync covers, if it succeeds. @returns true if nothing is left that power loss may decide.
+/// Settles what a sync covers, the first `covered` changes, if it succeeds. @returns true if nothing is left
+/// that power loss may decide.
 template <class Changes>
-bool settle(Changes& changes, bool success) {
+bool settle(Changes& changes, bool success, std::size_t covered) {
   bool certain = true;
-  for (auto& change : changes) {
-    if (change.fate == Fate::open) change.fate = success ? Fate::kept : Fate::dropped;
-    certain = certain && change.fate == Fate::kept;
+  for (std::size_t i = 0; i < changes.size(); ++i) {
+    Fate& fate = changes[i].fate;
+    if (fate == Fate::open && i < covered) fate = success ? Fate::kept : Fate::dropped;
+    certain = certain && fate == Fate::kept;
   }
   return certain;
 }
@@ -92,7 +96,8 @@ struct FileChange {
 
 /// A file without a name. Every write is cut at sectors; power loss keeps any set of the pieces written since
 /// the last sync, whatever their order, and new sizes independently of them: a size without its bytes shows
-/// zeros, bytes without their size do not show. Permissions are not subject to power loss.
+/// zeros, bytes without their size do not show. Permissions are not subject to power loss. What is stored in
+/// mapped pages is written, sector by sector, when `take_over_stores` is called.
 struct Inode {
   std::uint64_t id = 0;
   std::uint32_t mode = 0;
@@ -102,6 +107,17 @@ struct Inode {
   SparseText synced;  ///< what is certain
   std::vector<FileChange> changes{};
   const void* lock_holder = nullptr;
+  std::uint64_t settled = 0;         ///< changes that were listed once and have become certain
+  std::uint64_t write_errors = 0;    ///< syncs that have failed
+  bool write_error_is_told = false;  ///< the last of these, to whoever had the file open and synced
+  std::vector<MappedPages*> mapped{};
+
+  void take_over_stores(std::size_t sector) {
+    for (MappedPages* pages : mapped) {
+      pages->take_over(live.size, sector,
+                       [&](std::uint64_t offset, std::string_view text) { write(offset, text, sector); });
+    }
+  }
 
   void write(std::uint64_t offset, std::string_view text, std::size_t sector) {
     const std::uint64_t end = offset + text.size();
@@ -118,10 +134,19 @@ struct Inode {
     if (size > live.size) change({FileChange::Kind::grow, size, {}});
     if (size < live.size) change({FileChange::Kind::cut, size, {}});
   }
-  void sync(bool success) {
-    if (!settle(changes, success)) return;
+  /// How many changes there have been: what a sync that begins now covers.
+  [[nodiscard]] std::uint64_t position() const noexcept { return settled + changes.size(); }
+  /// Makes certain what happened up to `covered`, but for what a failed sync has dropped.
+  void sync(std::uint64_t covered) {
+    if (!settle(changes, true, static_cast<std::size_t>(std::max(covered, settled) - settled))) return;
     synced = live;
+    settled += changes.size();
     changes.clear();
+  }
+  void fail_sync() {
+    settle(changes, false, changes.size());
+    ++write_errors;
+    write_error_is_told = false;
   }
   /// Contents after power loss; `survives()` is asked about each change that is not certain.
   template <class Survives>
@@ -136,7 +161,12 @@ struct Inode {
 
  private:
   void change(FileChange change) {
+    const std::uint64_t size = live.size;
     change.apply(live);
+    const bool puts = change.kind == FileChange::Kind::put;
+    const std::uint64_t from = puts ? change.at : std::min(size, live.size);
+    const std::uint64_t to = puts ? change.at + change.bytes.size() : std::max(size, live.size);
+    for (MappedPages* pages : mapped) pages->show(live, from, to);
     changes.push_back(std::move(change));
   }
 };

@@ -45,7 +45,7 @@ struct Folder {
     changes.push_back(std::move(change));
   }
   void sync(bool success) {
-    if (!settle(changes, success)) return;
+    if (!settle(changes, success, changes.size())) return;
     synced = live;
     changes.clear();
   }

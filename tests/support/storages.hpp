@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kvstore/kvstore.hpp"
+#include "support/hooked_storage.hpp"
 #include "support/temp_folder.hpp"
 #ifndef _WIN32
 #include "../examples/length_prefixed_file.hpp"
@@ -30,6 +31,7 @@ namespace support {
 struct StorageTraits {
   bool locks = true;             ///< one owner at a time
   bool keeps_version = true;     ///< the schema version
+  bool in_file = false;          ///< whose name the caller chose
   bool reads_only_news = false;  ///< load_changes() knows what changed, also while others write
 };
 
@@ -67,15 +69,21 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
 #ifdef KVSTORE_TEST_REDIS
     {"RedisClusterStorage", open_on_redis},
 #else
-    {"JsonFile", in_file<kvstore::JsonFile>("data.json")},
-        {"JsonJournal", in_file<kvstore::JsonJournal>("data.json"), {.reads_only_news = true}},
+    {"JsonFile", in_file<kvstore::JsonFile>("data.json"), {.in_file = true}},
+        {"JsonJournal",
+         in_file<kvstore::JsonJournal>("data.json"),
+         {.in_file = true, .reads_only_news = true}},
 #if __has_include(<sqlite3.h>)
-        {"Sqlite", in_file<kvstore::Sqlite>("data.db")},
+        {"Sqlite", in_file<kvstore::Sqlite>("data.db"), {.in_file = true}},
 #endif
         {"MemoryStorage, everything",
          [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::everything); }},
         {"MemoryStorage, changes",
          [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::changes); }},
+        {"MemoryStorage, everything at first",
+         [](const auto& folder) {
+           return std::make_unique<SettlingStorage>(open_memory(folder, kvstore::SaveScope::changes));
+         }},
 #ifndef _WIN32  // it syncs with POSIX calls
         {"LengthPrefixedFile, of the examples",
          in_file<LengthPrefixedFile>("data.entries"),

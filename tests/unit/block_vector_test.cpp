@@ -75,6 +75,28 @@ TEST_CASE("BlockVector: a few elements take little room, and many no more than a
   }
 }
 
+TEST_CASE("BlockVector: shrinking gives back what is not needed, and keeps every element in its place") {
+  Vector vector;
+  const auto shrink_to = [&](std::size_t size, std::size_t count) {
+    while (vector.size() > size) vector.pop_back();
+    vector.shrink(count);
+    CHECK(numbers_of(vector) == numbers_up_to(size));
+    return vector.capacity();
+  };
+  CHECK(shrink_to(0, 0) == 0);
+  for (std::size_t i = 0; i < 5 * Vector::kBlock; ++i) add(vector, static_cast<int>(i));
+  CHECK(shrink_to(5 * Vector::kBlock, 0) == 5 * Vector::kBlock);
+  CHECK(shrink_to(2 * Vector::kBlock + 1, 4 * Vector::kBlock) == 4 * Vector::kBlock);
+  CHECK(shrink_to(2 * Vector::kBlock + 1, 0) == 3 * Vector::kBlock);
+  CHECK(shrink_to(2 * Vector::kBlock, 0) == 2 * Vector::kBlock);
+  CHECK(shrink_to(Vector::kBlock / 2 + 1, 0) == Vector::kBlock);
+  CHECK(shrink_to(9, 20) == 32);
+  CHECK(shrink_to(9, 0) == 16);
+  CHECK(shrink_to(0, 0) == 4);
+  for (std::size_t i = 0; i < 2 * Vector::kBlock; ++i) add(vector, static_cast<int>(i));
+  CHECK(numbers_of(vector) == numbers_up_to(2 * Vector::kBlock));
+}
+
 TEST_CASE("BlockVector: elements begin at cache lines, so that one of 64 bytes is in one") {
   struct alignas(8) Line {
     std::byte bytes[64];

@@ -78,6 +78,25 @@ TEST_CASE("DenseMap: it stays right when hashes crowd at the end of the index") 
   agree_with_std_map([](const std::string& key) { return ~std::uint64_t{0} - (hash_of(key) & 0xFF); }, 200);
 }
 
+TEST_CASE("DenseMap: it stays right while it grows and shrinks over and over") {
+  std::mt19937 random{9};
+  Map map;
+  std::map<std::string, int> model;
+  for (const std::size_t wanted : {3000U, 10U, 0U, 40U, 3U, 5000U, 1000U, 200U, 6000U, 0U, 1U}) {
+    while (model.size() < wanted) {
+      const std::string key = std::to_string(random() % 100'000);
+      if (!model.emplace(key, static_cast<int>(wanted)).second) continue;
+      insert(map, key, static_cast<int>(wanted), hash_of(key));
+    }
+    while (model.size() > wanted) {
+      const std::size_t position = random() % map.size();
+      model.erase(map[position].key);
+      map.erase(position);
+    }
+    require_same(map, model, hash_of);
+  }
+}
+
 TEST_CASE("DenseMap: an index built over appended entries finds each of them") {
   Map map;
   std::map<std::string, int> model;

@@ -3,11 +3,16 @@
 // What the files and the lock do on a POSIX system: links, devices, users, and processes that fork or die.
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 
@@ -103,6 +108,30 @@ TEST_CASE("Files: links in a circle are an error") {
   CHECK(resolved.error == std::errc::too_many_symbolic_link_levels);
 }
 
+TEST_CASE("Files: a mapping is only for file systems that overwrite allocated blocks in place") {
+  using kvstore::detail::overwrites_in_place;
+  CHECK(overwrites_in_place(EXT4_SUPER_MAGIC));
+  CHECK(overwrites_in_place(TMPFS_MAGIC));
+  constexpr std::uint64_t kBcachefs = 0xCA45'1A4E;
+  constexpr std::uint64_t kZfs = 0x2FC1'2FC1;
+  for (const std::uint64_t type :
+       {std::uint64_t{BTRFS_SUPER_MAGIC}, std::uint64_t{XFS_SUPER_MAGIC}, std::uint64_t{F2FS_SUPER_MAGIC},
+        std::uint64_t{OVERLAYFS_SUPER_MAGIC}, std::uint64_t{NFS_SUPER_MAGIC}, std::uint64_t{FUSE_SUPER_MAGIC},
+        kBcachefs, kZfs, std::uint64_t{0}}) {
+    INFO(type);
+    CHECK_FALSE(overwrites_in_place(type));
+  }
+}
+
+TEST_CASE(
+    "Files: a file system that has no way to sync a folder is no failure, and any other reason is one") {
+  using kvstore::detail::cannot_sync_folders;
+  for (const int code : {EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP, EBADF})
+    CHECK(cannot_sync_folders({code, std::generic_category()}));
+  for (const int code : {0, EIO, ENOSPC, EDQUOT, EROFS, EPERM, EACCES, EINTR})
+    CHECK_FALSE(cannot_sync_folders({code, std::generic_category()}));
+}
+
 TEST_CASE("Lock: another process is refused and told the holder") {
   const TempFolder folder;
   const FileLock lock{system_file_system(), folder / "a"};
@@ -165,6 +194,87 @@ TEST_CASE("Lock: it never writes through a link that lies in its place") {
   fs::create_symlink("victim", folder / "a.lock");
   CHECK_THROWS_AS(try_lock(folder / "a"), kvstore::StorageError);
   CHECK(read_file(folder / "victim") == "kept");
+}
+
+namespace {
+
+/// What a lock that is still held says to a look, and to one after `change`.
+std::string said_after(const fs::path& file, const std::function<void()>& change) {
+  FileLock lock{system_file_system(), file};
+  lock.check_still_held();
+  change();
+  try {
+    lock.check_still_held();
+    return "held";
+  } catch (const kvstore::StorageError& error) {
+    CHECK(error.path() == file);
+    return error.what();
+  }
+}
+
+}  // namespace
+
+TEST_CASE("Lock: it notices that its file was removed") {
+  const TempFolder folder;
+  const std::string words = said_after(folder / "a", [&] { fs::remove(folder / "a.lock"); });
+  CHECK_THAT(words, ContainsSubstring("lock file " + (folder / "a.lock").string() + " was removed"));
+  CHECK_THAT(words, ContainsSubstring("checkpoint()"));
+  CHECK(folder.names().empty());
+}
+
+TEST_CASE("Lock: it notices that another store has the name, and leaves that one's lock file alone") {
+  const TempFolder folder;
+  std::optional<FileLock> other;
+  const std::string words = said_after(folder / "a", [&] {
+    fs::remove(folder / "a.lock");
+    other.emplace(system_file_system(), folder / "a");
+  });
+  CHECK_THAT(words, ContainsSubstring("was removed"));
+  CHECK(folder.names() == std::set<std::string>{"a.lock"});
+  CHECK_THROWS_AS(try_lock(folder / "a"), kvstore::LockedError);
+  CHECK_NOTHROW(other->check_still_held());
+}
+
+TEST_CASE("Lock: it notices that the link to its folder leads elsewhere") {
+  const TempFolder folder;
+  fs::create_directory(folder / "r1");
+  fs::create_directory(folder / "r2");
+  fs::create_symlink("r1", folder / "current");
+  std::optional<FileLock> other;
+  const std::string words = said_after(folder / "current" / "a", [&] {
+    fs::create_symlink("r2", folder / "next");
+    fs::rename(folder / "next", folder / "current");
+    other.emplace(system_file_system(), folder / "current" / "a");
+  });
+  CHECK_THAT(words, ContainsSubstring("its folder exchanged"));
+  CHECK(fs::exists(folder / "r2" / "a.lock"));
+}
+
+TEST_CASE("Lock: it notices that its folder was moved away and made anew") {
+  const TempFolder folder;
+  fs::create_directory(folder / "data");
+  const std::string words = said_after(folder / "data" / "a", [&] {
+    fs::rename(folder / "data", folder / "old");
+    fs::create_directory(folder / "data");
+  });
+  CHECK_THAT(words, ContainsSubstring("its folder exchanged"));
+  CHECK(fs::is_empty(folder / "data"));
+}
+
+TEST_CASE("Lock: where it cannot be locked or written, no lock file is left, and one that was there stays") {
+  for (const Call call : {Call::try_lock, Call::truncate}) {
+    const TempFolder folder;
+    FaultFileSystem files;
+    files.inject({.error = std::make_error_code(std::errc::no_lock_available), .call = call});
+    CHECK_THROWS_AS((FileLock{files, folder / "a"}), kvstore::StorageError);
+    CHECK(folder.names().empty());
+  }
+  const TempFolder folder;
+  write_file(folder / "a.lock", "1\n");
+  FaultFileSystem files;
+  files.inject({.error = std::make_error_code(std::errc::no_lock_available), .call = Call::try_lock});
+  CHECK_THROWS_AS((FileLock{files, folder / "a"}), kvstore::StorageError);
+  CHECK(read_file(folder / "a.lock") == "1\n");
 }
 
 }  // namespace file_system_posix_test

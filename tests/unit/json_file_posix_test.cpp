@@ -9,10 +9,12 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include "kvstore/error.hpp"
 #include "kvstore/storage/json_file.hpp"
+#include "kvstore/storage/json_journal.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
 #include "support/fault_file_system.hpp"
@@ -238,6 +240,42 @@ TEST_CASE("JsonFile: a folder in which nothing can be made is refused when the f
   });
   set_mode(folder.path(), 0755);
   CHECK_THAT(words, ContainsSubstring("which is not writable: Permission denied"));
+}
+
+TEST_CASE(
+    "A folder that cannot be read, and so not synced, is refused with the remedy, and stays as it was") {
+  for (const bool journaled : {false, true}) {
+    const TempFolder folder;
+    set_mode(folder.path(), 0333);
+    const std::string words = in_child([&]() -> std::string {
+      if (support::is_root()) support::become_nobody();
+      if (!journaled) return save_once(folder / "data.json");
+      kvstore::JsonJournal storage{folder / "data.json"};
+      load_from(storage);
+      return "opened";
+    });
+    set_mode(folder.path(), 0755);
+    CHECK_THAT(words, ContainsSubstring("give this user the permission to read it: Permission denied"));
+    CHECK(folder.names().empty());
+  }
+}
+
+TEST_CASE("JsonFile: a name is long enough if the names of its own side files fit") {
+  constexpr std::size_t kLongest = 255 - std::string_view{".lock"}.size();
+  for (const std::size_t length : {kLongest, kLongest - 9}) {
+    const TempFolder folder;
+    const fs::path path = folder / std::string(length, 'n');
+    CHECK(save_once(path) == "saved");
+    JsonFile storage{path};
+    CHECK(load_from(storage) == TextEntries{{"key", "1"}});
+    JsonFile followed{path};
+    support::CollectingSink sink{kvstore::LoadPurpose::follow};
+    followed.load(sink);
+    CHECK(sink.entries == TextEntries{{"key", "1"}});
+  }
+  const TempFolder folder;
+  const fs::path path = folder / std::string(kLongest + 1, 'n');
+  CHECK_THROWS_WITH(save_once(path), ContainsSubstring("lock file") && ContainsSubstring("too long"));
 }
 
 TEST_CASE("JsonFile: a file that may not be read is an error when it is loaded, and stays") {

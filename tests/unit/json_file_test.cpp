@@ -97,7 +97,7 @@ TEST_CASE("JsonFile: opening alone makes no file") {
 TEST_CASE("JsonFile: what a crashed save left behind is removed when the file is opened") {
   const TempFolder folder;
   write_file(folder / "data.json", R"({"a": 1})");
-  write_file(folder / "data.json.tmp", R"({"torn)");
+  write_file(folder / "data.json.tmp", "{\n\"torn");
   OpenJsonFile storage{folder / "data.json"};
   CHECK_FALSE(fs::exists(folder / "data.json.tmp"));
   CHECK(load_from(storage) == TextEntries{{"a", "1"}});

@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <list>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <random>
+#include <ranges>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -29,6 +31,14 @@ using Persistent = kvstore::BatchPersistentKeyValueStore<std::string, std::strin
 const kvstore::Options kQuiet{.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}};
 
 std::string key_of(std::uint32_t number) { return "a key of some length " + std::to_string(number); }
+
+struct VectorHash {
+  std::size_t operator()(const std::vector<int>& numbers) const {
+    return std::accumulate(numbers.begin(), numbers.end(), std::size_t{0}, [](std::size_t sum, int number) {
+      return sum * 31 + static_cast<std::size_t>(number);
+    });
+  }
+};
 
 /// Random keys, some of which exist, some twice, in numbers that fill groups and do not.
 void agree_with_one_by_one(Memory& store) {
@@ -76,6 +86,65 @@ TEST_CASE("read_many: keys come as any list of what can be looked up") {
   kvstore::KeyValueStore<int, int> squares;
   squares.create(3, 9);
   CHECK(squares.read_many({3, 4}) == std::vector<std::optional<int>>{9, std::nullopt});
+}
+
+TEST_CASE("read_many: keys that a range makes as it is read live for as long as they are looked up") {
+  const auto agrees = [](const Memory& store) {
+    const std::vector<std::uint32_t> numbers{0,  1,  2,   3,   5,   8,   13,  21,  34,
+                                             55, 89, 144, 233, 377, 610, 987, 1597};
+    const auto keys = numbers | std::views::transform(key_of);
+    const std::vector<std::optional<std::string>> values = store.read_many(keys);
+    std::size_t visited = 0;
+    REQUIRE(values.size() == numbers.size());
+    for (std::size_t i = 0; i < numbers.size(); ++i) CHECK(values[i] == std::to_string(numbers[i]));
+    CHECK(store.visit_many(keys, [&](std::size_t i, const std::string& value) {
+      visited += value == std::to_string(numbers[i]) ? 1U : 0U;
+    }) == numbers.size());
+    CHECK(visited == numbers.size());
+  };
+  const auto filled = [](auto&& store) -> auto& {
+    for (std::uint32_t i = 0; i < 1600; ++i) store.create(key_of(i), std::to_string(i));
+    return store;
+  };
+  agrees(filled(Memory{}));
+  agrees(filled(Persistent{support::storage_on(std::make_shared<support::Disk>()), kQuiet}));
+}
+
+TEST_CASE("read_many: keys that are no strings are looked up as the range makes them") {
+  kvstore::KeyValueStore<std::vector<int>, int, VectorHash> store;
+  const auto key = [](int i) { return std::vector<int>{i, i}; };
+  for (int i = 0; i < 20; ++i) store.create(key(i), i);
+  const std::vector<int> numbers{3, 30, 19};
+  CHECK(store.read_many(numbers | std::views::transform(key)) ==
+        std::vector<std::optional<int>>{3, std::nullopt, 19});
+  kvstore::KeyValueStore<bool, int> truths;
+  truths.create(true, 1);
+  CHECK(truths.read_many(std::vector<bool>{false, true}) == std::vector<std::optional<int>>{std::nullopt, 1});
+}
+
+TEST_CASE("read_many: a range that gives its keys away keeps them") {
+  Memory store;
+  store.create(key_of(1), "1");
+  std::vector<std::string> keys{key_of(1), key_of(2)};
+  const auto given_away =
+      keys | std::views::transform([](std::string& key) -> std::string&& { return std::move(key); });
+  CHECK(store.read_many(given_away) == std::vector<std::optional<std::string>>{"1", std::nullopt});
+  CHECK(keys == std::vector<std::string>{key_of(1), key_of(2)});
+}
+
+TEST_CASE("read_many: a range may ask the same store for its keys") {
+  Persistent store{support::storage_on(std::make_shared<support::Disk>()), kQuiet};
+  for (std::uint32_t i = 0; i < 40; ++i) store.create(key_of(i), key_of(i + 1));
+  std::vector<std::uint32_t> numbers(20);
+  std::iota(numbers.begin(), numbers.end(), 0U);
+  std::size_t asked = 0;
+  const auto keys = numbers | std::views::transform([&](std::uint32_t i) {
+                      ++asked;
+                      return store.read(key_of(i));
+                    });
+  const std::vector<std::optional<std::string>> values = store.read_many(keys);
+  for (std::uint32_t i = 0; i < 20; ++i) CHECK(values[i] == key_of(i + 2));
+  CHECK(asked == numbers.size());  // once for each key, before any lock is taken
 }
 
 TEST_CASE("visit_many: calling the store from the function is refused, and what it throws comes out") {

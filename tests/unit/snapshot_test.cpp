@@ -104,6 +104,27 @@ TEST_CASE("Snapshot: random changes between every two entries leave the point in
   disk->on_change = [](std::size_t) {};
 }
 
+TEST_CASE("Snapshot: tables that shrink during a save, and grow again, leave the point in time whole") {
+  const auto at = static_cast<std::size_t>(GENERATE(1, 128, 129, 1000, 1999));
+  const int left = GENERATE(0, 3, 300);
+  const auto disk = std::make_shared<Disk>();
+  Store store{storage_on(disk), kOneSegment};
+  fill(store, 2000);
+  const Text before = contents(store);
+  disk->on_change = [&](std::size_t number) {
+    if (number != at) return;
+    for (int key = 1999; key >= left; --key) store.remove(key);
+    for (int key = 1000; key < 3000; key += 2) store.create(key, -1);
+    for (int key = 1000; key < 3000; key += 2) store.remove(key);
+  };
+  store.save();
+  CHECK(disk->entries == before);
+  CHECK(store.size() == static_cast<std::size_t>(left));
+  disk->on_change = [](std::size_t) {};
+  store.save();
+  CHECK(disk->entries == contents(store));
+}
+
 TEST_CASE("Snapshot: an abandoned one leaves nothing behind that the next one could meet") {
   const auto disk = std::make_shared<Disk>();
   Store store{storage_on(disk), {.batch_size = 0, .auto_save_interval = 0s, .segments = 4}};

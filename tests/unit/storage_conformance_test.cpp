@@ -26,6 +26,7 @@
 #ifndef _WIN32
 #include "support/child_process.hpp"
 #endif
+#include "support/hooked_storage.hpp"
 #include "support/storages.hpp"
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
@@ -231,6 +232,231 @@ TEST_CASE("Storage: a save that fails on the way leaves what was there") {
     REQUIRE(support::sorted(sink.entries) == TextEntries{{"a", "1"}, {"b", "2"}});
   });
 }
+
+TEST_CASE("Storage: a save that failed once works when it is tried again") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    bool fails = false;
+    const auto open = [&] {
+      return std::make_unique<support::HookedStorage>(storage.open(folder.path()), [&fails] {
+        if (std::exchange(fails, false)) throw kvstore::StorageError{"here", {}, "cannot save"};
+      });
+    };
+    std::map<int, int> model;
+    {
+      Store<int, int> store{open(), kManual};
+      for (int i = 0; i < 10; ++i) {
+        fails = i % 2 == 0;
+        store.upsert(i, model[i] = i);
+        store.upsert(0, model[0] = -i);
+        if (fails) REQUIRE_THROWS_WITH(store.save(), ContainsSubstring("cannot save"));
+        if (i % 3 == 2) store.remove(i);
+        if (i % 3 == 2) model.erase(i);
+        if (i % 4 != 0) store.save();
+      }
+      store.close();
+    }
+    REQUIRE(contents_of(Store<int, int>{open(), kManual}) == model);
+  });
+}
+
+TEST_CASE("Storage: a load may come twice, and again after a save") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    const auto one = storage.open(folder.path());
+    REQUIRE(support::load_from(*one).empty());
+    support::save_to(*one, {{"a", "1"}, {"b", "2"}});
+    const TextEntries saved{{"a", "1"}, {"b", "2"}};
+    REQUIRE(support::sorted(support::load_from(*one)) == saved);
+    REQUIRE(support::sorted(support::load_from(*one)) == saved);
+    support::save_to(*one, {{"c", "3"}});
+    REQUIRE(support::load_from(*one) == TextEntries{{"c", "3"}});
+  });
+}
+
+TEST_CASE("Storage: to look at a file that is missing is an error, and makes none") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    if (!storage.traits.in_file) return;
+    for (const LoadPurpose purpose : {LoadPurpose::follow, LoadPurpose::copy}) {
+      const auto one = storage.open(folder.path());
+      support::CollectingSink sink{purpose};
+      REQUIRE_THROWS_WITH(one->load(sink), ContainsSubstring(one->path().string()));
+      REQUIRE(folder.names().empty());
+    }
+  });
+}
+
+TEST_CASE("Storage: empty values of every kind come back") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    const TextEntries empty{{"array", "[]"}, {"null", "null"}, {"object", "{}"}, {"text", R"("")"}};
+    {
+      const auto one = storage.open(folder.path());
+      support::load_from(*one);
+      support::save_to(*one, empty);
+    }
+    REQUIRE(support::sorted(support::load_from(*storage.open(folder.path()))) == empty);
+  });
+}
+
+TEST_CASE("Storage: a hundred thousand entries come back, and so do changes of some of them") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    constexpr int kEntries = 100'000;
+    {
+      Store<int, int> store{storage.open(folder.path()), kManual};
+      for (int i = 0; i < kEntries; ++i) store.upsert(i, i);
+      store.save();
+      for (int i = 0; i < kEntries; i += 10) store.upsert(i, -i);
+      for (int i = 1; i < kEntries; i += 10) store.remove(i);
+      store.close();
+    }
+    const Store<int, int> store{storage.open(folder.path()), kManual};
+    REQUIRE(store.size() == kEntries / 10 * 9);
+    int wrong = 0;
+    store.for_each([&wrong](int key, int value) {
+      wrong += key % 10 == 1 || value != (key % 10 == 0 ? -key : key) ? 1 : 0;
+    });
+    REQUIRE(wrong == 0);
+  });
+}
+
+TEST_CASE("Storage: keys and values of every control character come back") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    std::map<std::string, std::string> wanted;
+    for (int code = 0; code <= 0x7F; code = code == 0x1F ? 0x7F : code + 1) {
+      const std::string text(1, static_cast<char>(code));
+      wanted[text] = wanted["in " + text + " the midst"] = text + "x" + text;
+    }
+    {
+      Store<std::string, std::string> store{storage.open(folder.path()), kManual};
+      for (const auto& [key, value] : wanted) store.upsert(key, value);
+      store.close();
+    }
+    REQUIRE(contents_of(Store<std::string, std::string>{storage.open(folder.path()), kManual}) == wanted);
+  });
+}
+
+TEST_CASE("Storage: closing twice is closing once") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    Store<int, int> store{storage.open(folder.path()), kManual};
+    store.upsert(1, 1);
+    store.close();
+    store.close();
+    REQUIRE(Store<int, int>{storage.open(folder.path()), kManual}.size() == 1);
+  });
+}
+
+TEST_CASE("Storage: after a close that failed, closing again works, or the next store opens what was saved") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    bool fails = false;
+    const auto open = [&] {
+      return std::make_unique<support::HookedStorage>(storage.open(folder.path()), [&fails] {
+        if (fails) throw kvstore::StorageError{"here", {}, "cannot save"};
+      });
+    };
+    {
+      Store<int, int> store{open(), kManual};
+      store.upsert(1, 1);
+      fails = true;
+      REQUIRE_THROWS_WITH(store.close(), ContainsSubstring("cannot save"));
+      store.upsert(2, 2);  // it is open still
+      fails = false;
+      store.close();
+    }
+    {
+      Store<int, int> store{open(), kManual};
+      REQUIRE(store.size() == 2);
+      store.upsert(3, 3);
+      fails = true;
+      REQUIRE_THROWS_WITH(store.close(), ContainsSubstring("cannot save"));
+    }
+    fails = false;
+    const Store<int, int> store{open(), kManual};
+    REQUIRE((store.size() == 2 || store.size() == 3));  // a journal may have the third
+  });
+}
+
+TEST_CASE("Storage: a write beside a save does not wait for it, and is in the next one") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    Store<int, int>* writes_to = nullptr;
+    int written = 0;
+    const auto write = [&] {
+      if (writes_to == nullptr) return;
+      ++written;
+      std::jthread{[&] { writes_to->upsert(written, written); }}.join();
+    };
+    Store<int, int> store{std::make_unique<support::HookedStorage>(storage.open(folder.path()), write),
+                          kManual};
+    store.upsert(0, 0);
+    store.save();
+    for (int i = 0; i < 3; ++i) {
+      store.upsert(0, i);
+      writes_to = &store;
+      store.save();
+      writes_to = nullptr;
+    }
+    REQUIRE(written == 3);
+    store.close();
+    REQUIRE(contents_of(Store<int, int>{storage.open(folder.path()), kManual}) ==
+            std::map<int, int>{{0, 2}, {1, 1}, {2, 2}, {3, 3}});
+  });
+}
+
+TEST_CASE("Storage: every durable operation is there again, whatever its saves want to be handed") {
+  for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
+    std::map<int, int> model;
+    for (int run = 0; run < 3; ++run) {
+      Store<int, int> store{storage.open(folder.path()), {.batch_size = 1, .auto_save_interval = 0s}};
+      REQUIRE(contents_of(store) == model);
+      for (int i = 0; i < 10; ++i) store.upsert(run * 7 + i, model[run * 7 + i] = run);
+      store.remove(run * 7);
+      model.erase(run * 7);
+      REQUIRE(store.unsaved() == 0);
+      support::CollectingSink sink{LoadPurpose::copy};
+      storage.open(folder.path())->load(sink);
+      REQUIRE(sink.entries.size() == model.size());  // already, and not only once it is closed
+    }
+    REQUIRE(contents_of(Store<int, int>{storage.open(folder.path()), kManual}) == model);
+  });
+}
+
+#if __has_include(<sqlite3.h>) && !defined(KVSTORE_TEST_REDIS)
+
+TEST_CASE("Storage: integer keys that a migration made TEXT become INTEGER, and later operations are kept") {
+  const TempFolder folder;
+  std::map<int, int> model;
+  {
+    Store<int, int> store{folder / "data.json", kManual};
+    for (int i = 0; i < 10; ++i) store.upsert(i, model[i] = i);
+    store.close();
+    kvstore::JsonFile from{folder / "data.json"};
+    kvstore::Sqlite to{folder / "data.db"};
+    REQUIRE(kvstore::migrate(from, to) == 10);
+  }
+  {
+    Store<int, int> store{std::make_unique<kvstore::Sqlite>(folder / "data.db"),
+                          {.batch_size = 1, .auto_save_interval = 0s}};
+    for (int i = 5; i < 15; ++i) store.upsert(i, model[i] = -i);
+    REQUIRE(store.unsaved() == 0);
+  }
+  REQUIRE(contents_of(Store<int, int>{std::make_unique<kvstore::Sqlite>(folder / "data.db"), kManual}) ==
+          model);
+}
+
+TEST_CASE("Storage: one INTEGER key that another program put beside strings makes no save forget") {
+  const TempFolder folder;
+  const auto open = [&] {
+    return std::make_unique<Store<std::string, int>>(std::make_unique<kvstore::Sqlite>(folder / "data.db"),
+                                                     Options{.batch_size = 1, .auto_save_interval = 0s});
+  };
+  open()->upsert("a", 1);
+  kvstore::detail::SqliteDatabase{folder / "data.db", SQLITE_OPEN_READWRITE, 1s, nullptr}.run(
+      "insert into entries values(7, '7')", "another program");
+  {
+    const auto store = open();
+    for (int i = 0; i < 10; ++i) store->upsert("key " + std::to_string(i), i);
+  }
+  REQUIRE(open()->size() == 12);
+}
+
+#endif
 
 TEST_CASE("Storage: everything replaces what was there, also where changes were wanted") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {

@@ -30,8 +30,10 @@ inline constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 /// *Thread safety*: none.
 class AtomicFile {
  public:
+  /// `last`: a target that is missing by now gets that one's permissions and owner again.
   /// @throws StorageError, as every member; until `commit` has renamed, the target is as it was.
-  AtomicFile(FileSystem& files, std::filesystem::path target, std::size_t block_bytes = kBlockBytes)
+  AtomicFile(FileSystem& files, std::filesystem::path target, std::size_t block_bytes = kBlockBytes,
+             const FileStatus& last = {})
       : files_{files},
         target_{std::move(target)},
         temporary_{temporary_path(target_)},
@@ -39,17 +41,20 @@ class AtomicFile {
         block_bytes_{block_bytes},
         block_{std::make_unique_for_overwrite<char[]>(block_bytes)} {
     replaced_ = target_status();
+    if (replaced_.kind == FileKind::missing) replaced_ = last;
     open_temporary();
   }
 
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// Without a `commit` nothing is left behind.
+  /// Without a `commit` nothing is left behind, and nothing of another program's is removed that has the
+  /// temporary name by now, because a folder was exchanged.
   ~AtomicFile() {
     if (renamed_ || home_.is_foreign_by_id()) return;
+    const bool mine = has_temporary_name();
     file_.reset();
-    static_cast<void>(files_.remove(temporary_));
+    if (mine) static_cast<void>(files_.remove(temporary_));
   }
 
   [[nodiscard]] static std::filesystem::path temporary_path(std::filesystem::path target) {
@@ -80,8 +85,17 @@ class AtomicFile {
     flush();
     copy_permissions();
     check(uninterrupted([&] { return file_->sync(); }), "sync");
+    const auto status = uninterrupted([&] { return file_->status(); });
+    check(status.error, "read the status of");
+    sealed_ = status.value;
     check(file_->close(), "close");
   }
+
+  /// The new file as `seal` left it, which a rename does not change.
+  [[nodiscard]] const FileStatus& sealed() const noexcept { return sealed_; }
+
+  /// Gives it another name in the same folder.
+  void aim_at(std::filesystem::path target) noexcept { target_ = std::move(target); }
 
   void rename() {
     const auto error = files_.rename(temporary_, target_);
@@ -115,6 +129,15 @@ class AtomicFile {
     }
     check(opened.error, "make");
     file_ = std::move(opened.value);
+  }
+
+  [[nodiscard]] bool has_temporary_name() {
+    const auto named = uninterrupted([&] { return files_.status(temporary_); });
+    if (named.error || named.value.kind == FileKind::missing) return false;
+    if (sealed_.kind != FileKind::missing)
+      return named.value.device == sealed_.device && named.value.inode == sealed_.inode;
+    const auto mine = uninterrupted([&] { return file_->status(); });
+    return !mine.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode;
   }
 
   void append_across(std::string_view text) {
@@ -178,6 +201,7 @@ class AtomicFile {
   std::filesystem::path folder_;  // made at the start: nothing may run out of memory once the file is renamed
   std::unique_ptr<File> file_;
   FileStatus replaced_;
+  FileStatus sealed_;
   std::size_t block_bytes_;
   std::unique_ptr<char[]> block_;
   std::size_t used_ = 0;

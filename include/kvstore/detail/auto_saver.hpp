@@ -5,17 +5,19 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "kvstore/detail/waiting.hpp"
+
 namespace kvstore::inline v0::detail {
 
 /// Calls `work` after each delay that `delay` names (none: only when woken), or at once when woken.
 /// Destruction stops the thread and waits for a `work` under way. Neither function may throw.
+template <class Means>
 class AutoSaver final {
  public:
   using Delay = std::optional<std::chrono::steady_clock::duration>;
@@ -28,43 +30,48 @@ class AutoSaver final {
 
   /// Has `work` called soon. From any thread.
   void wake() {
-    if (woken_.load(std::memory_order_relaxed)) return;  // it has not begun yet, so it will see our change
+    // In the one order of sequential consistency: a thread that finds it woken has not begun yet, and sees
+    // what the caller has done before.
+    if (woken_.load(std::memory_order_seq_cst)) return;
     {
       const std::scoped_lock lock{mutex_};
-      woken_ = true;
+      woken_.store(true, std::memory_order_seq_cst);
     }
     changed_.notify_one();
   }
 
-  /// Stops the thread and waits for a `work` under way. Not from `work`.
+  /// Stops the thread and waits for a `work` under way. From `work` itself, as where a handler ends the
+  /// program, it does not wait: that thread never gets back here.
   void stop() {
     {
       const std::scoped_lock lock{mutex_};
       stopped_ = true;
     }
     changed_.notify_one();
-    if (thread_.joinable()) thread_.join();
+    if (!thread_.joinable()) return;
+    is_this_thread() ? thread_.detach() : thread_.join();
   }
 
   /// Whether the caller is `work`.
   [[nodiscard]] bool is_this_thread() const noexcept {
-    return thread_.get_id() == std::this_thread::get_id();
+    return id_.load(std::memory_order_relaxed) == std::this_thread::get_id();
   }
 
  private:
   void run() {
+    id_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     std::unique_lock lock{mutex_};
     while (!stopped_) {
       lock.unlock();
       const Delay delay = delay_();
       lock.lock();
-      const auto called = [this] { return stopped_ || woken_; };
+      const auto called = [this] { return stopped_ || woken_.load(std::memory_order_relaxed); };
       if (delay)
         changed_.wait_for(lock, *delay, called);
       else
         changed_.wait(lock, called);
       if (stopped_) return;
-      woken_ = false;
+      woken_.store(false, std::memory_order_seq_cst);
       lock.unlock();
       work_();
       lock.lock();
@@ -73,11 +80,12 @@ class AutoSaver final {
 
   std::function<Delay()> delay_;
   std::function<void()> work_;
-  std::mutex mutex_;  // held to set what follows, so that no wake-up is missed
-  std::condition_variable changed_;
+  typename Means::Lock mutex_;  // held to set what follows, so that no wake-up is missed
+  typename Means::Condition changed_;
   std::atomic<bool> woken_ = false;
   bool stopped_ = false;  // and no stop token: waiting for one never ended with GCC 12 of mingw-w64, in Wine
-  std::jthread thread_;   // last, so that it is joined before what it uses dies
+  std::atomic<std::thread::id> id_{};  // of its own, since that of `thread_` is nobody's while it is joined
+  typename Means::Thread thread_;      // last, so that it is joined before what it uses dies
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -67,10 +67,25 @@ class BlockVector {
 
   /// Makes room for `count` elements in all, and no more than that needs. Strong.
   void reserve(std::size_t count) {
-    if (capacity_ < kBlock && count > capacity_) grow_first_block(std::min(count, kBlock));
+    if (capacity_ < kBlock && count > capacity_) move_first_block(first_block_for(count));
     while (capacity_ < count) {
       blocks_.push_back(allocate(kBlock));
       capacity_ += kBlock;
+    }
+  }
+
+  /// Gives back what more than `count` elements would need, and `size()` do not. An element moves only where
+  /// all are in the first block; that stays as it is if there is no memory for a smaller one.
+  void shrink(std::size_t count) noexcept {
+    count = std::max(count, size_);
+    while (capacity_ > kBlock && capacity_ - kBlock >= count) {
+      blocks_.pop_back();
+      capacity_ -= kBlock;
+    }
+    if (capacity_ > kBlock || first_block_for(count) >= capacity_) return;
+    try {
+      move_first_block(first_block_for(count));
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): it is only larger than it need be
     }
   }
 
@@ -99,16 +114,19 @@ class BlockVector {
   }
 
   // By doubling: a small table takes little memory.
-  void grow_first_block(std::size_t count) {
+  [[nodiscard]] static std::size_t first_block_for(std::size_t count) noexcept {
     constexpr std::size_t kLeast = std::min<std::size_t>(4, kBlock);
-    count = std::bit_ceil(std::max(count, kLeast));
-    Block grown = allocate(count);
+    return std::min(std::bit_ceil(std::max(count, kLeast)), kBlock);
+  }
+
+  void move_first_block(std::size_t count) {
+    Block moved = allocate(count);
     if (blocks_.empty()) blocks_.emplace_back();
     for (std::size_t i = 0; i < size_; ++i) {
-      std::construct_at(&grown[i], std::move(blocks_[0][i]));
+      std::construct_at(&moved[i], std::move(blocks_[0][i]));
       std::destroy_at(&blocks_[0][i]);
     }
-    blocks_[0] = std::move(grown);
+    blocks_[0] = std::move(moved);
     capacity_ = count;
   }
 

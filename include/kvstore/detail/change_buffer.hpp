@@ -78,6 +78,20 @@ class ChangeBuffer {
     groups_.clear();
   }
 
+  /// The same, and keeps no more than about a MiB of memory: one huge value, or very many changes, must not
+  /// hold theirs for as long as the buffer lives.
+  void clear_and_shrink() noexcept {
+    constexpr std::size_t kKeep = std::size_t{1} << 20;
+    clear();
+    text_.shrink(kKeep);
+    if (ends_.capacity() > kKeep / sizeof(Ends)) ends_ = std::vector<Ends>{};
+    if (groups_.capacity() > kKeep / sizeof(std::size_t)) groups_ = std::vector<std::size_t>{};
+  }
+  /// Bytes that it holds, used or not.
+  [[nodiscard]] std::size_t capacity() const noexcept {
+    return text_.capacity() + ends_.capacity() * sizeof(Ends) + groups_.capacity() * sizeof(std::size_t);
+  }
+
   [[nodiscard]] std::size_t count() const noexcept { return ends_.size(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return text_.size(); }
   [[nodiscard]] bool empty() const noexcept { return ends_.empty(); }

@@ -2,11 +2,10 @@
 #pragma once
 
 // What changed since the last save, in the order in which it happened, for storages that save changes. Only
-// memory: the storage sees it later, under no lock that readers or writers of entries need.
+// memory, and no lock: its owner has one.
 
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
 #include <utility>
 
 #include "kvstore/detail/change_buffer.hpp"
@@ -16,47 +15,55 @@ namespace kvstore::inline v0::detail {
 
 class ChangeLog {
  public:
-  /// Appends changes, and counts them by `count()` in the same step, so that counts follow the log's order.
-  template <class Count>
-  auto append(const ChangeBuffer& changes, const Count& count) {
-    const std::scoped_lock lock{mutex_};
+  /// Appends changes, which happened in one step. False if they are too many, so that the log is given up
+  /// now.
+  [[nodiscard]] bool append(const ChangeBuffer& changes) {
+    if (given_up_) return true;
     fresh_.append(changes);
-    return count();
+    const std::size_t bytes = fresh_.bytes() + taken_.bytes();
+    const std::size_t count = fresh_.count() + taken_.count();
+    if (bytes <= kAlwaysKept || count <= entries_) return true;
+    give_up();
+    return false;
   }
 
-  /// Sets aside what was logged so far, behind what an earlier save failed to save. @returns `count()` of
-  /// the same moment.
-  template <class Count>
-  auto take(const Count& count) {
-    const std::scoped_lock lock{mutex_};
+  /// Drops what was logged, and logs nothing until `take` or `move_to`: only everything can tell what is so.
+  void give_up() noexcept {
+    given_up_ = true;
+    fresh_ = {};
+  }
+
+  /// How many entries the store has: more changes than that are not worth keeping.
+  void expect(std::uint64_t entries) noexcept { entries_ = entries; }
+
+  /// Sets aside what was logged so far, behind what an earlier save failed to save.
+  void take() {
     if (taken_.empty()) {
       std::swap(taken_, fresh_);
     } else {
       taken_.append(fresh_);
       fresh_.clear();
     }
-    return count();
+    given_up_ = false;
   }
-
-  /// Moves what was logged so far into `into`, unless `prepare(changes)` throws. @returns `count()` of the
-  /// same moment.
-  template <class Prepare, class Count>
-  auto move_to(ChangeBuffer& into, const Prepare& prepare, const Count& count) {
-    into.clear();
-    const std::scoped_lock lock{mutex_};
-    prepare(std::as_const(fresh_));
-    std::swap(into, fresh_);
-    return count();
-  }
-
-  /// What was set aside. One thread at a time, the one that saves.
+  /// What was set aside. The thread that saves may look at it without the owner's lock.
   [[nodiscard]] const ChangeBuffer& taken() const noexcept { return taken_; }
   void drop_taken() noexcept { taken_.clear(); }
 
+  /// Moves what was logged so far into `into`, whose room is used again.
+  void move_to(ChangeBuffer& into) noexcept {
+    into.clear();
+    std::swap(into, fresh_);
+    given_up_ = false;
+  }
+
  private:
-  std::mutex mutex_;
+  static constexpr std::size_t kAlwaysKept = std::size_t{1} << 20;  // bytes
+
   ChangeBuffer fresh_;
   ChangeBuffer taken_;
+  std::uint64_t entries_ = 0;
+  bool given_up_ = false;
 };
 
 /// Hands over what a log has set aside.

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -72,7 +73,8 @@ class alignas(64) DenseMap {
     prefetch_text(entries_[position].value);
   }
 
-  /// Makes room for `count` more entries, so that as many calls of `insert` cannot fail. Amortised O(1).
+  /// Makes room for `count` more entries, so that as many calls of `insert` cannot fail, unless one of
+  /// `erase` comes before them. Amortised O(1).
   void prepare_insert(std::size_t count) {
     const std::size_t needed = entries_.size() + count;
     if (needed > tags_.capacity()) tags_.reserve(std::max(needed, grown(tags_.capacity())));
@@ -100,7 +102,8 @@ class alignas(64) DenseMap {
     }
   }
 
-  /// Removes the entry at `position`; the last entry takes its place.
+  /// Removes the entry at `position`; the last entry takes its place. Gives memory back where few entries are
+  /// left of many. Amortised O(1).
   void erase(std::size_t position) noexcept {
     const std::size_t last = entries_.size() - 1;
     index_.unlink(tags_[position], position);
@@ -112,6 +115,8 @@ class alignas(64) DenseMap {
     }
     entries_.pop_back();
     tags_.pop_back();
+    if (tags_.capacity() > kLeastRoom && tags_.size() < tags_.capacity() / 4) [[unlikely]]
+      shrink();
   }
 
   /// Exchanges the places of two entries.
@@ -148,12 +153,29 @@ class alignas(64) DenseMap {
   }
 
  private:
+  static constexpr std::size_t kLeastRoom = 8;  // kept even by a table that is empty
+
   // The part of a hash that the table keeps: the upper half.
   [[nodiscard]] static std::uint32_t tag_of(std::uint64_t hash) noexcept {
     return static_cast<std::uint32_t>(hash >> 32);
   }
   [[nodiscard]] static std::size_t grown(std::size_t capacity) noexcept {
     return capacity + capacity / 2 + 4;
+  }
+
+  /// Leaves room for twice as many entries as there are: as many must come, or half of them go, before memory
+  /// is moved again. Entries keep their positions. Where there is no memory for less, all stays as it is.
+  [[gnu::noinline]] void shrink() noexcept {
+    const std::size_t room = std::max(2 * entries_.size(), kLeastRoom);
+    try {
+      std::vector<std::uint32_t> tags;
+      tags.reserve(room);
+      tags.assign(tags_.begin(), tags_.end());
+      index_.rebuild(room, tags);
+      tags_.swap(tags);
+      entries_.shrink(room);
+    } catch (const std::bad_alloc&) {  // NOLINT(bugprone-empty-catch): the next removal tries again
+    }
   }
 
   // What a search reads comes first: it is one cache line.

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/stored_key.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
@@ -24,6 +25,10 @@ namespace kvstore::inline v0::detail {
 
 class EntryPipe {
  public:
+  /// `for_file`: what comes out is kept by a storage, which refuses the name that JSON files keep for
+  /// themselves.
+  explicit EntryPipe(bool for_file) noexcept : for_file_{for_file} {}
+
   /// In the thread that pushes: loads `from` into the pipe. What it throws comes out of `EntryPipe::next`.
   void fill_from(Storage& from) noexcept {
     Sink sink{*this};
@@ -31,6 +36,8 @@ class EntryPipe {
     try {
       from.load(sink);
       sink.finish();
+    } catch (const ParseError& error) {
+      failure = std::make_exception_ptr(CorruptionError{from.path(), error.offset(), error.what()});
     } catch (...) { failure = std::current_exception(); }
     const std::scoped_lock lock{mutex_};
     ended_ = true;
@@ -91,6 +98,7 @@ class EntryPipe {
     void expect(std::uint64_t bytes) override { pipe_.expected_.store(bytes, std::memory_order_relaxed); }
     void schema_version(std::uint32_t stored) override { pipe_.set_version(stored); }
     void put(std::string_view key, std::string_view value) override {
+      if (pipe_.for_file_) check_stored_text(key);
       Block& block = pipe_.filling_;
       const std::size_t begin = block.text.size();
       block.text.append(key).append(value);
@@ -141,6 +149,7 @@ class EntryPipe {
     return true;
   }
 
+  const bool for_file_;
   Block filling_;  // of the thread that pushes
   Block taken_;    // of the thread that pulls
   std::size_t index_ = 0;

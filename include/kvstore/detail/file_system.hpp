@@ -6,6 +6,7 @@
 // short transfers show, and the helpers below them deal with both. The real ones: posix_file_system.hpp,
 // windows_file_system.hpp.
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -76,10 +77,10 @@ class File {
   /// Waits until contents and size are on disk. After a failure nothing may be assumed about either.
   virtual std::error_code sync() = 0;
   virtual std::error_code truncate(std::uint64_t size) = 0;
-  /// Reserves disk space and grows the file to cover it; EOPNOTSUPP where the file system cannot.
+  /// Reserves disk space and grows the file to cover it. See `only_reserving_failed`.
   virtual std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) = 0;
   /// Maps a piece that was allocated; `offset` and `bytes` are multiples of 64 KiB. A `sync` covers what is
-  /// stored in it. Where there is no such thing, EOPNOTSUPP.
+  /// stored in it. EOPNOTSUPP where there is no such thing, or where storing could meet a full disk.
   virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t /*offset*/, std::size_t /*bytes*/) {
     return {nullptr, std::make_error_code(std::errc::operation_not_supported)};
   }
@@ -115,9 +116,23 @@ class FileSystem {
   virtual std::error_code sync_folder(const std::filesystem::path& folder) = 0;
   /// Empty if this process may make files in `folder`.
   virtual std::error_code check_writable(const std::filesystem::path& folder) = 0;
+  /// Empty if this process may open `folder` to sync it.
+  virtual std::error_code check_syncable(const std::filesystem::path& /*folder*/) { return {}; }
   virtual Result<std::filesystem::path> current_folder() = 0;
   [[nodiscard]] virtual long process_id() = 0;
 };
+
+/// Whether a refusal to reserve space says nothing about a write of what was to go there: the file system
+/// cannot reserve, or the disk, a quota or a limit on file sizes has no room for that much, but perhaps for
+/// less.
+inline bool only_reserving_failed(const std::error_code& error) {
+#ifdef EDQUOT
+  if (error == std::error_condition{EDQUOT, std::generic_category()}) return true;
+#endif
+  return error == std::errc::no_space_on_device || error == std::errc::file_too_large ||
+         error == std::errc::operation_not_supported || error == std::errc::not_supported ||
+         error == std::errc::function_not_supported || error == std::errc::invalid_argument;
+}
 
 // ---- Interrupted calls, short transfers --------------------------------------------------------------
 

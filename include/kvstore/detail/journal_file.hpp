@@ -36,9 +36,11 @@ struct JournalSpace {
   std::uint64_t zero_at_most = std::uint64_t{4} << 20;  ///< zeroed ahead at a time
   std::uint64_t allocate_at_most = std::uint64_t{32} << 20;  ///< allocated ahead by a writer
   std::size_t page = 4096;                                   ///< zeroed in one write; at most 4096
+  std::uint64_t map_from = std::uint64_t{4} << 10;  ///< bytes between two syncs that are worth mapping
 };
 
-/// *Thread safety*: none, but for `file().sync()` and `extend`, which may run beside everything.
+/// *Thread safety*: one thread at a time adds and flushes, and one syncs, which may be another at the same
+/// time.
 class JournalFile {
  public:
   /// Goes on at `end` of an open file, of which the first `synced` bytes are durable.
@@ -50,9 +52,10 @@ class JournalFile {
   template <class Write>
   void add(const Write& write) {
     body_.clear();
-    if (synced_ > marked_) {
+    const std::uint64_t synced = this->synced();
+    if (synced > marked_) {
       body_.raw('|');
-      body_.integer(synced_);
+      body_.integer(synced);
     }
     body_.raw(' ');
     write(body_);
@@ -61,21 +64,40 @@ class JournalFile {
     lines_.reserve(lines_.size() + digits.size() + body_.size());
     lines_.raw({digits.data(), digits.size()});
     lines_.raw(body_.text());
-    marked_ = synced_;
+    marked_ = synced;
   }
 
   /// Puts what was added into the operating system's hands. After an error the file is of no use.
   std::error_code flush() {
     if (lines_.size() == 0) return {};
-    if (const auto error = allocate(lines_.size())) return error;
-    if (!store_mapped(lines_.text())) {
-      if (const auto error = write_all(*file_, end_, lines_.text())) return error;
+    const std::uint64_t end = this->end();
+    if (const auto error = allocate(end, lines_.size())) return error;
+    if (!store_mapped(end, lines_.text())) {
+      if (const auto error = write_all(*file_, end, lines_.text())) return error;
     }
-    end_ += lines_.size();
+    end_.store(end + lines_.size(), std::memory_order_release);
     lines_.clear();
     return {};
   }
 
+  /// Waits until what was flushed before the call is on disk. After an error the file is of no use.
+  std::error_code sync() {
+    const std::uint64_t end = this->end();
+    if (synced() >= end) return {};
+    extend(end);
+    if (const auto error = uninterrupted([&] { return file_->sync(); })) return error;
+    last_batch_.store(end - synced(), std::memory_order_relaxed);
+    synced_.store(end, std::memory_order_release);  // and the next line says so
+    return {};
+  }
+
+  /// Where the next flush writes.
+  [[nodiscard]] std::uint64_t end() const noexcept { return end_.load(std::memory_order_acquire); }
+  [[nodiscard]] std::uint64_t synced() const noexcept { return synced_.load(std::memory_order_acquire); }
+  [[nodiscard]] const std::string& id() const noexcept { return id_; }
+  [[nodiscard]] File& file() noexcept { return *file_; }
+
+ private:
   /// Allocates and zeroes what the next syncs will cover, if the file, which ends at `end`, has grown enough
   /// to be worth it. What fails here is left to `flush` and to the next sync to meet.
   void extend(std::uint64_t end) {
@@ -97,49 +119,32 @@ class JournalFile {
     allocated_.store(target, std::memory_order_release);
   }
 
-  /// Where the next flush writes.
-  [[nodiscard]] std::uint64_t end() const noexcept { return end_; }
-  [[nodiscard]] std::uint64_t synced() const noexcept { return synced_; }
-  [[nodiscard]] const std::string& id() const noexcept { return id_; }
-  [[nodiscard]] File& file() noexcept { return *file_; }
-
-  /// Notes that a sync has covered the first `bytes`; the next line says so.
-  void note_synced(std::uint64_t bytes) noexcept {
-    if (bytes <= synced_) return;
-    last_batch_ = bytes - synced_;
-    synced_ = bytes;
-  }
-
- private:
-  static constexpr std::uint64_t kMapFrom = std::uint64_t{4} << 10;  // bytes between two syncs
-
   [[nodiscard]] std::uint64_t round_up(std::uint64_t bytes) const noexcept {
     return (bytes + space_.step - 1) / space_.step * space_.step;
   }
 
   /// Reserves space in growing steps. Where the file system cannot, files simply grow.
-  std::error_code allocate(std::uint64_t bytes) {
-    if (end_ + bytes <= allocated_.load(std::memory_order_acquire)) return {};
+  std::error_code allocate(std::uint64_t end, std::uint64_t bytes) {
+    if (end + bytes <= allocated_.load(std::memory_order_acquire)) return {};
     const std::scoped_lock lock{extending_};
-    if (end_ + bytes <= allocated_.load(std::memory_order_relaxed)) return {};
-    const std::uint64_t step = std::clamp(end_, space_.step, space_.allocate_at_most);
-    const std::uint64_t target = round_up(end_ + std::max(bytes, step));
-    const auto error = uninterrupted([&] { return file_->allocate(end_, target - end_); });
+    if (end + bytes <= allocated_.load(std::memory_order_relaxed)) return {};
+    const std::uint64_t step = std::clamp(end, space_.step, space_.allocate_at_most);
+    const std::uint64_t target = round_up(end + std::max(bytes, step));
+    const auto error = uninterrupted([&] { return file_->allocate(end, target - end); });
     mappable_ =
         mappable_ && !error;  // storing into what is not allocated could meet a full disk, and a signal
-    const bool unsupported = error == std::errc::operation_not_supported ||
-                             error == std::errc::not_supported || error == std::errc::invalid_argument;
-    if (error && !unsupported && error != std::errc::no_space_on_device) return error;
-    // Near a full disk the line itself may still fit.
-    allocated_.store(error ? end_ + bytes : target, std::memory_order_release);
+    // Near a full disk, a quota or a limit the line itself may still fit.
+    if (error && !only_reserving_failed(error)) return error;
+    allocated_.store(error ? end + bytes : target, std::memory_order_release);
     return {};
   }
 
   /// Stores `text` at the end through a mapping. @returns false, having done nothing, if it is to be written.
-  bool store_mapped(std::string_view text) {
-    if (!mappable_ || std::max(last_batch_, end_ - synced_) < kMapFrom) return false;
-    const std::uint64_t window = end_ - end_ % space_.step;
-    if (end_ + text.size() > window + space_.step ||
+  bool store_mapped(std::uint64_t end, std::string_view text) {
+    const std::uint64_t batch = std::max(last_batch_.load(std::memory_order_relaxed), end - synced());
+    if (!mappable_ || batch < space_.map_from) return false;
+    const std::uint64_t window = end - end % space_.step;
+    if (end + text.size() > window + space_.step ||
         window + space_.step > allocated_.load(std::memory_order_relaxed))
       return false;
     if (!mapping_ || mapped_at_ != window) {
@@ -150,7 +155,7 @@ class JournalFile {
       mapping_ = std::move(mapped.value);
       mapped_at_ = window;
     }
-    std::memcpy(mapping_->bytes().data() + (end_ - window), text.data(), text.size());
+    std::memcpy(mapping_->bytes().data() + (end - window), text.data(), text.size());
     return true;
   }
 
@@ -159,10 +164,10 @@ class JournalFile {
   std::unique_ptr<Mapping> mapping_;  // of a step from mapped_at_
   std::uint64_t mapped_at_ = 0;
   bool mappable_ = true;
-  std::uint64_t last_batch_ = 0;  // bytes that the last sync covered
+  std::atomic<std::uint64_t> last_batch_ = 0;  // bytes that the last sync covered
   std::string id_;
-  std::uint64_t end_;
-  std::uint64_t synced_;
+  std::atomic<std::uint64_t> end_;            // of whoever adds
+  std::atomic<std::uint64_t> synced_;         // of whoever syncs
   std::uint64_t marked_ = 0;                  // the last offset that a line has said to be synced
   std::mutex extending_;                      // one thread at a time makes the file longer
   std::atomic<std::uint64_t> allocated_ = 0;  // bytes; lines are written only before that

@@ -36,7 +36,13 @@ class JournalFolder {
     remove(name);
     auto opened = open_file(files_, name, OpenMode::exclusive);
     check(opened.error, "cannot make " + path_text(name));
-    sync();
+    try {
+      sync();
+    } catch (...) {
+      static_cast<void>(
+          files_.remove(name));  // an empty one would look like changes that JsonFile cannot read
+      throw;
+    }
     return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
   }
 
@@ -54,14 +60,26 @@ class JournalFolder {
   }
 
   void remove(const std::filesystem::path& name) const {
-    const auto error = uninterrupted([&] { return files_.remove(name); });
-    if (error != std::errc::no_such_file_or_directory) check(error, "cannot remove " + path_text(name));
+    auto error = uninterrupted([&] { return files_.remove(name); });
+    if (error == std::errc::no_such_file_or_directory) {
+      if (!unsure_) return;
+      const auto made = open_file(files_, name, OpenMode::exclusive);  // it may still be on the disk
+      check(made.error, "cannot make " + path_text(name));
+      error = uninterrupted([&] { return files_.remove(name); });
+    }
+    check(error, "cannot remove " + path_text(name));
   }
 
   /// Makes names durable.
   void sync() const {
-    check(uninterrupted([&] { return files_.sync_folder(path_.parent_path()); }), "cannot sync its folder");
+    const auto error = uninterrupted([&] { return files_.sync_folder(path_.parent_path()); });
+    unsure_ = unsure_ || error;
+    check(error, "cannot sync its folder");
   }
+
+  /// Whether a sync has failed. After that the disk may have other names than the system shows, and later
+  /// syncs need not change that: what is to be durable is to be done again.
+  [[nodiscard]] bool is_unsure() const noexcept { return unsure_; }
 
   /// Throws for the journal if there is an error.
   void check(std::error_code error, const std::string& what) const {
@@ -93,6 +111,7 @@ class JournalFolder {
   FileSystem& files_;
   std::filesystem::path path_;
   JournalSpace space_;
+  mutable bool unsure_ = false;
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -9,6 +9,7 @@
 // stands for the file that was opened, there was such a moment.
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -25,7 +26,9 @@
 #include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/checksummed_file.hpp"
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/followed_path.hpp"
 #include "kvstore/detail/journal_format.hpp"
+#include "kvstore/detail/journal_reader.hpp"
 #include "kvstore/detail/journal_scan.hpp"
 #include "kvstore/detail/json_cursor.hpp"
 #include "kvstore/detail/json_entries.hpp"
@@ -92,12 +95,21 @@ class OverlaidSink final : public LoadSink {
 
 class JournalFollower {
  public:
-  JournalFollower(FileSystem& files, std::filesystem::path path) : files_{files}, path_{std::move(path)} {}
+  /// `files` outlives it. @throws StorageError, as `usable_path`
+  JournalFollower(FileSystem& files, const std::filesystem::path& path) : files_{files}, path_{files, path} {}
+
+  /// Follows links again. @returns whether they lead to another store now
+  bool look_again() {
+    if (!path_.look_again()) return false;
+    following_.reset();
+    return true;
+  }
 
   /// Hands over the state as of some moment during the call. @throws CorruptionError, StorageError
   void load(LoadSink& sink) {
     following_.reset();
     View view = open();
+    if (view.is_missing()) sink.missing(path());
     const auto chain = view.journals.chain(view.id);
     if (sink.request().purpose == LoadPurpose::copy) return copy(view, chain, sink);
     load_snapshot(view, sink);
@@ -110,26 +122,34 @@ class JournalFollower {
   /// Hands over what was appended since; false if that cannot be told. @throws CorruptionError, StorageError
   bool load_changes(LoadSink& sink) {
     if (!following_) return is_unchanged();
+    if (seen_.exists() && is_at(nullptr, path())) return false;
     while (true) {
       const bool current = is_last(*following_);  // asked first: what comes later belongs to a later call
       const std::uint64_t before = following_->end;
       retrying([&] { read_on(sink); });
       if (following_->end != before && !same_version()) return false;
       if (current) return true;
-      if (following_->end == before && !go_to_successor()) return false;
+      if (following_->end != before) continue;
+      const Successor successor = go_to_successor();
+      if (successor != Successor::followed) return successor == Successor::unwritten;
     }
   }
 
  private:
   static constexpr int kAttempts = 100;
   static constexpr std::chrono::milliseconds kPause{2};
+  static constexpr std::size_t kFirstBlock = 4096;  // so that a look at no news costs little
 
   /// The files as of one moment.
   struct View {
-    std::unique_ptr<File> snapshot;
+    std::shared_ptr<File> snapshot;
     FileStatus status;  // of the snapshot
     JournalSet journals;
     SnapshotId id;
+
+    [[nodiscard]] bool is_missing() const noexcept {
+      return !snapshot && !journals.main.file && !journals.next.file && !journals.fresh.file;
+    }
   };
 
   /// The journal that was read to `end`.
@@ -139,6 +159,14 @@ class JournalFollower {
     std::string id;
     std::uint64_t end = 0;
   };
+
+  enum class Successor {
+    followed,   ///< it is the one that is read now
+    unwritten,  ///< a fold has begun, and nothing was written since
+    unknown,    ///< what came after the journal that was read cannot be told
+  };
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_.target(); }
 
   /// Repeats what a writer may have disturbed: a line that is only half there looks like damage for a moment.
   template <class Do>
@@ -165,17 +193,17 @@ class JournalFollower {
 
   [[nodiscard]] View open_together() {
     for (int attempt = 1; attempt <= kAttempts; ++attempt) {
-      auto snapshot = open_if_exists(files_, path_);
-      View view{std::move(snapshot), {}, JournalSet{files_, path_}, {}};
+      auto snapshot = open_if_exists(files_, path());
+      View view{std::move(snapshot), {}, JournalSet{files_, path()}, {}};
       if (view.snapshot) view.status = status_of(*view.snapshot);
       if (has_names(view)) return view;
       std::this_thread::sleep_for(kPause);
     }
-    throw StorageError{path_, {}, "is replaced faster than it can be opened; try again"};
+    throw StorageError{path(), {}, "is replaced faster than it can be opened; try again"};
   }
 
   [[nodiscard]] bool has_names(const View& view) {
-    if (!is_at(view.snapshot.get(), path_)) return false;
+    if (!is_at(view.snapshot.get(), path())) return false;
     for (const FoundJournal* found : {&view.journals.main, &view.journals.next, &view.journals.fresh}) {
       if (!is_at(found->file.get(), found->path)) return false;
     }
@@ -185,7 +213,7 @@ class JournalFollower {
   /// Whether the name stands for `file`, or, if that is null, for nothing.
   [[nodiscard]] bool is_at(File* file, const std::filesystem::path& name) {
     const auto named = uninterrupted([&] { return files_.status(name); });
-    if (named.error) throw StorageError{path_, named.error, "cannot look at " + path_text(name)};
+    if (named.error) throw StorageError{path(), named.error, "cannot look at " + path_text(name)};
     if (file == nullptr) return named.value.kind == FileKind::missing;
     const FileStatus mine = status_of(*file);
     return mine.inode == named.value.inode && mine.device == named.value.device;
@@ -193,7 +221,7 @@ class JournalFollower {
 
   [[nodiscard]] FileStatus status_of(File& file) const {
     const auto status = uninterrupted([&] { return file.status(); });
-    if (status.error) throw StorageError{path_, status.error, "cannot look at it"};
+    if (status.error) throw StorageError{path(), status.error, "cannot look at it"};
     return status.value;
   }
 
@@ -210,9 +238,9 @@ class JournalFollower {
   }
 
   void load_snapshot(View& view, LoadSink& sink) {
-    if (view.snapshot) load_json_snapshot(*view.snapshot, path_, sink);
+    if (view.snapshot) load_json_snapshot(*view.snapshot, path(), sink);
     sink.finish();
-    snapshot_ = view.status;
+    seen_ = {view.snapshot, view.status};
     version_ = view.snapshot ? version_of(*view.snapshot) : 0;
   }
 
@@ -220,62 +248,70 @@ class JournalFollower {
     JournalOverlay overlay;
     for (const FoundJournal* journal : chain) replay_journal(*journal, overlay);
     OverlaidSink overlaid{sink, overlay};
-    if (view.snapshot) return load_json_snapshot(*view.snapshot, path_, overlaid);
+    if (view.snapshot) return load_json_snapshot(*view.snapshot, path(), overlaid);
     overlaid.finish();
   }
 
   void read_on(LoadSink& sink) {
     JournalReplay replay{sink};
-    following_->end = read_journal(*following_->file, following_->path, replay, following_->end).end();
+    JournalReader reader{*following_->file, following_->path, following_->end, JournalTail::growing,
+                         kFirstBlock};
+    following_->end = read_journal(std::move(reader), following_->path, replay).end();
   }
 
   /// Whether no other journal has come after it.
   [[nodiscard]] bool is_last(const Following& following) {
-    const auto next = JournalSet::name(path_, ".next");
+    const auto next = JournalSet::name(path(), ".next");
     return is_at(following.file.get(), next) ||
-           (is_at(following.file.get(), JournalSet::name(path_, "")) && is_at(nullptr, next));
+           (is_at(following.file.get(), JournalSet::name(path(), "")) && is_at(nullptr, next));
   }
 
   /// Whether there is still no journal, and the snapshot that was loaded.
   [[nodiscard]] bool is_unchanged() {
-    const auto named = uninterrupted([&] { return files_.status(path_); });
-    return !named.error && named.value == snapshot_ && is_at(nullptr, JournalSet::name(path_, ""));
+    const auto named = uninterrupted([&] { return files_.status(path()); });
+    return !named.error && named.value == seen_.status() && is_at(nullptr, JournalSet::name(path(), ""));
   }
 
   /// Goes on with the journal that follows the one that was read to its end, if there is one.
-  bool go_to_successor() {
+  Successor go_to_successor() {
+    Successor otherwise = Successor::unknown;
     for (const char* suffix : {".next", ""}) {
       FoundJournal found;
-      found.path = JournalSet::name(path_, suffix);
+      found.path = JournalSet::name(path(), suffix);
       found.file = open_if_exists(files_, found.path);
       retrying([&] { survey_journal(found); });
+      // Before a snapshot is replaced its journal has lines, so until then the old one is all there is.
+      const bool begun = found.file && !found.counts && found.end == 0;
+      if (begun && is_at(following_->file.get(), JournalSet::name(path(), "")))
+        otherwise = Successor::unwritten;
       if (!found.counts || found.header.follows != following_->id) continue;
-      if (found.header.follows_bytes != following_->end) return false;
+      if (found.header.follows_bytes != following_->end) return Successor::unknown;
       following_ = Following{std::move(found.file), found.path, found.header.id, 0};
-      return true;
+      return Successor::followed;
     }
-    return false;
+    return otherwise;
   }
 
   /// Whether the snapshot that is there now has values of the same schema version.
   [[nodiscard]] bool same_version() {
-    const auto file = open_if_exists(files_, path_);
-    if (!file) return version_ == 0;
+    std::shared_ptr<File> file = open_if_exists(files_, path());
+    if (!file) return !seen_.exists();
     const FileStatus status = status_of(*file);
-    if (status.inode != snapshot_.inode && version_of(*file) != version_) return false;
-    snapshot_ = status;
+    const bool same = status.inode == seen_.status().inode && status.device == seen_.status().device;
+    if (!same && version_of(*file) != version_) return false;
+    seen_ = {std::move(file), status};
     return true;
   }
 
   [[nodiscard]] std::uint32_t version_of(File& file) const {
-    JsonEntryReader reader{file, path_};
+    JsonEntryReader reader{file, path()};
     JsonEntry entry;
     return reader.next(entry) && entry.key == kSchemaVersionKey ? read_schema_version(entry) : 0;
   }
 
   FileSystem& files_;
-  std::filesystem::path path_;
-  FileStatus snapshot_;        // the one that `version_` was read from
+  FollowedPath path_;
+  SeenFile seen_;              // the snapshot that `version_` was read from
   std::uint32_t version_ = 0;  // of the values that were handed over
   std::optional<Following> following_;
 };

@@ -97,6 +97,36 @@ inline void write_header(JsonWriter& out, const JournalHeader& header) {
   out.raw('}');
 }
 
+/// Whether `text` could be the first bytes of a header's line as `write_header` makes it, without its line
+/// feed.
+[[nodiscard]] inline bool begins_header(std::string_view text) noexcept {
+  // x: a hex digit; #: digits, as many as there are.
+  constexpr std::string_view kStart = R"(xxxxxxxx {"kvstore_journal":1,"id":"xxxxxxxxxxxxxxxx")";
+  constexpr std::string_view kRests[] = {"}", R"(,"snapshot":null})",
+                                         R"(,"snapshot":{"size":#,"crc32c":"xxxxxxxx"}})",
+                                         R"(,"follows":"xxxxxxxxxxxxxxxx","bytes":#})"};
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto is_hex = [&](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); };
+  // Takes from the front of `text` what fits; false if something else stands there.
+  const auto fits = [&](std::string_view& part, std::string_view pattern) {
+    for (; !pattern.empty() && !part.empty(); pattern.remove_prefix(1)) {
+      if (pattern.front() == '#') {
+        while (!part.empty() && is_digit(part.front())) part.remove_prefix(1);
+        continue;
+      }
+      if (pattern.front() == 'x' ? !is_hex(part.front()) : part.front() != pattern.front()) return false;
+      part.remove_prefix(1);
+    }
+    return true;
+  };
+  if (!fits(text, kStart)) return false;
+  for (const std::string_view pattern : kRests) {
+    std::string_view rest = text;
+    if (fits(rest, pattern) && rest.empty()) return true;
+  }
+  return false;
+}
+
 /// `{"snapshot":…}`: from here on the file continues that snapshot as well.
 inline void write_fold(JsonWriter& out, const SnapshotId& id) {
   out.raw(R"({"snapshot":)");

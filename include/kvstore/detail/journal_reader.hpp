@@ -23,16 +23,29 @@
 #include "kvstore/detail/crc32c.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_format.hpp"
+#include "kvstore/detail/json_reader.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
 
+/// What stands where the good lines end.
+enum class JournalTail {
+  judged,   ///< torn by a crash, or damaged: all of it is looked at
+  growing,  ///< its writer is at work: where zeros begin, or a line is not whole yet, the reader stops
+};
+
 class JournalReader {
  public:
-  /// Begins at the line at offset `from`. `path` is for messages.
+  /// Begins at the line at offset `from`. `path` is for messages. At first `block_bytes` are read at a time,
+  /// and then twice as many each time, up to a block.
   JournalReader(File& file, std::filesystem::path path, std::uint64_t from = 0,
-                std::size_t block_bytes = kBlockBytes)
-      : file_{file}, path_{std::move(path)}, block_bytes_{block_bytes}, base_{from}, next_{from} {}
+                JournalTail tail = JournalTail::judged, std::size_t block_bytes = kBlockBytes)
+      : file_{file},
+        path_{std::move(path)},
+        tail_{tail},
+        block_bytes_{block_bytes},
+        base_{from},
+        next_{from} {}
 
   /// Fetches the body of the next good line; false at the end of what counts. Views live until the next call.
   /// @throws CorruptionError for damage before that end; StorageError
@@ -75,14 +88,17 @@ class JournalReader {
     std::size_t searched = 0;
     while (true) {
       const std::string_view text = buffered();
-      if (!text.empty() && text.front() == '\0') return zeros();
+      const bool at_zeros = !text.empty() && text.front() == '\0';
+      if (at_zeros && tail_ == JournalTail::judged) return zeros();
       const std::size_t newline = text.find('\n', searched);
+      if (tail_ == JournalTail::growing && text.substr(0, newline).find('\0', searched) != text.npos)
+        return {};
       if (newline != std::string_view::npos) return read_text(text.substr(0, newline));
       if (text.size() > kLongestLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
       searched = text.size();
       if (!fetch()) break;
     }
-    const std::size_t left = buffered().size();
+    const std::size_t left = tail_ == JournalTail::growing ? 0 : buffered().size();
     return {left == 0 ? Line::Outcome::nothing : Line::Outcome::bad, left, 0, 0, {}};
   }
 
@@ -133,17 +149,44 @@ class JournalReader {
     position_ = bad;
   }
 
-  /// Whether a line says that the byte at `offset` had been synced. A damaged line feed joins two lines, so a
-  /// bad one is searched for another behind it.
-  static bool vouches(const Line& line, std::uint64_t offset) {
-    if (line.outcome == Line::Outcome::good) return line.synced > offset;
-    for (std::size_t bar = line.text.find('|'); bar != std::string_view::npos;
-         bar = line.text.find('|', bar + 1)) {
-      if (bar < kCrcDigits) continue;
-      const Line inner = parse(line.text.substr(bar - kCrcDigits));
-      if (inner.outcome == Line::Outcome::good && inner.synced > offset) return true;
+  /// Whether the line at `position_` says that the byte at `offset` had been synced.
+  [[nodiscard]] bool vouches(const Line& line, std::uint64_t offset) const {
+    return line.outcome == Line::Outcome::good ? vouches(line.synced, position_, offset)
+                                               : joined_vouch(line.text, offset);
+  }
+  /// A line at `at` cannot tell of what was synced behind itself.
+  static bool vouches(std::uint64_t synced, std::uint64_t at, std::uint64_t offset) {
+    return synced > offset && synced <= at;
+  }
+
+  /// The same of a bad line, which may be good ones that damaged line feeds have joined: a good line, one
+  /// byte, a good line, and so on.
+  ///
+  /// Where a line ends, its body says itself, being one JSON value: an array, an object or null. So there is
+  /// one way to take a text apart, each byte is passed once as JSON and once for its checksum, and the time
+  /// is linear. A value cannot feign an inner line either: it stands inside the array of its step, which ends
+  /// where the line does.
+  [[nodiscard]] bool joined_vouch(std::string_view text, std::uint64_t offset) const {
+    for (std::uint64_t at = position_;;) {
+      const std::size_t end = end_of_first(text);
+      const Line line = parse(text.substr(0, end));
+      if (line.outcome != Line::Outcome::good) return false;
+      if (vouches(line.synced, at, offset)) return true;
+      if (end == text.size()) return false;
+      text.remove_prefix(end + 1);
+      at += end + 1;
     }
-    return false;
+  }
+
+  /// Where the body of the line that `text` begins with ends; 0 if there is none.
+  [[nodiscard]] static std::size_t end_of_first(std::string_view text) {
+    const std::size_t space = text.substr(0, kRoomForFrame).find(' ');
+    if (space == std::string_view::npos) return 0;
+    JsonReader body{text.substr(space + 1)};
+    try {
+      body.skip_value();
+    } catch (const ParseError&) { return 0; }
+    return space + 1 + body.position();
   }
 
   /// What is in memory from `position_` on.
@@ -163,6 +206,7 @@ class JournalReader {
     const auto got = read_full(file_, offset, {buffer_.data() + kept, buffer_.size() - kept});
     buffer_.resize(kept + (got.error ? 0 : got.value));
     if (got.error) throw StorageError{path_, got.error, "cannot read"};
+    block_bytes_ = std::max(block_bytes_, std::min(2 * block_bytes_, kBlockBytes));
     return got.value != 0;
   }
 
@@ -170,6 +214,7 @@ class JournalReader {
 
   File& file_;
   std::filesystem::path path_;
+  JournalTail tail_;
   std::size_t block_bytes_;
   std::vector<char> buffer_;
   std::uint64_t base_ = 0;      // offset in the file of the buffer's start

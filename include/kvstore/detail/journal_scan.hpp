@@ -4,6 +4,7 @@
 // What stands in the journals beside a snapshot when a store opens, and which of them count.
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -13,10 +14,13 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_reader.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
+#include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/torn_keeper.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/storage.hpp"
@@ -81,11 +85,10 @@ class JournalReplay final : public JournalBodyHandler {
   LoadSink& sink_;
 };
 
-/// Hands every good line of `file` from offset `from` on to `handler`; returns the reader at the end.
-/// @throws CorruptionError, StorageError
-inline JournalReader read_journal(File& file, const std::filesystem::path& path, JournalBodyHandler& handler,
-                                  std::uint64_t from = 0) {
-  JournalReader reader{file, path, from};
+/// Hands every good line that `reader`, of the journal `path`, comes to to `handler`; returns the reader at
+/// the end. @throws CorruptionError, StorageError
+inline JournalReader read_journal(JournalReader reader, const std::filesystem::path& path,
+                                  JournalBodyHandler& handler) {
   for (std::string_view body; reader.next(body);) {
     try {
       read_body(body, handler);
@@ -96,33 +99,84 @@ inline JournalReader read_journal(File& file, const std::filesystem::path& path,
   return reader;
 }
 
+/// No disk writes less than that at once, so a tear leaves it whole or as zeros.
+inline constexpr std::size_t kSmallestSector = 16;
+
+/// Whether a journal without a header is what power loss leaves of a first line that was not safe yet:
+/// nothing, zeros, or some first bytes of a header; behind zeros, what sectors that came through happen to
+/// hold.
+inline bool is_torn_start(File& file, const std::filesystem::path& path) {
+  std::vector<char> block(kBlockBytes);
+  std::uint64_t at = 0;
+  std::size_t header = 0;  // bytes of it that are there
+  for (bool first = true;; first = false) {
+    const auto got = read_full(file, at, block);
+    if (got.error) throw StorageError{path, got.error, "cannot read"};
+    std::string_view text{block.data(), got.value};
+    if (text.empty()) return true;
+    if (first) {
+      header = std::min(text.find('\0'), text.size());
+      if (!begins_header(text.substr(0, header))) return false;
+    }
+    const std::size_t other = text.find_first_not_of('\0', first ? header : 0);
+    if (other == std::string_view::npos) {
+      at += text.size();
+      continue;
+    }
+    // Text of two bytes a character has zeros as well, but sooner.
+    return header >= kSmallestSector || (header == 0 && at + other >= kSmallestSector);
+  }
+}
+
 /// Looks at a journal. One that broke off before its header was safe does not count: nothing in it was
-/// acknowledged.
+/// acknowledged. @throws CorruptionError for anything else without a header; StorageError
 inline void survey_journal(FoundJournal& found) {
   if (!found.file) return;
   JournalSurvey survey{found};
-  const JournalReader reader = read_journal(*found.file, found.path, survey);
+  const JournalReader reader = read_journal({*found.file, found.path}, found.path, survey);
   if (!found.counts && reader.end() != 0) throw CorruptionError{found.path, 0, "expected a journal's header"};
+  if (!found.counts && !is_torn_start(*found.file, found.path)) {
+    throw CorruptionError{found.path, 0,
+                          "expected a journal's first line as it was written; another program has made, "
+                          "converted, compressed or replaced this file"};
+  }
   found.end = reader.end();
   found.torn_bytes = reader.torn_bytes();
   found.marked = reader.vouched() != 0;
   found.vouched = std::min(reader.vouched(), reader.end());
 }
 
-/// Carries a journal out. @returns where it ends, which may be further on than before if somebody writes
+/// Carries a journal out that was surveyed. @returns where it ends, which may be further on than before if
+/// somebody writes
 inline std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink) {
   JournalReplay replay{sink};
-  return read_journal(*found.file, found.path, replay).end();
+  return read_journal({*found.file, found.path, 0, JournalTail::growing}, found.path, replay).end();
 }
 
-/// Tells the log what the journals of a chain have brought back, and what a crash has torn off.
+/// What opening drops of a journal: bytes that are not only zeros, from some place on.
+struct TornEnd {
+  const FoundJournal* journal;
+  std::uint64_t from;
+  std::uint64_t bytes;
+};
+
+/// Keeps what is dropped beside the snapshot, durably, and tells the log of it. @throws StorageError
+inline void keep_torn_ends(FileSystem& files, const std::filesystem::path& snapshot,
+                           const std::vector<TornEnd>& torn, LoadSink& sink) {
+  TornKeeper keeper{files, snapshot};
+  const std::string kept = path_text(TornKeeper::path_for(snapshot));
+  for (const TornEnd& end : torn) {
+    keeper.keep(*end.journal->file, end.journal->path, end.from);
+    const std::string file = path_text(end.journal->path);
+    sink.note(LogLevel::warning, "dropped torn tail",
+              {{"file", file}, {"kept", kept}, {"offset", end.from}, {"bytes", end.bytes}});
+  }
+}
+
+/// Tells the log what the journals of a chain have brought back.
 inline void note_recovery(const std::vector<const FoundJournal*>& chain, LoadSink& sink) {
   std::uint64_t records = 0;
-  for (const FoundJournal* journal : chain) {
-    records += journal->steps;
-    if (const std::uint64_t bytes = journal->torn_bytes; bytes != 0)
-      sink.note(LogLevel::warning, "dropped torn tail", {{"offset", journal->end}, {"bytes", bytes}});
-  }
+  for (const FoundJournal* journal : chain) records += journal->steps;
   if (records != 0) sink.note(LogLevel::info, "recovered", {{"records", records}});
 }
 
@@ -157,11 +211,29 @@ struct JournalSet {
   /// The journals to carry out after the snapshot, in order; the last is to be gone on with. Empty if there
   /// is none, or none that could matter. @throws CorruptionError if what is there does not belong together
   [[nodiscard]] std::vector<const FoundJournal*> chain(const SnapshotId& snapshot) const {
-    if (fresh.folded_into(snapshot)) return {&fresh};
-    if (next.folded_into(snapshot)) return {&next};
+    // Where the folder could not be synced, what `.new` replaced may still lie beside what came after it.
+    const bool later = fresh.counts && next.counts && next.header.follows == fresh.header.id;
+    if (fresh.folded_into(snapshot) && !(later && next.folded_into(snapshot))) return {&fresh};
+    if (next.folded_into(snapshot)) {
+      if (main.counts && follows_another(next) && !later) refuse_stranger(main, next);
+      return {&next};
+    }
     if (main.continues(snapshot)) return main_and_next();
     refuse_strangers(snapshot);
     return {};
+  }
+
+  /// What is dropped of them when `chain` is gone on with. What the snapshot has replaced is not among that.
+  [[nodiscard]] std::vector<TornEnd> torn(const std::vector<const FoundJournal*>& chain) const {
+    std::vector<TornEnd> dropped;
+    for (const FoundJournal* found : {&main, &next, &fresh}) {
+      const bool kept = std::find(chain.begin(), chain.end(), found) != chain.end();
+      const bool replaced = !chain.empty() && (chain.front() != &main || is_replaced(*found));
+      if (kept && found->torn_bytes != 0) dropped.push_back({found, found->end, found->torn_bytes});
+      if (!kept && !replaced && (found->torn_bytes != 0 || found->steps != 0))
+        dropped.push_back({found, 0, found->end + found->torn_bytes});
+    }
+    return dropped;
   }
 
  private:
@@ -172,8 +244,19 @@ struct JournalSet {
     return found;
   }
 
+  /// Whether `.next` follows a journal other than `main`. One that was begun after a failure follows none.
+  [[nodiscard]] bool follows_another(const FoundJournal& found) const {
+    return found.counts && !found.header.follows.empty() && found.header.follows != main.header.id;
+  }
+  /// Whether it is left from before a failure that `main` was begun after.
+  [[nodiscard]] bool is_replaced(const FoundJournal& found) const {
+    return follows_another(found) && !main.header.snapshot && main.header.follows.empty();
+  }
+
   [[nodiscard]] std::vector<const FoundJournal*> main_and_next() const {
-    if (!next.counts || next.header.follows != main.header.id) return {&main};
+    if (!next.counts) return {&main};
+    if (follows_another(next) && !is_replaced(next)) refuse_stranger(next, main);
+    if (next.header.follows != main.header.id) return {&main};
     if (main.end >= next.header.follows_bytes) return {&main, &next};
     // The end of `main` had not been synced when power was lost: what came after it does not count either.
     if (!next.marked) return {&main};
@@ -182,16 +265,30 @@ struct JournalSet {
 
   void refuse_strangers(const SnapshotId& snapshot) const {
     for (const FoundJournal* found : {&main, &next, &fresh}) {
-      if (!found->counts || found->steps == 0) continue;  // nothing in it can be lost
-      const std::string why =
-          snapshot.exists ? "this journal does not belong to the snapshot beside it, which was edited or "
-                            "replaced; put the "
-                            "right snapshot back, or move the journal away to go on without its changes"
-                          : "the snapshot that this journal continues is missing; put it back, or move the "
-                            "journal away to "
-                            "go on without its changes";
-      throw CorruptionError{found->path, 0, why};
+      if (!found->counts) continue;
+      const bool misses_snapshot =
+          !snapshot.exists && found->header.snapshot && found->header.snapshot->exists;
+      if (found->steps == 0 && !misses_snapshot) continue;  // nothing in it can be lost
+      const std::string with = "this journal, with " + std::to_string(found->steps) + " changes, ";
+      throw CorruptionError{
+          found->path, 0,
+          with + (snapshot.exists
+                      ? "does not belong to the JSON file beside it, which was edited or replaced; put the "
+                        "right JSON file back, or move the journal away to go on without its changes"
+                      : "continues a JSON file that is missing; put the JSON file back, or move the journal "
+                        "away to go on without both")};
     }
+  }
+
+  /// Nothing is lost with a journal that holds no steps.
+  static void refuse_stranger(const FoundJournal& found, const FoundJournal& other) {
+    if (found.steps == 0) return;
+    throw CorruptionError{
+        found.path, 0,
+        "this journal, with " + std::to_string(found.steps) + " changes, does not belong to " +
+            path_text(other.path.filename()) +
+            " beside it; put the files of one store back together, or move this journal away "
+            "to go on without its changes"};
   }
 };
 

@@ -5,11 +5,13 @@
 // of keys). Stricter than nlohmann's own parser and serialiser: depth is bounded, and duplicate keys, NaN and
 // infinity are refused rather than dropped or written as null.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
@@ -22,8 +24,32 @@
 
 namespace kvstore::inline v0::detail {
 
+/// A stack of which the first elements need no allocation.
+template <class Element>
+class ShallowStack {
+ public:
+  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
+  [[nodiscard]] Element& top() noexcept { return size_ <= first_.size() ? first_[size_ - 1] : more_.back(); }
+  void push(const Element& element) {
+    if (size_ < first_.size())
+      first_[size_] = element;
+    else
+      more_.push_back(element);
+    ++size_;
+  }
+  void pop() noexcept {
+    if (size_ > first_.size()) more_.pop_back();
+    --size_;
+  }
+
+ private:
+  std::array<Element, 12> first_{};
+  std::vector<Element> more_;
+  std::size_t size_ = 0;
+};
+
 /// Builds trees from text, one in the memory of another where they are alike: what a tree costs is allocating
-/// its parts.
+/// its parts. Without recursion, which would take stack for each level of nesting.
 template <class Json>
 class DomReader {
  public:
@@ -31,13 +57,34 @@ class DomReader {
 
   /// Makes `out`, whatever it was, the tree of the next value.
   void read(Json& out) {
+    for (Json* place = &out; place != nullptr; place = next_place()) read_one(*place);
+  }
+
+  /// Whether the tree holds a number or boolean that a member of another type could change silently. Every
+  /// type of number holds the integers from 0 to 127.
+  [[nodiscard]] bool may_change() const noexcept { return may_change_; }
+
+ private:
+  using Object = typename Json::object_t;
+  using Array = typename Json::array_t;
+  using Type = typename Json::value_t;
+
+  /// An array or object that is being read.
+  struct Level {
+    Json* tree = nullptr;
+    std::size_t count = 0;            // elements or members read
+    typename Object::iterator old{};  // the first member of the old tree that is not read over
+  };
+
+  /// Reads a value that is nothing but itself, or enters an array or object.
+  void read_one(Json& out) {
     switch (in_.peek()) {
       case '"':
         return assign<typename Json::string_t>(out, Type::string, in_.string());
       case '{':
-        return read_object(out);
+        return enter_object(out);
       case '[':
-        return read_array(out);
+        return enter_array(out);
       case 'n':
         in_.null();
         out = nullptr;
@@ -51,13 +98,31 @@ class DomReader {
     }
   }
 
-  /// Whether the tree holds a number or boolean that a member of another type could change silently. Every
-  /// type of number holds the integers from 0 to 127.
-  [[nodiscard]] bool may_change() const noexcept { return may_change_; }
+  void enter_object(Json& out) {
+    in_.expect('{');
+    in_.enter();
+    if (!out.is_object()) out = Json::object();
+    levels_.push({&out, 0, out.template get_ref<Object&>().begin()});
+  }
 
- private:
-  using Object = typename Json::object_t;
-  using Type = typename Json::value_t;
+  void enter_array(Json& out) {
+    in_.expect('[');
+    in_.enter();
+    if (!out.is_array()) out = Json::array();
+    levels_.push({&out});
+  }
+
+  /// Where the value goes that comes next; leaves what ends before. Null at the end of the tree.
+  Json* next_place() {
+    while (!levels_.empty()) {
+      Level& level = levels_.top();
+      Json* const place = level.tree->is_object() ? next_member(level) : next_element(level);
+      if (place != nullptr) return place;
+      in_.leave();
+      levels_.pop();
+    }
+    return nullptr;
+  }
 
   template <class Value, class From>
   static void assign(Json& out, Type type, const From& value) {
@@ -70,18 +135,37 @@ class DomReader {
 
   /// While members come in the order of the old tree, which is sorted as most texts are, they replace what
   /// was there. From the first on that does not, the rest is built anew.
-  void read_object(Json& out) {
-    if (!out.is_object()) out = Json::object();
-    auto& members = out.template get_ref<Object&>();
-    auto old = members.begin();
-    in_.each_member([this, &members, &old](std::string_view name) {
-      if (old != members.end() && old->first == name) return read((old++)->second);
-      old = members.erase(old, members.end());
-      const std::size_t offset = in_.position();
-      read(add(members, name, offset));
-      old = members.end();
-    });
-    members.erase(old, members.end());
+  Json* next_member(Level& level) {
+    auto& members = level.tree->template get_ref<Object&>();
+    if (in_.try_consume('}')) {
+      members.erase(level.old, members.end());
+      return nullptr;
+    }
+    separate(level, "expected ',' or '}'");
+    const std::string_view name = in_.string();
+    in_.expect(':');
+    if (level.old != members.end() && level.old->first == name) return &(level.old++)->second;
+    members.erase(level.old, members.end());
+    Json& added = add(members, name, in_.position());
+    level.old = members.end();
+    return &added;
+  }
+
+  Json* next_element(Level& level) {
+    auto& elements = level.tree->template get_ref<Array&>();
+    if (in_.try_consume(']')) {
+      elements.resize(level.count);
+      return nullptr;
+    }
+    const std::size_t index = level.count;
+    separate(level, "expected ',' or ']'");
+    if (index == elements.size()) elements.emplace_back();
+    return &elements[index];
+  }
+
+  /// Reads the comma before all but the first.
+  void separate(Level& level, const char* expected) {
+    if (level.count++ != 0 && !in_.try_consume(',')) in_.fail(expected);
   }
 
   static Json& add(Object& members, std::string_view name, std::size_t offset) {
@@ -100,17 +184,6 @@ class DomReader {
       JsonReader::fail_at(offset, "expected no second value for the same key of an object");
     }
     return added->second;
-  }
-
-  void read_array(Json& out) {
-    if (!out.is_array()) out = Json::array();
-    auto& elements = out.template get_ref<typename Json::array_t&>();
-    std::size_t count = 0;
-    in_.each_element([this, &elements, &count] {
-      if (count == elements.size()) elements.emplace_back();
-      read(elements[count++]);
-    });
-    elements.resize(count);
   }
 
   /// As nlohmann does: unsigned where it is not negative, and a double where 64 bits are not enough.
@@ -136,6 +209,7 @@ class DomReader {
   }
 
   JsonReader& in_;
+  ShallowStack<Level> levels_;
   bool may_change_ = false;
 };
 
@@ -150,79 +224,156 @@ template <class Json>
   throw ValueError{"JSON text cannot hold a binary or discarded nlohmann::json; encode it as text first"};
 }
 
-template <class Json>
-void write_dom(const Json& value, JsonWriter& out);
+/// Shows a tree to `visitor`, part by part in the order of the text: `scalar(value)`, `enter(container)`,
+/// `element(is_first)`, `member(key, is_first)`, `leave(container)`. Without recursion, as `DomReader`.
+template <class Json, class Visitor>
+class DomWalk {
+ public:
+  explicit DomWalk(Visitor& visitor) noexcept : visitor_{visitor} {}
+
+  void run(const Json& tree) {
+    for (const Json* part = &tree; part != nullptr; part = next_part()) {
+      if (part->is_structured())
+        enter(*part);
+      else
+        visitor_.scalar(*part);
+    }
+  }
+
+ private:
+  using Object = typename Json::object_t;
+  using Array = typename Json::array_t;
+
+  struct Level {
+    const Json* tree = nullptr;
+    std::size_t count = 0;                     // elements or members shown
+    typename Object::const_iterator member{};  // the next one
+  };
+
+  void enter(const Json& container) {
+    visitor_.enter(container);
+    Level level{&container};
+    if (container.is_object()) level.member = container.template get_ref<const Object&>().begin();
+    levels_.push(level);
+  }
+
+  /// The value that comes next; leaves what ends before. Null at the end of the tree.
+  const Json* next_part() {
+    while (!levels_.empty()) {
+      Level& level = levels_.top();
+      const Json* const part = level.tree->is_object() ? next_member(level) : next_element(level);
+      if (part != nullptr) return part;
+      visitor_.leave(*level.tree);
+      levels_.pop();
+    }
+    return nullptr;
+  }
+
+  const Json* next_element(Level& level) {
+    const auto& elements = level.tree->template get_ref<const Array&>();
+    if (level.count == elements.size()) return nullptr;
+    visitor_.element(level.count == 0);
+    return &elements[level.count++];
+  }
+
+  const Json* next_member(Level& level) {
+    if (level.member == level.tree->template get_ref<const Object&>().end()) return nullptr;
+    const auto& [key, value] = *level.member++;
+    visitor_.member(key, level.count++ == 0);
+    return &value;
+  }
+
+  Visitor& visitor_;
+  ShallowStack<Level> levels_;
+};
 
 template <class Json>
-void write_dom_array(const Json& array, JsonWriter& out) {
-  const Nested depth{out};
-  char before = '[';
-  if (array.empty()) out.raw(before);
-  for (const Json& element : array.template get_ref<const typename Json::array_t&>()) {
-    out.raw(std::exchange(before, ','));
-    write_dom(element, out);
+class DomWriter {
+ public:
+  explicit DomWriter(JsonWriter& out) noexcept : out_{out} {}
+  DomWriter(const DomWriter&) = delete;
+  DomWriter& operator=(const DomWriter&) = delete;
+  ~DomWriter() {
+    for (; entered_ != 0; --entered_) out_.leave();  // after a value that could not be written
   }
-  out.raw(']');
-}
 
-template <class Json>
-void write_dom_object(const Json& object, JsonWriter& out) {
-  const Nested depth{out};
-  char before = '{';
-  if (object.empty()) out.raw(before);
-  for (const auto& [key, value] : object.template get_ref<const typename Json::object_t&>()) {
-    out.raw(std::exchange(before, ','));
-    out.string(key);
-    out.raw(':');
-    write_dom(value, out);
+  void enter(const Json& container) {
+    out_.enter();
+    ++entered_;
+    out_.raw(container.is_object() ? '{' : '[');
   }
-  out.raw('}');
-}
+  void leave(const Json& container) {
+    out_.raw(container.is_object() ? '}' : ']');
+    out_.leave();
+    --entered_;
+  }
+  void element(bool is_first) {
+    if (!is_first) out_.raw(',');
+  }
+  void member(const std::string& key, bool is_first) {
+    element(is_first);
+    out_.string(key);
+    out_.raw(':');
+  }
+
+  void scalar(const Json& value) {
+    using value_t = typename Json::value_t;
+    switch (value.type()) {
+      case value_t::null:
+        return out_.null();
+      case value_t::boolean:
+        return out_.boolean(value.template get_ref<const bool&>());
+      case value_t::string:
+        return out_.string(value.template get_ref<const std::string&>());
+      case value_t::number_integer:
+        return out_.integer(value.template get_ref<const std::int64_t&>());
+      case value_t::number_unsigned:
+        return out_.integer(value.template get_ref<const std::uint64_t&>());
+      case value_t::number_float:
+        return out_.number(value.template get_ref<const double&>());
+      default:
+        throw_unwritable_dom();
+    }
+  }
+
+ private:
+  JsonWriter& out_;
+  int entered_ = 0;
+};
 
 /// Writes a tree.
 /// @throws ValueError for what could not be read back.
 template <class Json>
 void write_dom(const Json& value, JsonWriter& out) {
-  using value_t = typename Json::value_t;
-  switch (value.type()) {
-    case value_t::null:
-      return out.null();
-    case value_t::boolean:
-      return out.boolean(value.template get_ref<const bool&>());
-    case value_t::string:
-      return out.string(value.template get_ref<const std::string&>());
-    case value_t::number_integer:
-      return out.integer(value.template get_ref<const std::int64_t&>());
-    case value_t::number_unsigned:
-      return out.integer(value.template get_ref<const std::uint64_t&>());
-    case value_t::number_float:
-      return out.number(value.template get_ref<const double&>());
-    case value_t::array:
-      return write_dom_array(value, out);
-    case value_t::object:
-      return write_dom_object(value, out);
-    case value_t::binary:
-    case value_t::discarded:
-      break;
-  }
-  throw_unwritable_dom();
+  DomWriter<Json> writer{out};
+  DomWalk<Json, DomWriter<Json>>{writer}.run(value);
 }
+
+template <class Json>
+class DomChecker {
+ public:
+  void enter(const Json&) {
+    if (depth_ == kMaxDepth) throw_too_deep();
+    ++depth_;
+  }
+  void leave(const Json&) noexcept { --depth_; }
+  void element(bool) noexcept {}
+  void member(const std::string& key, bool) { check_utf8(key); }
+  void scalar(const Json& value) {
+    if (value.is_binary() || value.is_discarded()) throw_unwritable_dom();
+    if (value.is_string()) return check_utf8(value.template get_ref<const std::string&>());
+    if (value.is_number_float()) return check_finite(value.template get_ref<const double&>());
+  }
+
+ private:
+  int depth_ = 0;
+};
 
 /// Refuses what `write_dom` would refuse, at less cost.
 template <class Json>
-void check_dom(const Json& value, int depth = 0) {
-  if (value.is_structured() && depth == kMaxDepth) throw_too_deep();
-  if (value.is_binary() || value.is_discarded()) throw_unwritable_dom();
-  if (value.is_string()) return check_utf8(value.template get_ref<const std::string&>());
-  if (value.is_number_float()) return check_finite(value.template get_ref<const double&>());
-  if (value.is_array()) {
-    for (const Json& element : value) check_dom(element, depth + 1);
-  }
-  if (!value.is_object()) return;
-  for (const auto& [key, member] : value.template get_ref<const typename Json::object_t&>()) {
-    check_utf8(key);
-    check_dom(member, depth + 1);
-  }
+void check_dom(const Json& value) {
+  DomChecker<Json> checker;
+  DomWalk<Json, DomChecker<Json>>{checker}.run(value);
 }
 
 }  // namespace kvstore::inline v0::detail

@@ -5,6 +5,7 @@
 // nlohmann's parser copies every string byte by byte and builds a tree, and because it refuses what would be
 // changed silently: numbers out of range, lone surrogates, duplicate keys.
 
+#include <bitset>
 #include <charconv>
 #include <concepts>
 #include <cstddef>
@@ -61,7 +62,7 @@ class JsonReader {
     return true;
   }
   void expect(char byte) {
-    if (!try_consume(byte)) fail(std::string{"expected '"} + byte + '\'');
+    if (!try_consume(byte)) fail_expecting(byte);
   }
 
   /// Consumes `text` if the next bytes, white space included, are exactly these.
@@ -123,12 +124,20 @@ class JsonReader {
   [[noreturn]] void fail(const std::string& expected) const {
     throw ParseError{position(), at_ == end_ ? expected + ", but the text ends" : expected};
   }
+  /// Out of line, since the words would take room on the stack for each level of nesting.
+  [[noreturn, gnu::noinline]] void fail(const char* expected) const { fail(std::string{expected}); }
   [[noreturn]] static void fail_at(std::size_t offset, const std::string& expected) {
     throw ParseError{offset, expected};
   }
 
  private:
   void keyword(std::string_view word, const char* expected);
+  void skip_scalar(char first);
+  void skip_name();
+  [[nodiscard]] bool skip_separator(bool in_object);
+  [[noreturn, gnu::noinline]] void fail_expecting(char byte) const {
+    fail(std::string{"expected '"} + byte + '\'');
+  }
   [[nodiscard]] bool skip_plain() noexcept;
   [[nodiscard]] bool unescape_rest();
   void unescape();
@@ -322,15 +331,50 @@ void JsonReader::each_member(Read&& read) {
   if (!try_consume('}')) fail("expected ',' or '}'");
 }
 
+/// Without recursion, which would take stack for each level.
 inline std::string_view JsonReader::skip_value() {
-  const char first = peek();
+  std::bitset<kMaxDepth> in_object;  // by level, from this value on
+  std::size_t open = 0;
+  skip_space();
   const char* const start = at_;
+  bool at_value = true;
+  while (true) {
+    const char first = at_value ? peek() : '\0';
+    if (first == '{' || first == '[') {
+      ++at_;
+      enter();
+      in_object[open++] = first == '{';
+      at_value = peek() != (first == '{' ? '}' : ']');
+      if (at_value && first == '{') skip_name();
+      continue;
+    }
+    if (at_value) skip_scalar(first);
+    if (open == 0) break;
+    at_value = skip_separator(in_object[open - 1]);
+    if (!at_value) --open;
+  }
+  return {start, static_cast<std::size_t>(at_ - start)};
+}
+
+inline void JsonReader::skip_name() {
+  static_cast<void>(string());
+  expect(':');
+}
+
+/// Whether another element or member follows; otherwise leaves the array or object.
+inline bool JsonReader::skip_separator(bool in_object) {
+  if (try_consume(',')) {
+    if (in_object) skip_name();
+    return true;
+  }
+  if (!try_consume(in_object ? '}' : ']')) fail(in_object ? "expected ',' or '}'" : "expected ',' or ']'");
+  leave();
+  return false;
+}
+
+inline void JsonReader::skip_scalar(char first) {
   if (first == '"') {
     static_cast<void>(string());
-  } else if (first == '{') {
-    each_member([this](std::string_view) { skip_value(); });
-  } else if (first == '[') {
-    each_element([this] { skip_value(); });
   } else if (first == 'n') {
     null();
   } else if (first == 't' || first == 'f') {
@@ -340,7 +384,6 @@ inline std::string_view JsonReader::skip_value() {
   } else {
     fail("expected a value");
   }
-  return {start, static_cast<std::size_t>(at_ - start)};
 }
 
 inline void JsonReader::keyword(std::string_view word, const char* expected) {

@@ -93,6 +93,9 @@ class JsonWriter {
   void clear() noexcept { size_ = 0; }
   /// Forgets all but the first `size` bytes, where `size` is at most `size()`.
   void truncate(std::size_t size) noexcept { size_ = size; }
+  /// Gives back what the buffer holds beyond `capacity` bytes and beyond what was written, as after a huge
+  /// value. Where that fails it keeps the buffer.
+  void shrink(std::size_t capacity) noexcept;
   /// Makes room for `capacity` bytes in all.
   void reserve(std::size_t capacity) {
     if (capacity > capacity_) grow(capacity);
@@ -130,6 +133,16 @@ inline void JsonWriter::grow(std::size_t capacity) {
   if (grown == nullptr) throw std::bad_alloc{};
   static_cast<void>(buffer_.release());
   buffer_.reset(static_cast<char*>(grown));
+  capacity_ = capacity;
+}
+
+inline void JsonWriter::shrink(std::size_t capacity) noexcept {
+  capacity = std::max(capacity, std::max<std::size_t>(size_, 1));
+  if (capacity >= capacity_) return;
+  void* const shrunk = std::realloc(buffer_.get(), capacity);
+  if (shrunk == nullptr) return;
+  static_cast<void>(buffer_.release());
+  buffer_.reset(static_cast<char*>(shrunk));
   capacity_ = capacity;
 }
 

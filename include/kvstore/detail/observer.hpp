@@ -39,16 +39,20 @@ class Observer {
     return options_.logger && level >= options_.log_level;
   }
 
-  /// Tells the logger. Never under a lock of the data.
+  /// Tells the logger. Never under a lock of the data. A logger that uses a store causes events of its own;
+  /// those are dropped, as it would be told of them for ever.
   void log(LogLevel level, std::string_view event,
            std::initializer_list<LogField> fields = {}) const noexcept {
-    if (!logs(level)) return;
+    thread_local bool telling = false;
+    if (!logs(level) || telling) return;
+    telling = true;
     try {
       std::vector<LogField> all{{"path", path_text_}};
       all.insert(all.end(), fields);
       options_.logger({level, event, all});
     } catch (...) {  // NOLINT(bugprone-empty-catch): a logger must not harm the store
     }
+    telling = false;
   }
   void log(LogLevel level, std::string_view event, const WorkDone& done) const noexcept {
     const double seconds = std::chrono::duration<double>(done.duration).count();

@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace kvstore::inline v0::detail {
@@ -55,11 +56,42 @@ inline FileStatus posix_status(const struct ::stat& status) {
           .modified = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
+/// `open`, but never as 0, 1 or 2. A program may have these closed, and the next file that it opens gets
+/// their number: what is then printed, also on standard error, would land in a file of ours.
+inline int posix_open(const char* path, int flags, ::mode_t permissions = 0) {
+  const int low = ::open(path, flags, permissions);
+  if (low < 0 || low > STDERR_FILENO) return low;
+  const int high = ::fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  ::close(low);
+  if (high < 0 && (flags & O_EXCL) != 0) ::unlink(path);  // made just now, and of no use
+  errno = error;
+  return high;
+}
+
+/// Whether a file system, by the type that `statfs` tells, overwrites allocated blocks in place: ext2, ext3
+/// and ext4 have one type, and tmpfs. Elsewhere that may take new space, which a store into a mapping can
+/// only ask for by a page fault, and a full disk then answers by SIGBUS. So btrfs, bcachefs, ZFS and f2fs,
+/// XFS once a file was copied by reference, and what shows another file system's files: overlayfs, NFS, FUSE.
+inline bool overwrites_in_place(std::uint64_t type) noexcept {
+  constexpr std::uint64_t kExt = 0xEF53;
+  constexpr std::uint64_t kTmpfs = 0x0102'1994;
+  return type == kExt || type == kTmpfs;
+}
+
+/// Whether `fsync` of a folder says that there is nothing here that it could do. The descriptor is open, so
+/// EBADF too comes from a file system that has no such call.
+inline bool cannot_sync_folders(const std::error_code& error) noexcept {
+  return error == std::errc::invalid_argument || error == std::errc::function_not_supported ||
+         error == std::errc::not_supported || error == std::errc::operation_not_supported ||
+         error == std::errc::bad_file_descriptor;
+}
+
 inline int posix_flags(OpenMode mode) {
   constexpr int kWrite = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
   switch (mode) {
     case OpenMode::read:
-      return O_RDONLY | O_CLOEXEC;
+      return O_RDONLY | O_NONBLOCK | O_CLOEXEC;  // a pipe without a writer is to be refused, not waited for
     case OpenMode::update:
       return kWrite;
     case OpenMode::truncate:
@@ -131,6 +163,9 @@ class PosixFile final : public File {
   std::error_code try_lock() override { return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB)); }
 
   Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
+    struct ::statfs where {};
+    if (::fstatfs(descriptor_, &where) != 0) return {nullptr, posix_error()};
+    if (!overwrites_in_place(static_cast<std::uint32_t>(where.f_type))) return File::map(offset, bytes);
     auto mapping = std::make_unique<PosixMapping>(descriptor_, static_cast<::off_t>(offset), bytes);
     if (mapping->bytes().empty()) return {nullptr, posix_error()};
     return {std::move(mapping), {}};
@@ -139,7 +174,7 @@ class PosixFile final : public File {
   std::error_code close() override { return close_descriptor(); }
 
   std::error_code open(const std::filesystem::path& path, OpenMode mode, std::uint32_t permissions) {
-    descriptor_ = ::open(path.c_str(), posix_flags(mode), static_cast<::mode_t>(permissions));
+    descriptor_ = posix_open(path.c_str(), posix_flags(mode), static_cast<::mode_t>(permissions));
     return descriptor_ < 0 ? posix_error() : std::error_code{};
   }
 
@@ -187,16 +222,19 @@ class PosixFileSystem final : public FileSystem {
   }
 
   std::error_code sync_folder(const std::filesystem::path& folder) override {
-    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int descriptor = posix_open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (descriptor < 0) return posix_error();
     const PosixFile closer{descriptor};
     const std::error_code error = posix_outcome(::fsync(descriptor));
-    // Some network file systems have nothing to sync in a folder and answer EINVAL.
-    return error == std::errc::invalid_argument ? std::error_code{} : error;
+    return cannot_sync_folders(error) ? std::error_code{} : error;
   }
 
   std::error_code check_writable(const std::filesystem::path& folder) override {
     return posix_outcome(::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS));
+  }
+
+  std::error_code check_syncable(const std::filesystem::path& folder) override {
+    return posix_outcome(::faccessat(AT_FDCWD, folder.c_str(), R_OK, AT_EACCESS));
   }
 
   Result<std::filesystem::path> current_folder() override {

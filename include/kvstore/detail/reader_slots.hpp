@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <bit>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -55,22 +56,69 @@ class ReaderBias {
   std::atomic<std::uint32_t> reads_to_open_ = kFewestReads;
 };
 
+/// Segments by number, as many as a thread reads at once, packed so that looking for one is a few
+/// instructions.
+class SegmentNames {
+ public:
+  static constexpr std::size_t kMost = 16;
+  static constexpr std::size_t kWords = 4;
+  using Words = std::array<std::uint64_t, kWords>;
+
+  /// Those of `segments`, at most `kMost`, whose bits are in `wanted`, which names one at least. Places
+  /// that are left over repeat it.
+  [[nodiscard]] static Words of(std::span<const std::size_t> segments, std::uint32_t wanted) noexcept {
+    Words words;
+    if (wanted == (1U << kMost) - 1) {  // the usual case
+      for (std::size_t i = 0; i < kWords; ++i) {
+        const std::span four = segments.subspan(i * kLanes).first<kLanes>();
+        words[i] = lane(four[0], 0) | lane(four[1], 1) | lane(four[2], 2) | lane(four[3], 3);
+      }
+      return words;
+    }
+    const std::size_t first = segments[static_cast<std::size_t>(std::countr_zero(wanted))];
+    words.fill(first * kEachLane);
+    while ((wanted &= wanted - 1) != 0) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(wanted));
+      words[i / kLanes] ^= lane(segments[i] ^ first, i % kLanes);
+    }
+    return words;
+  }
+
+  /// Whether one of the lanes of `word` is `segment`.
+  [[nodiscard]] static bool has(std::uint64_t word, std::size_t segment) noexcept {
+    const std::uint64_t zero_if_same = word ^ segment * kEachLane;
+    // Borrows go upwards from a lane that is zero, so that the lowest one of those is told for certain.
+    return ((zero_if_same - kEachLane) & ~zero_if_same & kEachLane << (kLaneBits - 1)) != 0;
+  }
+
+ private:
+  static constexpr std::size_t kLaneBits = 16;  // there are 65536 segments at most
+  static constexpr std::size_t kLanes = 64 / kLaneBits;
+  static constexpr std::uint64_t kEachLane = 0x0001'0001'0001'0001;
+  static_assert(kWords * kLanes == kMost);
+
+  [[nodiscard]] static std::uint64_t lane(std::uint64_t segment, std::size_t number) noexcept {
+    return segment << number * kLaneBits;
+  }
+};
+
 /// The segment that a thread reads without its lock, or several at once, if any.
 class ReaderSlot {
  public:
   [[nodiscard]] bool is_free() const noexcept { return segment_.load(std::memory_order_relaxed) == kNone; }
+  /// Whether the thread has announced `segment`; see `ReaderSlots::wait_until_left` for what no means.
   [[nodiscard]] bool is_in(std::size_t segment) const noexcept {
     const std::size_t seen = segment_.load(std::memory_order_seq_cst);
     if (seen != kGroup) return seen == segment + 1;
-    return (group_[word_of(segment)].load(std::memory_order_acquire) & bit_of(segment)) != 0;
+    return std::any_of(group_.begin(), group_.end(), [segment](const std::atomic<std::uint64_t>& word) {
+      return SegmentNames::has(word.load(std::memory_order_acquire), segment);
+    });
   }
   void announce(std::size_t segment) noexcept { segment_.store(segment + 1, std::memory_order_seq_cst); }
-  /// Those that are 256 apart count as one. Whoever looks meanwhile sees the group before or after, of which
-  /// the thread reads neither: it has left the one, and is not sure of the other.
-  void announce(std::span<const std::size_t> segments) noexcept {
-    std::array<std::uint64_t, kWords> words{};
-    for (const std::size_t segment : segments) words[word_of(segment)] |= bit_of(segment);
-    for (std::size_t i = 0; i < kWords; ++i) group_[i].store(words[i], std::memory_order_release);
+  /// Those of `segments` whose bits are in `wanted`; as `SegmentNames::of`.
+  void announce(std::span<const std::size_t> segments, std::uint32_t wanted) noexcept {
+    const SegmentNames::Words words = SegmentNames::of(segments, wanted);
+    for (std::size_t i = 0; i < words.size(); ++i) group_[i].store(words[i], std::memory_order_release);
     segment_.store(kGroup, std::memory_order_seq_cst);
   }
   void leave() noexcept { segment_.store(kNone, std::memory_order_release); }
@@ -79,16 +127,10 @@ class ReaderSlot {
   friend class ReaderSlots;
   static constexpr std::size_t kNone = 0;
   static constexpr std::size_t kGroup = static_cast<std::size_t>(-1);
-  static constexpr std::size_t kWords = 4;
-
-  [[nodiscard]] static std::size_t word_of(std::size_t segment) noexcept { return segment / 64 % kWords; }
-  [[nodiscard]] static std::uint64_t bit_of(std::size_t segment) noexcept {
-    return std::uint64_t{1} << segment % 64;
-  }
 
   std::atomic<std::size_t> segment_ = kNone;
-  std::array<std::atomic<std::uint64_t>, kWords> group_{};  // where `segment_` is `kGroup`
-  const ReaderSlot* next_ = nullptr;                        // in the list of slots
+  std::array<std::atomic<std::uint64_t>, SegmentNames::kWords> group_{};  // where `segment_` is `kGroup`
+  const ReaderSlot* next_ = nullptr;                                      // in the list of slots
   bool listed_ = false;
 };
 
@@ -110,8 +152,11 @@ class ReaderSlots {
     return false;
   }
 
-  /// The same of several segments, at most 32, of which `bias_of(i)` says whether `segments[i]` is open.
-  /// @returns a bit for each that is; if there is one, the thread is to leave the slot
+  /// The same of several segments, at most `SegmentNames::kMost`, of which `bias_of(i)` says whether
+  /// `segments[i]` is open. @returns a bit for each that is; if there is one, the thread is to leave the slot
+  ///
+  /// Only those that look open are announced, so that the writer of one that is closed meets a thread once at
+  /// most, however often the thread reads the others.
   template <class BiasOf>
   [[nodiscard]] std::uint32_t enter(ReaderSlot& slot, std::span<const std::size_t> segments,
                                     const BiasOf& bias_of) noexcept {
@@ -122,11 +167,13 @@ class ReaderSlots {
       }
       return open;
     };
-    if (!slot.is_free() || open_ones(std::memory_order_relaxed) == 0) return 0;
+    if (!slot.is_free()) return 0;
+    const std::uint32_t announced = open_ones(std::memory_order_relaxed);
+    if (announced == 0) return 0;
     if (!slot.listed_) [[unlikely]]
       list(slot);
-    slot.announce(segments);
-    const std::uint32_t open = open_ones(std::memory_order_seq_cst);
+    slot.announce(segments, announced);
+    const std::uint32_t open = announced & open_ones(std::memory_order_seq_cst);
     if (open == 0) slot.leave();
     return open;
   }
@@ -142,19 +189,37 @@ class ReaderSlots {
     }
     return false;
   }
-  /// The same, until nobody is. Polls, so that a reader that leaves need not look for somebody to wake.
+  /// For the same writer: waits for each thread once, so that it ends however busy the threads are. Polls, so
+  /// that a reader that leaves need not look for somebody to wake.
+  ///
+  /// A slot that was once seen without the segment is no concern any more:
+  /// - If the writer read an older value than that of an announcement, then that announcement comes after its
+  ///   reading, and so after the closing, in the order of sequential consistency. The reader looks at the
+  ///   bias after that, sees the segment closed, and leaves. Under the writer's lock nobody opens it again.
+  /// - If the writer read a newer value, that of leaving or of a later announcement, it has synchronised with
+  ///   the thread there, and what the thread read under the announcement before happened before.
+  /// - If it read the announcement of a group, it sees that group's words or later ones. The thread stores
+  ///   later ones after it has left the group; a writer that reads one of them has synchronised with it
+  ///   there.
+  /// - A slot that is not in the list yet is put there, and announces, after the closing, as in the first
+  /// case.
   void wait_until_left(std::size_t segment) const noexcept {
-    for (int turn = 0; is_anyone_in(segment); ++turn) {
-      if (turn < kTurns)
-        std::this_thread::yield();
-      else
-        std::this_thread::sleep_for(kPause);
+    for (const ReaderSlot* slot = first_.load(std::memory_order_seq_cst); slot != nullptr;
+         slot = slot->next_) {
+      for (int turn = 0; slot->is_in(segment); ++turn) pause(turn);
     }
   }
 
  private:
   static constexpr int kTurns = 100;
   static constexpr std::chrono::microseconds kPause{50};
+
+  static void pause(int turn) noexcept {
+    if (turn < kTurns)
+      std::this_thread::yield();
+    else
+      std::this_thread::sleep_for(kPause);
+  }
 
   [[gnu::noinline]] void list(ReaderSlot& slot) noexcept {
     const ReaderSlot* first = first_.load(std::memory_order_relaxed);

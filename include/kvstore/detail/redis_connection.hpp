@@ -6,9 +6,11 @@
 // SIGPIPE, and knows no deadline over several replies; and so is the formatting of commands, six lines that
 // need neither the memory nor the sprintf that hiredis takes for each (a sixth of a pipeline's time here).
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -138,7 +140,17 @@ class RedisConnection {
     Context context{redisConnectWithTimeout(address.host.c_str(), address.port, time)};
     if (context == nullptr) throw std::bad_alloc{};
     if (context->err != 0) throw RedisIoError{address.text() + ": " + context->errstr};
+    leave_standard_files(*context);
     return context;
+  }
+
+  /// A program may have 0, 1 or 2 closed. What it prints would go to the server then, as a command.
+  static void leave_standard_files(redisContext& context) {
+    if (context.fd > STDERR_FILENO) return;
+    const int high = ::fcntl(context.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (high < 0) throw RedisIoError{std::error_code{errno, std::generic_category()}.message()};
+    ::close(context.fd);
+    context.fd = high;
   }
 
   void authenticate(const RedisClusterOptions& options, RedisClock::time_point until) {

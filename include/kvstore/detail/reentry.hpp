@@ -15,19 +15,19 @@ class CallbackScope {
   CallbackScope& operator=(const CallbackScope&) = delete;
   ~CallbackScope() { innermost = outer_; }
 
-  /// @throws ReentryError if this thread is inside a callback of `store`.
-  static void refuse_reentry(const void* store) {
+  /// @throws ReentryError, with these words, if this thread is inside a callback of `store`.
+  static void refuse_reentry(const void* store, const char* words = kFromVerb) {
     for (const CallbackScope* scope = innermost; scope != nullptr; scope = scope->outer_) {
-      if (scope->store_ == store) throw_reentry();
+      if (scope->store_ == store) throw_reentry(words);
     }
   }
 
  private:
-  [[noreturn]] static void throw_reentry() {
-    throw ReentryError{
-        "a callback of visit(), modify() or for_each() called the store that is running it; "
-        "do that after the callback has returned"};
-  }
+  static constexpr const char* kFromVerb =
+      "a callback of visit(), modify() or for_each() called the store that is running it; "
+      "do that after the callback has returned";
+
+  [[noreturn]] static void throw_reentry(const char* words) { throw ReentryError{words}; }
 
   static inline constinit thread_local const CallbackScope* innermost = nullptr;
 

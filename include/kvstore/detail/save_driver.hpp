@@ -1,31 +1,35 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// When a store saves, who waits for it, and whom it tells. What a save hands to the storage is
-// `StorageWriter`'s affair.
+// When a store saves, who waits for it, and whom it tells: the shell around `SaveState`. One mutex guards the
+// state and the log of changes; no storage, file or handler is called under it.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <filesystem>
 #include <memory>
 #include <mutex>
-#include <new>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "kvstore/detail/auto_saver.hpp"
 #include "kvstore/detail/change_buffer.hpp"
-#include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/change_log.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
+#include "kvstore/detail/not_on_disk.hpp"
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/path_text.hpp"
-#include "kvstore/detail/save_ledger.hpp"
-#include "kvstore/detail/storage_writer.hpp"
+#include "kvstore/detail/process.hpp"
+#include "kvstore/detail/save_numbers.hpp"
+#include "kvstore/detail/save_reports.hpp"
+#include "kvstore/detail/save_state.hpp"
+#include "kvstore/detail/save_work.hpp"
 #include "kvstore/detail/store_thread.hpp"
 #include "kvstore/detail/threads.hpp"
 #include "kvstore/error.hpp"
@@ -36,45 +40,43 @@
 
 namespace kvstore::inline v0::detail {
 
+/// `Means` is what it waits with: see `Waiting`.
+template <class Means>
 class SaveDriver final {
  public:
-  using Snapshot = StorageWriter::Snapshot;
-
   /// `counters` outlive it.
-  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters, Snapshot snapshot)
+  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters,
+             SaveWork::Store store)
       : options_{std::move(options)},
         observer_{options_, path_of(storage.get())},
-        ledger_{counters},
-        writer_{std::move(storage), options_, ledger_, std::move(snapshot)} {}
+        numbers_{counters},
+        work_{std::move(storage), options_, std::move(store)} {}
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
   /// The file or folder that messages name.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return observer_.path(); }
-  [[nodiscard]] SaveLedger& ledger() noexcept { return ledger_; }
-  [[nodiscard]] const SaveLedger& ledger() const noexcept { return ledger_; }
 
-  /// Hands what is stored to `sink`. @throws CorruptionError, StorageError; UsageError if closed
-  void load(LoadSink& sink) { writer_.load(sink); }
-  /// Hands what changed since to `sink`; false if everything is to be loaded again. Errors as above.
-  bool load_changes(LoadSink& sink) { return writer_.load_changes(sink); }
+  /// To be loaded from, before `start` or where nothing is ever saved. @throws UsageError if closed
+  [[nodiscard]] Storage& storage() const {
+    if (work_.storage() == nullptr) throw_closed();
+    return *work_.storage();
+  }
 
-  /// Begins to save, once the store is loaded and can be asked for snapshots. `outdated`: what is stored has
-  /// the form of an older schema version, so it is replaced first. @throws StorageError if that fails
+  /// Begins to save, once the store is loaded, with so many entries, and can be asked for snapshots.
+  /// `outdated`: what is stored has the form of an older schema version, so it is replaced first.
+  /// @throws StorageError if that fails
   void start(std::uint64_t entries, bool outdated) {
     if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
-    writer_.start([this](const std::exception_ptr& failure) { observer_.report(failure); },
-                  [this] { folder_->wake(); });
-    if (writer_.has_journal()) {
-      start_needed(path(),
-                   [this] { folder_.emplace([] { return AutoSaver::Delay{}; }, [this] { fold(); }); });
-    }
-    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
-      start_needed(path(),
-                   [this] { saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); }); });
-    }
+    const bool wants_everything = work_.start();
+    has_journal_ = work_.storage()->journal() != nullptr;
+    logs_ = has_journal_ || work_.storage()->takes_changes();
+    state_.start(has_journal_, wants_everything);
+    log_.expect(entries);
+    if (has_journal_) reports_.set_journal_bytes(work_.storage()->journal()->bytes());
+    start_threads();
     if (outdated) {
-      log(writer_.save_everything().work);
+      run({.want = {.kind = Want::Kind::all}});
       const std::uint64_t version = options_.schema_version;
       observer_.log(LogLevel::info, "upgraded", {{"entries", entries}, {"schema_version", version}});
     }
@@ -84,227 +86,336 @@ class SaveDriver final {
   // For operations
   // -------------------------------------------------------------------------------------------
 
+  /// @throws UsageError in a forked child, where the files are its parent's. Before any lock, which a thread
+  /// that is not there may hold.
+  void refuse_foreign_process() const {
+    if (home_.is_foreign()) [[unlikely]]
+      throw_foreign();
+  }
+
   /// Whether `record` wants the changes as text.
-  [[nodiscard]] bool logs() const noexcept { return writer_.logs(); }
-  [[nodiscard]] bool has_journal() const noexcept { return writer_.has_journal(); }
+  [[nodiscard]] bool logs() const noexcept { return logs_; }
+  [[nodiscard]] bool has_journal() const noexcept { return has_journal_; }
 
   /// Counts operations of the calling thread, whose counters are `own`; under the lock of what they change.
-  /// @returns their ticket.
+  /// Wait-free. @returns their ticket.
   std::uint64_t record(std::uint64_t operations, StoreThread* own) noexcept {
-    if (options_.batch_size != 0) return ledger_.count(operations);
-    ledger_.count_unnumbered(own, operations);  // one number would be a line that all writers write
+    if (options_.batch_size != 0) return numbers_.count(operations);
+    numbers_.count_unnumbered(own, operations);
     return kNeverOwed;
   }
   /// The same, and logs them as one step.
   std::uint64_t record(std::uint64_t operations, const ChangeBuffer& changes) {
-    return writer_.record(operations, changes);
+    const std::scoped_lock lock{mutex_};
+    if (!log_.append(changes)) owe_everything_locked();
+    return numbers_.count(operations);
   }
-  /// Counts that every entry was replaced, as one operation.
-  std::uint64_t record_replacement() { return writer_.record_replacement(); }
+  /// Counts that every entry was replaced, as one operation. Only a save of everything can tell a storage.
+  std::uint64_t record_replacement() {
+    const std::scoped_lock lock{mutex_};
+    log_.give_up();
+    owe_everything_locked();
+    return numbers_.count(1);
+  }
 
   /// What an operation does once it is applied and holds no lock: puts it into the journal, and sees that the
   /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
   void settle(std::uint64_t ticket) {
     if (ticket == kNeverOwed) return;
-    if (has_journal() || ledger_.owes(ticket, bound())) settle_owed(ticket);
+    const bool handed_over = !has_journal_ || numbers_.is_handed_over(ticket);
+    if (!handed_over || numbers_.owes(ticket, bound())) settle_owed(ticket);
   }
 
   // For the store's own calls
   // ----------------------------------------------------------------------------------
 
   void save() {
+    refuse_foreign_process();
     if (options_.read_only) return;
-    saving([&](SaveLedger::Save save) { ledger_.settle_now(ledger_.applied(), save); });
+    run({.want = {.ticket = numbers_.applied(), .complete = true, .insist = true}});
   }
 
-  /// Folds the journal into the snapshot; without a journal, saves.
+  /// Compacts the journal into the snapshot; without a journal, saves.
   void compact() {
+    refuse_foreign_process();
     if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
-    if (!has_journal()) return save();
-    const auto start = SaveLedger::Clock::now();
-    Saved saved;
-    try {
-      saved = writer_.save_everything();
-      ledger_.advance(saved.last);
-    } catch (const UsageError&) {
-      throw;  // closed
-    } catch (...) {
-      ++failed_foldings_;
-      last_folding_ = SaveLedger::Clock::now() - start;
-      observer_.report(std::current_exception(), "folding failed");
-      throw;
-    }
-    ++foldings_;
-    last_folding_ = SaveLedger::Clock::now() - start;
-    log(saved.work);
+    if (!has_journal_) return save();
+    run({.want = {.kind = Want::Kind::all}, .counts_as_compaction = true});
   }
 
-  /// Saves and lets go of the storage. `refuse_writes(true)` comes first; `false` if saving failed.
-  void close(FunctionRef<void(bool)> refuse_writes) {
-    if ((saver_ && saver_->is_this_thread()) || (folder_ && folder_->is_this_thread())) {
+  /// Begins to close, unless that has been done: then false. The caller refuses writes then, and goes on with
+  /// `finish_close`. Waits for another thread that closes.
+  [[nodiscard]] bool begin_close() {
+    if (home_.is_foreign_by_id()) return false;
+    if (is_own_thread()) {
       throw UsageError{"close() called from a thread of the store itself, in a handler"};
     }
-    const std::scoped_lock closing{close_mutex_};
-    if (writer_.is_released()) return;
-    refuse_writes(true);
+    return take_closing();
+  }
+  /// The same for a destructor, which a handler may have come to by ending the program.
+  [[nodiscard]] bool begin_destruction() { return !home_.is_foreign_by_id() && take_closing(); }
+
+  /// Saves and lets go of the storage. @throws StorageError if saving failed; then nothing has been closed,
+  /// and writes may go on.
+  void finish_close() {
     try {
       if (!options_.read_only) save();
+      if (saver_) saver_->stop();
+      if (compactor_) compactor_->stop();
+      if (!options_.read_only) save();  // what a compaction has broken meanwhile
+      run({.want = {.kind = Want::Kind::close}});
     } catch (...) {
-      refuse_writes(false);
+      leave_closing();
       throw;
     }
-    if (saver_) saver_->stop();
-    if (folder_) folder_->stop();
-    writer_.release();
+    leave_closing();
     observer_.log(LogLevel::info, "closed");
+  }
+
+  /// Loads what another program has put in the place of what was saved. False if the storage cannot.
+  bool take_over(LoadSink& sink) {
+    refuse_foreign_process();
+    Errand errand{.want = {.kind = Want::Kind::take_over}, .targets = {.into = &sink}};
+    run(errand);
+    return errand.taken_over;
   }
 
   /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
   void checkpoint(Storage& copy, const std::filesystem::path& path) {
+    refuse_foreign_process();
     const std::string to = path_text(path);  // before there is anything that out of memory could belie
-    const WorkDone done = writer_.copy_to(copy);
-    const double seconds = std::chrono::duration<double>(done.duration).count();
-    observer_.log(LogLevel::info, "checkpoint written",
-                  {{"to", to}, {"entries", done.entries}, {"bytes", done.bytes}, {"seconds", seconds}});
+    Errand errand{.want = {.kind = Want::Kind::copy}, .targets = {.copy = &copy}};
+    run(errand);
+    const double seconds = std::chrono::duration<double>(errand.done.duration).count();
+    observer_.log(
+        LogLevel::info, "checkpoint written",
+        {{"to", to}, {"entries", errand.done.entries}, {"bytes", errand.done.bytes}, {"seconds", seconds}});
   }
 
   // Figures
   // -------------------------------------------------------------------------------------------------
 
-  [[nodiscard]] SaveMetrics save_metrics() const {
-    SaveMetrics result = ledger_.metrics();
-    result.bytes = writer_.bytes();
-    return result;
-  }
+  [[nodiscard]] const SaveNumbers& numbers() const noexcept { return numbers_; }
 
-  [[nodiscard]] JournalMetrics journal_metrics() const {
-    return {.bytes = writer_.journal_bytes(),
-            .foldings = foldings_,
-            .failed_foldings = failed_foldings_,
-            .last_folding = last_folding_};
+  /// What is known of saves and of the journal.
+  [[nodiscard]] SaveFigures figures() const {
+    const std::scoped_lock lock{mutex_};
+    return reports_.figures();
   }
 
   /// How long operations waited for saves.
   [[nodiscard]] const HistogramRecorder& save_waits() const noexcept { return save_waits_; }
 
  private:
+  using Lock = std::unique_lock<typename Means::Lock>;
+
+  /// A ticket where any number may stay unsaved; no operation's number gets that far.
+  static constexpr std::uint64_t kNeverOwed = ~std::uint64_t{0};
+  static constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
+
   [[nodiscard]] static std::filesystem::path path_of(const Storage* storage) {
     if (storage == nullptr) throw UsageError{"a persistent store needs a storage, not a null pointer"};
     return storage->path();
   }
 
-  /// Where memory does not even suffice for the words, what was prepared for that: std::bad_alloc would say
-  /// that nothing was changed.
-  [[noreturn]] void throw_not_on_disk(const std::filesystem::path& path, std::error_code code,
-                                      const char* reason) const {
-    try {
-      throw StorageError::not_on_disk(path, code, reason);
-    } catch (const std::bad_alloc&) { std::rethrow_exception(out_of_memory_); }
+  [[noreturn]] static void throw_closed() { throw UsageError{"the store is closed; open another one"}; }
+
+  [[noreturn]] void throw_foreign() const {
+    throw UsageError{path_text(path()) +
+                     ": the store was opened before this process was forked, and belongs to the parent; open "
+                     "another one, after the fork"};
   }
 
-  [[nodiscard]] static std::exception_ptr out_of_memory(const std::filesystem::path& path) {
-    const auto code = std::make_error_code(std::errc::not_enough_memory);
-    return std::make_exception_ptr(StorageError::not_on_disk(path, code, "out of memory"));
+  /// Only a save of everything can tell the storage what is so from now on.
+  void owe_everything_locked() noexcept {
+    state_.owe_everything();
+    numbers_.publish(state_);
   }
-
-  /// A ticket where any number may stay unsaved; no operation's number gets that far.
-  static constexpr std::uint64_t kNeverOwed = ~std::uint64_t{0};
 
   /// Operations that may stay unsaved when one returns.
   [[nodiscard]] std::uint64_t bound() const noexcept {
-    return options_.batch_size == 0 ? ~std::uint64_t{0} : options_.batch_size - 1;
+    return options_.batch_size == 0 ? kAnyNumber : options_.batch_size - 1;
   }
 
-  void fold() {
-    if (!writer_.wants_folding()) return;
+  // Threads
+  // ----------------------------------------------------------------------------------------------------
+
+  void start_threads() {
+    if (has_journal_) {
+      start_needed(path(), [this] {
+        compactor_.emplace([] { return typename AutoSaver<Means>::Delay{}; }, [this] { compact_outgrown(); });
+      });
+    }
+    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
+      start_needed(path(),
+                   [this] { saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); }); });
+    }
+  }
+
+  [[nodiscard]] bool is_own_thread() const noexcept {
+    return (saver_ && saver_->is_this_thread()) || (compactor_ && compactor_->is_this_thread());
+  }
+
+  void compact_outgrown() noexcept {
+    if (!outgrown_.exchange(false, std::memory_order_relaxed)) return;
     try {
       compact();
     } catch (...) {  // NOLINT(bugprone-empty-catch): reported; tried again when more was appended
     }
   }
 
+  void auto_save() noexcept {
+    auto_saved_ = clock_now();
+    try {
+      run({.want = {.ticket = numbers_.applied(), .complete = true}});
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported, and kept in the figures
+    }
+  }
+
+  /// So that no operation stays unsaved for longer than the interval, the next save begins when the oldest
+  /// one that the last save may have missed is that old, less the time that a save takes.
+  [[nodiscard]] typename AutoSaver<Means>::Delay next_delay() const {
+    using Duration = SaveState::Time::duration;
+    const std::scoped_lock lock{mutex_};
+    const auto now = clock_now();
+    typename AutoSaver<Means>::Delay delay;
+    if (const Duration interval = options_.auto_save_interval; interval.count() != 0) {
+      const Duration takes = std::min<Duration>(reports_.figures().last_save(), interval / 2);
+      delay = std::max(auto_saved_ + interval - takes - now, Duration::zero());
+    }
+    if (state_.failures() == 0) return delay;
+    const Duration retry = std::max(state_.retry_at() - now, Duration::zero());
+    return delay ? std::min(*delay, retry) : retry;
+  }
+
+  [[nodiscard]] bool take_closing() {
+    Lock lock{mutex_};
+    closed_.wait(lock, [this] { return !closing_; });
+    if (state_.is_closed()) return false;
+    closing_ = true;
+    return true;
+  }
+  void leave_closing() noexcept {
+    {
+      const std::scoped_lock lock{mutex_};
+      closing_ = false;
+    }
+    closed_.notify_all();
+  }
+
   // Saving
   // -----------------------------------------------------------------------------------------------------
-
-  void log(const SaveWork& work) const noexcept {
-    observer_.log(work.whole ? LogLevel::info : LogLevel::debug, work.folded ? "folded" : "saved", work.done);
-  }
 
   /// Out of line, as most operations have nothing to settle.
   [[gnu::noinline]] void settle_owed(std::uint64_t ticket) {
     try {
-      const std::uint64_t allowed = writer_.deliver(ticket) ? bound() : 0;
-      if (!ledger_.owes(ticket, allowed)) return;
+      if (has_journal_) run({.want = {.ticket = ticket, .allowed = kAnyNumber}});
+      if (!numbers_.owes(ticket, bound())) return;
       if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
       const TimeRecorded waiting{save_waits_};
-      saving([&](SaveLedger::Save save) { ledger_.settle(ticket, allowed, save); });
-    } catch (const StorageError& error) {
-      throw_not_on_disk(error.path(), error.code(), error.what());
-    } catch (const std::exception& error) { throw_not_on_disk(observer_.path(), {}, error.what()); }
+      run({.want = {.ticket = ticket, .allowed = bound()}});
+    } catch (...) { not_on_disk_.rethrow(); }
   }
 
-  /// Runs `settle` with the function that saves; tells of a save or a failure once, from the thread that met
-  /// it, when others may already save again, so that a handler may do so as well.
-  template <class Settle>
-  void saving(const Settle& settle) {
-    std::exception_ptr failure;
-    std::optional<Saved> saved;
-    std::uint64_t failures = 0;
-    const auto save = [&] {
-      failures = ledger_.failures();
-      try {
-        return saved.emplace(writer_.save()).last;
-      } catch (...) {
-        failure = std::current_exception();
-        throw;
+  void run(Errand&& errand) { run(errand); }
+  void run(Errand& errand) {
+    Lock lock{mutex_};
+    while (true) {
+      const auto now = time();
+      switch (const Step step = state_.next(errand.want, numbers_.numbered(), now)) {
+        case Step::done:
+          return;
+        case Step::wait:
+          condition(state_.await(errand.want, numbers_.numbered(), now)).wait(lock);
+          break;
+        case Step::fail:
+          std::rethrow_exception(reports_.figures().failure());
+        case Step::closed:
+          throw_closed();
+        default:
+          carry_out(step, errand, lock);
       }
-    };
-    const auto tell_retried = [&] {
-      if (failures != 0) observer_.log(LogLevel::warning, "retried", {{"failures", failures}});
-    };
-    try {
-      settle(SaveLedger::Save{save});
-      if (!saved) return;
-      tell_retried();
-      log(saved->work);
-    } catch (...) {
-      if (failure) {
-        tell_retried();
-        observer_.report(failure);
-        if (saver_ && !saver_->is_this_thread()) saver_->wake();  // to learn when it is to try again
-      }
-      throw;
     }
   }
 
-  [[nodiscard]] AutoSaver::Delay next_delay() const {
-    const auto retry = ledger_.retry_delay();
-    if (options_.auto_save_interval.count() == 0) return retry;
-    const std::chrono::steady_clock::duration interval = options_.auto_save_interval;
-    return retry ? std::min(*retry, interval) : interval;
+  [[nodiscard]] static SaveState::Time clock_now() noexcept {
+    return SaveState::Time{
+        std::chrono::duration_cast<SaveState::Time::duration>(Means::Clock::now().time_since_epoch())};
+  }
+  /// Of interest after a failure only.
+  [[nodiscard]] SaveState::Time time() const noexcept {
+    return state_.failures() == 0 ? SaveState::Time{} : clock_now();
   }
 
-  void auto_save() {
-    try {
-      saving([&](SaveLedger::Save save) { ledger_.settle(ledger_.applied(), 0, save); });
-    } catch (...) {  // NOLINT(bugprone-empty-catch): reported by saving(), kept by the ledger
+  [[nodiscard]] typename Means::Condition& condition(Turn turn) noexcept {
+    return conditions_[turn == Turn::append ? 0U : turn == Turn::save ? 1U : 2U];
+  }
+
+  /// Takes the step and tells what came of it, once no turn is held any more.
+  /// @throws what failed, unless the next step makes good for it
+  void carry_out(Step step, Errand& errand, Lock& lock) {
+    work_.take(step, log_);
+    if (step != Step::append && !errand.want.compacting)
+      SaveReports::begin(errand, state_.failures(), clock_now());
+    state_.begin(step, errand.want, numbers_.applied());
+    const bool afresh = state_.begins_afresh();
+    lock.unlock();
+    const StepResult result = work_.perform(step, afresh, log_, errand.targets);
+    lock.lock();
+    work_.finish(step, result, log_);
+    const auto now = step == Step::append ? errand.start : clock_now();
+    const Turn given = state_.end(step, errand.want, result.outcome, now);
+    reports_.note(step, errand, result, now);
+    numbers_.publish(state_);
+    lock.unlock();
+    wake(given);
+    tell(step, errand, result);
+    if (result.failure && !SaveState::is_made_good(step, result.outcome))
+      std::rethrow_exception(result.failure);
+    lock.lock();
+  }
+
+  void wake(Turn given) noexcept {
+    for (const Turn turn : {Turn::append, Turn::save, Turn::snapshot}) {
+      if ((given & turn) != Turn::none) condition(turn).notify_all();
     }
   }
 
-  Options options_;
+  void tell(Step step, const Errand& errand, const StepResult& result) noexcept {
+    if (step == Step::replace_base) outgrown_.store(false, std::memory_order_relaxed);
+    if (result.outgrown) {
+      outgrown_.store(true, std::memory_order_relaxed);
+      compactor_->wake();
+    }
+    const bool failed = reports_.tell(step, errand, result);
+    if (failed && saver_ && !saver_->is_this_thread()) saver_->wake();  // to learn when it is to try again
+  }
+
+  const Options options_;
   Observer observer_;
-  std::exception_ptr out_of_memory_ = out_of_memory(observer_.path());
-  SaveLedger ledger_;
-  StorageWriter writer_;
+  const NotOnDisk not_on_disk_{observer_.path()};
+  const ForkGuard home_;
+  bool has_journal_ = false;
+  bool logs_ = false;  // whether the storage wants changes
 
-  std::atomic<std::uint64_t> foldings_ = 0;
-  std::atomic<std::uint64_t> failed_foldings_ = 0;
-  std::atomic<std::chrono::nanoseconds> last_folding_ = std::chrono::nanoseconds{0};
+  SaveNumbers numbers_;
+
+  // Guards what follows; held for a few instructions, or to copy a change.
+  mutable typename Means::Lock mutex_;
+  SaveState state_;
+  ChangeLog log_;                   // the set-aside part belongs to the thread that has the save turn
+  SaveReports reports_{observer_};  // its figures
+  bool closing_ = false;
+  std::array<typename Means::Condition, 3> conditions_;  // of the turns
+  typename Means::Condition closed_;
+
+  SaveWork work_;  // each step of it belongs to the thread that has its turns
   HistogramRecorder save_waits_;
-  std::mutex close_mutex_;  // one close() at a time
+  std::atomic<bool> outgrown_ = false;        // until the compactor has seen it
+  SaveState::Time auto_saved_ = clock_now();  // the auto-saver's
 
-  std::optional<AutoSaver> folder_;
-  std::optional<AutoSaver> saver_;  // last, as their threads end before what they use dies
+  std::optional<AutoSaver<Means>> compactor_;
+  std::optional<AutoSaver<Means>> saver_;  // last, as their threads end before what they use dies
 };
 
 }  // namespace kvstore::inline v0::detail

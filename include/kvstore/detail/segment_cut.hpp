@@ -42,8 +42,13 @@ class SegmentCut {
 
   // For writers, under the segment's exclusive lock. ------------------------------------------------------
 
-  /// Captures what `mutation` is about to change, and makes room to keep track of `inserts` new entries. May
-  /// throw; nothing has changed then.
+  /// Makes room to keep track of `inserts` new entries. May throw; nothing has changed then.
+  void make_room(Epoch epoch, const Table& table, std::size_t inserts) {
+    if (takes_part(epoch)) make_room(table.size(), inserts);
+  }
+
+  /// Captures what `mutation` is about to change, and makes room as above. May throw; nothing has changed
+  /// then.
   void prepare(Epoch epoch, const Table& table, const Mutation& mutation, std::size_t inserts = 1) {
     if (!takes_part(epoch)) return;
     make_room(table.size(), inserts);
@@ -110,7 +115,7 @@ class SegmentCut {
     pending_ = false;
     captured_ = ChangeBuffer{};
     captured_read_ = 0;
-    passed_over_ = {};
+    passed_over_ = std::vector<bool>{};  // not {}, which would keep its memory
     detached_.reset();
   }
 

@@ -2,8 +2,7 @@
 #pragma once
 
 // A store of segments that many threads share, each with a lock of its own: the primitives of the verbs
-// again, which lock, count, take part in a snapshot and tell a `SaveDriver` what was changed. What is kept
-// where, and when, is not known here.
+// again, which lock, count, take part in a snapshot and tell a `SaveDriver` what was changed.
 
 #include <algorithm>
 #include <array>
@@ -11,6 +10,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <shared_mutex>
 #include <span>
 #include <utility>
@@ -22,18 +22,25 @@
 #include "kvstore/detail/operation_counters.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/per_thread.hpp"
+#include "kvstore/detail/process.hpp"
 #include "kvstore/detail/save_driver.hpp"
+#include "kvstore/detail/save_work.hpp"
 #include "kvstore/detail/segment_cut.hpp"
 #include "kvstore/detail/segments.hpp"
+#include "kvstore/detail/snapshot_source.hpp"
 #include "kvstore/detail/store_thread.hpp"
 #include "kvstore/detail/thread_object.hpp"
+#include "kvstore/detail/threads.hpp"
+#include "kvstore/detail/waiting.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_value_store.hpp"
 #include "kvstore/metrics.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0::detail {
 
-/// What a persistent store is before it has anything to do with a disk.
+/// What a persistent store is but for its loading, and the words of its user.
 template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
 class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
@@ -44,10 +51,12 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   using Segments = detail::Segments<Key, Value, Mutex>;
   using Lock = typename Segments::Lock;
 
-  /// `driver` is told of every change, and asked for nothing before the first of them. Whoever derives from
-  /// this has it as a member, so that its threads end before what they use dies.
-  SegmentedStore(Hash hash, KeyEqual equal, SaveDriver& driver)
-      : Base(1, std::move(hash), std::move(equal)), driver_{driver} {}
+  using Driver = SaveDriver<typename Waiting<Mutex>::Means>;
+
+  SegmentedStore(Hash hash, KeyEqual equal, std::unique_ptr<Storage> storage, Options options)
+      : Base(1, std::move(hash), std::move(equal)),
+        driver_{std::in_place, std::move(storage), std::move(options), counters_,
+                SaveWork::Store{[this] { return snapshot(); }, [this] { return count_entries(); }}} {}
 
   bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
     StoreThread* const own = threads_.own();
@@ -77,28 +86,31 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
+    driver_->refuse_foreign_process();
     StoreThread* const own = threads_.own();
     counted(verb, own, [&] {
-      ChangeTrace trace{driver_.observer()};
+      ChangeTrace trace{driver_->observer()};
       return settled(verb, edit_locked(index, decide, own, trace), trace);
     });
   }
 
   void edit_tables(std::span<const std::uint64_t> hashes,
                    FunctionRef<std::vector<Mutation>()> decide) override {
+    driver_->refuse_foreign_process();
     StoreThread* const own = threads_.own();
     counted(Verb::apply, own, [&] {
-      ChangeTrace trace{driver_.observer()};
+      ChangeTrace trace{driver_->observer()};
       settled(Verb::apply, edit_locked(hashes, decide, own, trace), trace);
       return true;  // a batch that had nothing to change as well
     });
   }
 
   void clear_tables() override {
+    driver_->refuse_foreign_process();
     StoreThread* const own = threads_.own();
     counted(Verb::clear, own, [&] {
       std::vector<Table> old(segments_.size());  // destroyed after the locks
-      ChangeTrace trace{driver_.observer()};
+      ChangeTrace trace{driver_->observer()};
       settled(Verb::clear, clear_locked(old, own), trace);
       return true;
     });
@@ -114,6 +126,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
   [[nodiscard]] StoreCounters& counters() noexcept { return counters_; }
+  [[nodiscard]] Driver& driver() const noexcept { return *driver_; }
   [[nodiscard]] auto operation_totals() const noexcept { return detail::operation_totals(counters_); }
 
   [[nodiscard]] std::uint64_t count_entries() const {
@@ -129,12 +142,23 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   void replace_locked(std::vector<Table>& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
     refuse_unless_open();
-    driver_.record_replacement();
-    const Epoch epoch = segments_.epoch();
-    for (std::size_t i = 0; i < tables.size(); ++i) {
-      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
-      this->tables()[i] = std::exchange(tables[i], std::move(old));
-    }
+    driver_->record_replacement();
+    exchange_tables(tables);
+  }
+
+  // For a store that follows another process: what nobody records, as one step to readers and to a snapshot
+  // under way. If either throws, nothing was changed.
+
+  void follow(std::vector<Table>& tables) {
+    const std::vector<Lock> locks = segments_.lock_all();
+    exchange_tables(tables);
+  }
+  void follow(std::span<const Mutation> mutations) {
+    std::vector<std::uint64_t> hashes;
+    hashes.reserve(mutations.size());
+    for (const Mutation& mutation : mutations) hashes.push_back(mutation.hash);
+    const std::vector<Lock> locks = lock_segments(hashes);
+    perform_all(prepare_all(mutations), mutations);
   }
 
   /// Before threads use the store.
@@ -157,14 +181,14 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   [[noreturn]] void throw_refusal(State state) const {
     if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
-    throw UsageError{path_text(driver_.path()) +
+    throw UsageError{path_text(driver_->path()) +
                      ": the store was opened read-only; open it without Options::read_only to write"};
   }
 
   // Counting
   // ----------------------------------------------------------------------------------
 
-  [[nodiscard]] bool counts() const noexcept { return driver_.options().count_operations; }
+  [[nodiscard]] bool counts() const noexcept { return driver_->options().count_operations; }
 
   void count(StoreThread* own, Verb verb, Outcome outcome, std::uint64_t operations = 1) const noexcept {
     counters_.add(own, operation_counter(verb, outcome), operations);
@@ -210,7 +234,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   bool settled(Verb verb, std::uint64_t ticket, const ChangeTrace& trace) {
     if (ticket == 0) return false;
     trace.tell(verb);
-    driver_.settle(ticket);
+    driver_->settle(ticket);
     return true;
   }
 
@@ -256,18 +280,41 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     for (const Mutation& mutation : mutations) {
       if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
     }
-    this->prepare_inserts(mutations);
+    const Epoch epoch = prepare_all(mutations);
+    const std::uint64_t ticket = record(mutations, own);
+    perform_all(epoch, mutations);
+    return ticket;
+  }
+
+  /// Under the locks of all segments: puts `tables` in place of those that are there, which it then holds.
+  void exchange_tables(std::vector<Table>& tables) noexcept {
     const Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
+      this->tables()[i] = std::exchange(tables[i], std::move(old));
+    }
+  }
+
+  /// Makes room for `mutations`, and captures for a snapshot under way what they change. May throw; nothing
+  /// has changed then. @returns the cut to perform them for
+  [[nodiscard]] Epoch prepare_all(std::span<const Mutation> mutations) {
+    const Epoch epoch = segments_.epoch();
+    for (const auto& inserts : this->inserts_of(mutations)) {
+      Table& table = this->tables()[inserts.table];
+      table.prepare_insert(inserts.count);
+      segments_[inserts.table].cut.make_room(epoch, table, inserts.count);
+    }
     for (const Mutation& mutation : mutations) {
       const std::size_t index = this->table_index(mutation.hash);
-      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, mutations.size());
+      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, 0);
     }
-    const std::uint64_t ticket = record(mutations, own);
+    return epoch;
+  }
+  void perform_all(Epoch epoch, std::span<const Mutation> mutations) noexcept {
     for (const Mutation& mutation : mutations) {
       const std::size_t index = this->table_index(mutation.hash);
       segments_[index].cut.perform(epoch, this->tables()[index], mutation);
     }
-    return ticket;
   }
 
   std::uint64_t clear_locked(std::vector<Table>& old, StoreThread* own) {
@@ -275,8 +322,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     std::uint64_t entries = 0;
     for (const Table& table : this->tables()) entries += table.size();
     refuse_unless_open();
-    if (entries == 0) return 0;
-    const std::uint64_t ticket = record_clear(own);
+    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(own);
     const Epoch epoch = segments_.epoch();
     for (std::size_t i = 0; i < old.size(); ++i) {
       old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
@@ -295,7 +341,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
   std::uint64_t record(std::span<const Mutation> mutations, StoreThread* own) {
-    return driver_.logs() ? record_and_log(mutations) : driver_.record(mutations.size(), own);
+    return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), own);
   }
   [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
     Reused<ChangeBuffer, SegmentedStore> reused;
@@ -309,26 +355,34 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
         changes.put(key, *mutation.value);
     }
     changes.end_group();
-    return driver_.record(mutations.size(), changes);
+    const std::uint64_t ticket = driver_->record(mutations.size(), changes);
+    changes.clear_and_shrink();
+    return ticket;
   }
 
   // A journal has a word for it; other storages that save changes are told of each entry.
   std::uint64_t record_clear(StoreThread* own) {
-    if (!driver_.logs()) return driver_.record(1, own);
+    if (!driver_->logs()) return driver_->record(1, own);
     ChangeBuffer changes;
     for (const Table& table : this->tables()) {
-      if (driver_.has_journal()) break;
+      if (driver_->has_journal()) break;
       for (const auto& entry : table.entries()) changes.remove(entry.key);
     }
     changes.end_group();
-    return driver_.record(1, changes);
+    return driver_->record(1, changes);
   }
 
-  SaveDriver& driver_;
+  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() {
+    const Options& options = driver_->options();
+    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(
+        this->tables(), segments_, options.schema_version, threads_to_save(options.threads));
+  }
+
   mutable PerThread<StoreThread> threads_;
   Segments segments_;  // whose slots are those of `threads_`
   mutable StoreCounters counters_{threads_};
   std::atomic<State> state_ = State::open;
+  LeftToParent<Driver> driver_;  // last, so that its threads end before what they use dies
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -113,8 +113,9 @@ class Segments {
     return locks;
   }
 
-  /// Runs `fn` for those of `indices`, at most 32, that can be read at once, whose bits it is given; then for
-  /// the others, one by one. `own` is as for `Reading`. @returns the bits that `fn` returned, together
+  /// Runs `fn` for those of `indices`, at most `SegmentNames::kMost`, that can be read at once, whose bits it
+  /// is given; then for the others, one by one. `own` is as for `Reading`. @returns the bits that `fn`
+  /// returned, together
   [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices, ReaderSlot* own,
                                          FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
     auto left = static_cast<std::uint32_t>((std::uint64_t{1} << indices.size()) - 1);

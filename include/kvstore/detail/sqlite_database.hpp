@@ -5,12 +5,15 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <new>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -32,7 +35,10 @@ class SqliteDatabase {
         ::sqlite3_open_v2(path_.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     database_.reset(raw);
     check(result, "cannot open");
-    check(::sqlite3_busy_timeout(raw, static_cast<int>(busy.count())), "cannot set the time to wait");
+    using Wait = std::chrono::milliseconds::rep;
+    const Wait wait = std::clamp<Wait>(busy.count(), 0, std::numeric_limits<int>::max());
+    if ((flags & SQLITE_OPEN_READWRITE) != 0) refuse_read_only();
+    check(::sqlite3_busy_timeout(raw, static_cast<int>(wait)), "cannot set the time to wait");
   }
 
   [[nodiscard]] ::sqlite3* get() const noexcept { return database_.get(); }
@@ -44,13 +50,36 @@ class SqliteDatabase {
     check(::sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr), what);
   }
 
+  /// Reads the file's first bytes as they stand, before SQLite looks at them and perhaps begins to change the
+  /// file. Bytes beyond the file's end are zeros.
+  ///
+  /// Through SQLite's own handle: where a second descriptor of the file is closed, POSIX drops every lock
+  /// that other connections of this process hold on it.
+  void read_start(std::span<char> out) const {
+    ::sqlite3_file* file = nullptr;
+    check(::sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_FILE_POINTER, &file), "cannot read");
+    const int result = file->pMethods->xRead(file, out.data(), static_cast<int>(out.size()), 0);
+    if (result != SQLITE_IOERR_SHORT_READ) check(result, "cannot read");
+  }
+
+  /// Whether the last connection, when it closes, brings the write-ahead log into the database and removes
+  /// it. SQLite does unless it is told otherwise.
+  void checkpoint_on_close(bool does) {
+    check(::sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, does ? 0 : 1, nullptr),
+          "cannot set up the connection");
+  }
+
+  /// Whether the last failure was that of a write for which the disk had no room, and no other.
+  [[nodiscard]] bool found_disk_full() const noexcept { return failure_ == SQLITE_FULL; }
+
   /// Throws what `result` means, if that is a failure to do `what`.
   void check(int result, const std::string& what) const {
     if (result == SQLITE_OK || result == SQLITE_ROW || result == SQLITE_DONE) return;
     const std::string words = what + ": SQLite says \"" +
                               (database_ ? ::sqlite3_errmsg(database_.get()) : ::sqlite3_errstr(result)) +
                               '"';
-    switch (result & 0xFF) {
+    failure_ = result & 0xFF;
+    switch (failure_) {
       case SQLITE_NOMEM:
         throw std::bad_alloc{};
       case SQLITE_NOTADB:
@@ -76,6 +105,12 @@ class SqliteDatabase {
     ForkGuard home;
   };
 
+  /// SQLite opens what may not be written to read it, and says so only when something is written.
+  void refuse_read_only() const {
+    if (::sqlite3_db_readonly(database_.get(), "main") == 0) return;
+    throw StorageError{path_, std::make_error_code(std::errc::permission_denied), "cannot open for writing"};
+  }
+
   [[nodiscard]] std::error_code cause_of(int result) const {
     const int system = database_ ? ::sqlite3_system_errno(database_.get()) : 0;
     switch (result & 0xFF) {
@@ -97,6 +132,7 @@ class SqliteDatabase {
 
   std::filesystem::path path_;
   std::chrono::milliseconds busy_;
+  mutable int failure_ = SQLITE_OK;  // the last one
   std::unique_ptr<::sqlite3, Close> database_;
 };
 

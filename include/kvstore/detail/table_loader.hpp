@@ -20,6 +20,7 @@
 #include "kvstore/detail/heap_pages.hpp"
 #include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/observer.hpp"
+#include "kvstore/detail/stored_key.hpp"
 #include "kvstore/detail/threads.hpp"
 #include "kvstore/detail/value_loader.hpp"
 #include "kvstore/error.hpp"
@@ -39,12 +40,13 @@ class TableLoader final : public LoadSink {
   using Table = DenseMap<Key, Value>;
 
   /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
-  /// `observer` outlive it.
+  /// `observer` outlive it. `missing_is_empty`: see `LoadRequest`.
   TableLoader(LoadPurpose purpose, std::size_t segments, HashOf hash_of, KeyEqual equal,
-              const Options& options, const Observer& observer)
+              const Options& options, const Observer& observer, bool missing_is_empty = false)
       : LoadSink{{.purpose = purpose,
                   .integer_keys = kIntegerKey<Key>,
-                  .threads = threads_to_load(options.threads)}},
+                  .threads = threads_to_load(options.threads),
+                  .missing_is_empty = missing_is_empty}},
         fixed_{segments != 0},
         tables_(std::bit_ceil(fixed_ ? segments : kDefaultSegments)),
         hash_of_{std::move(hash_of)},
@@ -87,7 +89,7 @@ class TableLoader final : public LoadSink {
 
   void change(const Change& change) override {
     finish();
-    Key key = KeyText<Key>::parse(change.key);
+    Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
     const std::uint64_t hash = hash_of_(key);
     Table& table = table_of(hash);
     const std::size_t position = table.find(hash, [&](const Key& other) { return equal_(other, key); });
@@ -162,7 +164,7 @@ class TableLoader final : public LoadSink {
 
   /// May be called by several threads at once.
   [[nodiscard]] Parsed parse(std::string_view key_text, std::string_view value_text) const {
-    Key key = KeyText<Key>::parse(key_text);
+    Key key = parse_stored_key<Key>(key_text);
     Value value = values_.parse(key_text, value_text);
     const std::uint64_t hash = hash_of_(key);
     return {hash, std::move(key), std::move(value)};

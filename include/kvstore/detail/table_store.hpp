@@ -3,6 +3,7 @@
 
 // The tables of a store in memory, and the primitives through which alone its verbs reach an entry.
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <concepts>
@@ -19,6 +20,7 @@
 #include "kvstore/detail/batch_plan.hpp"
 #include "kvstore/detail/dense_map.hpp"
 #include "kvstore/detail/function_ref.hpp"
+#include "kvstore/detail/held_key.hpp"
 #include "kvstore/detail/key_codec.hpp"
 #include "kvstore/detail/lookup.hpp"
 #include "kvstore/detail/mutation.hpp"
@@ -35,7 +37,8 @@ template <class Keys, class Key, class Lookup>
 concept KeyRange = std::ranges::forward_range<const Keys> &&
     (std::same_as<std::ranges::range_value_t<const Keys>, Key> ||
      (!std::is_reference_v<Lookup> &&
-      std::convertible_to<std::ranges::range_reference_t<const Keys>, Lookup>));
+      std::convertible_to<const std::remove_reference_t<std::ranges::range_reference_t<const Keys>>&,
+                          Lookup>));
 
 template <class Key, class Value, class Hash, class KeyEqual>
 class TableStore {
@@ -86,7 +89,7 @@ class TableStore {
   virtual void edit_tables(std::span<const std::uint64_t> /*hashes*/,
                            FunctionRef<std::vector<Mutation>()> decide) {
     const std::vector<Mutation> mutations = decide();
-    prepare_inserts(mutations);
+    for (const Inserts& inserts : inserts_of(mutations)) tables_[inserts.table].prepare_insert(inserts.count);
     for (const Mutation& mutation : mutations) mutation.perform(table_of(mutation.hash));
   }
   /// Empties every table.
@@ -195,11 +198,11 @@ class TableStore {
     CallbackScope::refuse_reentry(this);
     for (auto at = std::ranges::begin(keys); at != std::ranges::end(keys);) {
       std::array<std::uint64_t, kGroup> hashes{};
-      std::array<decltype(at), kGroup> group{};
+      std::array<HeldKey<std::ranges::range_reference_t<const Keys>>, kGroup> group{};
       std::size_t count = 0;
       for (; count < kGroup && at != std::ranges::end(keys); ++at, ++count) {
-        group[count] = at;
-        hashes[count] = hash_of(*at);
+        group[count].hold(*at);
+        hashes[count] = hash_of(group[count].get());
       }
       look_at_group(verb, std::span{hashes}.first(count), [&](std::uint32_t which) {
         const auto see = [&](std::size_t i, const Value& value) { fn(first + i, value); };
@@ -250,14 +253,25 @@ class TableStore {
   [[nodiscard]] const std::vector<Table>& tables() const noexcept { return tables_; }
   [[nodiscard]] const KeyEqual& key_equal() const noexcept { return equal_; }
 
-  /// Makes room in each table for what `mutations` will insert.
-  void prepare_inserts(std::span<const Mutation> mutations) {
-    std::vector<std::size_t> inserts(mutations.empty() ? 0 : tables_.size());
+  /// How many entries a table is to take.
+  struct Inserts {
+    std::size_t table;
+    std::size_t count;
+  };
+  /// What `mutations` insert, by table. *Complexity*: O(mutations), apart from sorting them
+  [[nodiscard]] std::vector<Inserts> inserts_of(std::span<const Mutation> mutations) const {
+    std::vector<std::size_t> indices;
+    indices.reserve(mutations.size());
     for (const Mutation& mutation : mutations) {
-      if (mutation.kind != Mutation::Kind::insert) continue;
-      const std::size_t index = table_index(mutation.hash);
-      tables_[index].prepare_insert(++inserts[index]);
+      if (mutation.kind == Mutation::Kind::insert) indices.push_back(table_index(mutation.hash));
     }
+    std::sort(indices.begin(), indices.end());
+    std::vector<Inserts> result;
+    for (const std::size_t index : indices) {
+      if (result.empty() || result.back().table != index) result.push_back({index, 0});
+      ++result.back().count;
+    }
+    return result;
   }
 
  private:
@@ -284,7 +298,7 @@ class TableStore {
     each([&](std::size_t i) { table_of(hashes[i]).prefetch_texts(likely[i]); });
     each([&](std::size_t i) {
       const Table& table = table_of(hashes[i]);
-      const LookupKey key = *group[i];
+      const LookupKey key = group[i].get();
       const std::size_t position = find(table, hashes[i], key);
       if (position == Table::kNone) return;
       see(i, table[position].value);

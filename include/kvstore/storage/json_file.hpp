@@ -4,17 +4,23 @@
 // The default storage: one JSON object in one file, one entry a line.
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include "kvstore/detail/atomic_file.hpp"
+#include "kvstore/detail/checksummed_file.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/json_entries.hpp"
+#include "kvstore/detail/followed_path.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
+#include "kvstore/detail/known_file.hpp"
 #include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/set_aside.hpp"
 #include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
@@ -28,6 +34,9 @@ namespace kvstore::inline v0 {
 /// one before, in full. Permissions are kept, and owner and group where the operating system allows; symbolic
 /// links are followed and stay links; hard links to the file keep the old contents. While it is open,
 /// `<file>.lock` stands beside it and keeps other stores out.
+///
+/// Other programs ask no lock. A save that finds that one of them has changed the file leaves it alone and
+/// writes `<file>.ours` instead (see `ConflictError`); a file that is gone is written anew.
 ///
 /// *Thread safety*: none, as `Storage` says. *Complexity*: a save costs time and disk writes in the size of
 /// the whole store, and about a mebibyte of memory.
@@ -43,56 +52,112 @@ class JsonFile : public Storage {
   explicit JsonFile(const std::filesystem::path& path,
                     detail::FileSystem& files = detail::system_file_system(),
                     std::size_t block_bytes = detail::kBlockBytes)
-      : files_{files}, path_{detail::usable_path(files, path)}, block_bytes_{block_bytes} {}
+      : files_{files}, path_{files, path}, block_bytes_{block_bytes} {}
 
-  /// Hands over every entry; none if the file does not exist. To own it, takes its lock first.
+  /// Hands over every entry. To own it, takes its lock first; then a missing file is an empty store. A reader
+  /// follows links anew in each load.
   /// @throws LockedError if another store has it; CorruptionError with the offset at which the file stops
   /// making
   ///         sense; StorageError if it cannot be read, its folder is not writable, or the journal of a
-  ///         `JsonJournal` lies beside it. The file is only read.
+  ///         `JsonJournal` lies beside it, or if there is no file and the load is not its owner's (ENOENT).
+  ///         The file is only read.
   void load(LoadSink& sink) override {
-    const bool owns = sink.request().purpose == LoadPurpose::own;
-    owns ? own() : refuse_journal();
-    seen_ = {};
-    if (const auto file = detail::open_if_exists(files_, path_)) {
-      if (!owns) seen_ = file->status().value;
-      detail::load_json_snapshot(*file, path_, sink, block_bytes_);
-    } else {
-      sink.finish();
+    if (!lock_) path_.look_again();
+    if (sink.request().purpose == LoadPurpose::own) return load_own(sink);
+    refuse_journal();
+    std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
+    if (!file) {
+      sink.missing(path());
+      seen_ = {};
+      return sink.finish();
     }
+    const detail::FileStatus status = status_of(*file);
+    detail::load_json_snapshot(*file, path(), sink, block_bytes_);
+    if (!lock_) seen_ = {std::move(file), status};
   }
 
-  /// There is nothing to hand over if the file is the one that was loaded.
+  /// There is nothing to hand over if the path stands for the file that was loaded.
   bool load_changes(LoadSink&) override {
+    if (!lock_ && path_.look_again()) return false;
     refuse_journal();
-    const auto status = detail::uninterrupted([&] { return files_.status(path_); });
-    return !status.error && status.value == seen_;
+    const auto status = detail::uninterrupted([&] { return files_.status(path()); });
+    return !status.error && status.value == seen_.status();
   }
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
+  [[nodiscard]] bool takes_changes() const noexcept override { return false; }
 
   /// Replaces the file. When this throws, the previous file is intact, unless the message says that the new
-  /// contents are in place without being safe from power loss.
+  /// contents are in place without being safe from power loss. @throws ConflictError if another program has
+  /// changed the file since it was loaded or saved; StorageError, also if the lock file was removed or its
+  /// folder exchanged, since another store may own what is there now
   void save(ChangeSource& source) override {
     own();
-    detail::AtomicFile file{files_, path_, block_bytes_};
-    detail::write_json_entries(file, source);
-    file.commit();
+    lock_->check_still_held();
+    if (!known_.is_known()) know_what_is_there();
+    detail::AtomicFile file{files_, path(), block_bytes_, known_.status()};
+    const std::uint32_t crc = detail::write_json_snapshot(file, source);
+    file.seal();
+    const auto state = known_.compare(files_, path());
+    lock_->check_still_held();
+    if (state == detail::FileState::changed) aside_->put(file, crc);
+    known_.expect(file.sealed(), crc);
+    file.rename();
+    known_.remember(file.sealed(), crc);
+    file.sync_folder();
+    aside_->drop();
+  }
+
+  /// An edit of another program's is no loss, a missing file is.
+  [[nodiscard]] bool is_intact() override {
+    return known_.compare(files_, path()) != detail::FileState::missing;
+  }
+
+  bool take_over(LoadSink& sink) override {
+    load_own(sink);
+    return true;
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
 
   /// The absolute path of the file itself, where links were followed.
-  [[nodiscard]] std::filesystem::path path() const override { return path_; }
+  [[nodiscard]] std::filesystem::path path() const override { return path_.target(); }
 
  private:
+  void load_own(LoadSink& sink) {
+    own();
+    const auto file = detail::open_if_exists(files_, path());
+    if (!file) {
+      sink.missing(path());
+      sink.finish();
+      return known_.remember({});
+    }
+    const detail::FileStatus status = status_of(*file);
+    detail::ChecksummedFile checksummed{*file};
+    detail::load_json_snapshot(checksummed, path(), sink, block_bytes_);
+    known_.remember(status, checksummed.crc());
+  }
+
+  [[nodiscard]] detail::FileStatus status_of(detail::File& file) const {
+    const auto status = detail::uninterrupted([&] { return file.status(); });
+    detail::check_usable(path(), status.error, "cannot look at it");
+    return status.value;
+  }
+
+  void know_what_is_there() {
+    const auto status = detail::uninterrupted([&] { return files_.status(path()); });
+    detail::check_usable(path(), status.error, "cannot look at it");
+    known_.remember(status.value);
+  }
+
   void own() {
     if (lock_) return;
-    detail::check_writable_folder(files_, path_);
-    lock_.emplace(files_, path_);
+    detail::check_writable_folder(files_, path());
+    lock_.emplace(files_, path());
+    aside_.emplace(files_, path());
     try {
       refuse_journal();
-      detail::remove_leftover(files_, path_);
+      detail::remove_leftover(files_, path());
       settle_name();
     } catch (...) {
       lock_.reset();
@@ -103,21 +168,22 @@ class JsonFile : public Storage {
   /// A save that was killed between its rename and its last sync has left a file whose name power loss could
   /// still take back. Nobody may see entries that could be gone again, so the name is made safe first.
   void settle_name() {
-    const auto error = detail::uninterrupted([&] { return files_.sync_folder(path_.parent_path()); });
-    if (error) throw StorageError{path_, error, "cannot sync its folder"};
+    const auto error = detail::uninterrupted([&] { return files_.sync_folder(path().parent_path()); });
+    if (error) throw StorageError{path(), error, "cannot sync its folder"};
   }
 
   /// A journal holds changes that this class would neither read nor keep.
   void refuse_journal() const {
     for (const char* suffix : {".journal", ".journal.next", ".journal.new"}) {
-      auto name = path_;
+      auto name = path();
       name += suffix;
       const auto status = detail::uninterrupted([&] { return files_.status(name); });
+      if (status.error == std::errc::filename_too_long) continue;  // so there is none
       if (status.error)
-        throw StorageError{path_, status.error, "cannot look for a journal, " + detail::path_text(name)};
+        throw StorageError{path(), status.error, "cannot look for a journal, " + detail::path_text(name)};
       if (status.value.kind == detail::FileKind::missing) continue;
       throw StorageError{
-          path_,
+          path(),
           {},
           "has changes in " + detail::path_text(name) +
               ", which JsonFile does not read; open it with JsonJournal, where compact() and then "
@@ -126,10 +192,12 @@ class JsonFile : public Storage {
   }
 
   detail::FileSystem& files_;
-  std::filesystem::path path_;
+  detail::FollowedPath path_;
   std::size_t block_bytes_;
-  std::optional<detail::FileLock> lock_;  // none before it is owned
-  detail::FileStatus seen_;               // of the file that was loaded to follow it
+  std::optional<detail::FileLock> lock_;   // none before it is owned
+  detail::SeenFile seen_;                  // which was loaded to follow it
+  detail::KnownFile known_;                // as it was last loaded to own it, or saved
+  std::optional<detail::SetAside> aside_;  // once it is owned
 };
 
 }  // namespace kvstore::inline v0

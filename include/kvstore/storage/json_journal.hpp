@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -22,6 +21,7 @@
 #include "kvstore/detail/checksummed_file.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/journal_base.hpp"
 #include "kvstore/detail/journal_file.hpp"
 #include "kvstore/detail/journal_folder.hpp"
 #include "kvstore/detail/journal_follower.hpp"
@@ -32,10 +32,31 @@
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/process.hpp"
 #include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/torn_keeper.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0 {
+
+namespace detail {
+
+/// Sets a flag unless the work in its scope has passed.
+class Guarded {
+ public:
+  explicit Guarded(std::atomic<bool>& failed) noexcept : failed_{failed} {}
+  Guarded(const Guarded&) = delete;
+  Guarded& operator=(const Guarded&) = delete;
+  ~Guarded() {
+    if (!passed_) failed_.store(true, std::memory_order_relaxed);
+  }
+  void passed() const noexcept { passed_ = true; }
+
+ private:
+  std::atomic<bool>& failed_;
+  mutable bool passed_ = false;
+};
+
+}  // namespace detail
 
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
 ///
@@ -62,17 +83,20 @@ class JsonJournal final : public Storage, public Journal {
       : files_{files},
         path_{detail::usable_path(files, path)},
         folder_{files_, path_, space},
-        follower_{files_, path_} {}
+        follower_{files_, path},
+        base_{files_, path_} {}
 
   /// Leaves the journal as long as what it holds, or none if it holds nothing.
   ~JsonJournal() override {
-    if (!broken_ && current_ && !home_.is_foreign_by_id()) tidy();
+    if (current_ && !failed_ && !home_.is_foreign_by_id()) tidy();
   }
 
-  /// Hands over the snapshot and the changes since. To own them, takes the file's lock first, and ends what a
-  /// crash has interrupted. @throws LockedError if another store has it; CorruptionError for damage in
-  /// either, or if they do not belong together; StorageError; nothing that counts was changed.
+  /// Hands over the snapshot and the changes since. A reader follows links anew in each load. To own them,
+  /// takes the file's lock first, and ends what a crash has interrupted. @throws LockedError if another store
+  /// has it; CorruptionError for damage in either, or if they do not belong together; StorageError; nothing
+  /// that counts was changed.
   void load(LoadSink& sink) override {
+    if (!current_) follower_.look_again();
     if (sink.request().purpose != LoadPurpose::own || current_) return follower_.load(sink);
     own();
     const detail::SnapshotId snapshot = load_snapshot(sink);
@@ -81,8 +105,8 @@ class JsonJournal final : public Storage, public Journal {
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
+    detail::keep_torn_ends(files_, path_, found.torn(chain), sink);
     detail::note_recovery(chain, sink);
-    snapshot_bytes_ = snapshot.size;
     found.close();
     if (chain.empty())
       begin(snapshot);
@@ -90,29 +114,36 @@ class JsonJournal final : public Storage, public Journal {
       go_on(chain);
   }
 
-  bool load_changes(LoadSink& sink) override { return follower_.load_changes(sink); }
-
-  [[nodiscard]] SaveScope scope() const noexcept override {
-    return broken_ ? SaveScope::everything : SaveScope::changes;
+  bool load_changes(LoadSink& sink) override {
+    if (!current_ && follower_.look_again()) return false;
+    return follower_.load_changes(sink);
   }
 
-  /// Syncs what was appended: `source` is empty then, since `append` has taken all. Everything becomes a new
-  /// snapshot.
+  [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::changes; }
+
+  /// Everything becomes a new snapshot; changes are appended, each as a step of its own.
   void save(ChangeSource& source) override {
     if (!current_)
       throw UsageError{detail::path_text(path_) + ": load it for LoadPurpose::own before saving"};
-    if (source.scope() == SaveScope::everything) {
-      prepare_switch();
-      switch_over();
-      return compact(source);
+    if (source.scope() == SaveScope::everything) return save_everything(source);
+    for (Change change; source.next(change);) {
+      if (!append({&change, 1})) throw StorageError{path_, {}, "a change is too long for a journal's line"};
     }
-    for (Change change; source.next(change);) {}
-    std::unique_lock lock{mutex_};
-    if (broken_) throw StorageError{path_, {}, "the journal is broken and needs a save of everything"};
-    const auto current = current_;
-    lock.unlock();
-    sync_previous();
-    sync(*current);
+    flush();
+    sync();
+  }
+
+  /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own.
+  [[nodiscard]] bool is_intact() override {
+    lock_->check_still_held();
+    return has_name() && (base_.seems_untouched() || (steps_ == 0 && !folding_));
+  }
+
+  /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
+  bool take_over(LoadSink& sink) override {
+    static_cast<void>(load_snapshot(sink));
+    sink.finish();
+    return true;
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
@@ -122,75 +153,93 @@ class JsonJournal final : public Storage, public Journal {
   // Journal
   // --------------------------------------------------------------------------------------------------
 
-  void append(std::span<const Change> step) override {
-    // A line must stay readable in bounded memory. What would be longer is left to a save of everything.
-    if (detail::longest_line(step) > detail::kLongestLine) return break_off();
+  [[nodiscard]] bool append(std::span<const Change> step) override {
+    // A line must stay readable in bounded memory. What would be longer is left to a snapshot.
+    if (detail::longest_line(step) > detail::kLongestLine) return false;
     add([step](JsonWriter& out) { detail::write_step(out, step); });
+    return true;
   }
 
   void append_clear() override {
     add([](JsonWriter& out) { out.raw("[]"); });
   }
 
-  void break_off() override {
-    const std::scoped_lock lock{mutex_};
-    broken_ = failed_ = true;
+  void flush() override {
+    const detail::Guarded guard{failed_};
+    fail(current_->flush(), "cannot write");
+    guard.passed();
   }
 
-  void flush() override {
-    const std::scoped_lock lock{mutex_};
-    if (failed_) return;
-    flush_current();
-    outgrown_ = bytes_locked() > fold_at_locked();
+  void sync() override {
+    if (previous_) sync(*previous_);  // the current journal may not be safer than the one that it follows
+    sync(*current_);
   }
 
   [[nodiscard]] std::uint64_t bytes() const noexcept override {
-    const std::scoped_lock lock{mutex_};
-    return current_ ? bytes_locked() : 0;
+    return current_ ? current_->end() + previous_bytes_ : 0;
   }
-  [[nodiscard]] bool wants_compaction() const noexcept override { return outgrown_ && !broken_; }
+  [[nodiscard]] bool wants_compaction() const noexcept override {
+    return interrupted_ || bytes() > std::max({kSmallest, base_.bytes(), retry_at_.load()});
+  }
 
-  void prepare_switch() override {
+  void prepare(bool afresh) override {
+    base_.give_up();
     successor_.reset();
-    {
-      const std::scoped_lock lock{mutex_};
-      // A fold or healing that did not get through goes on with the journal that it had begun.
-      if (broken_ ? healing_ && !failed_ : previous_ != nullptr) return;
-    }
-    if (unfinished_) finish();
-    const char* const suffix = broken_ ? ".new" : ".next";
-    successor_path_ = detail::JournalSet::name(path_, suffix);
+    lock_->check_still_held();
+    afresh_ = afresh;
+    interrupted_ = false;
+    // A name that may not be on disk is not relied upon: the snapshot is written once more.
+    if (unfinished_ && (afresh || !folder_.is_unsure())) finish();
+    if (folding_ && !afresh) return;  // it goes on with the journal that it had begun
+    successor_path_ = detail::JournalSet::name(path_, afresh ? ".new" : ".next");
     successor_ = folder_.make(successor_path_);
   }
 
   void switch_over() override {
-    const std::scoped_lock lock{mutex_};
-    covered_ = successor_ ? 0 : steps_;
+    covered_ = successor_ ? 0 : steps_.load();
     if (!successor_) return;
     detail::JournalHeader header;
     header.id = successor_->id();
-    if (!broken_) {
+    if (!afresh_) {
       header.follows = current_->id();
       header.follows_bytes = current_->end();
     }
     successor_->add([&](JsonWriter& out) { detail::write_header(out, header); });
-    if (!broken_) previous_ = current_;
-    healing_ = broken_;
+    previous_bytes_ = afresh_ ? 0 : current_->end();
+    previous_ = afresh_ ? nullptr : std::move(current_);
     current_ = std::move(successor_);
     current_path_ = std::move(successor_path_);  // not copied: nothing may throw here
+    folding_ = true;
     failed_ = false;
     steps_ = 0;
   }
 
-  void compact(ChangeSource& everything) override {
-    try {
-      replace_snapshot(everything);
-    } catch (...) {
-      const std::scoped_lock lock{mutex_};
-      retry_at_ = bytes_locked() + bytes_locked() / 2 + kSmallest;
-      outgrown_ = false;
-      throw;
-    }
+  void write_base(ChangeSource& everything) override { base_.write(everything); }
+
+  /// Only once the journal says that it continues the new snapshot, and both are durable, does the snapshot
+  /// get the old one's name. Whichever of the two names is met after a crash, it fits a journal.
+  void join() override {
+    if (previous_) sync(*previous_);
+    add([&](JsonWriter& out) { detail::write_fold(out, base_.next_id()); }, 0);
+    flush();
+    sync(*current_);
+    previous_.reset();  // all of it is on disk; and not every Windows file system replaces an open file
+  }
+
+  void replace_base() override {
+    lock_->check_still_held();
+    base_.replace();
+    unfinished_ = true;
+    finish();
+    base_.settle();
+    detail::TornKeeper::forget(files_, path_);
+    steps_ -= covered_;
+    retry_at_ = 0;
+  }
+
+  void abandon() noexcept override {
+    base_.give_up();
+    retry_at_ = bytes() + bytes() / 2 + kSmallest;
   }
 
  private:
@@ -209,13 +258,16 @@ class JsonJournal final : public Storage, public Journal {
 
   [[nodiscard]] detail::SnapshotId load_snapshot(LoadSink& sink) {
     detail::SnapshotId id;
-    const auto file = detail::open_if_exists(files_, path_);
-    if (!file) return id;
-    detail::ChecksummedFile checksummed{*file};
-    detail::load_json_snapshot(checksummed, path_, sink);
-    id.exists = true;
-    id.size = checksummed.size();
-    id.crc = checksummed.crc();
+    detail::FileStatus status;
+    if (const auto file = detail::open_if_exists(files_, path_)) {
+      const auto found = detail::uninterrupted([&] { return file->status(); });
+      detail::check_usable(path_, found.error, "cannot look at it");
+      status = found.value;
+      detail::ChecksummedFile checksummed{*file};
+      detail::load_json_snapshot(checksummed, path_, sink);
+      id = {true, checksummed.size(), checksummed.crc()};
+    }
+    base_.remember(status, id);
     return id;
   }
 
@@ -227,9 +279,15 @@ class JsonJournal final : public Storage, public Journal {
     detail::JournalHeader header;
     header.id = current_->id();
     header.snapshot = snapshot;
-    current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
-    folder_.check(current_->flush(), "cannot write");
-    sync(*current_);
+    try {
+      current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
+      folder_.check(current_->flush(), "cannot write");
+      sync(*current_);
+    } catch (...) {  // it says nothing yet, and would look like changes that JsonFile cannot read
+      current_.reset();
+      static_cast<void>(files_.remove(current_path_));
+      throw;
+    }
   }
 
   /// Goes on with the last of the journals found, after ending what a crash interrupted.
@@ -240,8 +298,10 @@ class JsonJournal final : public Storage, public Journal {
     steps_ = last.steps;
     if (chain.size() == 2) {
       previous_ = folder_.reopen(*chain.front());
+      previous_bytes_ = previous_->end();
+      folding_ = true;  // still to be done
+      interrupted_ = true;
       folder_.remove(detail::JournalSet::name(path_, ".new"));
-      outgrown_ = true;  // the fold is still to be done
       return;
     }
     finish();
@@ -250,104 +310,60 @@ class JsonJournal final : public Storage, public Journal {
   // Appending
   // --------------------------------------------------------------------------------------------------
 
+  /// Whether a name of ours stands for the journal that is open. A compaction may be about to rename it to
+  /// the one that is looked at first and last.
+  [[nodiscard]] bool has_name() const {
+    const auto mine = detail::uninterrupted([&] { return current_->file().status(); });
+    detail::check_usable(path_, mine.error, "cannot look at its journal");
+    for (const char* suffix : {"", ".next", ".new", ""}) {
+      const auto name = detail::JournalSet::name(path_, suffix);
+      const auto named = detail::uninterrupted([&] { return files_.status(name); });
+      if (!named.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode)
+        return true;
+    }
+    return false;
+  }
+
   template <class Write>
-  void add(const Write& write) {
-    const std::scoped_lock lock{mutex_};
-    if (failed_) return;
-    try {
-      current_->add(write);
-      ++steps_;
-    } catch (...) {
-      broken_ = failed_ = true;  // the line is missing, so no later one may follow
-      throw;
-    }
+  void add(const Write& write, std::uint64_t steps = 1) {
+    const detail::Guarded guard{failed_};  // where the line is missing no later one may follow
+    current_->add(write);
+    steps_ += steps;
+    guard.passed();
   }
 
-  void flush_current() {
-    try {
-      if (const auto error = current_->flush()) fail(error, "cannot write");
-    } catch (...) {
-      broken_ = failed_ = true;  // out of memory: what was added is in nobody's hands
-      throw;
-    }
-  }
-
-  [[noreturn]] void fail(std::error_code error, const std::string& what) {
-    broken_ = failed_ = true;
+  void fail(std::error_code error, const char* what) const {
+    if (!error) return;
     throw StorageError{
         detail::JournalSet::name(path_, ""), error,
-        what + "; nothing is assumed about the journal now, and the next save writes new files"};
+        std::string{what} + "; nothing is assumed about the journal now, and the next save writes new files"};
   }
 
   void sync(detail::JournalFile& journal) {
-    std::unique_lock lock{mutex_};
-    const std::uint64_t end = journal.end();
-    if (journal.synced() >= end) return;
-    lock.unlock();
-    journal.extend(end);
-    const auto error = detail::uninterrupted([&] { return journal.file().sync(); });
-    lock.lock();
-    if (error) fail(error, "cannot sync");
-    journal.note_synced(end);
+    const detail::Guarded guard{failed_};
+    fail(journal.sync(), "cannot sync");
+    guard.passed();
   }
 
-  // Folding
+  // Compaction
   // ----------------------------------------------------------------------------------------------------
 
-  [[nodiscard]] std::uint64_t bytes_locked() const {
-    return current_->end() + (previous_ ? previous_->end() : 0);
-  }
-  [[nodiscard]] std::uint64_t fold_at_locked() const {
-    return std::max({kSmallest, snapshot_bytes_, retry_at_});
-  }
-
-  /// Writes the new snapshot; says in the current journal that it continues it; and only then, when both are
-  /// durable, gives it the old one's name. Whichever of the two names is met after a crash, it fits a
-  /// journal.
-  void replace_snapshot(ChangeSource& everything) {
-    detail::AtomicFile file{files_, path_};
-    detail::SnapshotId snapshot;
-    snapshot.crc = detail::write_json_snapshot(file, everything);
-    snapshot.exists = true;
-    snapshot.size = file.size();
-    file.seal();
-    sync_previous();  // the current journal may not be safer than what it follows
-    add_fold(snapshot);
-    sync(*current_);
-    file.rename();
-    unfinished_ = true;
-    finish();
-    const std::scoped_lock lock{mutex_};
-    snapshot_bytes_ = snapshot.size;
-    steps_ -= covered_;
-    covered_ = 0;
-    retry_at_ = 0;
-    outgrown_ = false;
-    broken_ = failed_;
-    healing_ = false;
-  }
-
-  void sync_previous() {
-    std::unique_lock lock{mutex_};
-    const auto previous = previous_;
-    lock.unlock();
-    if (previous) sync(*previous);
-  }
-
-  void add_fold(const detail::SnapshotId& snapshot) {
-    const std::scoped_lock lock{mutex_};
-    if (failed_) throw StorageError{path_, {}, "the new journal failed before its snapshot was ready"};
-    current_->add([&](JsonWriter& out) { detail::write_fold(out, snapshot); });
-    if (const auto error = current_->flush()) fail(error, "cannot write");
+  void save_everything(ChangeSource& source) {
+    try {
+      prepare(failed_);
+      switch_over();
+      write_base(source);
+      join();
+      replace_base();
+    } catch (...) {
+      abandon();
+      throw;
+    }
   }
 
   /// Once the snapshot has its name: makes that durable, then drops the journals that it replaces.
   void finish() {
     folder_.sync();
-    {
-      const std::scoped_lock lock{mutex_};
-      previous_.reset();  // first: not every Windows file system replaces an open file
-    }
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
       const auto error = files_.rename(current_path_, main);
@@ -355,6 +371,8 @@ class JsonJournal final : public Storage, public Journal {
       folder_.check(error, "cannot rename a journal to " + detail::path_text(main));
     }
     unfinished_ = false;
+    folding_ = false;
+    previous_bytes_ = 0;
     for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
     folder_.sync();
   }
@@ -363,7 +381,7 @@ class JsonJournal final : public Storage, public Journal {
   void tidy() noexcept {
     try {
       detail::remove_leftover(files_, path_);  // of a compaction that failed as it began
-      if (!previous_ && !unfinished_ && steps_ == 0) return folder_.remove(current_path_);
+      if (!folding_ && !unfinished_ && steps_ == 0) return folder_.remove(current_path_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
       static_cast<void>(current_->file().truncate(current_->end()));
@@ -375,27 +393,28 @@ class JsonJournal final : public Storage, public Journal {
   std::filesystem::path path_;
   detail::JournalFolder folder_;
   detail::JournalFollower follower_;
+  detail::JournalBase base_;
   std::optional<detail::FileLock> lock_;  // none before it is owned
   detail::ForkGuard home_;                // of the process that owns it
 
-  // Of the thread that takes snapshots.
+  // Of the thread that compacts.
+  bool afresh_ = false;                             // the successor follows no journal
   std::shared_ptr<detail::JournalFile> successor_;  // made ready for switch_over
   std::filesystem::path successor_path_;
   std::filesystem::path current_path_;
-  bool unfinished_ = false;  // the snapshot was renamed, finish() has not got through
+  std::atomic<bool> folding_ = false;  // current_ was begun for a compaction that has not got through
+  bool unfinished_ = false;            // the snapshot was renamed, finish() has not got through
 
-  mutable std::mutex mutex_;  // guards what follows; held for a write to the kernel, never for a sync
-  std::shared_ptr<detail::JournalFile> previous_;  // while a fold is under way: the journal being folded
+  // Changed when nobody appends or syncs.
+  std::shared_ptr<detail::JournalFile> previous_;  // which current_ follows, as long as it may lack a sync
   std::shared_ptr<detail::JournalFile> current_;   // which takes what is appended
-  bool failed_ = false;   // current_ missed a line, a write or a sync: it takes no more
-  bool healing_ = false;  // current_ was begun to replace a failed one, and counts once the snapshot is there
-  std::uint64_t steps_ = 0;    // in current_ that the snapshot does not hold
-  std::uint64_t covered_ = 0;  // of these, what the snapshot being taken will hold
-  std::uint64_t snapshot_bytes_ = 0;
-  std::uint64_t retry_at_ = 0;  // journal bytes at which to fold again after that failed
 
-  std::atomic<bool> broken_ = false;    // everything must be saved anew
-  std::atomic<bool> outgrown_ = false;  // worth folding
+  std::atomic<bool> failed_ = false;      // current_ missed a line, a write or a sync: it takes no more
+  std::atomic<std::uint64_t> steps_ = 0;  // in current_ that the snapshot does not hold
+  std::uint64_t covered_ = 0;             // of these, what the snapshot being taken will hold
+  std::atomic<std::uint64_t> previous_bytes_ = 0;  // of journals that the current one follows
+  std::atomic<bool> interrupted_ = false;          // a crash has left a compaction to be done
+  std::atomic<std::uint64_t> retry_at_ = 0;  // journal bytes at which to compact again after that failed
 };
 
 }  // namespace kvstore::inline v0

@@ -39,6 +39,7 @@ class MemoryStorage final : public Storage {
     SaveScope wanted = SaveScope::everything;    ///< what saves ask for
     std::map<std::string, std::string> entries;  ///< key text -> JSON, as of the last successful save
     std::uint32_t schema_version = 0;            ///< of that save
+    bool saved = false;                          ///< once; with neither that nor entries, no store
     std::size_t saves = 0;                       ///< attempts
     std::size_t handed_over = 0;                 ///< changes in the last attempt
     std::atomic<bool> fail = false;              ///< fail at the end of the next saves
@@ -71,6 +72,7 @@ class MemoryStorage final : public Storage {
   void load(LoadSink& sink) override {
     if (sink.request().purpose == LoadPurpose::own) own();
     const std::scoped_lock lock{contents_->mutex};
+    if (!contents_->saved && contents_->entries.empty()) sink.missing(path());
     sink.schema_version(contents_->schema_version);
     for (const auto& [key, value] : contents_->entries) sink.put(key, value);
   }
@@ -96,6 +98,7 @@ class MemoryStorage final : public Storage {
     if (contents_->fail) throw StorageError{path(), std::make_error_code(std::errc::io_error), "cannot save"};
     contents_->entries = std::move(next);
     contents_->schema_version = source.schema_version();
+    contents_->saved = true;
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }

@@ -4,24 +4,30 @@
 // An SQLite database as storage, for those who also want to query what a store keeps. Not part of
 // <kvstore/kvstore.hpp>: it needs the component kvstore::sqlite, and with it libsqlite3.
 
-#include <array>
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/sqlite_database.hpp"
+#include "kvstore/detail/sqlite_entry.hpp"
+#include "kvstore/detail/sqlite_form.hpp"
+#include "kvstore/detail/standing_files.hpp"
 #include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
@@ -40,11 +46,21 @@ struct SqliteOptions {
 
 /// Keeps a store in table `entries(key, value)` of an SQLite database: integer keys as INTEGER, others as
 /// TEXT, and values as JSON text, so that `select json_extract(value, '$.city') from entries` works. What
-/// other programs write there loads when the store is opened next; while a store has the file open, others
-/// should only read it.
+/// other programs write there loads when the store is opened next. While a store has the file open, others
+/// should only read it: once they have changed an entry, saves are refused, and nothing of theirs is
+/// overwritten.
 ///
 /// A save is one transaction, in WAL mode with `synchronous=FULL`; only what changed is written. After a
 /// failed write or sync the connection is given up, and the next save writes everything.
+///
+/// A database that is refused is as it was, and so is its log: only the log's index (`-shm`), which SQLite
+/// makes anew whenever it opens one, may be new, and a transaction that another program left unfinished in
+/// rollback-journal mode is rolled back.
+///
+/// *Damage*: SQLite keeps no checksums of a database, so that a changed bit shows only where it breaks the
+/// structure or the JSON of a value. Its log has them, and damage in it is reported, but for the last
+/// transaction or two: damage there cannot be told from the end that a crash leaves, so SQLite's rule holds,
+/// and they are taken for never saved.
 ///
 /// *Thread safety*: as `Storage` says. *Complexity*: a save costs O(changes * log(entries)).
 ///
@@ -59,54 +75,67 @@ class Sqlite final : public Storage {
       : options_{options}, files_{detail::system_file_system()}, path_{detail::usable_path(files_, path)} {}
 
   /// Hands over every row, as of one moment. To own it, takes the file's lock first, and makes the database
-  /// if there is none. @throws LockedError if another store has it; CorruptionError if it is no database or a
-  /// row is no entry; StorageError if it is another program's, of a newer version, busy, or cannot be read:
+  /// if there is none. @throws LockedError if another store has it; CorruptionError if it is no database, a
+  /// row is no entry, or its log is damaged; StorageError if it is another program's, of a newer version,
+  /// busy, or cannot be read, or, to own it, cannot be written or would not keep entries as they are saved:
   /// it is untouched.
   void load(LoadSink& sink) override {
     const bool owns = sink.request().purpose == LoadPurpose::own;
     integer_keys_ = sink.request().integer_keys;
-    if (owns) own();
-    if (!connect(owns)) return sink.finish();
-    if (const auto status = files_.status(path_); !status.error) sink.expect(status.value.size);
-    mixed_keys_ = false;
-    detail::SqliteTransaction moment{*database_, "begin"};
-    stored_version_ = read_version();
-    if (stored_version_ != 0) sink.schema_version(stored_version_);
-    read_entries(sink);
-    seen_ = data_version();
+    const bool locks = owns && !lock_;
+    try {
+      if (owns) own();
+      if (!owns && !lock_ && standing_.first_exchanged()) disconnect();
+      if (!connect(owns)) {
+        sink.missing(path_);
+        return sink.finish();
+      }
+      if (const auto status = files_.status(path_); !status.error) sink.expect(status.value.size);
+      load_rows(sink, owns);
+      if (owns) begin_to_write();
+    } catch (...) {
+      disconnect();
+      if (locks) release();
+      throw;
+    }
   }
 
-  /// There is nothing to hand over if nobody has written since.
-  bool load_changes(LoadSink&) override { return database_ != nullptr && seen_ == data_version(); }
+  /// There is nothing to hand over if nobody has written since, and the file is the same.
+  bool load_changes(LoadSink&) override {
+    return database_ != nullptr && !standing_.first_exchanged() &&
+           seen_ == detail::sqlite_data_version(*database_);
+  }
 
   [[nodiscard]] SaveScope scope() const noexcept override {
     return rewrite_ || mixed_keys_ ? SaveScope::everything : SaveScope::changes;
   }
 
+  /// @throws StorageError also if the file, its log or its lock file was moved, removed or replaced since it
+  ///         was opened, or if another program has changed an entry: nothing is written then
   void save(ChangeSource& source) override {
     own();
-    connect(true);
-    const bool everything = source.scope() == SaveScope::everything;
+    refuse_exchanged();
+    if (rewrite_) disconnect();  // nothing is assumed about a connection that failed
+    if (!database_) connect_to_write();
     detail::SqliteTransaction transaction{*database_, "begin immediate"};
+    refuse_changes_of_others();
     try {
-      if (everything) database_->run("delete from entries", "cannot replace the entries");
-      write_entries(source, everything);
-      if (source.schema_version() != stored_version_) write_version(source.schema_version());
+      write(source);
       transaction.commit();
-    } catch (const StorageError& error) {
-      if (error.code() != std::errc::no_space_on_device) rewrite_ = true;
+    } catch (const Error&) {
+      if (!database_->found_disk_full()) rewrite_ = true;
       throw;
     }
+    known_.erase(known_.begin(), known_.end() - (known_.empty() ? 0 : 1));
     stored_version_ = source.schema_version();
-    if (everything) rewrite_ = mixed_keys_ = false;
+    if (source.scope() == SaveScope::everything) rewrite_ = mixed_keys_ = false;
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
  private:
-  static constexpr std::uint32_t kApplication = 0x6B767374;  // "kvst"
-  static constexpr std::uint32_t kFormat = 1;
+  static constexpr std::int64_t kNothing = -1;  // no version of data
 
   // Opening
   // --------------------------------------------------------------------------------------------------
@@ -115,137 +144,133 @@ class Sqlite final : public Storage {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
+    auto name = path_;
+    standing_.remember(name += ".lock");
   }
 
-  /// False if there is no database and none is to be made.
+  void release() noexcept {
+    lock_.reset();
+    standing_.forget();
+  }
+
+  /// False if there is no database and none is to be made. A connection that is there already is kept.
   bool connect(bool writes) {
-    if (rewrite_) {  // nothing is assumed about a connection that failed
-      put_.reset();
-      remove_.reset();
-      database_.reset();
-    }
     if (database_) return true;
-    const bool exists = check_header();
+    const auto found = detail::uninterrupted([&] { return files_.status(path_); });
+    detail::check_usable(path_, found.error, "cannot look at it");
+    const bool exists = found.value.size != 0;
+    if (!exists) detail::refuse_lone_sqlite_log(files_, path_);
     if (!exists && !writes) return false;
     const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     auto database =
         std::make_unique<detail::SqliteDatabase>(path_, flags, options_.busy_timeout, options_.vfs);
+    if (exists) detail::check_sqlite_header(*database);
+    if (exists && detail::has_sqlite_log(files_, path_)) database->checkpoint_on_close(false);
     database->run("pragma trusted_schema=off", "cannot set up the connection");
-    if (writes && !has_tables(*database)) make_tables(*database);
-    if (writes) {
-      detail::SqliteStatement journal{*database, "pragma journal_mode=wal"};
-      if (!journal.step("cannot set journal_mode=wal") || journal.text(0) != "wal")
-        throw StorageError{path_, {}, "its file system does not allow SQLite's WAL mode; use another one"};
-      database->run("pragma synchronous=full", "cannot set synchronous=full");
-    }
+    if (writes && !detail::has_sqlite_tables(*database)) detail::make_sqlite_tables(*database);
+    standing_.remember(path_);
     database_ = std::move(database);
     return true;
   }
 
-  /// Looks at the file before SQLite does, which would begin to change it. False if it is missing or empty.
-  [[nodiscard]] bool check_header() {
-    const auto file = detail::open_if_exists(files_, path_);
-    if (!file) return false;
-    std::array<char, 100> header{};
-    const auto got = detail::read_full(*file, 0, header);
-    if (got.error) throw StorageError{path_, got.error, "cannot read"};
-    if (got.value == 0) return false;
-    const std::string_view text{header.data(), got.value};
-    if (got.value < header.size() || !text.starts_with(std::string_view{"SQLite format 3\0", 16})) {
-      throw CorruptionError{path_, 0, "expected an SQLite database"};
-    }
-    if (big_endian(text.substr(68)) != kApplication) {
-      throw StorageError{path_, {}, "is another program's SQLite database; name another file"};
-    }
-    if (const std::uint32_t format = big_endian(text.substr(60)); format != kFormat) {
-      throw StorageError{path_,
-                         {},
-                         "has format version " + std::to_string(format) +
-                             ", and this library reads version " + std::to_string(kFormat) +
-                             "; open it with a newer release"};
-    }
-    return true;
+  void disconnect() noexcept {
+    put_.reset();
+    remove_.reset();
+    find_.reset();
+    database_.reset();
+    seen_ = kNothing;
+    log_.forget();
+    if (!lock_) standing_.forget();
   }
 
-  [[nodiscard]] static std::uint32_t big_endian(std::string_view bytes) noexcept {
-    std::uint32_t number = 0;
-    for (const char byte : bytes.substr(0, 4)) number = number << 8 | static_cast<unsigned char>(byte);
-    return number;
+  void connect_to_write() {
+    try {
+      connect(true);
+      begin_to_write();
+      refuse_exchanged();
+    } catch (...) {
+      disconnect();
+      throw;
+    }
   }
 
-  /// A crash while they were made leaves a database without them.
-  [[nodiscard]] static bool has_tables(detail::SqliteDatabase& database) {
-    return detail::SqliteStatement{database, "select 1 from sqlite_master where name = 'entries'"}.step(
-        "cannot look for the tables");
+  /// Once it is clear that nothing is refused.
+  void begin_to_write() {
+    detail::SqliteStatement journal{*database_, "pragma journal_mode=wal"};
+    if (!journal.step("cannot set journal_mode=wal") || journal.text(0) != "wal")
+      throw StorageError{path_, {}, "its file system does not allow SQLite's WAL mode; use another one"};
+    journal.reset();
+    database_->run("pragma synchronous=full", "cannot set synchronous=full");
+    database_->checkpoint_on_close(true);
+    static_cast<void>(detail::sqlite_data_version(*database_));  // looks at the log, and so makes it
+    log_.forget();
+    for (const char* suffix : {"-wal", "-shm"}) {
+      auto name = path_;
+      log_.remember(name += suffix);
+    }
   }
 
-  /// Before WAL mode: so the header that `check_header` looks at is in the file itself.
-  static void make_tables(detail::SqliteDatabase& database) {
-    detail::SqliteTransaction transaction{database, "begin exclusive"};
-    const std::string sql = "pragma application_id=" + std::to_string(kApplication) +
-                            "; pragma user_version=" + std::to_string(kFormat) +
-                            "; create table entries(key not null primary key, value not null) without rowid;"
-                            "create table meta(name text not null primary key, value) without rowid";
-    database.run(sql.c_str(), "cannot make the tables");
-    transaction.commit();
+  /// SQLite goes on with the files that it has open. What is written to them is lost once their names stand
+  /// for others.
+  void refuse_exchanged() const {
+    auto name = standing_.first_exchanged();
+    if (!name) name = log_.first_exchanged();
+    if (!name) return;
+    throw StorageError{
+        path_,
+        {},
+        detail::path_text(*name) +
+            " was moved, removed or replaced while the store was open; nothing was written: put it back, or "
+            "checkpoint() to another file what is in memory"};
   }
 
   // Reading
   // --------------------------------------------------------------------------------------------------
 
-  void read_entries(LoadSink& sink) {
+  void load_rows(LoadSink& sink, bool owns) {
+    if (owns) refuse_exchanged();
+    mixed_keys_ = false;
+    // To own it, keeps others from writing already: what is loaded is what is saved over later.
+    detail::SqliteTransaction moment{*database_, owns ? "begin immediate" : "begin"};
+    detail::check_sqlite_ids(*database_);
+    if (owns) detail::check_sqlite_log(files_, path_);
+    if (owns) detail::check_sqlite_table(*database_);
+    stored_version_ = detail::read_schema_version(*database_);
+    if (stored_version_ != 0) sink.schema_version(stored_version_);
+    const detail::EntryDigest digest = read_entries(&sink);
+    finish(sink);
+    if (lock_ && !owns) return;  // another look at what is owned
+    known_ = {digest};
+    seen_ = detail::sqlite_data_version(*database_);
+  }
+
+  /// Hands over every row, if anybody wants them.
+  detail::EntryDigest read_entries(LoadSink* sink) {
+    detail::EntryDigest digest = 0;
     detail::SqliteStatement rows{*database_, "select key, value from entries"};
     while (rows.step("cannot read the entries")) {
-      read_key(rows);
-      read_value(rows);
-      try {
-        sink.put(key_, value_);
-      } catch (const ParseError& error) { refuse(error.what()); }
+      entry_.read(rows);
+      digest += entry_.digest();
+      if (sink != nullptr) put_into(*sink);
     }
+    return digest;
+  }
+
+  void put_into(LoadSink& sink) {
+    // What another program wrote, or a copy that did not know of integers: the next save puts it right.
+    if (entry_.has_integer_key() != as_integer(entry_.key()).has_value()) mixed_keys_ = true;
+    try {
+      sink.put(entry_.key(), entry_.value());
+    } catch (const ParseError& error) { entry_.refuse(error.what()); }
+  }
+
+  void finish(LoadSink& sink) const {
     try {
       sink.finish();
     } catch (const DuplicateEntryError& error) {
       throw CorruptionError{path_, "table entries",
                             "expected each key once, found a " + std::string{error.what()}};
     }
-  }
-
-  void read_key(const detail::SqliteStatement& row) {
-    const int type = row.type(0);
-    if (type == SQLITE_INTEGER) {
-      key_ = std::to_string(row.integer(0));
-    } else if (type == SQLITE_TEXT) {
-      key_ = row.text(0);
-    } else {
-      throw CorruptionError{path_, "table entries", "expected each key to be INTEGER or TEXT"};
-    }
-    // What another program wrote, or a copy that did not know of integers: the next save puts it right.
-    if ((type == SQLITE_INTEGER) != as_integer(key_).has_value()) mixed_keys_ = true;
-  }
-
-  void read_value(const detail::SqliteStatement& row) {
-    switch (row.type(1)) {
-      case SQLITE_TEXT:
-        value_ = row.text(1);
-        return;
-      case SQLITE_INTEGER:
-        value_ = std::to_string(row.integer(1));
-        return;
-      case SQLITE_FLOAT: {
-        JsonWriter text;
-        try {
-          Codec<double>::encode(row.real(1), text);
-        } catch (const ValueError& error) { refuse(error.what()); }
-        value_ = text.text();
-        return;
-      }
-      default:
-        refuse("expected JSON text as value, found a BLOB or NULL");
-    }
-  }
-
-  [[noreturn]] void refuse(const std::string& why) const {
-    throw CorruptionError{path_, "entry " + KeyText<std::string>::for_message(key_), why};
   }
 
   /// The number that a key is to be stored as; none if it is to be TEXT.
@@ -257,64 +282,111 @@ class Sqlite final : public Storage {
     return number;
   }
 
-  /// Changes when somebody else has written.
-  [[nodiscard]] std::int64_t data_version() {
-    detail::SqliteStatement row{*database_, "pragma data_version"};
-    return row.step("cannot ask for changes") ? row.integer(0) : 0;
-  }
-
-  [[nodiscard]] std::uint32_t read_version() {
-    detail::SqliteStatement row{*database_, "select value from meta where name = 'schema_version'"};
-    if (!row.step("cannot read the schema version")) return 0;
-    const std::int64_t version = row.integer(0);
-    if (row.type(0) == SQLITE_INTEGER && version >= 0 && version <= std::int64_t{UINT32_MAX})
-      return static_cast<std::uint32_t>(version);
-    throw CorruptionError{path_, "table meta", "expected schema_version to be an INTEGER from 0 on"};
-  }
-
   // Writing
   // --------------------------------------------------------------------------------------------------
 
-  void write_entries(ChangeSource& source, bool everything) {
-    if (!put_) {
-      put_.emplace(
-          *database_,
-          "insert into entries values(?1, ?2) on conflict(key) do update set value = excluded.value");
-      remove_.emplace(*database_, "delete from entries where key = ?1");
-    }
-    std::optional<detail::SqliteStatement> insert;
-    if (everything) insert.emplace(*database_, "insert into entries values(?1, ?2)");
-    for (Change change; source.next(change);) {
-      auto& statement = !change.value ? *remove_ : everything ? *insert : *put_;
-      if (const auto number = as_integer(change.key))
-        statement.bind(1, *number);
-      else
-        statement.bind(1, change.key);
-      if (change.value) statement.bind(2, *change.value);
-      statement.step("cannot store an entry");
-    }
+  void write(ChangeSource& source) {
+    const bool everything = source.scope() == SaveScope::everything;
+    if (everything) database_->run("delete from entries", "cannot replace the entries");
+    const detail::EntryDigest digest = everything ? insert_entries(source) : change_entries(source);
+    if (source.schema_version() != stored_version_)
+      detail::write_schema_version(*database_, source.schema_version());
+    const bool is_known = everything || !known_.empty();
+    // Before the commit: one that fails may have happened.
+    if (is_known && (known_.empty() || known_.back() != digest)) known_.push_back(digest);
   }
 
-  void write_version(std::uint32_t version) {
-    detail::SqliteStatement put{*database_, "insert or replace into meta values('schema_version', ?1)"};
-    put.bind(1, std::int64_t{version});
-    put.step("cannot store the schema version");
+  /// @returns the digest of the entries as they are then, as also the next
+  detail::EntryDigest insert_entries(ChangeSource& source) {
+    detail::SqliteStatement insert{*database_, "insert into entries(key, value) values(?1, ?2)"};
+    detail::EntryDigest digest = 0;
+    for (Change change; source.next(change);) {
+      put(insert, change);
+      digest += detail::digest_of(change.key, *change.value);
+    }
+    return digest;
+  }
+
+  detail::EntryDigest change_entries(ChangeSource& source) {
+    prepare();
+    detail::EntryDigest digest = known_.empty() ? 0 : known_.front();
+    for (Change change; source.next(change);) {
+      digest -= stored_digest(change.key);
+      put(change.value ? *put_ : *remove_, change);
+      if (change.value) digest += detail::digest_of(change.key, *change.value);
+    }
+    return digest;
+  }
+
+  void put(detail::SqliteStatement& statement, const Change& change) const {
+    bind_key(statement, change.key);
+    if (change.value) statement.bind(2, *change.value);
+    statement.step("cannot store an entry");
+  }
+
+  void prepare() {
+    if (put_) return;
+    find_.emplace(*database_, "select value from entries where key = ?1");
+    remove_.emplace(*database_, "delete from entries where key = ?1");
+    put_.emplace(*database_,
+                 "insert into entries(key, value) values(?1, ?2) on conflict(key) do update set value = "
+                 "excluded.value");
+  }
+
+  void bind_key(detail::SqliteStatement& statement, std::string_view key) const {
+    if (const auto number = as_integer(key))
+      statement.bind(1, *number);
+    else
+      statement.bind(1, key);
+  }
+
+  // Others who write
+  // -----------------------------------------------------------------------------------------
+
+  /// Of the entry that the database has under a key; 0 if it has none.
+  [[nodiscard]] detail::EntryDigest stored_digest(std::string_view key) {
+    bind_key(*find_, key);
+    if (!find_->step("cannot look for an entry")) return 0;
+    entry_.read(key, *find_);
+    find_->reset();
+    return entry_.digest();
+  }
+
+  /// Others who make an index, say, or tidy up change no entry. Only one who has written at all is looked at
+  /// closely, which takes as long as to load.
+  void refuse_changes_of_others() {
+    if (known_.empty()) return;  // nothing was loaded, so nothing is expected
+    const std::int64_t version = detail::sqlite_data_version(*database_);
+    if (version == seen_) return;
+    const detail::EntryDigest found = read_entries(nullptr);
+    if (std::find(known_.begin(), known_.end(), found) == known_.end()) {
+      throw StorageError{path_,
+                         {},
+                         "another program has changed its entries since they were loaded; nothing was "
+                         "written: checkpoint() to another file what is in memory, and open this one again"};
+    }
+    known_ = {found};
+    seen_ = version;
   }
 
   SqliteOptions options_;
   detail::FileSystem& files_;
   std::filesystem::path path_;
-  std::optional<detail::FileLock> lock_;  // none before it is owned
+  std::optional<detail::FileLock> lock_;    // none before it is owned
+  detail::StandingFiles standing_{files_};  // the database, and the lock's file
+  detail::StandingFiles log_{files_};       // what SQLite keeps beside it while it is open
   std::unique_ptr<detail::SqliteDatabase> database_;
   std::optional<detail::SqliteStatement> put_;  // kept, since preparing costs more than a small save
   std::optional<detail::SqliteStatement> remove_;
+  std::optional<detail::SqliteStatement> find_;
   bool integer_keys_ = false;
   bool mixed_keys_ = false;  // some keys are not stored as they would be now
   bool rewrite_ = false;     // after a failure: everything is to be written anew, through a new connection
   std::uint32_t stored_version_ = 0;
-  std::int64_t seen_ = 0;  // data_version() of what was loaded
-  std::string key_;        // of the row at hand
-  std::string value_;
+  std::int64_t seen_ = kNothing;  // sqlite_data_version() of what was loaded
+  std::vector<detail::EntryDigest>
+      known_;  // of what was loaded or saved last, and of saves since whose outcome is unknown
+  detail::SqliteEntry entry_{path_};  // of the row at hand
 };
 
 }  // namespace kvstore::inline v0

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A key of a range for as long as it is looked up. A range may make its keys as they are read: a view of such
+// a key would outlive it, and making it again, under a segment's lock, would run a stranger's function there.
+
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace kvstore::inline v0::detail {
+
+/// Keeps a reference where the range gives one, and the key itself where it makes one.
+template <class Reference>
+class HeldKey {
+  static constexpr bool kIsMade = !std::is_reference_v<Reference>;
+  using Object = std::remove_reference_t<Reference>;
+
+ public:
+  void hold(Reference&& key) {
+    if constexpr (kIsMade)
+      held_.emplace(std::move(key));
+    else
+      held_ = std::addressof(key);
+  }
+  [[nodiscard]] const Object& get() const noexcept { return *held_; }
+
+ private:
+  std::conditional_t<kIsMade, std::optional<Object>, Object*> held_{};
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The error of an operation that is applied in memory and could not be saved.
+
+#include <exception>
+#include <filesystem>
+#include <new>
+#include <system_error>
+#include <utility>
+
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+class NotOnDisk {
+ public:
+  explicit NotOnDisk(std::filesystem::path path) : path_{std::move(path)} {}
+
+  /// Throws it, with what is being handled as reason. Where memory does not even suffice for the words, it
+  /// throws what was prepared for that: std::bad_alloc would say that nothing was changed.
+  [[noreturn]] void rethrow() const {
+    try {
+      try {
+        throw;
+      } catch (const StorageError& error) {
+        throw StorageError::not_on_disk(error.path(), error.code(), error.what());
+      } catch (const std::exception& error) { throw StorageError::not_on_disk(path_, {}, error.what()); }
+    } catch (const std::bad_alloc&) { std::rethrow_exception(out_of_memory_); }
+  }
+
+ private:
+  [[nodiscard]] static std::exception_ptr prepared(const std::filesystem::path& path) {
+    const auto code = std::make_error_code(std::errc::not_enough_memory);
+    return std::make_exception_ptr(StorageError::not_on_disk(path, code, "out of memory"));
+  }
+
+  std::filesystem::path path_;
+  std::exception_ptr out_of_memory_ = prepared(path_);
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The one place that knows what a store owes its disk, and who may do what about it: what was handed over,
+// what is durable, what failed, and who has which turn. Pure: no input or output, no lock, no clock.
+// `SaveDriver` drives it: it asks for the next step, takes it, carries it out without a lock, and reports.
+//
+// A thread comes with a `Want` and loops until `next` says that nothing is left to do for it:
+//
+//   step            needs turns       gives back     what the storage does meanwhile
+//   --------------  ----------------  ------------- ---------------------------------------------------------
+//   append          append            append         Journal::append, flush: what was logged is the kernel's
+//   sync            save              save           Journal::sync: what was handed over is on disk
+//   save_changes    save              save           Storage::save of what was logged
+//   save_all        save, snapshot    save, snapshot Storage::save of everything
+//   check           save, snapshot    save, snapshot Storage::is_intact, before a save that a user asks for
+//   copy            snapshot          snapshot       Storage::save of another storage: a checkpoint
+//   take_over       save, snapshot    save, snapshot Storage::take_over: what another program has put there
+//   prepare         snapshot          -              Journal::prepare: the next journal file exists
+//   switch_over     append, save      append, save   Journal::append of the rest, switch_over
+//   write_base      -                 -              Journal::write_base: the new snapshot, as a temporary
+//   file join            append, save      append, save   Journal::join: the new journal vouches for it, both
+//   durable replace_base    -                 snapshot       Journal::replace_base: it has the name, the old
+//   journal goes close           all of them       all of them    the storage ends
+//
+// The five from `prepare` on are one compaction, by the thread that has the snapshot turn throughout. Each
+// turn has one holder at a time. So nobody syncs a file beside another sync of it, appends come in order, and
+// nothing ends a storage under a step. The turns of a step are taken all at once: nobody waits while holding
+// one, but for a compaction, which holds `snapshot` and waits for turns whose holders wait for nothing. Those
+// it reserves, so that others, who come all the time, do not keep it waiting; `append`, for which every
+// writer waits, only once `save` is free.
+//
+// A failure of the journal, a replacement of all entries, and a log that outgrew the store are one thing:
+// "everything is owed". They are counted: `breaks_` have come, the current journal began after `begun_` of
+// them, a snapshot has made good `healed_`. A journal may be appended to while breaks_ == begun_, and
+// everything is owed while breaks_ != healed_.
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace kvstore::inline v0::detail {
+
+/// What only one thread at a time may do, as bits.
+enum class Turn : std::uint8_t { none = 0, append = 1, save = 2, snapshot = 4, all = 7 };
+
+[[nodiscard]] constexpr Turn operator|(Turn a, Turn b) noexcept {
+  return static_cast<Turn>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+[[nodiscard]] constexpr Turn operator&(Turn a, Turn b) noexcept {
+  return static_cast<Turn>(static_cast<unsigned>(a) & static_cast<unsigned>(b));
+}
+[[nodiscard]] constexpr Turn without(Turn turns, Turn given) noexcept {
+  return static_cast<Turn>(static_cast<unsigned>(turns) & ~static_cast<unsigned>(given));
+}
+
+/// What a thread is to do next. The first four are no work.
+enum class Step : std::uint8_t {
+  done,    ///< nothing is left to do
+  wait,    ///< a turn that it needs is taken: see `SaveState::awaited`
+  fail,    ///< the last save failed, and it is too early to try again
+  closed,  ///< the store is closed, and the want cannot be met any more
+  append,
+  sync,
+  save_changes,
+  save_all,
+  check,
+  copy,
+  take_over,
+  prepare,
+  switch_over,
+  write_base,
+  join,
+  replace_base,
+  close,
+};
+
+/// Why a thread has come, and how far it has got. Its own, changed by `SaveState` alone.
+struct Want {
+  enum class Kind : std::uint8_t {
+    settle,     ///< at most `allowed` operations up to number `ticket` are to be unsaved
+    all,        ///< a snapshot of everything is to be saved, whether or not one is owed
+    copy,       ///< a checkpoint
+    take_over,  ///< what another program has put in the storage's place is to be loaded
+    close,      ///< the end of the storage; the caller has settled before
+  };
+  Kind kind = Kind::settle;
+  std::uint64_t ticket = 0;
+  std::uint64_t allowed = 0;
+  bool complete = false;  ///< everything that is owed counts, whatever `ticket` says
+  bool insist = false;    ///< look whether all is in place, and try also where the last save has just failed
+
+  bool met = false;         ///< what other kinds than `settle` came for is done
+  bool compacting = false;  ///< it has the snapshot turn, for a compaction
+  bool checked = false;     ///< it has looked
+  bool appended = false;    ///< it has handed over since its last sync
+};
+
+/// What became of a step.
+struct StepOutcome {
+  bool failed = false;
+  bool declined = false;          ///< it failed, and a snapshot, which is owed now, will make good for it
+  bool broke = false;             ///< the journal took or lost something: everything is owed
+  bool wants_everything = false;  ///< what the storage's next save wants
+  bool refused = false;           ///< the storage wants everything after all, so nothing was saved
+};
+
+class SaveState {
+ public:
+  using Time = std::chrono::steady_clock::time_point;
+
+  /// Before the first operation. `wants_everything`: see `StepOutcome`.
+  void start(bool has_journal, bool wants_everything) noexcept {
+    has_journal_ = has_journal;
+    wants_everything_ = wants_everything;
+  }
+
+  // What is so
+  // ---------------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] std::uint64_t handed_over() const noexcept { return handed_; }
+  [[nodiscard]] std::uint64_t durable() const noexcept { return durable_; }
+  [[nodiscard]] bool owes_everything() const noexcept { return breaks_ != healed_; }
+  /// Whether the journal takes what is appended.
+  [[nodiscard]] bool journal_is_good() const noexcept { return breaks_ == begun_; }
+  /// Whether the compaction that was prepared last begins a journal that follows none, since the one before
+  /// it missed something.
+  [[nodiscard]] bool begins_afresh() const noexcept { return afresh_; }
+  [[nodiscard]] bool is_closed() const noexcept { return closed_; }
+  /// Saves that have failed since one succeeded.
+  [[nodiscard]] std::uint64_t failures() const noexcept { return failures_; }
+  /// When a failed save is due again, if there is one.
+  [[nodiscard]] Time retry_at() const noexcept { return retry_at_; }
+
+  /// Whether a failure of that step is nobody's: the same thread makes good for it by a snapshot, next.
+  [[nodiscard]] static bool is_made_good(Step step, const StepOutcome& outcome) noexcept {
+    return outcome.declined || step == Step::append || (step == Step::switch_over && outcome.broke);
+  }
+
+  /// Only a snapshot can tell the storage what is so from now on.
+  void owe_everything() noexcept { ++breaks_; }
+
+  // What to do
+  // ---------------------------------------------------------------------------------------------------------
+
+  /// What a thread that wants `want` is to do at `now`. `logged` is the number of the last operation.
+  [[nodiscard]] Step next(const Want& want, std::uint64_t logged, Time now) const noexcept {
+    const Step step = wanted(want, logged, now);
+    return missing(step, want) == Turn::none ? step : Step::wait;
+  }
+
+  /// Which turn to wait for, for a thread that is told to wait.
+  [[nodiscard]] Turn await(const Want& want, std::uint64_t logged, Time now) noexcept {
+    const Step step = wanted(want, logged, now);
+    const Turn turns = missing(step, want);
+    const bool first = (turns & Turn::save) != Turn::none;
+    if (want.compacting) reserved_ = first ? Turn::save : needs(step);
+    if (first) return Turn::save;
+    return (turns & Turn::append) != Turn::none ? Turn::append : Turn::snapshot;
+  }
+
+  /// Takes the turns of a step that `next` has named. `applied` is the number of the last operation.
+  void begin(Step step, Want& want, std::uint64_t applied) noexcept {
+    taken_ = taken_ | needs(step);
+    if (want.compacting) reserved_ = Turn::none;
+    switch (step) {
+      case Step::append:
+        appending_ = applied;
+        want.appended = true;
+        return;
+      case Step::sync:
+        saving_ = handed_;
+        want.appended = false;
+        return;
+      case Step::save_all:
+        covered_ = breaks_;
+        [[fallthrough]];
+      case Step::save_changes:
+        saving_ = applied;
+        return;
+      case Step::prepare:
+        want.compacting = true;
+        afresh_ = breaks_ != begun_;
+        return;
+      case Step::switch_over:
+        covered_ = breaks_;
+        appending_ = applied;
+        return;
+      case Step::join:
+        joining_ = handed_;
+        return;
+      default:
+        return;
+    }
+  }
+
+  /// Notes what became of the step. @returns the turns that it gave back
+  Turn end(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
+    const bool compaction_ends = want.compacting && (outcome.failed || step == Step::replace_base);
+    const Turn given = gives_back(step) | (compaction_ends ? Turn::snapshot : Turn::none);
+    taken_ = without(taken_, given);
+    if (compaction_ends) want.compacting = false;
+    note(step, want, outcome, now);
+    return given;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kFirstDelay{100};
+  static constexpr std::chrono::milliseconds kLongestDelay{10'000};
+
+  void note(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
+    if (outcome.broke) owe_everything();
+    if (step == Step::save_changes || step == Step::save_all) wants_everything_ = outcome.wants_everything;
+    if (outcome.failed) return note_failure(step, want, outcome, now);
+    switch (step) {
+      case Step::append:
+        handed_ = std::max(handed_, appending_);
+        return;
+      case Step::sync:
+        return note_saved(saving_);
+      case Step::save_changes:
+      case Step::save_all:
+        if (outcome.refused) return;
+        if (step == Step::save_all) healed_ = begun_ = std::max(healed_, covered_);
+        if (want.kind == Want::Kind::all) want.met = step == Step::save_all;
+        return note_saved(saving_);
+      case Step::check:
+        want.checked = true;
+        return;
+      case Step::prepare:
+        phase_ = Step::switch_over;
+        return;
+      case Step::switch_over:
+        begun_ = covered_;
+        handed_ = std::max(handed_, appending_);
+        phase_ = Step::write_base;
+        return;
+      case Step::write_base:
+        phase_ = Step::join;
+        return;
+      case Step::join:
+        phase_ = Step::replace_base;
+        return;
+      case Step::replace_base:
+        healed_ = std::max(healed_, covered_);
+        want.met = true;
+        return note_saved(joining_);
+      case Step::close:
+        closed_ = true;
+        [[fallthrough]];
+      default:
+        want.met = true;
+    }
+  }
+
+  [[nodiscard]] static constexpr Turn needs(Step step) noexcept {
+    switch (step) {
+      case Step::append:
+        return Turn::append;
+      case Step::sync:
+      case Step::save_changes:
+        return Turn::save;
+      case Step::save_all:
+      case Step::check:
+      case Step::take_over:
+        return Turn::save | Turn::snapshot;
+      case Step::copy:
+      case Step::prepare:
+        return Turn::snapshot;
+      case Step::switch_over:
+      case Step::join:
+        return Turn::append | Turn::save;
+      case Step::close:
+        return Turn::all;
+      default:
+        return Turn::none;
+    }
+  }
+
+  [[nodiscard]] static constexpr Turn gives_back(Step step) noexcept {
+    return step == Step::prepare ? Turn::none : needs(step);
+  }
+
+  /// A compaction has its first turn already, and may come back to `prepare`. Reservations bind all others.
+  [[nodiscard]] Turn missing(Step step, const Want& want) const noexcept {
+    if (want.compacting) return without(needs(step), Turn::snapshot) & taken_;
+    return needs(step) & (taken_ | reserved_);
+  }
+
+  /// What comes next once the turns for it are free.
+  [[nodiscard]] Step wanted(const Want& want, std::uint64_t logged, Time now) const noexcept {
+    if (want.compacting) return next_of_compaction();
+    if (want.met) return Step::done;
+    switch (want.kind) {
+      case Want::Kind::copy:
+        return Step::copy;
+      case Want::Kind::take_over:
+        return closed_ ? Step::closed : Step::take_over;
+      case Want::Kind::close:
+        return closed_ ? Step::done : Step::close;
+      case Want::Kind::all:
+        if (closed_) return Step::closed;
+        return has_journal_ ? Step::prepare : Step::save_all;
+      default:
+        return next_to_settle(want, logged, now);
+    }
+  }
+
+  /// A compaction whose journal missed something since it was begun cannot be ended: it starts over, with a
+  /// journal that follows none.
+  [[nodiscard]] Step next_of_compaction() const noexcept {
+    const bool missed = phase_ == Step::switch_over ? (breaks_ != begun_) != afresh_
+                                                    : phase_ != Step::replace_base && breaks_ != covered_;
+    return missed ? Step::prepare : phase_;
+  }
+
+  [[nodiscard]] Step next_to_settle(const Want& want, std::uint64_t logged, Time now) const noexcept {
+    if (want.insist && !want.checked && !closed_) return Step::check;
+    if (!owes(want)) return Step::done;
+    if (closed_) return Step::closed;
+    if (failures_ != 0 && !want.insist && now < retry_at_) return Step::fail;
+    if (!has_journal_) return wants_everything_ || owes_everything() ? Step::save_all : Step::save_changes;
+    if (owes_everything()) return Step::prepare;
+    if (handed_ < want.ticket) return Step::append;
+    // A sync covers all that was handed over, so what has gathered meanwhile comes along, unless another
+    // thread is about it.
+    const bool gathered = handed_ < logged && !want.appended && (taken_ & Turn::append) == Turn::none;
+    return gathered ? Step::append : Step::sync;
+  }
+
+  [[nodiscard]] bool owes(const Want& want) const noexcept {
+    if (want.complete && owes_everything()) return true;
+    if (want.ticket <= durable_) return false;
+    // Nothing that a broken journal did not take would survive the end of the process.
+    const std::uint64_t allowed = has_journal_ && owes_everything() ? 0 : want.allowed;
+    return want.ticket - durable_ > allowed || (has_journal_ && handed_ < want.ticket);
+  }
+
+  void note_saved(std::uint64_t last) noexcept {
+    durable_ = std::max(durable_, last);
+    failures_ = 0;
+    delay_ = kFirstDelay;
+  }
+
+  /// A compaction that nobody owes may fail, and so may an append: a snapshot makes good for it. A look is no
+  /// save.
+  void note_failure(Step step, const Want& want, const StepOutcome& outcome, Time now) noexcept {
+    if (want.kind != Want::Kind::settle || step == Step::check || is_made_good(step, outcome)) return;
+    ++failures_;
+    retry_at_ = now + delay_;
+    delay_ = std::min(2 * delay_, kLongestDelay);
+  }
+
+  bool has_journal_ = false;
+  bool wants_everything_ = true;  // the storage, next time
+  bool closed_ = false;
+
+  Turn taken_ = Turn::none;
+  Turn reserved_ = Turn::none;  // for the compaction under way
+  Step phase_ = Step::prepare;  // of the compaction under way: what comes next
+
+  // Numbers of operations.
+  std::uint64_t handed_ = 0;     // the journal has them
+  std::uint64_t durable_ = 0;    // the disk has them
+  std::uint64_t appending_ = 0;  // of the step that has the append turn: what it hands over
+  std::uint64_t saving_ = 0;     // of the step that has the save turn: what it makes durable
+  std::uint64_t joining_ = 0;    // of the compaction under way: the same
+
+  // Numbers of breaks.
+  std::uint64_t breaks_ = 0;
+  std::uint64_t begun_ = 0;
+  std::uint64_t healed_ = 0;
+  std::uint64_t covered_ = 0;  // by the snapshot under way
+  bool afresh_ = false;
+
+  std::uint64_t failures_ = 0;
+  Time retry_at_{};
+  std::chrono::milliseconds delay_ = kFirstDelay;
+};
+
+}  // namespace kvstore::inline v0::detail

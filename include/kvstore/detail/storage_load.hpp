@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// How a storage is loaded, whichever it is: a storage that knows no offsets gets its errors named here.
+
+#include "kvstore/error.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Hands what the storage has to `sink`. @throws CorruptionError, StorageError
+inline void load_from(Storage& storage, LoadSink& sink) {
+  try {
+    storage.load(sink);
+    sink.finish();
+  } catch (const ParseError& error) {
+    throw CorruptionError{storage.path(), error.offset(), error.what()};
+  } catch (const DuplicateEntryError& error) { throw CorruptionError{storage.path(), 0, error.what()}; }
+}
+
+}  // namespace kvstore::inline v0::detail

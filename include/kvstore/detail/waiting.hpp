@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a store waits with. Tests put means of their own in its place, with which they decide at each step
+// which thread goes on.
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+namespace kvstore::inline v0::detail {
+
+struct StandardMeans {
+  using Lock = std::mutex;
+  using Condition = std::condition_variable;
+  using Thread = std::jthread;
+  using Clock = std::chrono::steady_clock;
+};
+
+/// Those of a store whose segments have locks of type `Mutex`.
+template <class Mutex>
+struct Waiting {
+  using Means = StandardMeans;
+};
+
+}  // namespace kvstore::inline v0::detail

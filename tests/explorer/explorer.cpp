@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: MIT
+
+// Explores what several tasks may do to a store at once: every schedule within limits, with a failing disk if
+// that is wanted, and whether each promise of the store holds in it. A program of its own, since a look at
+// everything takes minutes to hours.
+
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <csignal>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <functional>
+#include <iomanip>
+#include <iostream>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "explorer/binding.hpp"
+#include "explorer/scenarios.hpp"
+#include "support/schedule_search.hpp"
+#include "support/scheduler.hpp"
+#include "support/search_terms.hpp"
+
+namespace {
+
+using explorer::Scenario;
+using Seconds = std::chrono::duration<double>;
+using SteadyClock = std::chrono::steady_clock;
+
+constexpr std::string_view kUsage = R"(Usage: explorer [OPTION]...
+Runs scenarios of several tasks on one store by every schedule, and checks each promise of the store.
+
+  --scenario NAME    only those whose name contains NAME; if one is called so, only that
+  --preemptions P    at most P switches away from a task that could have gone on (default 1)
+  --time-outs T      at most T waits that time out although a task could have gone on (default 1)
+  --faults           one call to the disk fails in a run, each in turn
+  --crashes          looks at what a crash leaves at every call, not only after each operation
+  --every-lock       locks of the data and unlocks are points as well
+  --split-syncs      two syncs of a file may be under way at once
+  --no-reads         calls to the disk that change nothing are no points
+  --seconds N        stops after N seconds, which the scenarios share
+  --replay SCHEDULE  runs one schedule of one scenario, and shows each point
+  --list             shows the names of the scenarios
+)";
+
+struct Arguments {
+  std::string scenario;
+  std::string replay;
+  support::SearchLimits limits;
+  double seconds = 0;  // 0: no end
+  support::ScheduledCalls calls;
+  bool crashes = false;
+  bool list = false;
+};
+
+template <class Number>
+Number number(std::string_view text) {
+  Number result{};
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), result);
+  if (read.ec != std::errc{} || read.ptr != text.data() + text.size()) {
+    throw std::invalid_argument{"not a number: " + std::string{text}};
+  }
+  return result;
+}
+
+Arguments parse(const std::vector<std::string>& words) {
+  Arguments result;
+  std::size_t next = 0;
+  const auto value = [&] {
+    if (next == words.size()) throw std::invalid_argument{words[next - 1] + " needs a value"};
+    return words[next++];
+  };
+  while (next < words.size()) {
+    const std::string& word = words[next++];
+    if (word == "--scenario")
+      result.scenario = value();
+    else if (word == "--replay")
+      result.replay = value();
+    else if (word == "--preemptions")
+      result.limits.preemptions = number<unsigned>(value());
+    else if (word == "--time-outs")
+      result.limits.time_outs = number<unsigned>(value());
+    else if (word == "--seconds")
+      result.seconds = number<double>(value());
+    else if (word == "--faults")
+      result.limits.faults = 1;
+    else if (word == "--crashes")
+      result.crashes = true;
+    else if (word == "--every-lock")
+      result.limits.every_lock = true;
+    else if (word == "--split-syncs")
+      result.calls.split_syncs = true;
+    else if (word == "--no-reads")
+      result.calls.reads = false;
+    else if (word == "--list")
+      result.list = true;
+    else
+      throw std::invalid_argument{"unknown option " + word};
+  }
+  return result;
+}
+
+/// The scenarios that are wanted.
+std::vector<Scenario> chosen(const Arguments& arguments) {
+  std::vector<Scenario> result;
+  for (Scenario& one : explorer::scenarios()) {
+    one.setup.calls = arguments.calls;
+    one.setup.crash_everywhere = arguments.crashes;
+    if (one.name == arguments.scenario) return {std::move(one)};
+    if (one.name.find(arguments.scenario) != std::string::npos) result.push_back(std::move(one));
+  }
+  return result;
+}
+
+std::atomic<const char*> running_scenario = "";
+
+/// Says which scenario ends the program, and by which schedule.
+void say_last_words(const char* what) {
+  std::cout << running_scenario.load() << ": " << what << "\n  again: explorer --scenario '"
+            << running_scenario.load() << "' --replay '" << support::Search::schedule_so_far()
+            << "', with the same options" << std::endl;
+}
+
+/// A crash is a finding too. No function here is one that a signal's handler may call; but the alternative is
+/// to say nothing.
+void on_crash(int signal) {
+  std::signal(signal, SIG_DFL);
+  say_last_words("crashes");
+  std::raise(signal);
+}
+
+/// Ends the program if a run gets nowhere: a task then waits for something that no scheduler sees.
+class Watchdog {
+ public:
+  void note_run() { began_ = SteadyClock::now().time_since_epoch().count(); }
+
+ private:
+  static constexpr std::chrono::seconds kPatience{60};
+
+  void watch(const std::stop_token& stop) const {
+    while (!stop.stop_requested()) {
+      std::this_thread::sleep_for(std::chrono::milliseconds{50});
+      const SteadyClock::time_point began{SteadyClock::duration{began_.load()}};
+      if (SteadyClock::now() - began < kPatience) continue;
+      say_last_words("hangs, as a task waits for something that no scheduler sees");
+      std::_Exit(2);
+    }
+  }
+
+  std::atomic<SteadyClock::rep> began_ = SteadyClock::now().time_since_epoch().count();
+  std::jthread thread_{[this](const std::stop_token& stop) { watch(stop); }};
+};
+
+void show(const Scenario& scenario, const support::Finding& finding, const std::string& options) {
+  std::cout << "  FOUND: " << finding.what << "\n  tasks:\n"
+            << finding.tasks << "  again: explorer" << options << " --scenario '" << scenario.name
+            << "' --replay '" << finding.schedule << "'\n";
+}
+
+/// What a replay needs besides, as it was given.
+std::string options_for_replay(const std::vector<std::string>& words) {
+  std::string result;
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const bool leave_out = words[i] == "--scenario" || words[i] == "--seconds";
+    if (leave_out)
+      ++i;
+    else
+      result += ' ' + words[i];
+  }
+  return result;
+}
+
+int replay(const Arguments& arguments, const Scenario& scenario) {
+  const auto finding = support::Search{arguments.limits}.replay(
+      scenario, arguments.replay, [](const std::string& point) { std::cout << point << '\n'; });
+  if (finding) show(scenario, *finding, "");
+  return finding ? 1 : 0;
+}
+
+/// @returns how many scenarios have findings
+int explore(const Arguments& arguments, const std::vector<Scenario>& scenarios, const std::string& options) {
+  Watchdog watchdog;
+  int findings = 0;
+  const auto start = SteadyClock::now();
+  std::uint64_t schedules = 0;
+  for (std::size_t i = 0; i < scenarios.size(); ++i) {
+    const Scenario& scenario = scenarios[i];
+    support::SearchLimits limits = arguments.limits;
+    if (arguments.seconds > 0) {
+      const Seconds left = Seconds{arguments.seconds} - (SteadyClock::now() - start);
+      if (left.count() <= 0) break;
+      limits.time = std::chrono::duration_cast<SteadyClock::duration>(left / (scenarios.size() - i));
+    }
+    running_scenario = scenario.name.c_str();
+    watchdog.note_run();
+    const auto began = SteadyClock::now();
+    const auto result = support::Search{limits}.run([&](support::Scheduler& run) {
+      watchdog.note_run();
+      scenario(run);
+    });
+    schedules += result.schedules;
+    std::cout << std::left << std::setw(52) << scenario.name << std::right << std::setw(9) << result.schedules
+              << " schedules" << std::setw(9) << result.with_faults << " with a fault, deepest "
+              << std::setw(4) << result.deepest << ", " << std::fixed << std::setprecision(2)
+              << Seconds{SteadyClock::now() - began}.count() << " s"
+              << (result.complete || result.finding ? "" : ", NOT FINISHED") << std::endl;
+    if (!result.finding) continue;
+    ++findings;
+    show(scenario, *result.finding, options);
+  }
+  std::cout << schedules << " schedules of " << scenarios.size() << " scenarios, " << findings
+            << " with findings" << std::endl;
+  return findings;
+}
+
+int run(const std::vector<std::string>& words) {
+  Arguments arguments = parse(words);
+  const auto scenarios = chosen(arguments);
+  if (scenarios.empty()) throw std::invalid_argument{"no scenario is called " + arguments.scenario};
+  if (arguments.list) {
+    for (const Scenario& one : scenarios) std::cout << one.name << '\n';
+    return 0;
+  }
+  for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) std::signal(signal, on_crash);
+  if (arguments.replay.empty()) return explore(arguments, scenarios, options_for_replay(words)) == 0 ? 0 : 1;
+  if (scenarios.size() != 1) throw std::invalid_argument{"--replay needs the full name of one scenario"};
+  return replay(arguments, scenarios.front());
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  try {
+    return run({arguments + 1, arguments + count});
+  } catch (const std::invalid_argument& error) {
+    std::cerr << error.what() << '\n' << kUsage;
+    return 2;
+  } catch (const std::exception& error) {
+    std::cerr << error.what() << '\n';
+    return 2;
+  }
+}

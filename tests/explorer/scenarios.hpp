@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What tasks do to a store at once, and in which set-ups: every pair of actors, and chosen triples.
+
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "explorer/binding.hpp"
+#include "explorer/history.hpp"
+#include "explorer/world.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage/memory_storage.hpp"
+#include "kvstore/write_batch.hpp"
+#include "support/scheduler.hpp"
+
+namespace explorer {
+
+/// Something that a task does to the store; `own` is a key that no other task writes.
+struct Actor {
+  std::string_view name;
+  void (*act)(World& world, const std::string& own);
+};
+
+inline void put(World& world, const std::string& own) {
+  world.change(
+      "put " + own, 1, [=](State& state) { state[own] = 1; }, [&] { world.store().upsert(own, 1); });
+}
+inline void put_twice(World& world, const std::string& own) {
+  put(world, own);
+  world.change(
+      "put again " + own, 1, [=](State& state) { state[own] = 2; }, [&] { world.store().upsert(own, 2); });
+}
+inline void remove(World& world, const std::string& own) {
+  put(world, own);
+  world.change(
+      "remove " + own, 1, [=](State& state) { state.erase(own); },
+      [&] { return world.store().try_remove(own); });
+}
+inline void batch(World& world, const std::string& own) {
+  kvstore::WriteBatch<std::string, int> both;
+  both.upsert(own, 3).upsert("shared", 4);
+  world.change(
+      "batch " + own, 2, [=](State& state) { state[own] = 3, state["shared"] = 4; },
+      [&] { world.store().apply(both); });
+}
+inline void clear(World& world, const std::string&) {
+  world.change(
+      "clear", 1, [](State& state) { state.clear(); },
+      [&] {
+        const bool changes = world.store().size() != 0;  // no point between the two, and so no other task
+        world.store().clear();
+        return changes;
+      });
+}
+inline void save(World& world, const std::string&) {
+  world.save("save", [&] { world.store().save(); });
+}
+inline void compact(World& world, const std::string&) {
+  world.save("compact", [&] { world.store().compact(); });
+}
+inline void close(World& world, const std::string&) {
+  const auto outcome = world.save("close", [&] { world.store().close(); });
+  if (outcome == World::Outcome::done) world.note_closed();
+}
+inline void load_from(World& world, const std::string&) {
+  const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
+  contents->entries = {{"old", "8"}, {"new", "9"}};
+  kvstore::MemoryStorage from{contents};
+  world.save(
+      "load_from", [&] { world.store().load_from(from); }, 1,
+      [](State& state) {
+        state = {{"old", 8}, {"new", 9}};
+      });
+}
+/// Into a file system in memory, whose calls are no points: a checkpoint's path is one of the real system.
+inline void checkpoint(World& world, const std::string& own) {
+  static const std::filesystem::path folder = [] {
+    const bool has_memory = std::filesystem::exists("/dev/shm");
+    auto path = (has_memory ? std::filesystem::path{"/dev/shm"} : std::filesystem::temp_directory_path()) /
+                ("kvstore_explorer." + std::to_string(::getpid()));
+    std::filesystem::create_directories(path);
+    return path;
+  }();
+  const auto path = folder / (own + ".json");
+  world.copy("checkpoint", path, [&] { world.store().checkpoint(path); });
+  std::filesystem::remove_all(folder / path.filename());
+}
+
+inline constexpr std::array kActors{
+    Actor{"put", put_twice},         Actor{"remove", remove},       Actor{"batch", batch},
+    Actor{"clear", clear},           Actor{"save", save},           Actor{"compact", compact},
+    Actor{"checkpoint", checkpoint}, Actor{"load_from", load_from}, Actor{"close", close}};
+
+struct NamedSetup {
+  std::string name;
+  Setup setup;
+};
+
+/// Each storage with each way to save.
+[[nodiscard]] inline std::vector<NamedSetup> setups() {
+  using std::chrono::seconds;
+  std::vector<NamedSetup> all;
+  for (const auto& [name, keeping] :
+       {std::pair{"journal", Keeping::journal}, std::pair{"file", Keeping::file},
+        std::pair{"mapped", Keeping::mapped_journal}}) {
+    const std::string prefix = std::string{name} + '/';
+    all.push_back({prefix + "each", {.keeping = keeping, .batch_size = 1}});
+    if (keeping == Keeping::mapped_journal) continue;
+    all.push_back({prefix + "two", {.keeping = keeping, .batch_size = 2}});
+    all.push_back({prefix + "manual", {.keeping = keeping, .batch_size = 0}});
+    all.push_back({prefix + "auto", {.keeping = keeping, .batch_size = 0, .auto_save_interval = seconds{1}}});
+    all.push_back({prefix + "background",
+                   {.keeping = keeping,
+                    .batch_size = 1,
+                    .auto_save_interval = seconds{1},
+                    .batch_save = kvstore::BatchSave::background}});
+    all.push_back({prefix + "upserting handler",
+                   {.keeping = keeping,
+                    .batch_size = 1,
+                    .auto_save_interval = seconds{1},
+                    .on_error = OnError::upsert}});
+    all.push_back(
+        {prefix + "saving handler",
+         {.keeping = keeping, .batch_size = 1, .auto_save_interval = seconds{1}, .on_error = OnError::save}});
+  }
+  return all;
+}
+
+struct Scenario {
+  std::string name;
+  Setup setup;
+  std::vector<Actor> actors;
+
+  /// One run of it.
+  void operator()(support::Scheduler& run) const {
+    World world{setup};
+    std::vector<support::Scheduler::Actor> tasks;
+    for (std::size_t i = 0; i < actors.size(); ++i) {
+      const std::string own(1, static_cast<char>('a' + i));
+      tasks.push_back(
+          {std::string{actors[i].name} + ' ' + own, [&world, own, this, i] { actors[i].act(world, own); }});
+    }
+    run.run_together(std::move(tasks));
+    world.finish();
+  }
+};
+
+[[nodiscard]] inline const Actor& actor(std::string_view name) {
+  for (const Actor& one : kActors) {
+    if (one.name == name) return one;
+  }
+  throw std::logic_error{"no actor is called " + std::string{name}};
+}
+
+[[nodiscard]] inline std::vector<std::vector<Actor>> casts() {
+  std::vector<std::vector<Actor>> all;
+  for (std::size_t i = 0; i < kActors.size(); ++i) {
+    for (std::size_t j = i; j < kActors.size(); ++j) all.push_back({kActors[i], kActors[j]});
+  }
+  constexpr std::array<std::array<std::string_view, 3>, 10> kTriples{{{"put", "put", "save"},
+                                                                      {"put", "put", "close"},
+                                                                      {"put", "save", "compact"},
+                                                                      {"put", "compact", "close"},
+                                                                      {"put", "compact", "compact"},
+                                                                      {"put", "load_from", "save"},
+                                                                      {"put", "load_from", "compact"},
+                                                                      {"batch", "save", "close"},
+                                                                      {"put", "checkpoint", "compact"},
+                                                                      {"clear", "put", "compact"}}};
+  for (const auto& names : kTriples) all.push_back({actor(names[0]), actor(names[1]), actor(names[2])});
+  return all;
+}
+
+/// All of them, as `storage/saving/actor+actor`.
+[[nodiscard]] inline std::vector<Scenario> scenarios() {
+  std::vector<Scenario> all;
+  for (const NamedSetup& setup : setups()) {
+    for (const auto& cast : casts()) {
+      std::string name = setup.name + '/';
+      for (const Actor& one : cast) (name += name.back() == '/' ? "" : "+") += one.name;
+      all.push_back({std::move(name), setup.setup, cast});
+    }
+  }
+  return all;
+}
+
+}  // namespace explorer

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: MIT
+
+// A journal that is stored through a mapping: that the tests of crashes reach it, and pages that survive
+// power loss in any combination.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kvstore/storage/json_journal.hpp"
+#include "support/catch.hpp"
+#include "support/crash_recovery.hpp"
+#include "support/crash_workload.hpp"
+#include "support/fault_file_system.hpp"
+#include "support/simulated_disk.hpp"
+
+namespace mapped_journal_test {
+
+using support::CrashJudge;
+using support::FaultFileSystem;
+using support::SimulatedDisk;
+using support::State;
+using support::StorageKind;
+using support::Store;
+
+namespace {
+
+const StorageKind& mapped_kind() {
+  for (const StorageKind& kind : support::storage_kinds()) {
+    if (kind.name == "JsonJournal, mapped") return kind;
+  }
+  throw std::logic_error{"no storage is mapped"};
+}
+
+}  // namespace
+
+TEST_CASE("Mapped journal: all but its first lines are stored through a mapping, and none is written") {
+  SimulatedDisk disk;
+  FaultFileSystem files{disk};
+  Store store{mapped_kind().make(files), support::quiet_options(1)};
+  store.create("a", 1);
+  CHECK(disk.mappings() == 1);
+  files.reset_counts();
+  for (int i = 0; i < 20; ++i) store.upsert("a", i);
+  CHECK(files.count(support::Call::write) == 0);
+  CHECK(files.count(support::Call::sync) == 20);
+  CHECK(files.count(support::Call::map) == 0);
+}
+
+TEST_CASE("Mapped journal: where files cannot be mapped or space not be reserved, lines are written") {
+  for (const support::DiskModel& model :
+       {support::DiskModel{.can_allocate = false}, support::DiskModel{.can_map = false}}) {
+    SimulatedDisk disk{{}, model};
+    FaultFileSystem files{disk};
+    Store store{mapped_kind().make(files), support::quiet_options(1)};
+    files.reset_counts();
+    for (int i = 0; i < 3; ++i) store.upsert("a", i);
+    CHECK(disk.mappings() == 0);
+    CHECK(files.count(support::Call::write) == 3);
+  }
+}
+
+TEST_CASE("Mapped journal: of lines over many pages power loss leaves a prefix, whichever pages survive") {
+  constexpr std::size_t kPage = 4096;
+  constexpr int kMost = 400;  // lines of some 25 bytes
+  CrashJudge judge{mapped_kind(), 16};
+  SimulatedDisk disk{{}, {.sector = kPage}};
+  Store store{mapped_kind().make(disk), support::quiet_options(0)};
+  store.create("start", 0);
+  store.save();
+  std::vector<State> states{{{"start", 0}}};
+  for (int i = 0; i < kMost; ++i) {
+    const std::string key = "key" + std::to_string(i);
+    store.create(key, i);
+    states.push_back(states.back());
+    states.back()[key] = i;
+  }
+  CHECK(disk.mappings() == 1);
+  CHECK(judge.judge_power_loss(disk, {.exhaustive_bits = 10}, states) == "");
+  CHECK(judge.opened() >= 3);
+}
+
+}  // namespace mapped_journal_test

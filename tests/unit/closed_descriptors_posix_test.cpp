@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+
+// Programs that run without standard input, output and error: what they print must not land in a file of
+// ours, which would otherwise be given their numbers.
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "kvstore/detail/file_lock.hpp"
+#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/child_process.hpp"
+#include "support/fault_file_system.hpp"
+#include "support/open_file.hpp"
+#include "support/temp_folder.hpp"
+
+namespace closed_descriptors_test {
+
+namespace fs = std::filesystem;
+using kvstore::detail::OpenMode;
+using kvstore::detail::system_file_system;
+using support::Call;
+using support::in_child;
+using support::TempFolder;
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+
+namespace {
+
+void close_standard_files() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(descriptor);
+}
+
+/// Prints as a program does that does not know. @returns the descriptors that took it
+std::string print() {
+  std::string taken;
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::write(descriptor, "printed\n", 8) == 8) taken += std::to_string(descriptor);
+  }
+  return taken;
+}
+
+/// Works on a store and prints before every call to the system. @returns what took the print
+template <class Storage>
+std::string work_and_print(const fs::path& path) {
+  return in_child([&] {
+    close_standard_files();
+    std::string taken;
+    support::FaultFileSystem files;
+    files.before_each([&](Call, const fs::path&) { taken += print(); });
+    Store store{std::make_unique<Storage>(path, files),
+                {.batch_size = 1, .auto_save_interval = std::chrono::milliseconds{0}}};
+    for (int i = 0; i < 4; ++i) store.upsert(std::to_string(i), i);
+    store.compact();
+    store.upsert("last", 4);
+    store.close();
+    return taken;
+  });
+}
+
+/// The entries, or why they cannot be read.
+template <class Storage>
+std::string found(const fs::path& path) {
+  try {
+    const Store store{std::make_unique<Storage>(path)};
+    std::set<std::string> lines;
+    store.for_each(
+        [&](const std::string& key, int value) { lines.insert(key + '=' + std::to_string(value)); });
+    std::string text;
+    for (const std::string& line : lines) text += line + ' ';
+    return text;
+  } catch (const kvstore::Error& error) { return error.what(); }
+}
+
+}  // namespace
+
+TEST_CASE("Closed descriptors: no file is opened as 0, 1 or 2, nor a lock") {
+  const TempFolder folder;
+  CHECK(in_child([&] {
+          close_standard_files();
+          auto& files = system_file_system();
+          const auto made = support::opened(files, folder / "a", OpenMode::exclusive);
+          const auto again = support::opened(files, folder / "a", OpenMode::update);
+          const auto read = support::opened(files, folder / "a", OpenMode::read);
+          const kvstore::detail::FileLock lock{files, folder / "b"};
+          return "taken by: " + print();
+        }) == "taken by: ");
+  CHECK(support::read_file(folder / "a").empty());
+}
+
+TEST_CASE("Closed descriptors: what a program prints stays out of a JSON file and of its lock") {
+  const TempFolder folder;
+  CHECK(work_and_print<kvstore::JsonFile>(folder / "data.json") == "");
+  CHECK(found<kvstore::JsonFile>(folder / "data.json") == "0=0 1=1 2=2 3=3 last=4 ");
+}
+
+TEST_CASE("Closed descriptors: what a program prints stays out of a journal") {
+  const TempFolder folder;
+  CHECK(work_and_print<kvstore::JsonJournal>(folder / "data.json") == "");
+  CHECK(found<kvstore::JsonJournal>(folder / "data.json") == "0=0 1=1 2=2 3=3 last=4 ");
+}
+
+TEST_CASE("Closed descriptors: a file that is made when no other number is left is not left behind") {
+  const TempFolder folder;
+  const std::string words = in_child([&]() -> std::string {
+    close_standard_files();
+    const ::rlimit few{3, 3};
+    support::require_success(::setrlimit(RLIMIT_NOFILE, &few), "setrlimit");
+    const auto made = kvstore::detail::open_file(system_file_system(), folder / "a", OpenMode::exclusive);
+    return made.error ? "refused" : "made";
+  });
+  CHECK(words == "refused");
+  CHECK(folder.names().empty());
+}
+
+}  // namespace closed_descriptors_test

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: MIT
+
+// What a look at a store that another writes costs when there is little or no news.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <ios>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/fault_file_system.hpp"
+#include "support/temp_folder.hpp"
+#include "support/text_entries.hpp"
+
+namespace journal_follow_test {
+
+using namespace std::chrono_literals;
+using kvstore::JsonJournal;
+using kvstore::LoadPurpose;
+using support::CollectingSink;
+using support::TempFolder;
+using support::TextEntries;
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+
+namespace {
+
+const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
+
+/// A file system that counts the bytes that are read.
+class MeteredFiles final : public support::FaultFileSystem {
+ public:
+  Result<std::unique_ptr<kvstore::detail::File>> open(const Path& path, kvstore::detail::OpenMode mode,
+                                                      std::uint32_t permissions) override {
+    auto opened = kvstore::detail::system_file_system().open(path, mode, permissions);
+    if (opened.error) return opened;
+    return {std::make_unique<MeteredFile>(*this, path, std::move(opened.value)), {}};
+  }
+
+  std::uint64_t bytes = 0;
+
+ private:
+  class MeteredFile final : public support::FaultFile {
+   public:
+    MeteredFile(MeteredFiles& files, const Path& path, std::unique_ptr<kvstore::detail::File> real)
+        : FaultFile{files, path, std::move(real)}, meter_{files} {}
+    Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) override {
+      const auto got = FaultFile::read_at(offset, out);
+      meter_.bytes += got.value;
+      return got;
+    }
+
+   private:
+    MeteredFiles& meter_;
+  };
+};
+
+/// A store's journal without the store, so that a test is between any two of its steps.
+class Owner {
+ public:
+  explicit Owner(const std::filesystem::path& path) : storage_{path} { support::load_from(storage_); }
+
+  void set(const std::string& key, const std::string& value) {
+    const kvstore::Change change{key, value};
+    storage_.append({&change, 1});
+    storage_.flush();
+  }
+  [[nodiscard]] JsonJournal& storage() { return storage_; }
+
+ private:
+  JsonJournal storage_;
+};
+
+/// The news since the last look; one entry named "everything" if that cannot be told.
+TextEntries news(JsonJournal& reader) {
+  CollectingSink sink{LoadPurpose::follow};
+  if (!reader.load_changes(sink)) return {{"everything", ""}};
+  return sink.entries;
+}
+
+}  // namespace
+
+TEST_CASE("Following a journal: a look reads what is new, and not what was allocated ahead") {
+  const TempFolder folder;
+  Store owner{std::make_unique<JsonJournal>(folder / "data.json"), kManual};
+  for (int i = 0; i < 20'000; ++i) owner.upsert("key " + std::to_string(i), i);
+  owner.save();
+  REQUIRE(std::filesystem::file_size(folder / "data.json.journal") > 700'000);
+  MeteredFiles files;
+  kvstore::Options options = kManual;
+  options.read_only = true;
+  Store reader{std::make_unique<JsonJournal>(folder / "data.json", files), options};
+  files.bytes = 0;
+  CHECK_FALSE(reader.refresh());
+  CHECK(files.bytes <= 4096);
+  owner.upsert("new", 1);
+  files.bytes = 0;
+  CHECK(reader.refresh());
+  CHECK(reader.read("new") == 1);
+  CHECK(files.bytes <= 8192);
+}
+
+TEST_CASE("Following a journal: as long as nothing was written after a fold began, there is no news") {
+  const TempFolder folder;
+  Owner owner{folder / "data.json"};
+  owner.set("a", "1");
+  JsonJournal reader{folder / "data.json"};
+  CollectingSink loaded{LoadPurpose::follow};
+  reader.load(loaded);
+  REQUIRE(loaded.entries == TextEntries{{"a", "1"}});
+  owner.storage().prepare_switch();
+  CHECK(news(reader).empty());
+  owner.storage().switch_over();
+  CHECK(news(reader).empty());
+  owner.set("b", "2");
+  CHECK(news(reader) == TextEntries{{"b", "2"}});
+  CHECK(news(reader).empty());
+}
+
+TEST_CASE("Following a journal: news of before a fold began come before it has written") {
+  const TempFolder folder;
+  Owner owner{folder / "data.json"};
+  owner.set("a", "1");
+  JsonJournal reader{folder / "data.json"};
+  CollectingSink loaded{LoadPurpose::follow};
+  reader.load(loaded);
+  owner.set("b", "2");
+  owner.storage().prepare_switch();
+  CHECK(news(reader) == TextEntries{{"b", "2"}});
+  owner.storage().switch_over();
+  owner.set("c", "3");
+  CHECK(news(reader) == TextEntries{{"c", "3"}});
+}
+
+TEST_CASE("Following a journal: a line that is not whole yet is no news and no damage") {
+  const TempFolder folder;
+  Owner owner{folder / "data.json"};
+  owner.set("a", "1");
+  JsonJournal reader{folder / "data.json"};
+  CollectingSink loaded{LoadPurpose::follow};
+  reader.load(loaded);
+  const std::string before = support::read_file(folder / "data.json.journal");
+  owner.set("b", "2");
+  owner.set("c", "3");
+  const std::string after = support::read_file(folder / "data.json.journal");
+  const std::size_t start = before.find_last_not_of('\0') + 1;
+  std::string half = after;
+  half.replace(start + 4, 4, 4, '\0');  // another processor sees the stores into a mapping in any order
+  support::write_file(folder / "copy.json.journal", before);
+  JsonJournal other{folder / "copy.json"};
+  CollectingSink copied{LoadPurpose::follow};
+  other.load(copied);
+  const auto rewrite = [&](const std::string& text) {  // in place
+    std::fstream file{folder / "copy.json.journal", std::ios::in | std::ios::out | std::ios::binary};
+    file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  };
+  rewrite(half);
+  CHECK(news(other).empty());
+  rewrite(after);
+  CHECK(news(other) == TextEntries{{"b", "2"}, {"c", "3"}});
+}
+
+}  // namespace journal_follow_test

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+
+// What others do to a database while the Sqlite storage has it open: move it, replace it, write to it.
+
+#if __has_include(<sqlite3.h>)
+
+#include <fcntl.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "kvstore/kvstore.hpp"
+#include "kvstore/storage/sqlite.hpp"
+#include "support/catch.hpp"
+#include "support/child_process.hpp"
+#include "support/temp_folder.hpp"
+
+namespace sqlite_others_test {
+
+namespace fs = std::filesystem;
+using Catch::Matchers::ContainsSubstring;
+using kvstore::Sqlite;
+using support::TempFolder;
+using namespace std::chrono_literals;
+
+namespace {
+
+const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
+
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+
+std::unique_ptr<Store> open(const fs::path& path, bool read_only = false) {
+  kvstore::Options options = kManual;
+  options.read_only = read_only;
+  return std::make_unique<Store>(std::make_unique<Sqlite>(path), options);
+}
+
+/// The words of the refusal to save; `saved` if there was none.
+std::string save(Store& store) {
+  try {
+    store.save();
+    return "saved";
+  } catch (const kvstore::StorageError& error) { return error.what(); }
+}
+
+/// Another program, as it were: a connection of its own. Not in a child, which would inherit what SQLite here
+/// believes of its locks.
+kvstore::detail::SqliteDatabase connect(const fs::path& path) {
+  return {path, SQLITE_OPEN_READWRITE, 1s, nullptr};
+}
+
+void run(const fs::path& path, const char* sql) { connect(path).run(sql, "another program"); }
+
+/// A value as another program sees it; `none` if there is no such key.
+std::string value_at(const fs::path& path, const std::string& key) {
+  auto database = connect(path);
+  kvstore::detail::SqliteStatement row{database, "select value from entries where key = ?1"};
+  row.bind(1, key);
+  return row.step("another program") ? std::string{row.text(0)} : "none";
+}
+
+/// Whether this process holds a lock on a file, so that for other processes it is in use.
+bool is_in_use(const fs::path& path) {
+  return support::in_child([&]() -> std::string {
+           const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+           struct ::flock lock {};
+           lock.l_type = F_WRLCK;
+           if (::fcntl(descriptor, F_GETLK, &lock) != 0) return "failed";
+           return lock.l_type == F_UNLCK ? "free" : "in use";
+         }) == "in use";
+}
+
+}  // namespace
+
+// ---- Names that stand for something else ---------------------------------------------------------------
+
+TEST_CASE("Sqlite beside others: a database that was moved away is not saved to until it is back") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const auto store = open(path);
+  store->upsert("a", 1);
+  store->save();
+  fs::rename(path, folder / "moved.db");
+  store->upsert("a", 2);
+  CHECK_THAT(save(*store),
+             ContainsSubstring("data.db was moved, removed or replaced while the store was open"));
+  CHECK(store->unsaved() == 1);
+  CHECK_FALSE(fs::exists(path));
+  fs::rename(folder / "moved.db", path);
+  CHECK(save(*store) == "saved");
+  CHECK(value_at(path, "a") == "2");
+}
+
+TEST_CASE("Sqlite beside others: a database that was replaced keeps what the new one has") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  open(folder / "other.db")->upsert("theirs", 7);
+  const auto store = open(path);
+  store->upsert("mine", 1);
+  store->save();
+  fs::rename(folder / "other.db", path);
+  store->upsert("mine", 2);
+  CHECK_THAT(save(*store), ContainsSubstring("data.db was moved"));
+  CHECK_THROWS_AS(store->close(), kvstore::StorageError);
+  store->checkpoint(folder / "kept.json");
+  CHECK(Store{folder / "kept.json", kManual}.read("mine") == 2);
+}
+
+TEST_CASE("Sqlite beside others: a folder that was exchanged keeps the store that is in it now") {
+  const TempFolder folder;
+  fs::create_directory(folder / "first");
+  fs::create_directory(folder / "second");
+  fs::create_directory_symlink("first", folder / "current");
+  const auto path = folder / "current" / "data.db";
+  const auto store = open(path);
+  store->upsert("a", 1);
+  store->save();
+  fs::remove(folder / "current");
+  fs::create_directory_symlink("second", folder / "current");
+  const auto next = open(path);
+  next->upsert("a", 10);
+  next->save();
+  store->upsert("a", 2);
+  CHECK_THAT(save(*store), ContainsSubstring("was moved, removed or replaced"));
+  next->upsert("b", 11);
+  CHECK(save(*next) == "saved");
+  CHECK(value_at(path, "a") == "10");
+}
+
+TEST_CASE("Sqlite beside others: without its lock file nothing is saved") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const auto store = open(path);
+  store->upsert("a", 1);
+  store->save();
+  fs::remove(folder / "data.db.lock");
+  store->upsert("a", 2);
+  CHECK_THAT(save(*store), ContainsSubstring("data.db.lock was moved, removed or replaced"));
+  CHECK(value_at(path, "a") == "1");
+}
+
+TEST_CASE("Sqlite beside others: without its log nothing is saved, as it would be gone with the process") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const auto store = open(path);
+  store->upsert("a", 1);
+  store->save();
+  fs::remove(folder / "data.db-wal");
+  store->upsert("a", 2);
+  CHECK_THAT(save(*store), ContainsSubstring("data.db-wal was moved, removed or replaced"));
+}
+
+TEST_CASE("Sqlite beside others: a follower goes over to the database that replaced the one it read") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  open(path)->upsert("a", 1);
+  open(folder / "next.db")->upsert("a", 2);
+  const auto follower = open(path, true);
+  CHECK(follower->read("a") == 1);
+  for (const char* suffix : {"-wal", "-shm"}) fs::remove(path.string() + suffix);
+  fs::rename(folder / "next.db", path);
+  CHECK(follower->refresh());
+  CHECK(follower->read("a") == 2);
+}
+
+// ---- Others who write ------------------------------------------------------------------------------------
+
+TEST_CASE("Sqlite beside others: an entry that another program wrote is neither overwritten nor lost") {
+  const char* const kWrites[] = {
+      "insert into entries values('theirs', '7')",
+      "update entries set value = '7' where key = 'a'",
+      "delete from entries where key = 'a'",
+      "update entries set key = 'c' where key = 'a'",
+  };
+  for (const char* sql : kWrites) {
+    DYNAMIC_SECTION(sql) {
+      const TempFolder folder;
+      const auto path = folder / "data.db";
+      const auto store = open(path);
+      store->upsert("a", 1);
+      store->upsert("b", 1);
+      store->save();
+      run(path, sql);
+      const auto theirs = value_at(path, "a") + value_at(path, "theirs") + value_at(path, "c");
+      store->upsert("a", 2);
+      for (int attempt = 0; attempt < 2; ++attempt) {
+        CHECK_THAT(save(*store), ContainsSubstring("another program has changed its entries") &&
+                                     ContainsSubstring(path.string()));
+      }
+      CHECK(value_at(path, "a") + value_at(path, "theirs") + value_at(path, "c") == theirs);
+      CHECK(store->read("a") == 2);
+    }
+  }
+}
+
+TEST_CASE("Sqlite beside others: they may tidy up, add tables and indexes, and read") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const auto store = open(path);
+  const char* const kHarmless[] = {
+      "pragma wal_checkpoint(truncate)",
+      "vacuum",
+      "analyze",
+      "create table unrelated(x); insert into unrelated values(1)",
+      "create index by_value on entries(value)",
+      "alter table entries add column whole generated always as (value || '') virtual",
+      "update entries set value = value",
+      "insert into entries values('gone', '1'); delete from entries where key = 'gone'",
+  };
+  int number = 0;
+  for (const char* sql : kHarmless) {
+    CAPTURE(sql);
+    store->upsert("a", ++number);
+    store->upsert("key " + std::to_string(number), number);
+    CHECK(save(*store) == "saved");
+    run(path, sql);
+    store->upsert("a", ++number);
+    store->remove("key " + std::to_string(number - 1));
+    CHECK(save(*store) == "saved");
+    CHECK(value_at(path, "a") == std::to_string(number));
+  }
+  store->close();
+  CHECK(open(path)->size() == 1);
+}
+
+TEST_CASE("Sqlite beside others: a reader in the same process leaves the owner's locks alone") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const auto store = open(path);
+  store->upsert("a", 1);
+  store->save();
+  REQUIRE(is_in_use(path));
+  const auto reader = open(path, true);
+  CHECK(is_in_use(path));
+  reader->refresh();
+  reader->close();
+  // Without the lock the next program to close the database would take itself for the last, and remove the
+  // log.
+  CHECK(is_in_use(path));
+  CHECK_THROWS_AS(open(path), kvstore::LockedError);
+  CHECK(is_in_use(path));
+}
+
+TEST_CASE("Sqlite beside others: they may write again once the store is closed, and the next one loads it") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  open(path)->upsert("a", 1);
+  run(path, "update entries set value = '5'");
+  const auto store = open(path);
+  CHECK(store->read("a") == 5);
+  store->upsert("a", 6);
+  CHECK(save(*store) == "saved");
+}
+
+}  // namespace sqlite_others_test
+
+#endif
