@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <mutex>
@@ -88,9 +89,16 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   /// Closes the store. A failure goes to `on_error`, since a destructor cannot throw: call `close` to see it.
   ~BatchPersistentKeyValueStore() override {
+    // A callback that has ended the program holds a lock, or a turn to save, and never gives it back.
+    if (detail::CallbackScope::is_inside(this) || this->driver().is_at_work_here()) {
+      this->driver().complain_of_loss("the program ended inside a callback of the store");
+      this->leave_driver();
+      return;
+    }
     try {
       if (this->driver().begin_destruction()) finish_close();
-    } catch (...) {  // NOLINT(bugprone-empty-catch): reported where it was met
+    } catch (const std::exception& error) { this->driver().complain_of_loss(error.what()); } catch (...) {
+      this->driver().complain_of_loss("unknown failure");
     }
   }
 

@@ -18,7 +18,8 @@ namespace kvstore::inline v0 {
 /// Who waits for the save that a full batch triggers.
 enum class BatchSave {
   wait,        ///< the operation that fills the batch: when it returns, fewer than `batch_size` are unsaved
-  background,  ///< nobody: the auto-saver's thread saves, and operations go on meanwhile without that bound
+  background,  ///< nobody: the auto-saver's thread saves, and operations go on meanwhile without that bound.
+               ///< Only where a journal is broken do they wait, until it takes changes again
 };
 
 /// What a progress callback is told. Called from the thread at work, under no lock of the data.
@@ -103,6 +104,11 @@ struct Options {
 
   /// The least severe events that `logger` is told. `LogLevel::debug` adds one for each change, with its key.
   LogLevel log_level = LogLevel::info;
+
+  /// Whether a store that loses operations and has nobody to tell says so in one line on standard error:
+  /// where the program ends without closing it (`std::exit`, a store that was never destroyed), or where its
+  /// destructor's save fails and neither `on_error` nor `logger` is set.
+  bool complain = true;
 
   /// Whether `metrics()` counts operations by verb and outcome.
   bool count_operations = true;

@@ -48,11 +48,11 @@ class ChangeLog {
   }
   /// What was set aside. The thread that saves may look at it without the owner's lock.
   [[nodiscard]] const ChangeBuffer& taken() const noexcept { return taken_; }
-  void drop_taken() noexcept { taken_.clear(); }
+  void drop_taken() noexcept { taken_.clear_and_shrink(); }
 
   /// Moves what was logged so far into `into`, whose room is used again.
   void move_to(ChangeBuffer& into) noexcept {
-    into.clear();
+    into.clear_and_shrink();
     std::swap(into, fresh_);
     given_up_ = false;
   }

@@ -77,6 +77,7 @@ class JournalFile {
     }
     end_.store(end + lines_.size(), std::memory_order_release);
     lines_.clear();
+    for (JsonWriter* const buffer : {&body_, &lines_}) buffer->shrink(kKept);
     return {};
   }
 
@@ -118,6 +119,8 @@ class JournalFile {
     }
     allocated_.store(target, std::memory_order_release);
   }
+
+  static constexpr std::size_t kKept = std::size_t{1} << 20;  // bytes that a buffer keeps after a long line
 
   [[nodiscard]] std::uint64_t round_up(std::uint64_t bytes) const noexcept {
     return (bytes + space_.step - 1) / space_.step * space_.step;

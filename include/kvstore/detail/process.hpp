@@ -130,6 +130,11 @@ class LeftToParent {
     delete node;
   }
 
+  /// Leaves it as it is, also in the process that made it; then there is none here.
+  void leave() noexcept {
+    if (Node* const node = std::exchange(node_, nullptr)) leave_to_parent(*node);
+  }
+
   [[nodiscard]] explicit operator bool() const noexcept { return node_ != nullptr; }
   [[nodiscard]] T& operator*() const noexcept { return node_->object; }
   [[nodiscard]] T* operator->() const noexcept { return &node_->object; }

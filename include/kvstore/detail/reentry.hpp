@@ -17,9 +17,15 @@ class CallbackScope {
 
   /// @throws ReentryError, with these words, if this thread is inside a callback of `store`.
   static void refuse_reentry(const void* store, const char* words = kFromVerb) {
+    if (is_inside(store)) throw_reentry(words);
+  }
+
+  /// Whether this thread is inside a callback of `store`.
+  [[nodiscard]] static bool is_inside(const void* store) noexcept {
     for (const CallbackScope* scope = innermost; scope != nullptr; scope = scope->outer_) {
-      if (scope->store_ == store) throw_reentry(words);
+      if (scope->store_ == store) return true;
     }
+    return false;
   }
 
  private:

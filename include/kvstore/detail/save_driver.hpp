@@ -18,20 +18,20 @@
 #include <string>
 #include <utility>
 
-#include "kvstore/detail/auto_saver.hpp"
 #include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/change_log.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
 #include "kvstore/detail/not_on_disk.hpp"
 #include "kvstore/detail/observer.hpp"
+#include "kvstore/detail/open_stores.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/process.hpp"
 #include "kvstore/detail/save_numbers.hpp"
 #include "kvstore/detail/save_reports.hpp"
 #include "kvstore/detail/save_state.hpp"
+#include "kvstore/detail/save_threads.hpp"
 #include "kvstore/detail/save_work.hpp"
 #include "kvstore/detail/store_thread.hpp"
-#include "kvstore/detail/threads.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
@@ -42,7 +42,7 @@ namespace kvstore::inline v0::detail {
 
 /// `Means` is what it waits with: see `Waiting`.
 template <class Means>
-class SaveDriver final {
+class SaveDriver final : private OpenStore {
  public:
   /// `counters` outlive it.
   SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters,
@@ -75,6 +75,7 @@ class SaveDriver final {
     log_.expect(entries);
     if (has_journal_) reports_.set_journal_bytes(work_.storage()->journal()->bytes());
     start_threads();
+    if (options_.complain) listed_.emplace(static_cast<const OpenStore&>(*this));
     if (outdated) {
       run({.want = {.kind = Want::Kind::all}});
       const std::uint64_t version = options_.schema_version;
@@ -147,7 +148,7 @@ class SaveDriver final {
   /// `finish_close`. Waits for another thread that closes.
   [[nodiscard]] bool begin_close() {
     if (home_.is_foreign_by_id()) return false;
-    if (is_own_thread()) {
+    if (threads_.has_this_thread()) {
       throw UsageError{"close() called from a thread of the store itself, in a handler"};
     }
     return take_closing();
@@ -155,15 +156,24 @@ class SaveDriver final {
   /// The same for a destructor, which a handler may have come to by ending the program.
   [[nodiscard]] bool begin_destruction() { return !home_.is_foreign_by_id() && take_closing(); }
 
+  /// Whether this thread is carrying out a step, and so inside a storage or `Options::on_progress`.
+  [[nodiscard]] bool is_at_work_here() const noexcept { return at_work == this; }
+
+  /// Tells standard error that operations end with the store, unless somebody else has been told.
+  void complain_of_loss(const char* why) const noexcept {
+    if (!options_.complain || options_.on_error || options_.logger) return;
+    complain(Loss{numbers_.unsaved(), path_text_, why});
+  }
+
   /// Saves and lets go of the storage. @throws StorageError if saving failed; then nothing has been closed,
   /// and writes may go on.
   void finish_close() {
     try {
       if (!options_.read_only) save();
-      if (saver_) saver_->stop();
-      if (compactor_) compactor_->stop();
+      threads_.stop();
       if (!options_.read_only) save();  // what a compaction has broken meanwhile
       run({.want = {.kind = Want::Kind::close}});
+      listed_.reset();
     } catch (...) {
       leave_closing();
       throw;
@@ -209,6 +219,13 @@ class SaveDriver final {
  private:
   using Lock = std::unique_lock<typename Means::Lock>;
 
+  static inline constinit thread_local const void* at_work =
+      nullptr;  // whose step this thread is carrying out
+
+  [[nodiscard]] Loss loss() const noexcept override {
+    return {numbers_.unsaved(), path_text_, "the program ended without closing the store"};
+  }
+
   /// A ticket where any number may stay unsaved; no operation's number gets that far.
   static constexpr std::uint64_t kNeverOwed = ~std::uint64_t{0};
   static constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
@@ -241,23 +258,13 @@ class SaveDriver final {
   // ----------------------------------------------------------------------------------------------------
 
   void start_threads() {
-    if (has_journal_) {
-      start_needed(path(), [this] {
-        compactor_.emplace([] { return typename AutoSaver<Means>::Delay{}; }, [this] { compact_outgrown(); });
-      });
-    }
-    if (options_.auto_save_interval.count() > 0 || options_.batch_size > 0) {
-      start_needed(path(),
-                   [this] { saver_.emplace([this] { return next_delay(); }, [this] { auto_save(); }); });
-    }
-  }
-
-  [[nodiscard]] bool is_own_thread() const noexcept {
-    return (saver_ && saver_->is_this_thread()) || (compactor_ && compactor_->is_this_thread());
+    if (has_journal_) threads_.start_compactor(path(), [this] { compact_outgrown(); });
+    if (options_.auto_save_interval.count() == 0 && options_.batch_size == 0) return;
+    threads_.start_saver(
+        path(), [this] { return next_delay(); }, [this] { auto_save(); });
   }
 
   void compact_outgrown() noexcept {
-    if (!outgrown_.exchange(false, std::memory_order_relaxed)) return;
     try {
       compact();
     } catch (...) {  // NOLINT(bugprone-empty-catch): reported; tried again when more was appended
@@ -274,11 +281,11 @@ class SaveDriver final {
 
   /// So that no operation stays unsaved for longer than the interval, the next save begins when the oldest
   /// one that the last save may have missed is that old, less the time that a save takes.
-  [[nodiscard]] typename AutoSaver<Means>::Delay next_delay() const {
+  [[nodiscard]] typename SaveThreads<Means>::Delay next_delay() const {
     using Duration = SaveState::Time::duration;
     const std::scoped_lock lock{mutex_};
     const auto now = clock_now();
-    typename AutoSaver<Means>::Delay delay;
+    typename SaveThreads<Means>::Delay delay;
     if (const Duration interval = options_.auto_save_interval; interval.count() != 0) {
       const Duration takes = std::min<Duration>(reports_.figures().last_save(), interval / 2);
       delay = std::max(auto_saved_ + interval - takes - now, Duration::zero());
@@ -311,7 +318,7 @@ class SaveDriver final {
     try {
       if (has_journal_) run({.want = {.ticket = ticket, .allowed = kAnyNumber}});
       if (!numbers_.owes(ticket, bound())) return;
-      if (options_.batch_save == BatchSave::background) return saver_ ? saver_->wake() : void();
+      if (options_.batch_save == BatchSave::background) return threads_.wake_saver();
       const TimeRecorded waiting{save_waits_};
       run({.want = {.ticket = ticket, .allowed = bound()}});
     } catch (...) { not_on_disk_.rethrow(); }
@@ -360,7 +367,9 @@ class SaveDriver final {
     state_.begin(step, errand.want, numbers_.applied());
     const bool afresh = state_.begins_afresh();
     lock.unlock();
+    const void* const outer = std::exchange(at_work, this);
     const StepResult result = work_.perform(step, afresh, log_, errand.targets);
+    at_work = outer;
     lock.lock();
     work_.finish(step, result, log_);
     const auto now = step == Step::append ? errand.start : clock_now();
@@ -382,17 +391,15 @@ class SaveDriver final {
   }
 
   void tell(Step step, const Errand& errand, const StepResult& result) noexcept {
-    if (step == Step::replace_base) outgrown_.store(false, std::memory_order_relaxed);
-    if (result.outgrown) {
-      outgrown_.store(true, std::memory_order_relaxed);
-      compactor_->wake();
-    }
+    if (step == Step::replace_base) threads_.note_compacted();
+    if (result.outgrown) threads_.note_outgrown();
     const bool failed = reports_.tell(step, errand, result);
-    if (failed && saver_ && !saver_->is_this_thread()) saver_->wake();  // to learn when it is to try again
+    if (failed && !threads_.has_this_thread()) threads_.wake_saver();  // to learn when it is to try again
   }
 
   const Options options_;
   Observer observer_;
+  const std::string path_text_ = path_text(observer_.path());
   const NotOnDisk not_on_disk_{observer_.path()};
   const ForkGuard home_;
   bool has_journal_ = false;
@@ -411,11 +418,10 @@ class SaveDriver final {
 
   SaveWork work_;  // each step of it belongs to the thread that has its turns
   HistogramRecorder save_waits_;
-  std::atomic<bool> outgrown_ = false;        // until the compactor has seen it
   SaveState::Time auto_saved_ = clock_now();  // the auto-saver's
 
-  std::optional<AutoSaver<Means>> compactor_;
-  std::optional<AutoSaver<Means>> saver_;  // last, as their threads end before what they use dies
+  std::optional<OpenStores::Entry> listed_;
+  SaveThreads<Means> threads_;  // last, as they end before what they use dies
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -148,7 +148,7 @@ class SaveWork final {
     breaking(result, [&] {
       const bool told = append_outgoing();
       result.done.bytes = outgoing_.bytes();
-      outgoing_.clear();
+      outgoing_.clear_and_shrink();
       journal_->flush();
       result.outgrown = journal_->wants_compaction();
       if (!told) result.outcome.declined = true;

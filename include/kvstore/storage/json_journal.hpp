@@ -19,6 +19,7 @@
 
 #include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/checksummed_file.hpp"
+#include "kvstore/detail/failure_mark.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_base.hpp"
@@ -37,26 +38,6 @@
 #include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0 {
-
-namespace detail {
-
-/// Sets a flag unless the work in its scope has passed.
-class Guarded {
- public:
-  explicit Guarded(std::atomic<bool>& failed) noexcept : failed_{failed} {}
-  Guarded(const Guarded&) = delete;
-  Guarded& operator=(const Guarded&) = delete;
-  ~Guarded() {
-    if (!passed_) failed_.store(true, std::memory_order_relaxed);
-  }
-  void passed() const noexcept { passed_ = true; }
-
- private:
-  std::atomic<bool>& failed_;
-  mutable bool passed_ = false;
-};
-
-}  // namespace detail
 
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
 ///
@@ -165,9 +146,9 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   void flush() override {
-    const detail::Guarded guard{failed_};
+    detail::FailureMark mark{failed_};
     fail(current_->flush(), "cannot write");
-    guard.passed();
+    mark.passed();
   }
 
   void sync() override {
@@ -326,10 +307,10 @@ class JsonJournal final : public Storage, public Journal {
 
   template <class Write>
   void add(const Write& write, std::uint64_t steps = 1) {
-    const detail::Guarded guard{failed_};  // where the line is missing no later one may follow
+    detail::FailureMark mark{failed_};  // where the line is missing no later one may follow
     current_->add(write);
     steps_ += steps;
-    guard.passed();
+    mark.passed();
   }
 
   void fail(std::error_code error, const char* what) const {
@@ -340,9 +321,9 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   void sync(detail::JournalFile& journal) {
-    const detail::Guarded guard{failed_};
+    detail::FailureMark mark{failed_};
     fail(journal.sync(), "cannot sync");
-    guard.passed();
+    mark.passed();
   }
 
   // Compaction
