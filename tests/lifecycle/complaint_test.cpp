@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+
+// Operations that end with the process and are not on disk: if no handler is told, standard error is.
+
+#include <algorithm>
+#include <string>
+
+#include "support/catch.hpp"
+#include "support/lifecycle_storage.hpp"
+#include "support/scene.hpp"
+
+namespace complaint_test {
+namespace {
+
+using Catch::Matchers::ContainsSubstring;
+using Catch::Matchers::StartsWith;
+using support::Scene;
+
+std::string any_storage() { return GENERATE(from_range(support::lifecycle_storages())); }
+
+/// With a journal the operating system has all of it, and the end of a process loses nothing.
+bool has_journal(const std::string& storage) { return storage == "JsonJournal"; }
+
+void require_two_lost(const std::string& name) {
+  const std::string storage = any_storage();
+  const Scene scene{name, storage};
+  INFO(storage << ": " << scene.errors());
+  CHECK(scene.end() == "exit 0");
+  const std::string& words = scene.errors();
+  if (has_journal(storage)) {
+    CHECK(words == "");
+    return;
+  }
+  CHECK_THAT(words, StartsWith("kvstore: " + scene.folder().string()));
+  CHECK_THAT(words, ContainsSubstring(": 2 operations were not saved: "));
+  CHECK(std::count(words.begin(), words.end(), '\n') == 1);
+}
+
+/// A handler heard it, so standard error need not.
+void require_told(const std::string& name, const std::string& line) {
+  const std::string storage = any_storage();
+  const Scene scene{name, storage};
+  INFO(storage);
+  CHECK(scene.end() == "exit 0");
+  CHECK(std::ranges::count(scene.said(), line) == (has_journal(storage) ? 0 : 1));
+  CHECK(scene.errors() == "");
+}
+
+TEST_CASE("Complaint: a store that is never deleted says on standard error how much it has lost") {
+  require_two_lost("leaked store");
+}
+
+TEST_CASE("Complaint: a store that exit() does not unwind says on standard error how much it has lost") {
+  require_two_lost("store on the stack");
+}
+
+TEST_CASE("Complaint: a destructor that cannot save says so on standard error") {
+  require_two_lost("failing destructor");
+}
+
+TEST_CASE("Complaint: where on_error is told, standard error is left alone") {
+  require_told("failing destructor with on_error", "on_error");
+}
+
+TEST_CASE("Complaint: where the logger is told, standard error is left alone") {
+  require_told("failing destructor with logger", "save failed");
+}
+
+TEST_CASE("Complaint: who closes a store, or lets a static one end, hears nothing") {
+  const Scene scene{"static store", any_storage()};
+  CHECK(scene.errors() == "");
+}
+
+TEST_CASE("Complaint: a forked child says nothing of its parent's store") {
+  const std::string name = GENERATE("child exits", "child returns", "child leaves at once");
+  const Scene scene{name, any_storage()};
+  CHECK(scene.errors() == "");
+}
+
+}  // namespace
+}  // namespace complaint_test
