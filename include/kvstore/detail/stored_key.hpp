@@ -20,18 +20,21 @@ namespace kvstore::inline v0::detail {
 template <class Key>
 inline constexpr bool kMayBeReserved = !JsonInteger<Key> && !BareKey<Key>;
 
+[[noreturn]] inline void throw_reserved() {
+  throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
+}
+
 /// Refuses a key that has no text, or the reserved one. `key` is what a store takes as a new entry's key.
 /// @throws ValueError
 template <class Key, class Checked>
 void check_stored_key(const Checked& key) {
-  constexpr const char* kWords = "JSON files keep Options::schema_version under this name; use another key";
   if constexpr (kIsString<Key>) {
     KeyText<Key>::check(key);
-    if (std::string_view{key} == kSchemaVersionKey) throw ValueError{kWords};
+    if (std::string_view{key} == kSchemaVersionKey) throw_reserved();
   } else if constexpr (kMayBeReserved<Key>) {
     ScratchWriter text;
     KeyText<Key>::append(key, *text);
-    if (text->text() == kSchemaVersionKey) throw ValueError{kWords};
+    if (text->text() == kSchemaVersionKey) throw_reserved();
   } else {
     KeyText<Key>::check(key);
   }
