@@ -43,7 +43,7 @@ class ShallowStack {
   }
 
  private:
-  std::array<Element, 12> first_{};
+  std::array<Element, 12> first_;
   std::vector<Element> more_;
   std::size_t size_ = 0;
 };
@@ -225,62 +225,80 @@ template <class Json>
 }
 
 /// Shows a tree to `visitor`, part by part in the order of the text: `scalar(value)`, `enter(container)`,
-/// `element(is_first)`, `member(key, is_first)`, `leave(container)`. Without recursion, as `DomReader`.
+/// `element(is_first)`, `member(key, is_first)`, `leave(container, is_empty)`. Without recursion, as
+/// `DomReader`.
 template <class Json, class Visitor>
 class DomWalk {
  public:
   explicit DomWalk(Visitor& visitor) noexcept : visitor_{visitor} {}
 
   void run(const Json& tree) {
-    for (const Json* part = &tree; part != nullptr; part = next_part()) {
-      if (part->is_structured())
-        enter(*part);
-      else
-        visitor_.scalar(*part);
-    }
+    if (!tree.is_structured()) return visitor_.scalar(tree);
+    for (const Json* container = &tree; container != nullptr; container = next_container()) enter(*container);
   }
 
  private:
   using Object = typename Json::object_t;
   using Array = typename Json::array_t;
 
+  using Member = typename Object::const_iterator;
+
+  /// What is left of an array or object.
   struct Level {
-    const Json* tree = nullptr;
-    std::size_t count = 0;                     // elements or members shown
-    typename Object::const_iterator member{};  // the next one
+    const Json* tree;
+    const Json* element;
+    const Json* last_element;
+    Member member;
+    Member last_member;
+    bool is_first;
   };
 
   void enter(const Json& container) {
     visitor_.enter(container);
-    Level level{&container};
-    if (container.is_object()) level.member = container.template get_ref<const Object&>().begin();
+    Level level{&container, nullptr, nullptr, {}, {}, true};
+    if (container.is_object()) {
+      const auto& members = container.template get_ref<const Object&>();
+      level.member = members.begin();
+      level.last_member = members.end();
+    } else {
+      const auto& elements = container.template get_ref<const Array&>();
+      level.element = elements.data();
+      level.last_element = elements.data() + elements.size();
+    }
     levels_.push(level);
   }
 
-  /// The value that comes next; leaves what ends before. Null at the end of the tree.
-  const Json* next_part() {
+  /// The next array or object; shows what is neither, and leaves what ends before. Null at the end of the
+  /// tree.
+  const Json* next_container() {
     while (!levels_.empty()) {
       Level& level = levels_.top();
-      const Json* const part = level.tree->is_object() ? next_member(level) : next_element(level);
+      const Json* const part = level.tree->is_object() ? show_members(level) : show_elements(level);
       if (part != nullptr) return part;
-      visitor_.leave(*level.tree);
+      visitor_.leave(*level.tree, level.is_first);
       levels_.pop();
     }
     return nullptr;
   }
 
-  const Json* next_element(Level& level) {
-    const auto& elements = level.tree->template get_ref<const Array&>();
-    if (level.count == elements.size()) return nullptr;
-    visitor_.element(level.count == 0);
-    return &elements[level.count++];
+  const Json* show_elements(Level& level) {
+    while (level.element != level.last_element) {
+      visitor_.element(std::exchange(level.is_first, false));
+      const Json& part = *level.element++;
+      if (part.is_structured()) return &part;
+      visitor_.scalar(part);
+    }
+    return nullptr;
   }
 
-  const Json* next_member(Level& level) {
-    if (level.member == level.tree->template get_ref<const Object&>().end()) return nullptr;
-    const auto& [key, value] = *level.member++;
-    visitor_.member(key, level.count++ == 0);
-    return &value;
+  const Json* show_members(Level& level) {
+    while (level.member != level.last_member) {
+      const auto& [key, part] = *level.member++;
+      visitor_.member(key, std::exchange(level.is_first, false));
+      if (part.is_structured()) return &part;
+      visitor_.scalar(part);
+    }
+    return nullptr;
   }
 
   Visitor& visitor_;
@@ -297,23 +315,21 @@ class DomWriter {
     for (; entered_ != 0; --entered_) out_.leave();  // after a value that could not be written
   }
 
-  void enter(const Json& container) {
+  void enter(const Json&) {
     out_.enter();
     ++entered_;
-    out_.raw(container.is_object() ? '{' : '[');
   }
-  void leave(const Json& container) {
+  void element(bool is_first) { out_.raw(is_first ? '[' : ','); }
+  void member(const std::string& key, bool is_first) {
+    out_.raw(is_first ? '{' : ',');
+    out_.string(key);
+    out_.raw(':');
+  }
+  void leave(const Json& container, bool is_empty) {
+    if (is_empty) out_.raw(container.is_object() ? '{' : '[');
     out_.raw(container.is_object() ? '}' : ']');
     out_.leave();
     --entered_;
-  }
-  void element(bool is_first) {
-    if (!is_first) out_.raw(',');
-  }
-  void member(const std::string& key, bool is_first) {
-    element(is_first);
-    out_.string(key);
-    out_.raw(':');
   }
 
   void scalar(const Json& value) {
@@ -356,7 +372,7 @@ class DomChecker {
     if (depth_ == kMaxDepth) throw_too_deep();
     ++depth_;
   }
-  void leave(const Json&) noexcept { --depth_; }
+  void leave(const Json&, bool) noexcept { --depth_; }
   void element(bool) noexcept {}
   void member(const std::string& key, bool) { check_utf8(key); }
   void scalar(const Json& value) {
