@@ -225,7 +225,9 @@ inline void perform(const Step& step, support::TextStore& store, std::size_t thr
       return store.clear();
     case Verb::increment: {
       const auto add = [&](std::string& text) { text = incremented(text, thread, threads); };
-      if (!store.modify(kShared, add)) store.create(std::string{kShared}, incremented("", thread, threads));
+      // Two threads may find it missing at once.
+      while (!store.modify(kShared, add) &&
+             !store.try_create(std::string{kShared}, incremented("", thread, threads))) {}
       return;
     }
     case Verb::apply: {
