@@ -128,7 +128,7 @@ inline Status export_entries(const Arguments& arguments, Output& out) {
     throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file, or say --replace"};
   }
   CheckedStorage checked{*storage};
-  kvstore::detail::EntryPipe pipe;
+  kvstore::detail::EntryPipe pipe{to_file};
   const std::jthread reader{[&] { pipe.fill_from(checked); }};
   kvstore::detail::PipeSource entries{pipe};  // destroyed before the reader is waited for
   OneLineSource lines{entries};

@@ -68,14 +68,10 @@ class Session {
   void commit() {
     if (replaces_ || table_.version != version_) return save_everything();
     if (steps_.empty()) return;
-    kvstore::Journal* const journal = storage_->journal();
-    if (journal != nullptr) append(*journal);
+    if (kvstore::Journal* const journal = storage_->journal()) return append(*journal);
     if (storage_->scope() == kvstore::SaveScope::everything) return save_everything();
-    // A journal has the changes, and syncs them.
-    const std::vector<Entry> none;
-    ListSource changes{journal != nullptr ? none : steps_, kvstore::SaveScope::changes, version_};
+    ListSource changes{steps_, kvstore::SaveScope::changes, version_};
     storage_->save(changes);
-    if (journal != nullptr && journal->wants_compaction()) save_everything();
   }
 
   void save_everything() {
@@ -84,14 +80,16 @@ class Session {
   }
 
  private:
-  void append(kvstore::Journal& journal) const {
+  void append(kvstore::Journal& journal) {
     std::vector<kvstore::Change> step;
     step.reserve(steps_.size());
     for (const Entry& entry : steps_) {
       step.push_back({entry.key, entry.value ? std::optional<std::string_view>{*entry.value} : std::nullopt});
     }
-    journal.append(step);
+    if (!journal.append(step)) return save_everything();
     journal.flush();
+    journal.sync();
+    if (journal.wants_compaction()) save_everything();
   }
 
   bool integer_keys_;

@@ -94,10 +94,8 @@ std::string lines_of(SimulatedDisk& disk, const std::string& path, std::size_t b
 /// Folds everything into one JSON file, as a store's `compact` does.
 void fold(kvstore::JsonJournal& storage, const JsonContents& contents) {
   do {
-    storage.prepare_switch();
-    storage.switch_over();
     support::ListSource everything{support::text_entries(contents)};
-    storage.compact(everything);
+    storage.save(everything);
   } while (storage.wants_compaction());  // the first may only have ended a fold that a crash had interrupted
 }
 
@@ -107,7 +105,7 @@ void go_on(SimulatedDisk& disk, JsonContents contents) {
     kvstore::JsonJournal storage{kPath, disk};
     require(support::load_json(storage) == contents, "what was opened is opened again");
     const kvstore::Change change{"added", "1"};
-    storage.append({&change, 1});
+    require(storage.append({&change, 1}), "a short change is journaled");
     storage.flush();
   }
   contents["added"] = 1;
