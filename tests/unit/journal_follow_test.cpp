@@ -68,7 +68,7 @@ class Owner {
 
   void set(const std::string& key, const std::string& value) {
     const kvstore::Change change{key, value};
-    storage_.append({&change, 1});
+    REQUIRE(storage_.append({&change, 1}));
     storage_.flush();
   }
   [[nodiscard]] JsonJournal& storage() { return storage_; }
@@ -114,7 +114,7 @@ TEST_CASE("Following a journal: as long as nothing was written after a fold bega
   CollectingSink loaded{LoadPurpose::follow};
   reader.load(loaded);
   REQUIRE(loaded.entries == TextEntries{{"a", "1"}});
-  owner.storage().prepare_switch();
+  owner.storage().prepare(false);
   CHECK(news(reader).empty());
   owner.storage().switch_over();
   CHECK(news(reader).empty());
@@ -131,7 +131,7 @@ TEST_CASE("Following a journal: news of before a fold began come before it has w
   CollectingSink loaded{LoadPurpose::follow};
   reader.load(loaded);
   owner.set("b", "2");
-  owner.storage().prepare_switch();
+  owner.storage().prepare(false);
   CHECK(news(reader) == TextEntries{{"b", "2"}});
   owner.storage().switch_over();
   owner.set("c", "3");
