@@ -66,7 +66,7 @@ const std::array kTested{
     Tested{"JsonJournal",
            open_storage<kvstore::JsonJournal>,
            true,
-           {"data.json", "data.json.journal", "data.json.journal.next"}},
+           {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
 };
 
 FileSystem& system_files() { return kvstore::detail::system_file_system(); }

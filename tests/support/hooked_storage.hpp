@@ -12,7 +12,8 @@
 
 namespace support {
 
-/// Passes everything on; `on_save` is called first in each save, which fails if it throws.
+/// Passes everything on; `on_save` is called first in each save, which fails if it throws; where there is a
+/// journal, in each look that comes before a sync.
 class HookedStorage final : public kvstore::Storage {
  public:
   HookedStorage(std::unique_ptr<kvstore::Storage> storage, std::function<void()> on_save)
@@ -24,6 +25,11 @@ class HookedStorage final : public kvstore::Storage {
   void save(kvstore::ChangeSource& source) override {
     on_save_();
     storage_->save(source);
+  }
+  [[nodiscard]] bool takes_changes() const noexcept override { return storage_->takes_changes(); }
+  [[nodiscard]] bool is_intact() override {
+    if (storage_->journal() != nullptr) on_save_();
+    return storage_->is_intact();
   }
   [[nodiscard]] kvstore::Journal* journal() noexcept override { return storage_->journal(); }
   [[nodiscard]] bool keeps_schema_version() const noexcept override {

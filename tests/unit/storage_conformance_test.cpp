@@ -378,9 +378,10 @@ TEST_CASE("Storage: a write beside a save does not wait for it, and is in the ne
     Store<int, int>* writes_to = nullptr;
     int written = 0;
     const auto write = [&] {
-      if (writes_to == nullptr) return;
+      auto* const store = std::exchange(writes_to, nullptr);
+      if (store == nullptr) return;
       ++written;
-      std::jthread{[&] { writes_to->upsert(written, written); }}.join();
+      std::jthread{[&] { store->upsert(written, written); }}.join();
     };
     Store<int, int> store{std::make_unique<support::HookedStorage>(storage.open(folder.path()), write),
                           kManual};
@@ -390,7 +391,6 @@ TEST_CASE("Storage: a write beside a save does not wait for it, and is in the ne
       store.upsert(0, i);
       writes_to = &store;
       store.save();
-      writes_to = nullptr;
     }
     REQUIRE(written == 3);
     store.close();

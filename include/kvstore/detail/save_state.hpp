@@ -320,10 +320,11 @@ class SaveState {
     if (want.insist && !want.checked && !closed_) return Step::check;
     if (!owes(want)) return Step::done;
     if (closed_) return Step::closed;
+    const bool appends = has_journal_ && !owes_everything() && handed_ < want.ticket;
+    if (appends) return Step::append;  // whether or not saves fail
     if (failures_ != 0 && !want.insist && now < retry_at_) return Step::fail;
     if (!has_journal_) return wants_everything_ || owes_everything() ? Step::save_all : Step::save_changes;
     if (owes_everything()) return Step::prepare;
-    if (handed_ < want.ticket) return Step::append;
     // A sync covers all that was handed over, so what has gathered meanwhile comes along, unless another
     // thread is about it.
     const bool gathered = handed_ < logged && !want.appended && (taken_ & Turn::append) == Turn::none;

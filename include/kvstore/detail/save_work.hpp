@@ -106,7 +106,7 @@ class SaveWork final {
       case Step::append:
         return append(result);
       case Step::sync:
-        return breaking(result, [&] { sync(result); });
+        return sync(result);
       case Step::check:
         result.outcome.broke = !storage_->is_intact();
         return;
@@ -155,12 +155,11 @@ class SaveWork final {
     });
   }
 
-  /// What nobody would find need not be synced.
+  /// What nobody would find need not be synced: a snapshot makes good for it.
   void sync(StepResult& result) {
-    if (storage_->is_intact())
-      journal_->sync();
-    else
-      result.outcome.declined = true;
+    const bool intact = storage_->is_intact();
+    result.outcome.failed = result.outcome.broke = result.outcome.declined = !intact;
+    if (intact) breaking(result, [&] { journal_->sync(); });
   }
 
   [[nodiscard]] bool append_outgoing() {

@@ -78,6 +78,9 @@ class MemoryStorage final : public Storage {
   }
 
   [[nodiscard]] SaveScope scope() const noexcept override { return contents_->wanted; }
+  [[nodiscard]] bool takes_changes() const noexcept override {
+    return contents_->wanted == SaveScope::changes;
+  }
 
   void save(ChangeSource& source) override {
     own();
