@@ -3,6 +3,7 @@
 
 // The store that many threads share and that survives a restart.
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -13,7 +14,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,6 +21,7 @@
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/reentry.hpp"
+#include "kvstore/detail/save_figures.hpp"
 #include "kvstore/detail/segmented_store.hpp"
 #include "kvstore/detail/storage_load.hpp"
 #include "kvstore/detail/stored_key.hpp"

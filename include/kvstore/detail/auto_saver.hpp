@@ -11,8 +11,6 @@
 #include <thread>
 #include <utility>
 
-#include "kvstore/detail/waiting.hpp"
-
 namespace kvstore::inline v0::detail {
 
 /// Calls `work` after each delay that `delay` names (none: only when woken), or at once when woken.

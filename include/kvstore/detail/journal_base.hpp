@@ -15,7 +15,6 @@
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/detail/known_file.hpp"
 #include "kvstore/detail/set_aside.hpp"
-#include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0::detail {

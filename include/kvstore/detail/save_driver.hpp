@@ -6,9 +6,7 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <filesystem>
@@ -26,6 +24,7 @@
 #include "kvstore/detail/open_stores.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/process.hpp"
+#include "kvstore/detail/save_figures.hpp"
 #include "kvstore/detail/save_numbers.hpp"
 #include "kvstore/detail/save_reports.hpp"
 #include "kvstore/detail/save_state.hpp"
@@ -34,7 +33,6 @@
 #include "kvstore/detail/store_thread.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
-#include "kvstore/metrics.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 

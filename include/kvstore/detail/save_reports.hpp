@@ -5,14 +5,12 @@
 
 #include <chrono>
 #include <cstdint>
-#include <exception>
 
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/save_figures.hpp"
 #include "kvstore/detail/save_state.hpp"
 #include "kvstore/detail/save_work.hpp"
 #include "kvstore/log.hpp"
-#include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0::detail {
 

@@ -36,9 +36,7 @@
 // everything is owed while breaks_ != healed_.
 
 #include <algorithm>
-#include <array>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 
 namespace kvstore::inline v0::detail {

@@ -17,7 +17,6 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/atomic_file.hpp"
 #include "kvstore/detail/checksummed_file.hpp"
 #include "kvstore/detail/failure_mark.hpp"
 #include "kvstore/detail/file_lock.hpp"

@@ -9,7 +9,6 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,11 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/codec.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
-#include "kvstore/detail/json_writer.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/sqlite_database.hpp"
 #include "kvstore/detail/sqlite_entry.hpp"
@@ -30,7 +27,6 @@
 #include "kvstore/detail/standing_files.hpp"
 #include "kvstore/detail/system_file_system.hpp"
 #include "kvstore/error.hpp"
-#include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore::inline v0 {
