@@ -109,7 +109,8 @@ class FileLock {
     const auto got = read_full(*handle_, 0, text);
     if (got.error) fail(got.error, "cannot read");
     const std::string_view found{text.data(), got.value};
-    if (found.size() < text.size() && found.find_first_not_of("0123456789\n\0"sv) == found.npos) return;
+    if (found.size() < text.size() && found.find_first_not_of("0123456789\n\0"sv) == std::string_view::npos)
+      return;
     fail({}, "something else than the id of a process stands in what should be, move it away:");
   }
 

@@ -91,7 +91,8 @@ class JournalReader {
       const bool at_zeros = !text.empty() && text.front() == '\0';
       if (at_zeros && tail_ == JournalTail::judged) return zeros();
       const std::size_t newline = text.find('\n', searched);
-      if (tail_ == JournalTail::growing && text.substr(0, newline).find('\0', searched) != text.npos)
+      if (tail_ == JournalTail::growing &&
+          text.substr(0, newline).find('\0', searched) != std::string_view::npos)
         return {};
       if (newline != std::string_view::npos) return read_text(text.substr(0, newline));
       if (text.size() > kLongestLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};

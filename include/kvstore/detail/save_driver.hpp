@@ -369,7 +369,7 @@ class SaveDriver final : private OpenStore {
     const StepResult result = work_.perform(step, afresh, log_, errand.targets);
     at_work = outer;
     lock.lock();
-    work_.finish(step, result, log_);
+    SaveWork::finish(step, result, log_);
     const auto now = step == Step::append ? errand.start : clock_now();
     const Turn given = state_.end(step, errand.want, result.outcome, now);
     reports_.note(step, errand, result, now);

@@ -92,7 +92,7 @@ class SaveWork final {
   }
 
   /// After the step.
-  void finish(Step step, const StepResult& result, ChangeLog& log) const noexcept {
+  static void finish(Step step, const StepResult& result, ChangeLog& log) noexcept {
     const StepOutcome& outcome = result.outcome;
     const bool saves = step == Step::save_changes || step == Step::save_all;
     if (saves && !outcome.failed && !outcome.refused) log.drop_taken();

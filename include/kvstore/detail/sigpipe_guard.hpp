@@ -3,8 +3,9 @@
 
 // Writes to what nobody reads any more, without dying of it.
 
-#include <signal.h>
-#include <time.h>
+// POSIX adds what <csignal> and <ctime> need not have.
+#include <signal.h>  // NOLINT(modernize-deprecated-headers)
+#include <time.h>    // NOLINT(modernize-deprecated-headers)
 
 namespace kvstore::inline v0::detail {
 
