@@ -59,7 +59,7 @@ std::unique_ptr<kvstore::Storage> used_storage(const std::string& name, const su
   support::save_to(*storage, {{"saved", "1"}});
   if (auto* const journal = storage->journal()) {
     const std::array change{kvstore::Change{"appended", "2"}};
-    journal->append(change);
+    REQUIRE(journal->append(change));
     journal->flush();
   }
   return storage;
@@ -124,7 +124,7 @@ TEST_CASE("Forked storage: the parent goes on after the child's end") {
   support::TextEntries expected{{"after", "3"}, {"saved", "1"}};
   if (auto* const journal = storage->journal()) {
     const std::array change{kvstore::Change{"after", "3"}};
-    journal->append(change);
+    REQUIRE(journal->append(change));
     journal->flush();
     expected.insert(expected.begin() + 1, {"appended", "2"});
   } else {

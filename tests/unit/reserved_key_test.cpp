@@ -147,7 +147,7 @@ TEST_CASE("Reserved key: a line of a journal that holds it is refused, by its ow
     kvstore::detail::CountingSink sink{kvstore::LoadPurpose::own};
     journal.load(sink);
     const std::vector<kvstore::Change> step{{kvstore::kSchemaVersionKey, "1"}};
-    journal.journal()->append(step);
+    REQUIRE(journal.journal()->append(step));
     journal.journal()->flush();
   }
   CHECK_THROWS_WITH(follower.refresh(), kByName);

@@ -168,9 +168,8 @@ class SaveDriver final : private OpenStore {
   void finish_close() {
     try {
       if (!options_.read_only) save();
-      threads_.stop();
-      if (!options_.read_only) save();  // what a compaction has broken meanwhile
       run({.want = {.kind = Want::Kind::close}});
+      threads_.stop();  // only now: a store that could not be closed goes on
       listed_.reset();
     } catch (...) {
       leave_closing();

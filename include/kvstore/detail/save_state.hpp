@@ -243,7 +243,7 @@ class SaveState {
         return;
       case Step::replace_base:
         healed_ = std::max(healed_, covered_);
-        want.met = true;
+        want.met = want.kind == Want::Kind::all;
         return note_saved(joining_);
       case Step::close:
         closed_ = true;
@@ -297,7 +297,9 @@ class SaveState {
       case Want::Kind::take_over:
         return closed_ ? Step::closed : Step::take_over;
       case Want::Kind::close:
-        return closed_ ? Step::done : Step::close;
+        if (closed_) return Step::done;
+        if (owes_everything()) return has_journal_ ? Step::prepare : Step::save_all;  // broken meanwhile
+        return Step::close;
       case Want::Kind::all:
         if (closed_) return Step::closed;
         return has_journal_ ? Step::prepare : Step::save_all;
