@@ -160,8 +160,10 @@ class SaveDriver final : private OpenStore {
   /// Tells standard error that operations end with the store, unless somebody else has been told.
   void complain_of_loss(const char* why) const noexcept {
     if (!options_.complain || options_.on_error || options_.logger) return;
-    complain(Loss{numbers_.unsaved(), path_text_, why});
+    complain(Loss{lost_with_process(), path_text_, why});
   }
+  /// Where its store ends without it.
+  void leave_list() noexcept { listed_.reset(); }
 
   /// Saves and lets go of the storage. @throws StorageError if saving failed; then nothing has been closed,
   /// and writes may go on.
@@ -219,8 +221,14 @@ class SaveDriver final : private OpenStore {
   static inline constinit thread_local const void* at_work =
       nullptr;  // whose step this thread is carrying out
 
+  /// What a journal has been handed outlives the process.
+  [[nodiscard]] std::uint64_t lost_with_process() const noexcept {
+    const bool kept = has_journal_ && numbers_.is_handed_over(numbers_.numbered());
+    return kept ? 0 : numbers_.unsaved();
+  }
+
   [[nodiscard]] Loss loss() const noexcept override {
-    return {numbers_.unsaved(), path_text_, "the program ended without closing the store"};
+    return {lost_with_process(), path_text_, "the program ended without closing the store"};
   }
 
   /// A ticket where any number may stay unsaved; no operation's number gets that far.

@@ -128,7 +128,10 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   [[nodiscard]] StoreCounters& counters() noexcept { return counters_; }
   [[nodiscard]] Driver& driver() const noexcept { return *driver_; }
   /// Where its threads and turns can no longer be waited for.
-  void leave_driver() noexcept { driver_.leave(); }
+  void leave_driver() noexcept {
+    driver_->leave_list();
+    driver_.leave();
+  }
   [[nodiscard]] auto operation_totals() const noexcept { return detail::operation_totals(counters_); }
 
   [[nodiscard]] std::uint64_t count_entries() const {
