@@ -9,9 +9,11 @@
 //
 //   # 212 bytes from byte 812 of data.json.journal on, which were dropped as torn
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -127,7 +129,7 @@ class TornKeeper {
     std::vector<char> wanted(kBlockBytes);
     std::vector<char> found(kBlockBytes);
     for (std::uint64_t at = stretch.begin; at < stretch.end;) {
-      const std::string_view text = read(journal, at, wanted).substr(0, stretch.end - at);
+      const std::string_view text = read(journal, at, wanted, stretch.end - at);
       if (text.empty() || read(*file_, to + (at - stretch.begin), found).substr(0, text.size()) != text)
         return false;
       at += text.size();
@@ -139,7 +141,7 @@ class TornKeeper {
     append(title);
     std::vector<char> block(kBlockBytes);
     for (std::uint64_t at = stretch.begin; at < stretch.end;) {
-      const std::string_view text = read(journal, at, block).substr(0, stretch.end - at);
+      const std::string_view text = read(journal, at, block, stretch.end - at);
       if (text.empty()) throw StorageError{path_, {}, "the journal became shorter while it was opened"};
       append(text);
       at += text.size();
@@ -152,10 +154,12 @@ class TornKeeper {
     end_ += text.size();
   }
 
-  [[nodiscard]] std::string_view read(File& file, std::uint64_t at, std::vector<char>& block) const {
+  // At most `most` bytes, which may be more than a processor of 32 bits can address.
+  [[nodiscard]] std::string_view read(File& file, std::uint64_t at, std::vector<char>& block,
+                                      std::uint64_t most = std::numeric_limits<std::uint64_t>::max()) const {
     const auto got = read_full(file, at, block);
     check(got.error, "read what belongs into");
-    return {block.data(), got.value};
+    return {block.data(), static_cast<std::size_t>(std::min<std::uint64_t>(got.value, most))};
   }
 
   [[nodiscard]] FileStatus status_of(File& file) const {
