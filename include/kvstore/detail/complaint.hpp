@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#endif
 
 #include "kvstore/detail/sigpipe_guard.hpp"
-#endif
 
 namespace kvstore::inline v0::detail {
 

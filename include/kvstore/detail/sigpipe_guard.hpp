@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Writes to what nobody reads any more, without dying of it.
+// Writes to what nobody reads any more, without dying of it. Windows knows no such signal.
 
+#ifndef _WIN32
 // POSIX adds what <csignal> and <ctime> need not have.
 #include <signal.h>  // NOLINT(modernize-deprecated-headers)
 #include <time.h>    // NOLINT(modernize-deprecated-headers)
@@ -43,3 +44,4 @@ class SigpipeGuard {
 };
 
 }  // namespace kvstore::inline v0::detail
+#endif
