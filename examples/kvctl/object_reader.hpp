@@ -5,7 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <kvstore/detail/json_entries.hpp>
+#include <kvstore/detail/json_file/entry_reader.hpp>
 #include <string>
 #include <string_view>
 #include <unordered_set>

@@ -7,7 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <kvstore/detail/journal_scan.hpp>
+#include <kvstore/detail/journal/survey.hpp>
 #include <memory>
 #include <optional>
 #include <string>

@@ -7,7 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <kvstore/detail/json_entries.hpp>
+#include <kvstore/detail/json_file/entry_reader.hpp>
 #include <optional>
 #include <string>
 #include <string_view>

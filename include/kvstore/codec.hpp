@@ -4,13 +4,13 @@
 // How keys and values become JSON text and come back.
 
 // IWYU pragma: begin_exports
-#include "kvstore/detail/codec_base.hpp"
-#include "kvstore/detail/codec_choice.hpp"
-#include "kvstore/detail/codec_dom.hpp"
-#include "kvstore/detail/codec_fields.hpp"
-#include "kvstore/detail/codec_map.hpp"
-#include "kvstore/detail/codec_scalar.hpp"
-#include "kvstore/detail/codec_sequence.hpp"
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/fields.hpp"
+#include "kvstore/detail/codec/map.hpp"
+#include "kvstore/detail/codec/optional.hpp"
+#include "kvstore/detail/codec/scalar.hpp"
+#include "kvstore/detail/codec/sequence.hpp"
+#include "kvstore/detail/codec/tree.hpp"
 // IWYU pragma: end_exports
 
 namespace kvstore::inline v0 {

@@ -11,7 +11,7 @@
 #include <system_error>
 #include <utility>
 
-#include "kvstore/detail/path_text.hpp"
+#include "kvstore/detail/base/path_text.hpp"
 
 namespace kvstore::inline v0 {
 

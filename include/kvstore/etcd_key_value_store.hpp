@@ -12,10 +12,10 @@
 #include <optional>
 #include <utility>
 
-#include "kvstore/detail/etcd_engine.hpp"
-#include "kvstore/detail/etcd_watch.hpp"
-#include "kvstore/detail/process.hpp"
-#include "kvstore/detail/remote_store.hpp"
+#include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/etcd/engine.hpp"
+#include "kvstore/detail/etcd/watch.hpp"
+#include "kvstore/detail/remote/store.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 

@@ -11,8 +11,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "kvstore/detail/json_escape.hpp"
-#include "kvstore/detail/utf8_sequence.hpp"
+#include "kvstore/detail/json/escape.hpp"
+#include "kvstore/detail/text/utf8_sequence.hpp"
 
 namespace kvstore::inline v0::detail {
 

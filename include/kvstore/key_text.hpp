@@ -10,10 +10,10 @@
 #include <string_view>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/json_writer.hpp"
-#include "kvstore/detail/key_codec.hpp"
-#include "kvstore/detail/utf8.hpp"
-#include "kvstore/detail/utf8_sequence.hpp"
+#include "kvstore/detail/codec/key.hpp"
+#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/detail/text/utf8.hpp"
+#include "kvstore/detail/text/utf8_sequence.hpp"
 
 namespace kvstore::inline v0::detail {
 

@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/reentry.hpp"
-#include "kvstore/detail/table_store.hpp"
+#include "kvstore/detail/table/reentry.hpp"
+#include "kvstore/detail/table/table_store.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/hash.hpp"  // IWYU pragma: export
 #include "kvstore/key_text.hpp"

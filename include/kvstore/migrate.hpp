@@ -9,11 +9,11 @@
 #include <string_view>
 #include <thread>
 
-#include "kvstore/detail/entry_pipe.hpp"
-#include "kvstore/detail/path_text.hpp"
-#include "kvstore/detail/progress_source.hpp"
-#include "kvstore/detail/remote_storage.hpp"
-#include "kvstore/detail/threads.hpp"
+#include "kvstore/detail/base/helper_threads.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/change/entry_pipe.hpp"
+#include "kvstore/detail/remote/as_storage.hpp"
+#include "kvstore/detail/saving/progress_source.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"

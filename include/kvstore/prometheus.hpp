@@ -15,7 +15,7 @@
 #include <variant>
 #include <vector>
 
-#include "kvstore/detail/utf8.hpp"
+#include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/metric_points.hpp"
 #include "kvstore/metrics.hpp"

@@ -6,8 +6,8 @@
 #include <memory>
 #include <utility>
 
-#include "kvstore/detail/redis_engine.hpp"
-#include "kvstore/detail/remote_store.hpp"
+#include "kvstore/detail/redis/engine.hpp"
+#include "kvstore/detail/remote/store.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
 namespace kvstore::inline v0 {

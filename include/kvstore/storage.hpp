@@ -14,7 +14,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 

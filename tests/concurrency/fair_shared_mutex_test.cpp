@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/fair_shared_mutex.hpp"
+#include "kvstore/detail/base/fair_shared_mutex.hpp"
 
 #include <atomic>
 #include <chrono>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/per_thread.hpp"
+#include "kvstore/detail/base/per_thread.hpp"
 
 #include <algorithm>
 #include <array>

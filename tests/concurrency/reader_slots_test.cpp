@@ -2,7 +2,7 @@
 
 // Readers who come without a segment's lock, and the writers who wait for them.
 
-#include "kvstore/detail/reader_slots.hpp"
+#include "kvstore/detail/base/reader_slots.hpp"
 
 #include <array>
 #include <atomic>
@@ -19,8 +19,8 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/per_thread.hpp"
-#include "kvstore/detail/segments.hpp"
+#include "kvstore/detail/base/per_thread.hpp"
+#include "kvstore/detail/segment/guards.hpp"
 #include "kvstore/kvstore.hpp"
 #include "kvstore/spin_shared_mutex.hpp"
 #include "support/catch.hpp"

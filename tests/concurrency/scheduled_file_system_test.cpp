@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/file/file_system.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/schedule_search.hpp"

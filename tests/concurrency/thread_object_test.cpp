@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/thread_object.hpp"
+#include "kvstore/detail/base/thread_object.hpp"
 
 #include <functional>
 #include <string>
 #include <thread>
 #include <utility>
 
-#include "kvstore/detail/codec_base.hpp"
-#include "kvstore/detail/per_thread.hpp"
+#include "kvstore/detail/base/per_thread.hpp"
+#include "kvstore/detail/codec/base.hpp"
 #include "support/catch.hpp"
 
 namespace thread_object_test {

@@ -6,9 +6,9 @@
 #include <string>
 #include <string_view>
 
-#include "kvstore/detail/etcd_base64.hpp"
-#include "kvstore/detail/etcd_gateway.hpp"
-#include "kvstore/detail/etcd_verdict.hpp"
+#include "kvstore/detail/etcd/base64.hpp"
+#include "kvstore/detail/etcd/gateway.hpp"
+#include "kvstore/detail/etcd/verdict.hpp"
 #include "support/catch.hpp"
 
 namespace gateway_test {

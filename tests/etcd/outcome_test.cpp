@@ -15,7 +15,7 @@
 #include <thread>
 #include <vector>
 
-#include "kvstore/detail/sigpipe_guard.hpp"
+#include "kvstore/detail/base/sigpipe_guard.hpp"
 #include "kvstore/etcd_key_value_store.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"

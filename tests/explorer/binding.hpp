@@ -8,7 +8,7 @@
 #include "kvstore/batch_persistent_key_value_store.hpp"
 #include "kvstore/hash.hpp"
 
-#include "kvstore/detail/waiting.hpp"
+#include "kvstore/detail/base/waiting.hpp"
 #include "support/scheduled_waiting.hpp"
 
 namespace explorer {

@@ -19,8 +19,8 @@
 
 #include "explorer/binding.hpp"
 #include "explorer/history.hpp"
-#include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/journal_file.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/journal/file.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"

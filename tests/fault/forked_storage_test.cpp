@@ -13,9 +13,9 @@
 #include <string>
 #include <utility>
 
-#include "kvstore/detail/atomic_file.hpp"
-#include "kvstore/detail/file_lock.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/atomic_file.hpp"
+#include "kvstore/detail/file/file_lock.hpp"
+#include "kvstore/detail/file/native.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"

@@ -17,8 +17,8 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/native.hpp"
 #include "support/catch.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"

@@ -14,7 +14,7 @@
 #include <system_error>
 #include <utility>
 
-#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/file/file_system.hpp"
 #include "support/catch.hpp"
 #include "support/simulated_disk.hpp"
 

@@ -14,10 +14,10 @@
 #include <utility>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/crc32c.hpp"
-#include "kvstore/detail/journal_format.hpp"
-#include "kvstore/detail/journal_reader.hpp"
-#include "kvstore/detail/journal_scan.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage/json_file.hpp"
 #include "kvstore/storage/json_journal.hpp"

@@ -16,7 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/json_depth.hpp"
+#include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage/json_file.hpp"
 #include "support/fuzz.hpp"

@@ -11,7 +11,7 @@
 #include <string>
 #include <thread>
 
-#include "kvstore/detail/process.hpp"
+#include "kvstore/detail/base/process.hpp"
 #include "stage.hpp"
 
 namespace lifecycle {

@@ -17,8 +17,8 @@
 #include <utility>
 
 #include "kvstore/batch_persistent_key_value_store.hpp"
-#include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/native.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 #include "kvstore/storage/json_file.hpp"

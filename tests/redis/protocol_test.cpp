@@ -17,7 +17,7 @@
 #include <thread>
 #include <vector>
 
-#include "kvstore/detail/redis_slot.hpp"
+#include "kvstore/detail/redis/slot.hpp"
 #include "kvstore/redis_cluster_key_value_store.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"

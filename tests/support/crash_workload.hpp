@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "kvstore/batch_persistent_key_value_store.hpp"
-#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"

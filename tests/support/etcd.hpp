@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/etcd_client.hpp"
+#include "kvstore/detail/etcd/client.hpp"
 #include "kvstore/etcd_options.hpp"
 #include "support/temp_folder.hpp"
 #include "support/test_folder.hpp"

@@ -17,8 +17,8 @@
 #include <type_traits>
 #include <utility>
 
-#include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/native.hpp"
 
 namespace support {
 

@@ -16,8 +16,8 @@
 #include <nlohmann/json.hpp>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/observer.hpp"
-#include "kvstore/detail/table_loader.hpp"
+#include "kvstore/detail/saving/observer.hpp"
+#include "kvstore/detail/store/table_loader.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"

@@ -9,8 +9,8 @@
 #include <system_error>
 #include <utility>
 
-#include "kvstore/detail/file_lock.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/file_lock.hpp"
+#include "kvstore/detail/file/native.hpp"
 
 namespace support {
 

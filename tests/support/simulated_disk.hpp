@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/file_system.hpp"
+#include "kvstore/detail/file/file_system.hpp"
 #include "support/simulated_crash.hpp"
 #include "support/simulated_file.hpp"
 #include "support/simulated_folder.hpp"

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/json_reader.hpp"
+#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 

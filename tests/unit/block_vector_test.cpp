@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/block_vector.hpp"
+#include "kvstore/detail/table/block_vector.hpp"
 
 #include <algorithm>
 #include <cstddef>

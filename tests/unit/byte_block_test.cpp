@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kvstore/detail/byte_block.hpp"
+#include "kvstore/detail/text/byte_block.hpp"
 #include "support/catch.hpp"
 
 namespace byte_block_test {

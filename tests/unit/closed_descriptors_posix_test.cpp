@@ -12,9 +12,9 @@
 #include <set>
 #include <string>
 
-#include "kvstore/detail/file_lock.hpp"
-#include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/file_lock.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/native.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/dense_map.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
 
 #include <atomic>
 #include <cstdint>

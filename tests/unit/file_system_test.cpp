@@ -11,9 +11,9 @@
 #include <string>
 #include <system_error>
 
-#include "kvstore/detail/file_lock.hpp"
-#include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/file_lock.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/native.hpp"
 #include "kvstore/error.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"

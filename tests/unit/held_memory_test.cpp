@@ -10,8 +10,8 @@
 #include <string>
 #include <thread>
 
-#include "kvstore/detail/change_buffer.hpp"
-#include "kvstore/detail/dense_map.hpp"
+#include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/held_memory.hpp"

@@ -11,8 +11,8 @@
 #include <string_view>
 #include <vector>
 
-#include "kvstore/detail/crc32c.hpp"
-#include "kvstore/detail/journal_format.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/temp_folder.hpp"

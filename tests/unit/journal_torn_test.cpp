@@ -14,8 +14,8 @@
 #include <system_error>
 #include <vector>
 
-#include "kvstore/detail/crc32c.hpp"
-#include "kvstore/detail/journal_format.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"

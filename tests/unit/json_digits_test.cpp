@@ -14,9 +14,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "kvstore/detail/json_digits.hpp"
-#include "kvstore/detail/json_number.hpp"
-#include "kvstore/detail/json_reader.hpp"
+#include "kvstore/detail/json/number.hpp"
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/short_number.hpp"
 #include "support/catch.hpp"
 
 namespace json_digits_test {

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kvstore/detail/json_cursor.hpp"
+#include "kvstore/detail/json/object_cursor.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage/json_file.hpp"
 #include "support/catch.hpp"

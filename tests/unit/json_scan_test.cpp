@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "kvstore/detail/json_reader.hpp"
-#include "kvstore/detail/json_scan.hpp"
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/scan.hpp"
 #include "support/catch.hpp"
 
 namespace json_scan_test {

@@ -14,7 +14,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "kvstore/detail/json_dom.hpp"
+#include "kvstore/detail/json/tree.hpp"
 #include "support/catch.hpp"
 
 namespace json_text_test {

@@ -8,9 +8,9 @@
 #include <string>
 #include <system_error>
 
-#include "kvstore/detail/crc32c.hpp"
-#include "kvstore/detail/known_file.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/known_file.hpp"
+#include "kvstore/detail/file/native.hpp"
+#include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/open_stores.hpp"
+#include "kvstore/detail/saving/open_stores.hpp"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -16,7 +16,7 @@
 #include <string>
 #include <thread>
 
-#include "kvstore/detail/complaint.hpp"
+#include "kvstore/detail/base/complaint.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
 #include "support/temp_folder.hpp"

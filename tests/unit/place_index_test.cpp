@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/place_index.hpp"
+#include "kvstore/detail/table/place_index.hpp"
 
 #include <cstddef>
 #include <cstdint>

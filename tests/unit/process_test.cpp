@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/process.hpp"
+#include "kvstore/detail/base/process.hpp"
 
 #include <signal.h>
 #include <sys/syscall.h>

@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-#include "kvstore/detail/remote_store.hpp"
+#include "kvstore/detail/remote/store.hpp"
 #include "kvstore/kvstore.hpp"
 #include "kvstore/store.hpp"
 #include "support/catch.hpp"

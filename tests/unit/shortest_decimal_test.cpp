@@ -13,8 +13,8 @@
 #include <string_view>
 #include <vector>
 
-#include "kvstore/detail/json_writer.hpp"
-#include "kvstore/detail/shortest_decimal.hpp"
+#include "kvstore/detail/json/shortest_decimal.hpp"
+#include "kvstore/detail/json/writer.hpp"
 #include "support/catch.hpp"
 
 namespace shortest_decimal_test {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-#include "kvstore/detail/thread_counters.hpp"
+#include "kvstore/detail/base/thread_counters.hpp"
 
 #include <array>
 #include <atomic>
@@ -9,7 +9,7 @@
 #include <thread>
 #include <vector>
 
-#include "kvstore/detail/per_thread.hpp"
+#include "kvstore/detail/base/per_thread.hpp"
 #include "support/catch.hpp"
 
 namespace thread_counters_test {

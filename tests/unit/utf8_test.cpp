@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "kvstore/detail/utf8.hpp"
+#include "kvstore/detail/text/utf8.hpp"
 #include "support/catch.hpp"
 
 namespace utf8_test {

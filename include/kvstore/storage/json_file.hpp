@@ -12,16 +12,16 @@
 #include <system_error>
 #include <utility>
 
-#include "kvstore/detail/atomic_file.hpp"
-#include "kvstore/detail/checksummed_file.hpp"
-#include "kvstore/detail/file_lock.hpp"
-#include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/followed_path.hpp"
-#include "kvstore/detail/json_snapshot.hpp"
-#include "kvstore/detail/known_file.hpp"
-#include "kvstore/detail/path_text.hpp"
-#include "kvstore/detail/set_aside.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/atomic_file.hpp"
+#include "kvstore/detail/file/checksummed_file.hpp"
+#include "kvstore/detail/file/file_lock.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/followed_path.hpp"
+#include "kvstore/detail/file/known_file.hpp"
+#include "kvstore/detail/file/native.hpp"
+#include "kvstore/detail/file/set_aside.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 

@@ -15,7 +15,7 @@
 #include <system_error>
 #include <utility>
 
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/file/native.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 

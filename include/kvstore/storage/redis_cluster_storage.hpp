@@ -24,12 +24,12 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/process.hpp"
-#include "kvstore/detail/redis_cluster.hpp"
-#include "kvstore/detail/redis_pipeline.hpp"
-#include "kvstore/detail/redis_reply.hpp"
-#include "kvstore/detail/redis_slot.hpp"
-#include "kvstore/detail/redis_store_keys.hpp"
+#include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/redis/cluster.hpp"
+#include "kvstore/detail/redis/pipeline.hpp"
+#include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/redis/slot.hpp"
+#include "kvstore/detail/redis/store_keys.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/redis_cluster_options.hpp"

@@ -17,15 +17,15 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/file_lock.hpp"
-#include "kvstore/detail/file_system.hpp"
-#include "kvstore/detail/json_snapshot.hpp"
-#include "kvstore/detail/path_text.hpp"
-#include "kvstore/detail/sqlite_database.hpp"
-#include "kvstore/detail/sqlite_entry.hpp"
-#include "kvstore/detail/sqlite_form.hpp"
-#include "kvstore/detail/standing_files.hpp"
-#include "kvstore/detail/system_file_system.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/file_lock.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/native.hpp"
+#include "kvstore/detail/file/standing_files.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
+#include "kvstore/detail/sqlite/database.hpp"
+#include "kvstore/detail/sqlite/entry.hpp"
+#include "kvstore/detail/sqlite/form.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 

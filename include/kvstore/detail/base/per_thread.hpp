@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// An object for each thread, on cache lines of its own, which the thread finds by one comparison. What all
+// threads write at each operation would be a cache line that moves between the processors each time.
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "kvstore/detail/base/thread_object.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What the calling thread remembers of the objects that it used last. Trivial, so that it can still be read
+/// while the thread ends.
+struct ThreadMemory {
+  struct Place {
+    std::uint64_t id;  // of the `PerThread` whose object it is, which may be gone
+    void* object;
+  };
+  static constexpr std::size_t kPlaces = 64;
+
+  /// A number that no other object has or had, of whatever type, since all types share the places. Never 0.
+  [[nodiscard]] static std::uint64_t next_id() noexcept {
+    return last_id.fetch_add(1, std::memory_order_relaxed) + 1;
+  }
+
+  std::array<Place, kPlaces> places;
+  bool ended;  // the thread has given its seat back
+
+ private:
+  static inline constinit std::atomic<std::uint64_t> last_id = 0;
+};
+inline constinit thread_local ThreadMemory thread_memory{};
+
+/// Stands for one of the threads that live at the same time; a new thread gets that of one that has ended. A
+/// std::thread::id would do, were it not that some systems never use one again.
+class ThreadSeat {
+ public:
+  ThreadSeat() : seat_{take()} {}
+  ThreadSeat(const ThreadSeat&) = delete;
+  ThreadSeat& operator=(const ThreadSeat&) = delete;
+  ~ThreadSeat() {
+    thread_memory = {};
+    thread_memory.ended = true;
+    seat_->taken.store(false, std::memory_order_release);
+  }
+
+  /// What is the same for two threads only if one has ended before the other began.
+  [[nodiscard]] const void* get() const noexcept { return seat_; }
+
+ private:
+  struct Seat {
+    std::atomic<bool> taken = true;
+    Seat* next = nullptr;
+  };
+
+  static Seat* take() {
+    for (Seat* seat = seats.load(std::memory_order_acquire); seat != nullptr; seat = seat->next) {
+      if (!seat->taken.exchange(true, std::memory_order_acquire)) return seat;
+    }
+    auto* const seat = new Seat;
+    seat->next = seats.load(std::memory_order_relaxed);
+    while (!seats.compare_exchange_weak(seat->next, seat, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed)) {}
+    return seat;
+  }
+
+  // Never freed: as many as threads lived at once.
+  static inline constinit std::atomic<Seat*> seats = nullptr;
+
+  Seat* const seat_;
+};
+
+/// The objects of all threads that have asked for one. They live as long as this does; a thread that has
+/// ended leaves its object to a new one.
+template <class T>
+class PerThread {
+ public:
+  PerThread() = default;
+  PerThread(const PerThread&) = delete;
+  PerThread& operator=(const PerThread&) = delete;
+
+  /// The calling thread's; null where there is no memory for one, and for a thread that is just ending.
+  /// Wait-free but for a thread's first call, and for its next one after it has used many of these.
+  [[nodiscard, gnu::always_inline]] T* own() noexcept {
+    const ThreadMemory::Place& place = thread_memory.places[place_];
+    return place.id == id_ ? static_cast<T*>(place.object) : find_own();
+  }
+
+  /// How many objects there are. Wait-free.
+  [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
+
+  /// Runs `fn(const T&)` on the object of each thread that has asked before, in the one order of sequential
+  /// consistency. Wait-free. *Complexity*: O(threads)
+  template <class Fn>
+  void for_each(const Fn& fn) const {
+    for (const Node* node = nodes_.load(std::memory_order_seq_cst); node != nullptr; node = node->next) {
+      fn(node->object);
+    }
+  }
+
+ private:
+  struct alignas(64) Node {
+    T object{};
+    const Node* next = nullptr;
+  };
+
+  /// Out of line, so that finding it is a handful of instructions in the caller.
+  [[gnu::noinline, gnu::cold]] T* find_own() noexcept {
+    if (thread_memory.ended) return nullptr;
+    try {
+      const ThreadSeat* const seat = thread_object<ThreadSeat, ThreadSeat>();
+      if (seat == nullptr) return nullptr;
+      const std::scoped_lock lock{mutex_};
+      auto& node = by_seat_[seat->get()];
+      if (!node) {
+        node = std::make_unique<Node>();
+        node->next = nodes_.load(std::memory_order_relaxed);
+        nodes_.store(node.get(), std::memory_order_seq_cst);
+        size_.fetch_add(1, std::memory_order_relaxed);
+      }
+      thread_memory.places[place_] = {id_, &node->object};
+      return &node->object;
+    } catch (...) { return nullptr; }
+  }
+
+  const std::uint64_t id_ = ThreadMemory::next_id();
+  const std::size_t place_ = static_cast<std::size_t>(id_ % ThreadMemory::kPlaces);
+  std::atomic<const Node*> nodes_ = nullptr;
+  std::atomic<std::uint32_t> size_ = 0;
+  std::mutex mutex_;  // guards the map, not the objects
+  std::map<const void*, std::unique_ptr<Node>> by_seat_;
+};
+
+}  // namespace kvstore::inline v0::detail

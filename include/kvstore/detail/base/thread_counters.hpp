@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Counters that all threads add to on the hottest path: each thread counts by itself, without a locked
+// instruction. Counters in each segment would cost readers a locked instruction, and everybody one more
+// line that others write.
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "kvstore/detail/base/per_thread.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// `kCounters` sums of one thread, which alone adds to them.
+template <std::size_t kCounters>
+class OwnCounters {
+ public:
+  /// Nobody else writes, so that loading and storing loses nothing.
+  void add(std::size_t at, std::uint64_t amount) noexcept {
+    auto& sum = sums_[at];
+    sum.store(sum.load(std::memory_order_relaxed) + amount, std::memory_order_release);
+  }
+  [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept {
+    return sums_[at].load(std::memory_order_acquire);
+  }
+
+ private:
+  std::array<std::atomic<std::uint64_t>, kCounters> sums_{};
+};
+
+/// `kCounters` sums over all threads, which only grow. `Own` is what there is for each thread: an
+/// `OwnCounters`, or what derives from it.
+template <std::size_t kCounters, class Own = OwnCounters<kCounters>>
+class ThreadCounters {
+ public:
+  /// `threads` outlives this.
+  explicit ThreadCounters(const PerThread<Own>& threads) noexcept : threads_{threads} {}
+
+  /// Adds to the counter number `at`, for the calling thread, which has `own` of the threads', or null.
+  /// Wait-free.
+  void add(Own* own, std::size_t at, std::uint64_t amount) noexcept {
+    if (own != nullptr) [[likely]]
+      own->add(at, amount);
+    else
+      common_[at].fetch_add(amount, std::memory_order_release);
+  }
+
+  /// The sum over all threads. Includes whatever was added before, and may include some that is just being
+  /// added; who sees an addition sees what its thread did before. Never less than what was seen before.
+  /// *Complexity*: O(threads). Wait-free.
+  [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept {
+    std::uint64_t result = common_[at].load(std::memory_order_acquire);
+    threads_.for_each([&](const Own& own) { result += own.sum(at); });
+    return result;
+  }
+
+ private:
+  const PerThread<Own>& threads_;
+  alignas(64) std::array<std::atomic<std::uint64_t>, kCounters> common_{};  // of threads without their own
+};
+
+}  // namespace kvstore::inline v0::detail

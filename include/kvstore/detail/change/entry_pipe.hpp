@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// From a storage that pushes its entries to one that pulls them: two threads and two blocks of text, however
+// much passes through.
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/change/stored_key.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+class EntryPipe {
+ public:
+  /// `for_file`: what comes out is kept by a storage, which refuses the name that JSON files keep for
+  /// themselves.
+  explicit EntryPipe(bool for_file) noexcept : for_file_{for_file} {}
+
+  /// In the thread that pushes: loads `from` into the pipe. What it throws comes out of `EntryPipe::next`.
+  void fill_from(Storage& from) noexcept {
+    Sink sink{*this};
+    std::exception_ptr failure;
+    try {
+      from.load(sink);
+      sink.finish();
+    } catch (const ParseError& error) {
+      failure = std::make_exception_ptr(CorruptionError{from.path(), error.offset(), error.what()});
+    } catch (...) { failure = std::current_exception(); }
+    const std::scoped_lock lock{mutex_};
+    ended_ = true;
+    failure_ = failure;
+    changed_.notify_all();
+  }
+
+  /// In the thread that pulls: the schema version of what comes. @throws what loading has thrown
+  [[nodiscard]] std::uint32_t schema_version() {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [this] { return version_known_ || ended_; });
+    if (failure_) std::rethrow_exception(failure_);
+    return version_;
+  }
+
+  /// In the thread that pulls: the next entry. @throws what loading has thrown, as soon as it has
+  bool next(Change& change) {
+    if (index_ == taken_.ends.size() && !take()) return false;
+    const auto [begin, key_end, value_end] = taken_.ends[index_++];
+    const std::string_view text = taken_.text;
+    pulled_ += value_end - begin;
+    change = {text.substr(begin, key_end - begin), text.substr(key_end, value_end - key_end)};
+    return true;
+  }
+
+  /// How much of what loading expects has been pulled, 0 to 1; 0 if it said nothing.
+  [[nodiscard]] double fraction() const noexcept {
+    const auto expected = static_cast<double>(expected_.load(std::memory_order_relaxed));
+    return expected == 0 ? 0 : std::min(1.0, static_cast<double>(pulled_) / expected);
+  }
+
+  /// Nobody pulls any more: the thread that pushes gives up.
+  void abandon() noexcept {
+    const std::scoped_lock lock{mutex_};
+    abandoned_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  static constexpr std::size_t kBlock = std::size_t{256} << 10;
+
+  struct Ends {
+    std::size_t begin, key, value;
+  };
+  struct Block {
+    std::string text;
+    std::vector<Ends> ends;
+    void clear() noexcept {
+      text.clear();
+      ends.clear();
+    }
+  };
+  struct Abandoned {};
+
+  class Sink final : public LoadSink {
+   public:
+    explicit Sink(EntryPipe& pipe) : LoadSink{{.purpose = LoadPurpose::copy}}, pipe_{pipe} {}
+    void expect(std::uint64_t bytes) override { pipe_.expected_.store(bytes, std::memory_order_relaxed); }
+    void schema_version(std::uint32_t stored) override { pipe_.set_version(stored); }
+    void put(std::string_view key, std::string_view value) override {
+      if (pipe_.for_file_) check_stored_text(key);
+      Block& block = pipe_.filling_;
+      const std::size_t begin = block.text.size();
+      block.text.append(key).append(value);
+      block.ends.push_back({begin, begin + key.size(), block.text.size()});
+      if (block.text.size() >= kBlock) pipe_.hand_over();
+    }
+    void finish() override {
+      if (!pipe_.filling_.ends.empty()) pipe_.hand_over();
+    }
+    void change(const Change&) override { refuse(); }
+    void clear() override { refuse(); }
+
+   private:
+    [[noreturn]] static void refuse() {
+      throw UsageError{
+          "a storage that is loaded for LoadPurpose::copy hands over each entry once, through put()"};
+    }
+    EntryPipe& pipe_;
+  };
+
+  void set_version(std::uint32_t version) {
+    const std::scoped_lock lock{mutex_};
+    version_ = version;
+    version_known_ = true;
+    changed_.notify_all();
+  }
+
+  void hand_over() {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [this] { return !ready_ || abandoned_; });
+    if (abandoned_) throw Abandoned{};
+    version_known_ = true;  // unsaid, it is 0
+    ready_.emplace(std::move(filling_));
+    filling_ = std::move(spare_);
+    filling_.clear();
+    changed_.notify_all();
+  }
+
+  bool take() {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [this] { return ready_ || ended_; });
+    if (failure_) std::rethrow_exception(failure_);
+    if (!ready_) return false;
+    spare_ = std::exchange(taken_, std::move(*ready_));
+    ready_.reset();
+    index_ = 0;
+    changed_.notify_all();
+    return true;
+  }
+
+  const bool for_file_;
+  Block filling_;  // of the thread that pushes
+  Block taken_;    // of the thread that pulls
+  std::size_t index_ = 0;
+  std::uint64_t pulled_ = 0;  // bytes
+
+  std::atomic<std::uint64_t> expected_ = 0;  // bytes
+  std::mutex mutex_;                         // guards what follows
+  std::condition_variable changed_;
+  std::optional<Block> ready_;
+  Block spare_;
+  std::uint32_t version_ = 0;
+  bool version_known_ = false;
+  bool ended_ = false;
+  bool abandoned_ = false;
+  std::exception_ptr failure_;
+};
+
+/// What comes out of a pipe, which is abandoned with it.
+class PipeSource final : public ChangeSource {
+ public:
+  explicit PipeSource(EntryPipe& pipe)
+      : ChangeSource{SaveScope::everything, pipe.schema_version()}, pipe_{pipe} {}
+  ~PipeSource() override { pipe_.abandon(); }
+  bool next(Change& change) override { return pipe_.next(change); }
+  [[nodiscard]] double fraction() const noexcept override { return pipe_.fraction(); }
+
+ private:
+  EntryPipe& pipe_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Entries as they stand in a JSON file, written straight from the tables: `,\n"key": value` each.
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "kvstore/codec.hpp"
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/key.hpp"
+#include "kvstore/detail/json/number.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+class LineBuffer {
+ public:
+  /// Appends an entry. If encoding throws, part of it may have been appended.
+  template <class Key, class Value>
+  void put(const Key& key, const Value& value) {
+    out_.raw(",\n");
+    put_name(key);
+    out_.raw(": ");
+    Codec<Value>::encode(value, out_);
+    ++entries_;
+  }
+
+  /// The same for an entry that is text already.
+  void put(const Change& change) {
+    out_.raw(",\n");
+    out_.string(change.key);
+    out_.raw(": ");
+    out_.raw(*change.value);
+    ++entries_;
+  }
+
+  void reserve(std::size_t bytes) { out_.reserve(bytes); }
+
+  /// Forgets the entries. What one huge value took is given back.
+  void clear() noexcept {
+    constexpr std::size_t kKeep = std::size_t{1} << 20;
+    if (out_.capacity() > kKeep) out_ = JsonWriter{};
+    out_.clear();
+    entries_ = 0;
+  }
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return out_.size(); }
+  [[nodiscard]] EntryLines lines() const noexcept { return {out_.text(), entries_}; }
+
+ private:
+  template <class Key>
+  void put_name(const Key& key) {
+    if constexpr (kIsString<Key>) {
+      out_.string(key);
+    } else if constexpr (JsonInteger<Key>) {
+      out_.raw('"');
+      out_.integer(key);
+      out_.raw('"');
+    } else {
+      ScratchWriter text;
+      KeyText<Key>::append(key, *text);
+      out_.string(text->text());
+    }
+  }
+
+  JsonWriter out_;
+  std::uint64_t entries_ = 0;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Keys of a store that persists. The one name that JSON files keep for themselves is refused on every way in:
+// a file in which it stands as a key could not be opened again, or would be taken for another version.
+
+#include <string>
+#include <string_view>
+
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/key.hpp"
+#include "kvstore/detail/json/number.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Whether a key of this type can have that name as its text.
+template <class Key>
+inline constexpr bool kMayBeReserved = !JsonInteger<Key> && !BareKey<Key>;
+
+[[noreturn]] inline void throw_reserved() {
+  throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
+}
+
+/// Refuses a key that has no text, or the reserved one. `key` is what a store takes as a new entry's key.
+/// @throws ValueError
+template <class Key, class Checked>
+void check_stored_key(const Checked& key) {
+  if constexpr (kIsString<Key>) {
+    KeyText<Key>::check(key);
+    if (std::string_view{key} == kSchemaVersionKey) throw_reserved();
+  } else if constexpr (kMayBeReserved<Key>) {
+    ScratchWriter text;
+    KeyText<Key>::append(key, *text);
+    if (text->text() == kSchemaVersionKey) throw_reserved();
+  } else {
+    KeyText<Key>::check(key);
+  }
+}
+
+/// Refuses the reserved name as the text of a key that was stored. @throws ParseError
+inline void check_stored_text(std::string_view text) {
+  if (text != kSchemaVersionKey) return;
+  throw ParseError{0, "expected no entry named \"" + std::string{kSchemaVersionKey} +
+                          "\", which JSON files keep for Options::schema_version; rename that entry"};
+}
+
+/// The same of a key whose stored text is in quotes, which it may be written without. @throws ParseError
+template <class Key>
+void check_written_text(const Key& key) {
+  ScratchWriter text;
+  try {
+    KeyText<Key>::append(key, *text);
+  } catch (const ValueError&) { return; }  // it is never written, then
+  check_stored_text(text->text());
+}
+
+/// The key of a stored text. @throws ParseError
+template <class Key>
+[[nodiscard]] Key parse_stored_key(std::string_view text) {
+  if constexpr (kMayBeReserved<Key>) check_stored_text(text);
+  Key key = KeyText<Key>::parse(text);
+  if constexpr (kMayBeReserved<Key> && !kIsString<Key>) {
+    if (text.starts_with('"')) check_written_text(key);
+  }
+  return key;
+}
+
+}  // namespace kvstore::inline v0::detail

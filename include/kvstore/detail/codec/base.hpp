@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What every codec header needs: the declaration of `Codec`, and what codecs say about themselves beyond
+// their functions. The class itself is documented in `kvstore/codec.hpp`.
+
+#include <concepts>
+#include <cstddef>
+#include <string_view>
+#include <type_traits>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "kvstore/detail/base/thread_object.hpp"
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/writer.hpp"
+
+namespace kvstore::inline v0 {
+
+template <class T>
+struct Codec;
+
+/// Types that can be written as JSON and read back. Requires `kvstore/codec.hpp`.
+template <class T>
+concept HasCodec = !requires {
+  typename Codec<T>::Missing;
+};
+
+}  // namespace kvstore::inline v0
+
+namespace kvstore::inline v0::detail {
+
+/// The kind of JSON value that a codec writes, where it is always the same; else `any`.
+enum class JsonKind { boolean, number, string, array, object, any };
+
+template <class T>
+[[nodiscard]] consteval JsonKind json_kind() {
+  if constexpr (requires { Codec<T>::kKind; }) {
+    return Codec<T>::kKind;
+  } else {
+    return JsonKind::any;
+  }
+}
+
+/// Codecs whose `check` says all there is to say about a value, wherever it is nested: the depth of what they
+/// write is known from the type. A codec says so by `kFlat`.
+template <class T>
+concept FlatCodec = requires(const T& value) {
+  Codec<T>::check(value);
+  requires Codec<T>::kFlat;
+};
+
+/// Passed to a user's `to_json` to see whether there is one, without seeing those that come with nlohmann.
+struct ToJsonProbe {
+  operator nlohmann::json&() const;  // NOLINT(google-explicit-constructor)
+};
+
+/// Competes with a user's `kvstore_fields(const User*)`: it is worse for `User` itself, and better for a
+/// class derived from it, whose own members that list would leave out.
+template <class T>
+void kvstore_fields(const volatile T*) = delete;
+
+/// Types whose author wrote a `kvstore_fields`.
+template <class T>
+concept ListsItsFields = std::is_class_v<T> && requires(T* type) {
+  kvstore_fields(type);
+};
+
+/// Types whose author wrote a `to_json` or a list of fields, which then has the say, even if they look like a
+/// container.
+template <class T>
+concept ConvertsItself = ListsItsFields<T> || requires(ToJsonProbe& probe, const T& value) {
+  to_json(probe, value);
+};
+
+/// Stands in for types without a codec, so that using one says what to do.
+template <class T>
+struct MissingCodec {
+  using Missing = void;
+  template <class U>
+  static void encode(const U&, JsonWriter&) {
+    static_assert(!std::same_as<U, T>,
+                  "kvstore: no way to write this type (or one inside it) as JSON. List its fields "
+                  "by kvstore::fields, or give it to_json and from_json, or specialise kvstore::Codec");
+  }
+  template <class Reader>
+  static void decode(Reader&) {
+    static_assert(!std::same_as<Reader, JsonReader>,
+                  "kvstore: no way to read this type (or one inside it) from JSON. List its fields "
+                  "by kvstore::fields, or give it to_json and from_json, or specialise kvstore::Codec");
+  }
+};
+
+/// A codec that exists only if the types inside `T` have theirs.
+template <bool kExists, class Impl, class T>
+using CodecIf = std::conditional_t<kExists, Impl, MissingCodec<T>>;
+
+/// A writer kept per thread, to encode what nobody will look at.
+class ScratchWriter {
+ public:
+  ScratchWriter() noexcept { (*writer_).clear(); }
+  ScratchWriter(const ScratchWriter&) = delete;
+  ScratchWriter& operator=(const ScratchWriter&) = delete;
+  ~ScratchWriter() {
+    constexpr std::size_t kKeep = std::size_t{1} << 20;  // one huge value must not pin its size per thread
+    if ((*writer_).capacity() <= kKeep) writer_.give_back();
+  }
+
+  [[nodiscard]] JsonWriter& operator*() noexcept { return *writer_; }
+  [[nodiscard]] JsonWriter* operator->() noexcept { return &*writer_; }
+  [[nodiscard]] std::string_view text() const noexcept { return (*writer_).text(); }
+
+ private:
+  TakenOut<JsonWriter, ScratchWriter> writer_;  // for a codec that needs a second one
+};
+
+/// Refuses a value that could not be read back from its JSON text.
+/// @throws ValueError
+template <class T>
+void check_value(const T& value) {
+  if constexpr (requires { Codec<T>::check(value); }) {
+    Codec<T>::check(value);
+  } else {
+    ScratchWriter scratch;
+    Codec<T>::encode(value, *scratch);
+  }
+}
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Requests to a cluster: which endpoint, how often, how long, and with which token.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/etcd/connection.hpp"
+#include "kvstore/detail/etcd/gateway.hpp"
+#include "kvstore/detail/etcd/verdict.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/etcd_options.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Whether a request may be sent again although it may have been carried out.
+enum class EtcdRequest : std::uint8_t { read, write };
+
+/// Talks to a cluster. Any thread may call any member; a connection is one thread's at a time.
+/// Lock order: none is taken while another is held, but `token_mutex_` within `login_mutex_`.
+class EtcdClient {
+ public:
+  using Clock = std::chrono::steady_clock;
+
+  /// Connects, and logs in if there is a user. @throws UsageError, UnavailableError, ServerError
+  explicit EtcdClient(EtcdOptions options) : options_{std::move(options)} {
+    check_options();
+    for (const std::string& address : options_.endpoints) pools_.emplace_back().address = address;
+    if (!options_.user.empty()) log_in(0);
+    (void)call("/v3/maintenance/status", "{}", EtcdRequest::read);
+  }
+
+  /// Sends a request until it is carried out or `timeout` is over. @returns the answer
+  /// @throws UnavailableError, ServerError; OutcomeUnknownError if it is a write
+  nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind) {
+    return call(path, body, kind, true, Clock::now() + options_.timeout);
+  }
+
+  [[nodiscard]] const EtcdOptions& options() const noexcept { return options_; }
+  /// For messages.
+  [[nodiscard]] std::string name() const {
+    std::string names;
+    for (const std::string& address : options_.endpoints) names += (names.empty() ? "" : ", ") + address;
+    return "etcd at " + names;
+  }
+
+  // --- for those who keep a connection to themselves ---
+
+  /// A new connection to some endpoint; another one the next time after `give_up_on` was told of it.
+  [[nodiscard]] std::pair<std::size_t, std::unique_ptr<EtcdConnection>> dedicated_connection() const {
+    const std::size_t endpoint = preferred_;
+    return {endpoint, std::make_unique<EtcdConnection>(options_, pools_[endpoint].address)};
+  }
+  /// Prefers the next endpoint, unless another thread was quicker.
+  void give_up_on(std::size_t endpoint) noexcept {
+    preferred_.compare_exchange_strong(endpoint, (endpoint + 1) % pools_.size());
+  }
+
+  struct Token {
+    std::string text;  ///< empty: none
+    std::uint64_t number = 0;
+  };
+  [[nodiscard]] Token token() const {
+    const std::scoped_lock lock{token_mutex_};
+    return token_;
+  }
+  /// Gets a new token unless somebody did since number `used`. @throws as `call` of a read
+  void log_in(std::uint64_t used) { log_in(used, Clock::now() + options_.timeout); }
+
+ private:
+  struct Pool {
+    std::string address;
+    std::mutex mutex{};
+    std::vector<std::unique_ptr<EtcdConnection>> idle{};
+  };
+
+  /// What one attempt came to.
+  struct Attempt {
+    EtcdVerdict verdict;
+    nlohmann::json answer{};
+    std::uint64_t token = 0;
+  };
+
+  void check_options() const {
+    if (options_.endpoints.empty())
+      throw UsageError{"EtcdOptions::endpoints is empty; name a node, host:port"};
+    if (options_.timeout.count() <= 0 || options_.connect_timeout.count() <= 0 ||
+        options_.response_timeout.count() <= 0) {
+      throw UsageError{"the timeouts of EtcdOptions must be above zero"};
+    }
+    if (options_.max_operations == 0 || options_.page_size == 0) {
+      throw UsageError{"EtcdOptions::max_operations and page_size must be above zero"};
+    }
+    for (const std::string& address : options_.endpoints) {
+      const std::size_t colon = address.rfind(':');
+      if (colon == std::string::npos || colon == 0 || colon + 1 == address.size() ||
+          address.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
+        throw UsageError{"endpoint \"" + address + "\" is not host:port"};
+      }
+      (void)EtcdConnection{options_, address};  // so that it throws here if it does at all
+    }
+  }
+
+  void log_in(std::uint64_t used, Clock::time_point deadline) {
+    const std::unique_lock login{login_mutex_, deadline};
+    if (!login) throw UnavailableError{name() + ": no answer to a log-in in time; nothing was changed"};
+    if (token().number != used) return;
+    const nlohmann::json wanted{{"name", options_.user}, {"password", options_.password}};
+    const nlohmann::json answer =
+        call("/v3/auth/authenticate", wanted.dump(), EtcdRequest::read, false, deadline);
+    const std::scoped_lock lock{token_mutex_};
+    token_ = {json_text(answer, "token"), used + 1};
+  }
+
+  nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind, bool with_token,
+                      Clock::time_point deadline) {
+    std::string reason;
+    bool logged_in = !with_token || options_.user.empty();
+    for (std::size_t tries = 1;; ++tries) {
+      const std::size_t endpoint = preferred_;
+      Attempt tried = attempt(endpoint, path, body, deadline, with_token);
+      reason = pools_[endpoint].address + ": " + tried.verdict.reason;
+      switch (tried.verdict.outcome) {
+        case EtcdOutcome::done:
+          return std::move(tried.answer);
+        case EtcdOutcome::token_expired:
+          if (logged_in) throw ServerError{reason};
+          logged_in = true;
+          log_in(tried.token, deadline);
+          continue;
+        case EtcdOutcome::refused:
+          throw ServerError{reason};
+        case EtcdOutcome::unknown:
+          if (kind == EtcdRequest::write) throw_unknown(reason);
+          break;
+        case EtcdOutcome::not_carried_out:
+          break;
+      }
+      give_up_on(endpoint);
+      if (!pause(tries, deadline)) throw_unavailable(reason);
+    }
+  }
+
+  [[nodiscard]] Attempt attempt(std::size_t endpoint, const std::string& path, const std::string& body,
+                                Clock::time_point deadline, bool with_token) {
+    const auto left = std::max(std::chrono::milliseconds{1},
+                               std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
+    const Token used = with_token ? token() : Token{};
+    std::unique_ptr<EtcdConnection> connection = borrow(pools_[endpoint]);
+    EtcdReply reply = connection->post(
+        path, used.text, body,
+        {std::min(options_.connect_timeout, left), std::min(options_.response_timeout, left)});
+    if (reply.status == 0) {  // the connection is not used again
+      return {{reply.sent ? EtcdOutcome::unknown : EtcdOutcome::not_carried_out, std::move(reply.reason)}};
+    }
+    give_back(pools_[endpoint], std::move(connection));
+    nlohmann::json answer = nlohmann::json::parse(reply.body, nullptr, false);
+    EtcdVerdict verdict = judge_answer(reply.status, answer, reply.body);
+    return {std::move(verdict), std::move(answer), used.number};
+  }
+
+  /// Waits before another attempt, once every endpoint had its turn; false if the deadline is there.
+  [[nodiscard]] bool pause(std::size_t tries, Clock::time_point deadline) const {
+    using std::chrono::milliseconds;
+    if (tries % pools_.size() == 0) {
+      const std::size_t rounds = std::min<std::size_t>(tries / pools_.size(), 6);
+      const Clock::time_point next = Clock::now() + milliseconds{5U << rounds};  // up to 320 ms
+      std::this_thread::sleep_until(std::min(next, deadline));
+    }
+    return Clock::now() < deadline;
+  }
+
+  [[nodiscard]] std::unique_ptr<EtcdConnection> borrow(Pool& pool) const {
+    while (true) {
+      std::unique_ptr<EtcdConnection> connection;
+      {
+        const std::scoped_lock lock{pool.mutex};
+        if (pool.idle.empty()) break;
+        connection = std::move(pool.idle.back());
+        pool.idle.pop_back();
+      }
+      // Found out now, its end is harmless; found out after sending, it makes a write's outcome unknown.
+      if (!connection->is_stale()) return connection;
+    }
+    return std::make_unique<EtcdConnection>(options_, pool.address);
+  }
+
+  static void give_back(Pool& pool, std::unique_ptr<EtcdConnection> connection) {
+    if (connection->is_stale()) return;
+    const std::scoped_lock lock{pool.mutex};
+    pool.idle.push_back(std::move(connection));
+  }
+
+  [[noreturn]] static void throw_unknown(const std::string& reason) {
+    throw OutcomeUnknownError{reason +
+                              "; the write may have been carried out, may still be, or never: read before "
+                              "deciding to repeat it"};
+  }
+  [[noreturn]] void throw_unavailable(const std::string& reason) const {
+    throw UnavailableError{name() + ": no node could carry it out within " +
+                           std::to_string(options_.timeout.count()) +
+                           " ms; the last one tried said: " + reason};
+  }
+
+  const EtcdOptions options_;
+  std::deque<Pool> pools_;  // one for each endpoint; fixed once constructed
+  std::atomic<std::size_t> preferred_ = 0;
+
+  std::timed_mutex login_mutex_;  // one thread at a time gets a token
+  mutable std::mutex token_mutex_;
+  Token token_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The verbs as etcd's transactions, on text.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/etcd/client.hpp"
+#include "kvstore/detail/etcd/gateway.hpp"
+#include "kvstore/detail/remote/batch.hpp"
+#include "kvstore/detail/remote/store.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/etcd_options.hpp"
+#include "kvstore/key_text.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Each verb is one request, so that etcd makes it atomic. Reads are linearizable, which is etcd's default: a
+/// node asks the others whether it is up to date before it answers.
+class EtcdEngine {
+ public:
+  using Text = std::string_view;
+
+  explicit EtcdEngine(EtcdOptions options) : client_{std::make_shared<EtcdClient>(std::move(options))} {}
+
+  bool create(Text key, Text value) { return put_if(key, value, Before::absent); }
+  bool update(Text key, Text value) { return put_if(key, value, Before::present); }
+
+  /// A plain put, which costs etcd less than a transaction that first counts; it answers with the entry
+  /// before.
+  bool upsert(Text key, Text value) {
+    const std::string full = full_key(key);
+    check_size(full.size() + value.size() + EtcdTransaction::kFraming, key);
+    std::string fields;
+    append_bytes_field(fields, "key", full);
+    append_bytes_field(fields, "value", value);
+    const nlohmann::json answer = call_write("/v3/kv/put", json_object(fields += ",\"prev_kv\":true"));
+    return understand_write(answer, [](const nlohmann::json& it) {
+      if (answered_revision(it) == 0) throw ParseError{0, "expected a revision"};
+      return json_member(it, "prev_kv").is_null();
+    });
+  }
+
+  bool remove(Text key) {
+    const nlohmann::json answer = call_write("/v3/kv/deleterange", json_object(key_fields(key)));
+    return understand_write(answer, [](const nlohmann::json& it) { return json_number(it, "deleted") != 0; });
+  }
+
+  std::optional<std::string> read(Text key) {
+    const nlohmann::json answer = call_read(json_object(key_fields(key)));
+    return understand(answer, value_of);
+  }
+
+  bool contains(Text key) { return count(key_fields(key)) != 0; }
+
+  RemoteExchange replace_if(Text key, Text expected, Text desired) {
+    EtcdTransaction transaction;
+    const std::string full = full_key(key);
+    transaction.require_value(full, expected);
+    transaction.put(full, desired);
+    transaction.otherwise_read(full);
+    const nlohmann::json answer = write(transaction, key);
+    if (json_flag(answer, "succeeded")) return {true, {}};
+    return {false,
+            understand(answer, [](const nlohmann::json& it) { return value_of(range_answer(it, 0)); })};
+  }
+
+  const RemoteChange* apply(std::span<const RemoteChange> changes) {
+    const std::size_t limit = options().max_operations;
+    if (changes.size() > limit) {
+      throw ValueError{"a batch that changes " + std::to_string(changes.size()) + " keys is more than the " +
+                       std::to_string(limit) +
+                       " operations of a transaction (EtcdOptions::max_operations, "
+                       "etcd's --max-txn-ops); nothing was changed"};
+    }
+    EtcdTransaction transaction;
+    for (const RemoteChange& change : changes) add(transaction, change);
+    const nlohmann::json answer =
+        write(transaction, changes.size() == 1 ? Text{changes[0].key} : Text{}, changes.size());
+    if (json_flag(answer, "succeeded")) return nullptr;
+    return understand(answer, [&](const nlohmann::json& it) { return refused(changes, it); });
+  }
+
+  void for_each(FunctionRef<void(Text, Text)> see) {
+    EtcdRange range = prefix_range(options().key_prefix);
+    std::int64_t revision = 0;
+    while (true) {
+      std::string fields = range_fields(range);
+      append_number_field(fields, "limit", static_cast<std::int64_t>(options().page_size));
+      // What the first page was read at, so that all pages are of one moment.
+      if (revision != 0) append_number_field(fields, "revision", revision);
+      const nlohmann::json page = call_read(json_object(fields));
+      if (revision == 0) revision = understand(page, answered_revision);
+      const std::string last = see_page(page, see);
+      if (!json_flag(page, "more") || last.empty()) return;
+      range.first = last + '\0';
+    }
+  }
+
+  std::size_t size() { return count(range_fields(prefix_range(options().key_prefix))); }
+
+  bool empty() {
+    std::string fields = range_fields(prefix_range(options().key_prefix));
+    append_number_field(fields, "limit", 1);
+    return json_member(call_read(json_object(fields += ",\"keys_only\":true")), "kvs").empty();
+  }
+
+  void clear() {
+    call_write("/v3/kv/deleterange", json_object(range_fields(prefix_range(options().key_prefix))));
+  }
+
+  /// `etcd at HOST:PORT, ... (PREFIX)`
+  [[nodiscard]] std::string name() const {
+    return client_->name() + (options().key_prefix.empty() ? "" : " (" + options().key_prefix + ")");
+  }
+
+  /// The revision of the data as of now.
+  [[nodiscard]] std::int64_t revision() {
+    std::string fields = range_fields(prefix_range(options().key_prefix));
+    const nlohmann::json answer = call_read(json_object(fields += ",\"count_only\":true"));
+    return understand(answer, answered_revision);
+  }
+
+  [[nodiscard]] const std::shared_ptr<EtcdClient>& client() const noexcept { return client_; }
+
+ private:
+  [[nodiscard]] const EtcdOptions& options() const noexcept { return client_->options(); }
+
+  [[nodiscard]] std::string full_key(Text key) const {
+    std::string full = options().key_prefix;
+    full += key;
+    if (full.empty()) throw ValueError{"etcd has no empty key; set EtcdOptions::key_prefix to have one"};
+    return full;
+  }
+  [[nodiscard]] std::string key_fields(Text key) const { return range_fields({full_key(key), {}}); }
+
+  nlohmann::json call_read(const std::string& body) {
+    return client_->call("/v3/kv/range", body, EtcdRequest::read);
+  }
+  nlohmann::json call_write(const std::string& path, const std::string& body) {
+    return client_->call(path, body, EtcdRequest::write);
+  }
+
+  bool put_if(Text key, Text value, Before before) {
+    EtcdTransaction transaction;
+    const std::string full = full_key(key);
+    transaction.require(full, before);
+    transaction.put(full, value);
+    return json_flag(write(transaction, key), "succeeded");
+  }
+
+  void add(EtcdTransaction& transaction, const RemoteChange& change) const {
+    const std::string full = full_key(change.key);
+    transaction.require(full, change.before);
+    // So that a refusal says which key it was: one count for each condition, never more than the limit.
+    if (change.before != Before::any) transaction.otherwise_count(full);
+    change.value ? transaction.put(full, *change.value) : transaction.remove(full);
+  }
+
+  [[nodiscard]] static const RemoteChange* refused(std::span<const RemoteChange> changes,
+                                                   const nlohmann::json& answer) {
+    std::size_t i = 0;
+    for (const RemoteChange& change : changes) {
+      if (change.before == Before::any) continue;
+      const bool is_there = count_of(range_answer(answer, i++)) != 0;
+      if (is_there != (change.before == Before::present)) return &change;
+    }
+    throw ParseError{0, "expected to see which condition of the refused batch does not hold"};
+  }
+
+  /// Carries a transaction out that changes `keys` keys, of which `key` is the only one if they are not many.
+  nlohmann::json write(const EtcdTransaction& transaction, Text key, std::size_t keys = 1) {
+    check_size(transaction.bytes(), key, keys);
+    return call_write("/v3/kv/txn", transaction.text());
+  }
+
+  void check_size(std::size_t bytes, Text key, std::size_t keys = 1) const {
+    const std::size_t limit = options().max_request_bytes;
+    if (bytes <= limit) return;
+    const std::string what = keys == 1 ? "the change of key " + printable(key, "\"")
+                                       : "a batch that changes " + std::to_string(keys) + " keys";
+    throw ValueError{
+        what + " takes " + std::to_string(bytes) + " bytes, more than the " + std::to_string(limit) +
+        " of a request (EtcdOptions::max_request_bytes, etcd's --max-request-bytes); nothing was "
+        "changed"};
+  }
+
+  std::size_t count(std::string fields) {
+    fields += ",\"count_only\":true";
+    const nlohmann::json answer = call_read(json_object(fields));
+    return understand(answer, count_of);
+  }
+
+  [[nodiscard]] static std::size_t count_of(const nlohmann::json& range) {
+    return static_cast<std::size_t>(json_number(range, "count"));
+  }
+
+  [[nodiscard]] static std::optional<std::string> value_of(const nlohmann::json& range) {
+    const nlohmann::json& entries = json_member(range, "kvs");
+    if (!entries.is_array() || entries.empty()) return std::nullopt;
+    return json_bytes(entries[0], "value");
+  }
+
+  /// Shows every entry of a page. @returns the last key, with its prefix; empty if there is none
+  std::string see_page(const nlohmann::json& page, FunctionRef<void(Text, Text)> see) const {
+    std::string key;
+    const std::size_t prefix = options().key_prefix.size();
+    const nlohmann::json& entries = json_member(page, "kvs");
+    for (const nlohmann::json& entry : entries) {
+      key = understand(entry, [](const nlohmann::json& it) { return json_bytes(it, "key"); });
+      const std::string value =
+          understand(entry, [](const nlohmann::json& it) { return json_bytes(it, "value"); });
+      see(Text{key}.substr(prefix), value);
+    }
+    return key;
+  }
+
+  /// Reads something out of an answer that tells of no change; what is not as it should be is no etcd's.
+  template <class Look>
+  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand(const nlohmann::json& answer,
+                                                                             Look look) const {
+    try {
+      return look(answer);
+    } catch (const ParseError& error) { throw ServerError{misunderstood(error)}; }
+  }
+  /// The same where something may have been changed.
+  template <class Look>
+  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand_write(
+      const nlohmann::json& answer, Look look) const {
+    try {
+      return look(answer);
+    } catch (const ParseError& error) { throw OutcomeUnknownError{misunderstood(error)}; }
+  }
+  [[nodiscard]] std::string misunderstood(const ParseError& error) const {
+    return name() + ": its answer is not what etcd says: " + error.what();
+  }
+
+  std::shared_ptr<EtcdClient> client_;
+};
+
+}  // namespace kvstore::inline v0::detail

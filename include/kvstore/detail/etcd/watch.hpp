@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A thread that follows etcd's stream of changes, over whatever happens to connections and nodes.
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/etcd/client.hpp"
+#include "kvstore/detail/etcd/connection.hpp"
+#include "kvstore/detail/etcd/gateway.hpp"
+#include "kvstore/detail/etcd/verdict.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+struct EtcdEvent {
+  std::string_view key;              ///< without the prefix
+  std::optional<std::string> value;  ///< none: it was removed
+  std::int64_t revision;
+};
+
+/// Follows the keys of the client's prefix, from a revision on, until it is destroyed or cannot go on.
+class EtcdWatcher {
+ public:
+  using See = std::function<void(const EtcdEvent&)>;
+  using OnError = std::function<void(const std::exception&)>;
+
+  EtcdWatcher(std::shared_ptr<EtcdClient> client, std::int64_t first_revision, See see, OnError on_error)
+      : client_{std::move(client)},
+        see_{std::move(see)},
+        on_error_{std::move(on_error)},
+        next_revision_{first_revision},
+        thread_{[this](const std::stop_token& stop) { run(stop); }} {}
+  EtcdWatcher(const EtcdWatcher&) = delete;
+  EtcdWatcher& operator=(const EtcdWatcher&) = delete;
+
+  ~EtcdWatcher() {
+    thread_.request_stop();
+    std::unique_lock lock{mutex_};
+    // Again and again, as it may be between two connections just now.
+    while (!changed_.wait_for(lock, std::chrono::milliseconds{5}, [this] { return finished_; })) {
+      if (connection_) connection_->stop();
+    }
+  }
+
+ private:
+  void run(const std::stop_token& stop) {
+    try {
+      for (std::size_t failures = 0; !stop.stop_requested();) {
+        const bool got_somewhere = follow(stop);
+        failures = got_somewhere ? 0 : std::min<std::size_t>(failures + 1, 6);
+        pause(stop, std::chrono::milliseconds{5U << failures});  // up to 320 ms
+      }
+    } catch (const std::exception& error) { report(error); } catch (...) {
+      report(Error{"the callback of a watch threw what is no std::exception"});
+    }
+    const std::scoped_lock lock{mutex_};
+    finished_ = true;
+    changed_.notify_all();
+  }
+
+  /// What the handler throws is swallowed: there is nobody to throw it to.
+  void report(const std::exception& error) const noexcept {
+    try {
+      if (on_error_) on_error_(error);
+    } catch (...) {}  // NOLINT(bugprone-empty-catch)
+  }
+
+  void pause(const std::stop_token& stop, std::chrono::milliseconds duration) {
+    std::unique_lock lock{mutex_};
+    changed_.wait_for(lock, stop, duration, [] { return false; });
+  }
+
+  /// Follows the stream of one connection to its end. @returns whether etcd had accepted the watch
+  bool follow(const std::stop_token& stop) {
+    const auto [endpoint, connection] = client_->dedicated_connection();
+    const EtcdClient::Token token = client_->token();
+    publish(connection.get());
+    text_.clear();
+    events_.clear();
+    accepted_ = false;
+    error_ = nullptr;
+    int status = 0;
+    const EtcdTimeouts timeouts{client_->options().connect_timeout, std::chrono::hours{1}};
+    (void)connection->stream("/v3/watch", token.text, request(), timeouts,
+                             [&](int code, std::string_view bytes) {
+                               status = code;
+                               return !stop.stop_requested() && take(code, bytes);
+                             });
+    publish(nullptr);
+    if (stop.stop_requested()) return accepted_;
+    if (error_) std::rethrow_exception(error_);
+    if (status != 0 && status != 200) refuse(status);
+    if (log_in_) renew_token(token);
+    if (!log_in_) client_->give_up_on(endpoint);
+    return accepted_;
+  }
+
+  void publish(EtcdConnection* connection) {
+    const std::scoped_lock lock{mutex_};
+    connection_ = connection;
+  }
+
+  [[nodiscard]] std::string request() const {
+    std::string fields = range_fields(prefix_range(client_->options().key_prefix));
+    append_number_field(fields, "start_revision", next_revision_);
+    // Progress, told now and then when nothing happens, keeps the next revision from being compacted away;
+    // fragments keep one big transaction from exceeding the gateway's largest message.
+    fields += R"(,"progress_notify":true,"fragment":true)";
+    return "{\"create_request\":" + json_object(fields) + "}";
+  }
+
+  /// One line a message. Called from within httplib, through which nothing is thrown.
+  bool take(int status, std::string_view bytes) noexcept {
+    try {
+      text_ += bytes;
+      if (status != 200) return true;  // one error, whole when the answer ends
+      std::size_t start = 0;
+      for (std::size_t end = 0; (end = text_.find('\n', start)) != std::string::npos; start = end + 1) {
+        if (!understand(std::string_view{text_}.substr(start, end - start))) return false;
+      }
+      text_.erase(0, start);
+      return true;
+    } catch (...) {
+      error_ = std::current_exception();
+      return false;
+    }
+  }
+
+  /// @returns whether to go on reading
+  bool understand(std::string_view line) {
+    const nlohmann::json message = nlohmann::json::parse(line, nullptr, false);
+    if (const nlohmann::json& error = json_member(message, "error"); !error.is_null()) {
+      judge(static_cast<int>(json_number(error, "http_code")), json_text(error, "message"));
+      return false;
+    }
+    const nlohmann::json& result = json_member(message, "result");
+    if (json_flag(result, "canceled")) {
+      cancelled(result);
+      return false;
+    }
+    accepted_ = true;
+    if (json_flag(result, "created")) return true;
+    logged_in_ = false;  // the token is good
+    collect(result);
+    return true;
+  }
+
+  /// A revision's events may come in pieces; they are shown when all are there, so that whoever starts over
+  /// at the next revision neither misses nor repeats one.
+  void collect(const nlohmann::json& result) {
+    const nlohmann::json& events = json_member(result, "events");
+    for (const nlohmann::json& event : events) events_.push_back(event);
+    if (json_flag(result, "fragment")) return;
+    for (const nlohmann::json& event : std::exchange(events_, {})) show(event);
+    // With no events it is progress: all up to here have been told.
+    next_revision_ = std::max(next_revision_, events.empty() ? answered_revision(result) + 1 : shown_ + 1);
+  }
+
+  void show(const nlohmann::json& event) {
+    const nlohmann::json& entry = json_member(event, "kv");
+    const std::string key = json_bytes(entry, "key");
+    EtcdEvent shown{std::string_view{key}.substr(client_->options().key_prefix.size()), std::nullopt,
+                    json_number(entry, "mod_revision")};
+    if (json_text(event, "type") != "DELETE") shown.value = json_bytes(entry, "value");
+    see_(shown);
+    shown_ = shown.revision;
+  }
+
+  void cancelled(const nlohmann::json& result) {
+    if (const std::int64_t oldest = json_number(result, "compact_revision"); oldest != 0) {
+      throw ServerError{client_->name() + ": cannot watch from revision " + std::to_string(next_revision_) +
+                        " on, etcd has compacted its history up to revision " + std::to_string(oldest) +
+                        "; read everything anew, and watch from there"};
+    }
+    judge(0, json_text(result, "cancel_reason"));
+  }
+
+  void refuse(int status) {
+    const nlohmann::json parsed = nlohmann::json::parse(text_, nullptr, false);
+    const EtcdVerdict verdict = judge_answer(status, parsed, text_);
+    judge(status, verdict.reason);
+  }
+
+  /// Goes on elsewhere, or with a new token, or throws.
+  void judge(int status, const std::string& reason) {
+    const bool denied = reason.find("permission denied") != std::string::npos;  // so says an old token, too
+    const EtcdVerdict verdict = judge_error(status, reason);
+    if (verdict.outcome == EtcdOutcome::token_expired || denied) {
+      if (client_->options().user.empty() || logged_in_) throw ServerError{client_->name() + ": " + reason};
+      log_in_ = true;
+    } else if (verdict.outcome == EtcdOutcome::refused) {
+      throw ServerError{client_->name() + ": " + reason};
+    }
+  }
+
+  void renew_token(const EtcdClient::Token& used) {
+    try {
+      client_->log_in(used.number);
+      logged_in_ = true;
+      log_in_ = false;
+    } catch (const UnavailableError&) {}  // it is asked for again after a pause
+  }
+
+  const std::shared_ptr<EtcdClient> client_;
+  const See see_;
+  const OnError on_error_;
+
+  // The thread's own.
+  std::int64_t next_revision_;          // the first one not yet shown
+  std::int64_t shown_ = 0;              // the last one shown
+  std::string text_;                    // the beginning of a line
+  std::vector<nlohmann::json> events_;  // of a message not yet whole
+  bool accepted_ = false;
+  bool log_in_ = false;     // the token has to be renewed
+  bool logged_in_ = false;  // it was, and nothing has come since
+  std::exception_ptr error_;
+
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  EtcdConnection* connection_ = nullptr;  // guarded by mutex_
+  bool finished_ = false;                 // guarded by mutex_
+
+  std::jthread thread_;  // last: it uses all of the above
+};
+
+}  // namespace kvstore::inline v0::detail

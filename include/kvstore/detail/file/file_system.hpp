@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What the storages ask of the operating system, one virtual call per system call, so that tests can fail,
+// cut short or observe each of them. The calls report and never throw for a refusal; interrupted calls and
+// short transfers show, and the helpers below them deal with both. The real ones: posix.hpp, windows.hpp.
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <system_error>
+
+namespace kvstore::inline v0::detail {
+
+/// A call's value, which means something only if `error` is empty.
+template <class Value>
+struct Result {
+  Value value{};
+  std::error_code error{};
+};
+
+/// How to open a file. No mode that writes follows a symbolic link in the last place: `resolve` comes first.
+enum class OpenMode {
+  read,       ///< an existing file, for reading
+  update,     ///< reading and writing; made if it is missing
+  truncate,   ///< as `update`, and emptied
+  exclusive,  ///< as `update`, and refused with EEXIST if anything has the name
+};
+
+enum class FileKind { missing, regular, folder, other };
+
+struct FileStatus {
+  FileKind kind = FileKind::missing;
+  std::uint64_t size = 0;    ///< bytes
+  std::uint32_t mode = 0;    ///< permission bits, at most 07777
+  std::uint32_t owner = 0;   ///< user id
+  std::uint32_t group = 0;   ///< group id
+  std::uint64_t device = 0;  ///< with `inode`: the file's identity
+  std::uint64_t inode = 0;
+  std::int64_t modified = 0;  ///< when the contents last changed, ns since the epoch; 0 if unknown
+  bool operator==(const FileStatus&) const = default;
+};
+
+/// A piece of a file as shared memory: what is stored in it is in the operating system's hands at once,
+/// without a call. The destructor ends it.
+class Mapping {
+ public:
+  explicit Mapping(std::span<char> bytes) noexcept : bytes_{bytes} {}
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
+  virtual ~Mapping() = default;
+
+  [[nodiscard]] std::span<char> bytes() const noexcept { return bytes_; }
+
+ private:
+  std::span<char> bytes_;
+};
+
+/// An open file. The destructor closes it, which also gives up its lock. Not for several threads at once,
+/// except that the `_at` calls may run beside each other and beside `sync`.
+class File {
+ public:
+  File() = default;
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  virtual ~File() = default;
+
+  /// Reads up to `out.size()` bytes; 0 bytes mean the end of the file.
+  virtual Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) = 0;
+  /// Writes at least one byte of `text`, perhaps not all.
+  virtual Result<std::size_t> write_at(std::uint64_t offset, std::string_view text) = 0;
+  /// Waits until contents and size are on disk. After a failure nothing may be assumed about either.
+  virtual std::error_code sync() = 0;
+  virtual std::error_code truncate(std::uint64_t size) = 0;
+  /// Reserves disk space and grows the file to cover it. See `only_reserving_failed`.
+  virtual std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) = 0;
+  /// Maps a piece that was allocated; `offset` and `bytes` are multiples of 64 KiB. A `sync` covers what is
+  /// stored in it. EOPNOTSUPP where there is no such thing, or where storing could meet a full disk.
+  virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t /*offset*/, std::size_t /*bytes*/) {
+    return {nullptr, std::make_error_code(std::errc::operation_not_supported)};
+  }
+  virtual Result<FileStatus> status() = 0;
+  virtual std::error_code set_mode(std::uint32_t mode) = 0;
+  virtual std::error_code set_owner(std::uint32_t owner, std::uint32_t group) = 0;
+  /// Takes the exclusive advisory lock at once, or EWOULDBLOCK; a second open in this process conflicts too.
+  virtual std::error_code try_lock() = 0;
+  /// Closes; the file is closed whatever comes back, and a second call does nothing.
+  virtual std::error_code close() = 0;
+};
+
+/// Permissions of a file that `FileSystem::open` makes, before the umask.
+inline constexpr std::uint32_t kDefaultMode = 0666;
+
+class FileSystem {
+ public:
+  FileSystem() = default;
+  FileSystem(const FileSystem&) = delete;
+  FileSystem& operator=(const FileSystem&) = delete;
+  virtual ~FileSystem() = default;
+
+  virtual Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode,
+                                             std::uint32_t permissions) = 0;
+  /// Follows symbolic links. A missing file is no error: its kind says so.
+  virtual Result<FileStatus> status(const std::filesystem::path& path) = 0;
+  /// The text of a symbolic link; EINVAL if `path` is something else, ENOENT if it is nothing.
+  virtual Result<std::filesystem::path> read_link(const std::filesystem::path& path) = 0;
+  /// Replaces `to`, if it exists, in one step.
+  virtual std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
+  virtual std::error_code remove(const std::filesystem::path& path) = 0;
+  /// Waits until the names in `folder` (made, renamed, removed) are on disk.
+  virtual std::error_code sync_folder(const std::filesystem::path& folder) = 0;
+  /// Empty if this process may make files in `folder`.
+  virtual std::error_code check_writable(const std::filesystem::path& folder) = 0;
+  /// Empty if this process may open `folder` to sync it.
+  virtual std::error_code check_syncable(const std::filesystem::path& /*folder*/) { return {}; }
+  virtual Result<std::filesystem::path> current_folder() = 0;
+  [[nodiscard]] virtual long process_id() = 0;
+};
+
+/// Whether a refusal to reserve space says nothing about a write of what was to go there: the file system
+/// cannot reserve, or the disk, a quota or a limit on file sizes has no room for that much, but perhaps for
+/// less.
+inline bool only_reserving_failed(const std::error_code& error) {
+#ifdef EDQUOT
+  if (error == std::error_condition{EDQUOT, std::generic_category()}) return true;
+#endif
+  return error == std::errc::no_space_on_device || error == std::errc::file_too_large ||
+         error == std::errc::operation_not_supported || error == std::errc::not_supported ||
+         error == std::errc::function_not_supported || error == std::errc::invalid_argument;
+}
+
+// ---- Interrupted calls, short transfers --------------------------------------------------------------
+
+inline bool interrupted(const std::error_code& error) { return error == std::errc::interrupted; }
+
+template <class Value>
+bool interrupted(const Result<Value>& result) {
+  return interrupted(result.error);
+}
+
+/// Repeats `call` for as long as signals interrupt it.
+template <class Call>
+auto uninterrupted(const Call& call) {
+  auto outcome = call();
+  while (interrupted(outcome)) outcome = call();
+  return outcome;
+}
+
+inline Result<std::unique_ptr<File>> open_file(FileSystem& files, const std::filesystem::path& path,
+                                               OpenMode mode, std::uint32_t permissions = kDefaultMode) {
+  return uninterrupted([&] { return files.open(path, mode, permissions); });
+}
+
+/// Writes all of `text` at `offset`. After an error any first part of it may have been written.
+inline std::error_code write_all(File& file, std::uint64_t offset, std::string_view text) {
+  while (!text.empty()) {
+    const auto written = uninterrupted([&] { return file.write_at(offset, text); });
+    if (written.error) return written.error;
+    if (written.value == 0) return std::make_error_code(std::errc::io_error);  // would never end
+    offset += written.value;
+    text.remove_prefix(written.value);
+  }
+  return {};
+}
+
+/// Fills `out` from `offset`; fewer bytes only where the file ends.
+inline Result<std::size_t> read_full(File& file, std::uint64_t offset, std::span<char> out) {
+  std::size_t done = 0;
+  while (done < out.size()) {
+    const auto got = uninterrupted([&] { return file.read_at(offset + done, out.subspan(done)); });
+    if (got.error) return {done, got.error};
+    if (got.value == 0) break;
+    done += got.value;
+  }
+  return {done, {}};
+}
+
+/// The absolute path that opening `path` ends at, through symbolic links, whether or not a file is there. The
+/// parent folder is left to the kernel, which alone knows what `..` after a linked folder means.
+inline Result<std::filesystem::path> resolve(FileSystem& files, std::filesystem::path path) {
+  if (path.is_relative()) {
+    const auto folder = files.current_folder();
+    if (folder.error) return {{}, folder.error};
+    path = folder.value / path;
+  }
+  constexpr int kMostLinks = 40;  // as Linux
+  for (int links = 0; links < kMostLinks; ++links) {
+    const auto link = uninterrupted([&] { return files.read_link(path); });
+    if (link.error == std::errc::invalid_argument || link.error == std::errc::no_such_file_or_directory) {
+      return {path, {}};
+    }
+    if (link.error) return {{}, link.error};
+    path = path.parent_path() / link.value;
+  }
+  return {{}, std::make_error_code(std::errc::too_many_symbolic_link_levels)};
+}
+
+}  // namespace kvstore::inline v0::detail

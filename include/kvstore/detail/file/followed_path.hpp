@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The path of a store as its user gave it, and the file that it stands for now. A reader looks again each
+// time, since whoever publishes files switches links; an owner keeps the file that it has locked.
+
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// *Thread safety*: none.
+class FollowedPath {
+ public:
+  /// `files` outlives it. @throws StorageError, as `usable_path`
+  FollowedPath(FileSystem& files, const std::filesystem::path& path)
+      : files_{files}, target_{usable_path(files, path)}, given_{absolute(path)} {}
+
+  /// The file that the path stood for when it was looked at last, without links.
+  [[nodiscard]] const std::filesystem::path& target() const noexcept { return target_; }
+
+  /// Follows links again. @returns whether they lead elsewhere now. @throws StorageError, as `usable_path`
+  bool look_again() {
+    auto target = usable_path(files_, given_);
+    if (target == target_) return false;
+    target_ = std::move(target);
+    return true;
+  }
+
+ private:
+  /// So that a relative path keeps its meaning when the process changes its folder.
+  [[nodiscard]] std::filesystem::path absolute(const std::filesystem::path& path) const {
+    if (path.is_absolute()) return path;
+    auto folder = files_.current_folder();
+    check_usable(path, folder.error, "cannot ask for the current folder");
+    return folder.value / path;
+  }
+
+  FileSystem& files_;
+  std::filesystem::path target_;
+  std::filesystem::path given_;
+};
+
+/// The file that a reader has read, kept open: as long as it is, no other file can get its inode, and so none
+/// can be taken for it.
+class SeenFile {
+ public:
+  /// Nothing was seen, or nothing was there.
+  SeenFile() = default;
+  /// `status` is that of `file` before it was read.
+  SeenFile(std::shared_ptr<File> file, const FileStatus& status) : status_{status} {
+    // Windows gives a file's number to no other, and not all of its file systems replace an open file.
+#ifndef _WIN32
+    file_ = std::move(file);
+#else
+    static_cast<void>(file);
+#endif
+  }
+
+  [[nodiscard]] bool exists() const noexcept { return status_.kind != FileKind::missing; }
+  [[nodiscard]] const FileStatus& status() const noexcept { return status_; }
+
+ private:
+  std::shared_ptr<File> file_;
+  FileStatus status_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The files of Linux. Of the headers of the local stores, the only one that calls it.
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "kvstore/detail/file/file_system.hpp"
+
+#ifndef _WIN32
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+namespace kvstore::inline v0::detail {
+
+static_assert(sizeof(::off_t) >= 8, "compile with -D_FILE_OFFSET_BITS=64: files outgrow 2 GiB");
+
+inline std::error_code posix_error() { return {errno, std::generic_category()}; }
+
+inline std::error_code posix_outcome(int result) { return result == 0 ? std::error_code{} : posix_error(); }
+
+inline Result<std::size_t> posix_transfer(::ssize_t bytes) {
+  if (bytes < 0) return {0, posix_error()};
+  return {static_cast<std::size_t>(bytes), {}};
+}
+
+inline FileKind posix_kind(::mode_t mode) {
+  if (S_ISREG(mode)) return FileKind::regular;
+  return S_ISDIR(mode) ? FileKind::folder : FileKind::other;
+}
+
+inline FileStatus posix_status(const struct ::stat& status) {
+  return {.kind = posix_kind(status.st_mode),
+          .size = static_cast<std::uint64_t>(status.st_size),
+          .mode = static_cast<std::uint32_t>(status.st_mode & 07777),
+          .owner = status.st_uid,
+          .group = status.st_gid,
+          .device = status.st_dev,
+          .inode = status.st_ino,
+          .modified = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
+/// `open`, but never as 0, 1 or 2. A program may have these closed, and the next file that it opens gets
+/// their number: what is then printed, also on standard error, would land in a file of ours.
+inline int posix_open(const char* path, int flags, ::mode_t permissions = 0) {
+  const int low = ::open(path, flags, permissions);
+  if (low < 0 || low > STDERR_FILENO) return low;
+  const int high = ::fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  ::close(low);
+  if (high < 0 && (flags & O_EXCL) != 0) ::unlink(path);  // made just now, and of no use
+  errno = error;
+  return high;
+}
+
+/// Whether a file system, by the type that `statfs` tells, overwrites allocated blocks in place: ext2, ext3
+/// and ext4 have one type, and tmpfs. Elsewhere that may take new space, which a store into a mapping can
+/// only ask for by a page fault, and a full disk then answers by SIGBUS. So btrfs, bcachefs, ZFS and f2fs,
+/// XFS once a file was copied by reference, and what shows another file system's files: overlayfs, NFS, FUSE.
+inline bool overwrites_in_place(std::uint64_t type) noexcept {
+  constexpr std::uint64_t kExt = 0xEF53;
+  constexpr std::uint64_t kTmpfs = 0x0102'1994;
+  return type == kExt || type == kTmpfs;
+}
+
+/// Whether `fsync` of a folder says that there is nothing here that it could do. The descriptor is open, so
+/// EBADF too comes from a file system that has no such call.
+inline bool cannot_sync_folders(const std::error_code& error) noexcept {
+  return error == std::errc::invalid_argument || error == std::errc::function_not_supported ||
+         error == std::errc::not_supported || error == std::errc::operation_not_supported ||
+         error == std::errc::bad_file_descriptor;
+}
+
+inline int posix_flags(OpenMode mode) {
+  constexpr int kWrite = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+  switch (mode) {
+    case OpenMode::read:
+      return O_RDONLY | O_NONBLOCK | O_CLOEXEC;  // a pipe without a writer is to be refused, not waited for
+    case OpenMode::update:
+      return kWrite;
+    case OpenMode::truncate:
+      return kWrite | O_TRUNC;
+    case OpenMode::exclusive:
+      return kWrite | O_EXCL;
+  }
+  return O_RDONLY | O_CLOEXEC;
+}
+
+class PosixMapping final : public Mapping {
+ public:
+  PosixMapping(int descriptor, ::off_t offset, std::size_t bytes) noexcept
+      : Mapping{map(descriptor, offset, bytes)} {}
+  ~PosixMapping() override {
+    if (!bytes().empty()) ::munmap(bytes().data(), bytes().size());
+  }
+
+ private:
+  static std::span<char> map(int descriptor, ::off_t offset, std::size_t bytes) noexcept {
+    void* const start = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, offset);
+    if (start == MAP_FAILED) return {};
+    return {static_cast<char*>(start), bytes};
+  }
+};
+
+class PosixFile final : public File {
+ public:
+  PosixFile() = default;
+  explicit PosixFile(int descriptor) : descriptor_{descriptor} {}
+  PosixFile(const PosixFile&) = delete;
+  PosixFile& operator=(const PosixFile&) = delete;
+  ~PosixFile() override { close_descriptor(); }
+
+  Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) override {
+    return posix_transfer(::pread(descriptor_, out.data(), out.size(), static_cast<::off_t>(offset)));
+  }
+
+  Result<std::size_t> write_at(std::uint64_t offset, std::string_view text) override {
+    return posix_transfer(::pwrite(descriptor_, text.data(), text.size(), static_cast<::off_t>(offset)));
+  }
+
+  std::error_code sync() override { return posix_outcome(::fdatasync(descriptor_)); }
+
+  std::error_code truncate(std::uint64_t size) override {
+    return posix_outcome(::ftruncate(descriptor_, static_cast<::off_t>(size)));
+  }
+
+  std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
+    // Not posix_fallocate: where the file system cannot, that one writes zeros behind our back.
+    return posix_outcome(
+        ::fallocate(descriptor_, 0, static_cast<::off_t>(offset), static_cast<::off_t>(bytes)));
+  }
+
+  Result<FileStatus> status() override {
+    struct ::stat status {};
+    if (::fstat(descriptor_, &status) != 0) return {{}, posix_error()};
+    return {posix_status(status), {}};
+  }
+
+  std::error_code set_mode(std::uint32_t mode) override {
+    return posix_outcome(::fchmod(descriptor_, static_cast<::mode_t>(mode)));
+  }
+
+  std::error_code set_owner(std::uint32_t owner, std::uint32_t group) override {
+    return posix_outcome(::fchown(descriptor_, owner, group));
+  }
+
+  std::error_code try_lock() override { return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB)); }
+
+  Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
+    struct ::statfs where {};
+    if (::fstatfs(descriptor_, &where) != 0) return {nullptr, posix_error()};
+    if (!overwrites_in_place(static_cast<std::uint32_t>(where.f_type))) return File::map(offset, bytes);
+    auto mapping = std::make_unique<PosixMapping>(descriptor_, static_cast<::off_t>(offset), bytes);
+    if (mapping->bytes().empty()) return {nullptr, posix_error()};
+    return {std::move(mapping), {}};
+  }
+
+  std::error_code close() override { return close_descriptor(); }
+
+  std::error_code open(const std::filesystem::path& path, OpenMode mode, std::uint32_t permissions) {
+    descriptor_ = posix_open(path.c_str(), posix_flags(mode), static_cast<::mode_t>(permissions));
+    return descriptor_ < 0 ? posix_error() : std::error_code{};
+  }
+
+ private:
+  std::error_code close_descriptor() {
+    if (descriptor_ < 0) return {};
+    const std::error_code error = posix_outcome(::close(std::exchange(descriptor_, -1)));
+    return interrupted(error) ? std::error_code{} : error;  // Linux has closed it all the same
+  }
+
+  int descriptor_ = -1;
+};
+
+class PosixFileSystem final : public FileSystem {
+ public:
+  Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode,
+                                     std::uint32_t permissions) override {
+    auto file = std::make_unique<PosixFile>();  // first: out of memory, nothing must be open or newly made
+    const auto error = file->open(path, mode, permissions);
+    if (error) return {nullptr, error};
+    return {std::move(file), {}};
+  }
+
+  Result<FileStatus> status(const std::filesystem::path& path) override {
+    struct ::stat status {};
+    if (::stat(path.c_str(), &status) == 0) return {posix_status(status), {}};
+    if (errno == ENOENT) return {};
+    return {{}, posix_error()};
+  }
+
+  Result<std::filesystem::path> read_link(const std::filesystem::path& path) override {
+    std::string text(4096, '\0');  // PATH_MAX: no longer one can be made
+    const auto size = ::readlink(path.c_str(), text.data(), text.size());
+    if (size < 0) return {{}, posix_error()};
+    text.resize(static_cast<std::size_t>(size));
+    return {std::filesystem::path{std::move(text)}, {}};
+  }
+
+  std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) override {
+    return posix_outcome(::rename(from.c_str(), to.c_str()));
+  }
+
+  std::error_code remove(const std::filesystem::path& path) override {
+    return posix_outcome(::unlink(path.c_str()));
+  }
+
+  std::error_code sync_folder(const std::filesystem::path& folder) override {
+    const int descriptor = posix_open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return posix_error();
+    const PosixFile closer{descriptor};
+    const std::error_code error = posix_outcome(::fsync(descriptor));
+    return cannot_sync_folders(error) ? std::error_code{} : error;
+  }
+
+  std::error_code check_writable(const std::filesystem::path& folder) override {
+    return posix_outcome(::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS));
+  }
+
+  std::error_code check_syncable(const std::filesystem::path& folder) override {
+    return posix_outcome(::faccessat(AT_FDCWD, folder.c_str(), R_OK, AT_EACCESS));
+  }
+
+  Result<std::filesystem::path> current_folder() override {
+    std::error_code error;
+    auto folder = std::filesystem::current_path(error);
+    return {std::move(folder), error};
+  }
+
+  [[nodiscard]] long process_id() override { return ::getpid(); }
+};
+
+}  // namespace kvstore::inline v0::detail
+
+#endif

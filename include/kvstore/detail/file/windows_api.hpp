@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What calls of Windows return: errors and handles. The only header that includes <windows.h>, of which
+// nothing is needed elsewhere.
+
+#include <array>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "kvstore/detail/base/immortal.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+
+#ifdef _WIN32
+
+// A program that includes <windows.h> itself is left its own choice in both.
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#define KVSTORE_LEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#define KVSTORE_NOMINMAX
+#endif
+#include <windows.h>
+#ifdef KVSTORE_LEAN
+#undef KVSTORE_LEAN
+#undef WIN32_LEAN_AND_MEAN
+#endif
+#ifdef KVSTORE_NOMINMAX
+#undef KVSTORE_NOMINMAX
+#undef NOMINMAX
+#endif
+// Words that anybody may want for a name. FAR and NEAR, which other headers of Windows use, stay what they
+// were: nothing.
+#undef far
+#undef near
+#undef FAR
+#undef NEAR
+#define FAR
+#define NEAR
+
+namespace kvstore::inline v0::detail {
+
+/// Numbers of GetLastError. They keep Windows' own words for messages, which tell a file that is in use from
+/// one that is forbidden, and compare with `std::errc`.
+class WindowsErrors final : public std::error_category {
+ public:
+  [[nodiscard]] const char* name() const noexcept override { return "windows"; }
+
+  [[nodiscard]] std::string message(int code) const override {
+    std::array<wchar_t, 512> text{};
+    constexpr ::DWORD kPlain =
+        FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS | FORMAT_MESSAGE_MAX_WIDTH_MASK;
+    const auto size = ::FormatMessageW(kPlain, nullptr, static_cast<::DWORD>(code), 0, text.data(),
+                                       static_cast<::DWORD>(text.size()), nullptr);
+    std::wstring_view words{text.data(), size};
+    while (!words.empty() && (words.back() == L' ' || words.back() == L'.')) words.remove_suffix(1);
+    const std::string number = "Windows error " + std::to_string(code);
+    return words.empty() ? number : path_text(std::filesystem::path{words}) + " (" + number + ")";
+  }
+
+  [[nodiscard]] std::error_condition default_error_condition(int code) const noexcept override {
+    const std::errc meaning = meaning_of(static_cast<::DWORD>(code));
+    return meaning == std::errc{} ? std::error_condition{code, *this} : std::make_error_condition(meaning);
+  }
+
+ private:
+  static std::errc meaning_of(::DWORD code) noexcept {
+    switch (code) {
+      case ERROR_FILE_NOT_FOUND:
+      case ERROR_PATH_NOT_FOUND:
+      case ERROR_INVALID_DRIVE:
+      case ERROR_BAD_NETPATH:
+        return std::errc::no_such_file_or_directory;
+      case ERROR_FILE_EXISTS:
+      case ERROR_ALREADY_EXISTS:
+        return std::errc::file_exists;
+      case ERROR_ACCESS_DENIED:
+      case ERROR_SHARING_VIOLATION:
+      case ERROR_USER_MAPPED_FILE:
+        return std::errc::permission_denied;
+      case ERROR_WRITE_PROTECT:
+        return std::errc::read_only_file_system;
+      case ERROR_DISK_FULL:
+      case ERROR_HANDLE_DISK_FULL:
+        return std::errc::no_space_on_device;
+      case ERROR_FILE_TOO_LARGE:
+        return std::errc::file_too_large;
+      case ERROR_LOCK_VIOLATION:
+        return std::errc::operation_would_block;
+      case ERROR_INVALID_FUNCTION:
+      case ERROR_NOT_SUPPORTED:
+      case ERROR_CALL_NOT_IMPLEMENTED:
+        return std::errc::operation_not_supported;
+      case ERROR_INVALID_PARAMETER:
+      case ERROR_INVALID_NAME:
+        return std::errc::invalid_argument;
+      case ERROR_FILENAME_EXCED_RANGE:
+        return std::errc::filename_too_long;
+      case ERROR_NOT_SAME_DEVICE:
+        return std::errc::cross_device_link;
+      case ERROR_DIRECTORY:
+        return std::errc::not_a_directory;
+      case ERROR_CANT_RESOLVE_FILENAME:
+        return std::errc::too_many_symbolic_link_levels;
+      case ERROR_NOT_ENOUGH_MEMORY:
+      case ERROR_OUTOFMEMORY:
+        return std::errc::not_enough_memory;
+      case ERROR_TOO_MANY_OPEN_FILES:
+        return std::errc::too_many_files_open;
+      default:
+        return std::errc{};
+    }
+  }
+};
+
+inline std::error_code windows_error(::DWORD code) {
+  static const Immortal<WindowsErrors> errors;
+  return {static_cast<int>(code), *errors};
+}
+
+/// What a call that says whether it succeeded has to report: 0 if it did.
+inline ::DWORD windows_outcome(::BOOL succeeded) { return succeeded != 0 ? 0 : ::GetLastError(); }
+
+/// Whether another program's open handle may be the reason, which ends by itself.
+inline bool held_by_others(::DWORD code) {
+  return code == ERROR_SHARING_VIOLATION || code == ERROR_ACCESS_DENIED || code == ERROR_USER_MAPPED_FILE;
+}
+
+/// Makes a call that returns an error's number, and makes it again for a second in all, in growing steps, as
+/// long as `is_transient` says so of what it returns.
+template <class Call>
+std::error_code windows_patiently(const Call& call, bool (*is_transient)(::DWORD) = held_by_others) {
+  constexpr ::DWORD kLongestPause = 512;  // milliseconds
+  for (::DWORD pause = 1;; pause *= 2) {
+    const ::DWORD code = call();
+    if (code == 0) return {};
+    if (!is_transient(code) || pause > kLongestPause) return windows_error(code);
+    ::Sleep(pause);
+  }
+}
+
+/// Closes what CreateFileW or CreateEventW opened.
+class WindowsHandle {
+ public:
+  WindowsHandle() = default;
+  explicit WindowsHandle(::HANDLE handle) noexcept : handle_{handle} {}
+  WindowsHandle(WindowsHandle&& other) noexcept : handle_{other.release()} {}
+  WindowsHandle& operator=(WindowsHandle&& other) noexcept {
+    std::swap(handle_, other.handle_);
+    return *this;
+  }
+  ~WindowsHandle() {
+    if (is_open()) ::CloseHandle(handle_);
+  }
+
+  [[nodiscard]] ::HANDLE get() const noexcept { return handle_; }
+  [[nodiscard]] bool is_open() const noexcept { return handle_ != INVALID_HANDLE_VALUE; }
+  ::HANDLE release() noexcept { return std::exchange(handle_, INVALID_HANDLE_VALUE); }
+
+ private:
+  ::HANDLE handle_ = INVALID_HANDLE_VALUE;
+};
+
+}  // namespace kvstore::inline v0::detail
+
+#endif

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The journal files of one snapshot: made, opened again, and removed.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/atomic_file.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/journal/file.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// *Thread safety*: none. Every function throws StorageError for what the operating system refuses.
+class JournalFolder {
+ public:
+  /// `files` outlives it. `path` is that of the snapshot.
+  JournalFolder(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
+      : files_{files}, path_{std::move(path)}, space_{space} {}
+
+  /// A new journal in place of whatever has that name.
+  [[nodiscard]] std::shared_ptr<JournalFile> make(const std::filesystem::path& name) const {
+    remove(name);
+    auto opened = open_file(files_, name, OpenMode::exclusive);
+    check(opened.error, "cannot make " + path_text(name));
+    try {
+      sync();
+    } catch (...) {
+      static_cast<void>(
+          files_.remove(name));  // an empty one would look like changes that JsonFile cannot read
+      throw;
+    }
+    return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
+  }
+
+  /// A journal to go on with: without its torn end, and synced.
+  [[nodiscard]] std::shared_ptr<JournalFile> reopen(const FoundJournal& found) const {
+    auto opened = open_file(files_, found.path, OpenMode::update);
+    check(opened.error, "cannot open for writing");
+    auto file = std::move(opened.value);
+    if (found.torn_bytes != 0)
+      check(uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
+    rewrite(*file, found.vouched, found.end);
+    // What a killed process left may not be on disk yet. Until it is, nothing can be added that relies on it.
+    check(uninterrupted([&] { return file->sync(); }), "cannot sync");
+    return std::make_shared<JournalFile>(std::move(file), found.header.id, found.end, found.end, space_);
+  }
+
+  void remove(const std::filesystem::path& name) const {
+    auto error = uninterrupted([&] { return files_.remove(name); });
+    if (error == std::errc::no_such_file_or_directory) {
+      if (!unsure_) return;
+      const auto made = open_file(files_, name, OpenMode::exclusive);  // it may still be on the disk
+      check(made.error, "cannot make " + path_text(name));
+      error = uninterrupted([&] { return files_.remove(name); });
+    }
+    check(error, "cannot remove " + path_text(name));
+  }
+
+  /// Makes names durable.
+  void sync() const {
+    const auto error = uninterrupted([&] { return files_.sync_folder(path_.parent_path()); });
+    unsure_ = unsure_ || error;
+    check(error, "cannot sync its folder");
+  }
+
+  /// Whether a sync has failed. After that the disk may have other names than the system shows, and later
+  /// syncs need not change that: what is to be durable is to be done again.
+  [[nodiscard]] bool is_unsure() const noexcept { return unsure_; }
+
+  /// Throws for the journal if there is an error.
+  void check(std::error_code error, const std::string& what) const {
+    if (error) throw StorageError{JournalSet::name(path_, ""), error, what};
+  }
+
+ private:
+  /// Writes again what no sync vouches for. If a sync of it failed once, the operating system may hold it for
+  /// clean, and the next sync would succeed without writing it.
+  void rewrite(File& file, std::uint64_t from, std::uint64_t to) const {
+    std::vector<char> block(static_cast<std::size_t>(std::min<std::uint64_t>(to - from, kBlockBytes)));
+    while (from < to) {
+      const auto bytes = static_cast<std::size_t>(std::min<std::uint64_t>(to - from, block.size()));
+      const auto got = read_full(file, from, {block.data(), bytes});
+      check(got.error, "cannot read");
+      if (got.value != bytes) throw StorageError{path_, {}, "its journal became shorter while it was opened"};
+      check(write_all(file, from, {block.data(), bytes}), "cannot write");
+      from += bytes;
+    }
+  }
+
+  [[nodiscard]] static std::string random_id() {
+    std::random_device random;
+    const auto high = crc_digits(random());
+    const auto low = crc_digits(random());
+    return std::string{high.data(), high.size()}.append(low.data(), low.size());
+  }
+
+  FileSystem& files_;
+  std::filesystem::path path_;
+  JournalSpace space_;
+  mutable bool unsure_ = false;
+};
+
+}  // namespace kvstore::inline v0::detail

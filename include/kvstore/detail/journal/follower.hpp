@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Reads a snapshot and its journals while another process may be writing them: no lock, no change, and yet
+// the state as of one moment.
+//
+// Files are replaced by renaming, and journals only grow, so whatever is open stays what it was. What has to
+// be caught is a moment at which the names belong together: all are opened, and if afterwards each name still
+// stands for the file that was opened, there was such a moment.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <thread>
+#include <type_traits>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/atomic_file.hpp"
+#include "kvstore/detail/file/checksummed_file.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/followed_path.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/json/object_cursor.hpp"
+#include "kvstore/detail/json_file/entry_reader.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What changed since a snapshot, by key: so that each key can be handed over once.
+class JournalOverlay final : public LoadSink {
+ public:
+  void expect(std::uint64_t) override {}
+  void schema_version(std::uint32_t) override {}
+  void put(std::string_view key, std::string_view value) override { change({key, value}); }
+  void finish() override {}
+  void change(const Change& change) override {
+    std::optional<std::string> value;
+    if (change.value) value.emplace(*change.value);
+    changed_.insert_or_assign(std::string{change.key}, std::move(value));
+  }
+  void clear() override {
+    changed_.clear();
+    cleared_ = true;
+  }
+
+  /// Whether the snapshot's entry of that name still counts.
+  [[nodiscard]] bool keeps(std::string_view key) const {
+    return !cleared_ && (changed_.empty() || !changed_.contains(std::string{key}));
+  }
+  void put_all(LoadSink& sink) const {
+    for (const auto& [key, value] : changed_) {
+      if (value) sink.put(key, *value);
+    }
+  }
+
+ private:
+  std::unordered_map<std::string, std::optional<std::string>> changed_;
+  bool cleared_ = false;
+};
+
+/// Passes on those entries of a snapshot that an overlay keeps.
+class OverlaidSink final : public LoadSink {
+ public:
+  OverlaidSink(LoadSink& sink, const JournalOverlay& overlay)
+      : LoadSink{sink.request()}, sink_{sink}, overlay_{overlay} {}
+  void expect(std::uint64_t bytes) override { sink_.expect(bytes); }
+  void schema_version(std::uint32_t stored) override { sink_.schema_version(stored); }
+  void put(std::string_view key, std::string_view value) override {
+    if (overlay_.keeps(key)) sink_.put(key, value);
+  }
+  void finish() override {
+    overlay_.put_all(sink_);
+    sink_.finish();
+  }
+  void change(const Change&) override {}
+  void clear() override {}
+
+ private:
+  LoadSink& sink_;
+  const JournalOverlay& overlay_;
+};
+
+class JournalFollower {
+ public:
+  /// `files` outlives it. @throws StorageError, as `usable_path`
+  JournalFollower(FileSystem& files, const std::filesystem::path& path) : files_{files}, path_{files, path} {}
+
+  /// Follows links again. @returns whether they lead to another store now
+  bool look_again() {
+    if (!path_.look_again()) return false;
+    following_.reset();
+    return true;
+  }
+
+  /// Hands over the state as of some moment during the call. @throws CorruptionError, StorageError
+  void load(LoadSink& sink) {
+    following_.reset();
+    View view = open();
+    if (view.is_missing()) sink.missing(path());
+    const auto chain = view.journals.chain(view.id);
+    if (sink.request().purpose == LoadPurpose::copy) return copy(view, chain, sink);
+    load_snapshot(view, sink);
+    std::uint64_t end = 0;
+    for (const FoundJournal* journal : chain) end = replay_journal(*journal, sink);
+    if (!chain.empty())
+      following_ = Following{chain.back()->file, chain.back()->path, chain.back()->header.id, end};
+  }
+
+  /// Hands over what was appended since; false if that cannot be told. @throws CorruptionError, StorageError
+  bool load_changes(LoadSink& sink) {
+    if (!following_) return is_unchanged();
+    if (seen_.exists() && is_at(nullptr, path())) return false;
+    while (true) {
+      const bool current = is_last(*following_);  // asked first: what comes later belongs to a later call
+      const std::uint64_t before = following_->end;
+      retrying([&] { read_on(sink); });
+      if (following_->end != before && !same_version()) return false;
+      if (current) return true;
+      if (following_->end != before) continue;
+      const Successor successor = go_to_successor();
+      if (successor != Successor::followed) return successor == Successor::unwritten;
+    }
+  }
+
+ private:
+  static constexpr int kAttempts = 100;
+  static constexpr std::chrono::milliseconds kPause{2};
+  static constexpr std::size_t kFirstBlock = 4096;  // so that a look at no news costs little
+
+  /// The files as of one moment.
+  struct View {
+    std::shared_ptr<File> snapshot;
+    FileStatus status;  // of the snapshot
+    JournalSet journals;
+    SnapshotId id;
+
+    [[nodiscard]] bool is_missing() const noexcept {
+      return !snapshot && !journals.main.file && !journals.next.file && !journals.fresh.file;
+    }
+  };
+
+  /// The journal that was read to `end`.
+  struct Following {
+    std::shared_ptr<File> file;
+    std::filesystem::path path;
+    std::string id;
+    std::uint64_t end = 0;
+  };
+
+  enum class Successor {
+    followed,   ///< it is the one that is read now
+    unwritten,  ///< a fold has begun, and nothing was written since
+    unknown,    ///< what came after the journal that was read cannot be told
+  };
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_.target(); }
+
+  /// Repeats what a writer may have disturbed: a line that is only half there looks like damage for a moment.
+  template <class Do>
+  static std::invoke_result_t<const Do&> retrying(const Do& action) {
+    for (int attempt = 1;; ++attempt) {
+      try {
+        return action();
+      } catch (const CorruptionError&) {
+        if (attempt == kAttempts) throw;
+      }
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+
+  [[nodiscard]] View open() {
+    return retrying([this] {
+      View view = open_together();
+      if (view.snapshot) identify(view);
+      view.journals.survey();
+      static_cast<void>(view.journals.chain(view.id));
+      return view;
+    });
+  }
+
+  [[nodiscard]] View open_together() {
+    for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+      auto snapshot = open_if_exists(files_, path());
+      View view{std::move(snapshot), {}, JournalSet{files_, path()}, {}};
+      if (view.snapshot) view.status = status_of(*view.snapshot);
+      if (has_names(view)) return view;
+      std::this_thread::sleep_for(kPause);
+    }
+    throw StorageError{path(), {}, "is replaced faster than it can be opened; try again"};
+  }
+
+  [[nodiscard]] bool has_names(const View& view) {
+    if (!is_at(view.snapshot.get(), path())) return false;
+    for (const FoundJournal* found : {&view.journals.main, &view.journals.next, &view.journals.fresh}) {
+      if (!is_at(found->file.get(), found->path)) return false;
+    }
+    return true;
+  }
+
+  /// Whether the name stands for `file`, or, if that is null, for nothing.
+  [[nodiscard]] bool is_at(File* file, const std::filesystem::path& name) {
+    const auto named = uninterrupted([&] { return files_.status(name); });
+    if (named.error) throw StorageError{path(), named.error, "cannot look at " + path_text(name)};
+    if (file == nullptr) return named.value.kind == FileKind::missing;
+    const FileStatus mine = status_of(*file);
+    return mine.inode == named.value.inode && mine.device == named.value.device;
+  }
+
+  [[nodiscard]] FileStatus status_of(File& file) const {
+    const auto status = uninterrupted([&] { return file.status(); });
+    if (status.error) throw StorageError{path(), status.error, "cannot look at it"};
+    return status.value;
+  }
+
+  /// Reads the snapshot once to know which it is.
+  static void identify(View& view) {
+    ChecksummedFile checksummed{*view.snapshot};
+    std::vector<char> block(kBlockBytes);
+    while (true) {
+      const auto got = read_full(checksummed, checksummed.size(), block);
+      if (got.error) throw StorageError{view.journals.main.path, got.error, "cannot read its snapshot"};
+      if (got.value == 0) break;
+    }
+    view.id = {true, checksummed.size(), checksummed.crc()};
+  }
+
+  void load_snapshot(View& view, LoadSink& sink) {
+    if (view.snapshot) load_json_snapshot(*view.snapshot, path(), sink);
+    sink.finish();
+    seen_ = {view.snapshot, view.status};
+    version_ = view.snapshot ? version_of(*view.snapshot) : 0;
+  }
+
+  void copy(View& view, const std::vector<const FoundJournal*>& chain, LoadSink& sink) {
+    JournalOverlay overlay;
+    for (const FoundJournal* journal : chain) replay_journal(*journal, overlay);
+    OverlaidSink overlaid{sink, overlay};
+    if (view.snapshot) return load_json_snapshot(*view.snapshot, path(), overlaid);
+    overlaid.finish();
+  }
+
+  void read_on(LoadSink& sink) {
+    JournalReplay replay{sink};
+    JournalReader reader{*following_->file, following_->path, following_->end, JournalTail::growing,
+                         kFirstBlock};
+    following_->end = read_journal(std::move(reader), following_->path, replay).end();
+  }
+
+  /// Whether no other journal has come after it.
+  [[nodiscard]] bool is_last(const Following& following) {
+    const auto next = JournalSet::name(path(), ".next");
+    return is_at(following.file.get(), next) ||
+           (is_at(following.file.get(), JournalSet::name(path(), "")) && is_at(nullptr, next));
+  }
+
+  /// Whether there is still no journal, and the snapshot that was loaded.
+  [[nodiscard]] bool is_unchanged() {
+    const auto named = uninterrupted([&] { return files_.status(path()); });
+    return !named.error && named.value == seen_.status() && is_at(nullptr, JournalSet::name(path(), ""));
+  }
+
+  /// Goes on with the journal that follows the one that was read to its end, if there is one.
+  Successor go_to_successor() {
+    Successor otherwise = Successor::unknown;
+    for (const char* suffix : {".next", ""}) {
+      FoundJournal found;
+      found.path = JournalSet::name(path(), suffix);
+      found.file = open_if_exists(files_, found.path);
+      retrying([&] { survey_journal(found); });
+      // Before a snapshot is replaced its journal has lines, so until then the old one is all there is.
+      const bool begun = found.file && !found.counts && found.end == 0;
+      if (begun && is_at(following_->file.get(), JournalSet::name(path(), "")))
+        otherwise = Successor::unwritten;
+      if (!found.counts || found.header.follows != following_->id) continue;
+      if (found.header.follows_bytes != following_->end) return Successor::unknown;
+      following_ = Following{std::move(found.file), found.path, found.header.id, 0};
+      return Successor::followed;
+    }
+    return otherwise;
+  }
+
+  /// Whether the snapshot that is there now has values of the same schema version.
+  [[nodiscard]] bool same_version() {
+    std::shared_ptr<File> file = open_if_exists(files_, path());
+    if (!file) return !seen_.exists();
+    const FileStatus status = status_of(*file);
+    const bool same = status.inode == seen_.status().inode && status.device == seen_.status().device;
+    if (!same && version_of(*file) != version_) return false;
+    seen_ = {std::move(file), status};
+    return true;
+  }
+
+  [[nodiscard]] std::uint32_t version_of(File& file) const {
+    JsonEntryReader reader{file, path()};
+    JsonEntry entry;
+    return reader.next(entry) && entry.key == kSchemaVersionKey ? read_schema_version(entry) : 0;
+  }
+
+  FileSystem& files_;
+  FollowedPath path_;
+  SeenFile seen_;              // the snapshot that `version_` was read from
+  std::uint32_t version_ = 0;  // of the values that were handed over
+  std::optional<Following> following_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What stands in a journal, line by line. The format page with the reasons is tests/format/JOURNAL.md.
+//
+//   line     = crc separator body newline      crc: CRC-32C of separator and body, 8 lower-case hex digits
+//   separator= " " | "|" offset " "            offset: all bytes of this file before it were synced earlier
+//   body     = header | step | fold | null     one JSON value
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+inline constexpr std::uint64_t kJournalVersion = 1;
+inline constexpr std::size_t kCrcDigits = 8;
+/// A line longer than this is no line. What would make one is saved by a snapshot instead.
+inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
+
+/// Which snapshot a journal continues: the size and CRC-32C of `data.json`, or that there was none.
+struct SnapshotId {
+  bool exists = false;
+  std::uint64_t size = 0;
+  std::uint32_t crc = 0;
+  bool operator==(const SnapshotId&) const = default;
+};
+
+/// The first line of a journal.
+struct JournalHeader {
+  std::uint64_t version = kJournalVersion;
+  std::string id;  ///< random, to tell journals apart
+  std::optional<SnapshotId>
+      snapshot;                     ///< which it continues; none if it follows another journal or a failure
+  std::string follows;              ///< id of the journal that it continues; empty if none
+  std::uint64_t follows_bytes = 0;  ///< how long that one is
+};
+
+[[nodiscard]] inline std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::array<char, kCrcDigits> digits{};
+  for (std::size_t i = kCrcDigits; i-- > 0; crc >>= 4) digits[i] = kHex[crc & 0xF];
+  return digits;
+}
+
+/// Reads exactly eight lower-case hex digits.
+[[nodiscard]] inline std::optional<std::uint32_t> parse_crc(std::string_view digits) noexcept {
+  std::uint32_t crc = 0;
+  const char* const end = digits.data() + digits.size();
+  if (digits.size() != kCrcDigits) return std::nullopt;
+  for (const char digit : digits) {
+    if (digit >= 'A' && digit <= 'F') return std::nullopt;
+  }
+  const auto parsed = std::from_chars(digits.data(), end, crc, 16);
+  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  return crc;
+}
+
+// Bodies ---------------------------------------------------------------------------------------------------
+
+inline void write_snapshot_id(JsonWriter& out, const SnapshotId& id) {
+  if (!id.exists) return out.null();
+  out.raw(R"({"size":)");
+  out.integer(id.size);
+  out.raw(R"(,"crc32c":")");
+  const auto digits = crc_digits(id.crc);
+  out.raw({digits.data(), digits.size()});
+  out.raw("\"}");
+}
+
+inline void write_header(JsonWriter& out, const JournalHeader& header) {
+  out.raw(R"({"kvstore_journal":)");
+  out.integer(header.version);
+  out.raw(R"(,"id":)");
+  out.string(header.id);
+  if (header.snapshot) {
+    out.raw(R"(,"snapshot":)");
+    write_snapshot_id(out, *header.snapshot);
+  }
+  if (!header.follows.empty()) {
+    out.raw(R"(,"follows":)");
+    out.string(header.follows);
+    out.raw(R"(,"bytes":)");
+    out.integer(header.follows_bytes);
+  }
+  out.raw('}');
+}
+
+/// Whether `text` could be the first bytes of a header's line as `write_header` makes it, without its line
+/// feed.
+[[nodiscard]] inline bool begins_header(std::string_view text) noexcept {
+  // x: a hex digit; #: digits, as many as there are.
+  constexpr std::string_view kStart = R"(xxxxxxxx {"kvstore_journal":1,"id":"xxxxxxxxxxxxxxxx")";
+  constexpr std::string_view kRests[] = {"}", R"(,"snapshot":null})",
+                                         R"(,"snapshot":{"size":#,"crc32c":"xxxxxxxx"}})",
+                                         R"(,"follows":"xxxxxxxxxxxxxxxx","bytes":#})"};
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto is_hex = [&](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); };
+  // Takes from the front of `text` what fits; false if something else stands there.
+  const auto fits = [&](std::string_view& part, std::string_view pattern) {
+    for (; !pattern.empty() && !part.empty(); pattern.remove_prefix(1)) {
+      if (pattern.front() == '#') {
+        while (!part.empty() && is_digit(part.front())) part.remove_prefix(1);
+        continue;
+      }
+      if (pattern.front() == 'x' ? !is_hex(part.front()) : part.front() != pattern.front()) return false;
+      part.remove_prefix(1);
+    }
+    return true;
+  };
+  if (!fits(text, kStart)) return false;
+  for (const std::string_view pattern : kRests) {
+    std::string_view rest = text;
+    if (fits(rest, pattern) && rest.empty()) return true;
+  }
+  return false;
+}
+
+/// `{"snapshot":…}`: from here on the file continues that snapshot as well.
+inline void write_fold(JsonWriter& out, const SnapshotId& id) {
+  out.raw(R"({"snapshot":)");
+  write_snapshot_id(out, id);
+  out.raw('}');
+}
+
+/// JSON may have line feeds between its tokens, as hand-edited text has; there a space says the same.
+inline void write_on_one_line(JsonWriter& out, std::string_view json) {
+  for (std::size_t feed = json.find('\n'); feed != std::string_view::npos; feed = json.find('\n')) {
+    out.raw(json.substr(0, feed));
+    out.raw(' ');
+    json.remove_prefix(feed + 1);
+  }
+  out.raw(json);
+}
+
+inline void write_change(JsonWriter& out, const Change& change) {
+  out.raw('[');
+  out.string(change.key);
+  if (change.value) {
+    out.raw(',');
+    write_on_one_line(out, *change.value);
+  }
+  out.raw(']');
+}
+
+/// `["key",value]`, `["key"]` for a removal, an array of these for several; `[]` removes every entry.
+inline void write_step(JsonWriter& out, std::span<const Change> step) {
+  if (step.size() == 1) return write_change(out, step.front());
+  out.raw('[');
+  for (std::size_t i = 0; i < step.size(); ++i) {
+    if (i != 0) out.raw(',');
+    write_change(out, step[i]);
+  }
+  out.raw(']');
+}
+
+/// How long the body of a step is at most: escaping makes a key six times as long at worst.
+[[nodiscard]] inline std::size_t longest_line(std::span<const Change> step) noexcept {
+  std::size_t bytes = 2;
+  for (const Change& change : step)
+    bytes += 8 + 6 * change.key.size() + (change.value ? change.value->size() : 0);
+  return bytes;
+}
+
+/// Takes what is read of a body.
+class JournalBodyHandler {
+ public:
+  JournalBodyHandler() = default;
+  JournalBodyHandler(const JournalBodyHandler&) = delete;
+  JournalBodyHandler& operator=(const JournalBodyHandler&) = delete;
+  virtual ~JournalBodyHandler() = default;
+  virtual void on_header(const JournalHeader& header) = 0;
+  virtual void on_fold(const SnapshotId& id) = 0;
+  virtual void on_change(const Change& change) = 0;
+  virtual void on_clear() = 0;
+
+  std::string key;  ///< room for the key of the change being read, reused
+};
+
+[[nodiscard]] inline SnapshotId read_snapshot_id(JsonReader& in) {
+  if (in.peek() == 'n') {
+    in.null();
+    return {};
+  }
+  SnapshotId id;
+  id.exists = true;
+  in.expect('{');
+  for (bool more = true; more; more = in.try_consume(',')) {
+    const std::string name{in.string()};
+    in.expect(':');
+    const std::size_t at = in.position();
+    if (name == "size") {
+      id.size = in.integer<std::uint64_t>();
+    } else if (name == "crc32c") {
+      const auto crc = parse_crc(in.string());
+      if (!crc) throw ParseError{at, "expected eight lower-case hex digits"};
+      id.crc = *crc;
+    } else {
+      in.skip_value();
+    }
+  }
+  in.expect('}');
+  return id;
+}
+
+/// Reads an object: a header or a fold. Unknown members are passed over.
+inline void read_object(JsonReader& in, JournalBodyHandler& handler) {
+  JournalHeader header;
+  header.version = 0;
+  in.expect('{');
+  for (bool more = true; more; more = in.try_consume(',')) {
+    const std::string name{in.string()};
+    in.expect(':');
+    if (name == "kvstore_journal")
+      header.version = in.integer<std::uint64_t>();
+    else if (name == "id")
+      header.id = in.string();
+    else if (name == "snapshot")
+      header.snapshot = read_snapshot_id(in);
+    else if (name == "follows")
+      header.follows = in.string();
+    else if (name == "bytes")
+      header.follows_bytes = in.integer<std::uint64_t>();
+    else
+      in.skip_value();
+  }
+  in.expect('}');
+  if (header.version != 0)
+    handler.on_header(header);
+  else if (header.snapshot)
+    handler.on_fold(*header.snapshot);
+  else
+    throw ParseError{0, "expected a header or a fold"};
+}
+
+/// Reads what follows the '[' of a change.
+inline void read_change(JsonReader& in, JournalBodyHandler& handler) {
+  handler.key = in.string();
+  Change change{handler.key, std::nullopt};
+  if (in.try_consume(',')) change.value = in.skip_value();
+  in.expect(']');
+  handler.on_change(change);
+}
+
+/// Reads one body. @throws ParseError with the offset in `body`
+inline void read_body(std::string_view body, JournalBodyHandler& handler) {
+  JsonReader in{body};
+  if (in.peek() == 'n') {
+    in.null();
+  } else if (in.peek() == '{') {
+    read_object(in, handler);
+  } else {
+    in.expect('[');
+    if (in.try_consume(']')) {
+      handler.on_clear();
+    } else if (in.peek() != '[') {
+      read_change(in, handler);
+    } else {
+      for (bool more = true; more; more = in.try_consume(',')) {
+        in.expect('[');
+        read_change(in, handler);
+      }
+      in.expect(']');
+    }
+  }
+  in.finish();
+}
+
+}  // namespace kvstore::inline v0::detail

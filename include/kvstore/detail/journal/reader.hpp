@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Reads a journal line by line and tells a torn end from damage. A crash may leave the end torn: lines that
+// no sync had covered may be missing, cut or overtaken by later ones, and none of them was acknowledged as
+// durable. Such an end is dropped. But where a line further on says that a sync had covered the place, the
+// place was damaged since, and that is reported.
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/file/atomic_file.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/text/crc32c.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What stands where the good lines end.
+enum class JournalTail {
+  judged,   ///< torn by a crash, or damaged: all of it is looked at
+  growing,  ///< its writer is at work: where zeros begin, or a line is not whole yet, the reader stops
+};
+
+class JournalReader {
+ public:
+  /// Begins at the line at offset `from`. `path` is for messages. At first `block_bytes` are read at a time,
+  /// and then twice as many each time, up to a block.
+  JournalReader(File& file, std::filesystem::path path, std::uint64_t from = 0,
+                JournalTail tail = JournalTail::judged, std::size_t block_bytes = kBlockBytes)
+      : file_{file},
+        path_{std::move(path)},
+        tail_{tail},
+        block_bytes_{block_bytes},
+        base_{from},
+        next_{from} {}
+
+  /// Fetches the body of the next good line; false at the end of what counts. Views live until the next call.
+  /// @throws CorruptionError for damage before that end; StorageError
+  bool next(std::string_view& body) {
+    position_ = next_;
+    const Line line = read_line();
+    if (line.outcome == Line::Outcome::good) {
+      body = line.body;
+      body_offset_ = position_ + line.body_at;
+      next_ = position_ + line.bytes;
+      vouched_ = std::max(vouched_, line.synced);
+      return true;
+    }
+    if (line.outcome != Line::Outcome::nothing) refuse_damage(line);
+    return false;
+  }
+
+  /// Once `next` returned false: where the good lines end.
+  [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
+  /// How many bytes stand behind that end, blocks of zeros apart.
+  [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
+  /// How much of the file a line said to be synced.
+  [[nodiscard]] std::uint64_t vouched() const noexcept { return vouched_; }
+  /// Offset in the file of the body that was fetched last.
+  [[nodiscard]] std::uint64_t body_offset() const noexcept { return body_offset_; }
+
+ private:
+  struct Line {
+    enum class Outcome { good, bad, zeros, nothing };
+    Outcome outcome = Outcome::nothing;
+    std::size_t bytes = 0;     // with the newline, or up to where the search gave up
+    std::uint64_t synced = 0;  // what its mark says was synced; 0 = no mark
+    std::size_t body_at = 0;   // offset of the body in the line
+    std::string_view body;
+    std::string_view text = {};  // of a bad line, as far as it was read
+  };
+
+  /// The line at `position_`.
+  Line read_line() {
+    std::size_t searched = 0;
+    while (true) {
+      const std::string_view text = buffered();
+      const bool at_zeros = !text.empty() && text.front() == '\0';
+      if (at_zeros && tail_ == JournalTail::judged) return zeros();
+      const std::size_t newline = text.find('\n', searched);
+      if (tail_ == JournalTail::growing &&
+          text.substr(0, newline).find('\0', searched) != std::string_view::npos)
+        return {};
+      if (newline != std::string_view::npos) return read_text(text.substr(0, newline));
+      if (text.size() > kLongestLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
+      searched = text.size();
+      if (!fetch()) break;
+    }
+    const std::size_t left = tail_ == JournalTail::growing ? 0 : buffered().size();
+    return {left == 0 ? Line::Outcome::nothing : Line::Outcome::bad, left, 0, 0, {}};
+  }
+
+  /// Zeros are no line: the file was allocated ahead. They are passed over block by block.
+  Line zeros() {
+    const std::string_view text = buffered();
+    // Mostly all of it is zeros, which memcmp finds out many bytes at a time.
+    const bool all = std::memcmp(text.data(), text.data() + 1, text.size() - 1) == 0;
+    const std::size_t count = all ? text.size() : text.find_first_not_of('\0');
+    return {Line::Outcome::zeros, count, 0, 0, {}};
+  }
+
+  static Line read_text(std::string_view line) {
+    Line result = parse(line);
+    if (result.outcome == Line::Outcome::bad) result.text = line;
+    return result;
+  }
+
+  static Line parse(std::string_view line) {
+    Line result{Line::Outcome::bad, line.size() + 1, 0, 0, {}};
+    if (line.size() <= kCrcDigits || line.size() > kLongestLine + kRoomForFrame) return result;
+    const auto crc = parse_crc(line.substr(0, kCrcDigits));
+    const std::string_view rest = line.substr(kCrcDigits);
+    if (!crc || *crc != crc32c(rest)) return result;
+    const std::size_t space = rest.find(' ');
+    if (space == std::string_view::npos) return result;
+    if (space != 0) {
+      const char* const end = rest.data() + space;
+      const auto parsed = std::from_chars(rest.data() + 1, end, result.synced);
+      if (rest.front() != '|' || parsed.ec != std::errc{} || parsed.ptr != end) return result;
+    }
+    result.outcome = Line::Outcome::good;
+    result.body_at = kCrcDigits + space + 1;
+    result.body = rest.substr(space + 1);
+    return result;
+  }
+
+  /// Looks behind a bad line for one that says that this place was synced.
+  void refuse_damage(Line line) {
+    const std::uint64_t bad = position_;
+    for (; line.outcome != Line::Outcome::nothing; line = read_line()) {
+      if (vouches(line, bad)) {
+        throw CorruptionError{path_, bad, "expected a line with a matching checksum, which was there once"};
+      }
+      if (line.outcome != Line::Outcome::zeros) torn_bytes_ += line.bytes;
+      position_ += line.bytes;
+    }
+    position_ = bad;
+  }
+
+  /// Whether the line at `position_` says that the byte at `offset` had been synced.
+  [[nodiscard]] bool vouches(const Line& line, std::uint64_t offset) const {
+    return line.outcome == Line::Outcome::good ? vouches(line.synced, position_, offset)
+                                               : joined_vouch(line.text, offset);
+  }
+  /// A line at `at` cannot tell of what was synced behind itself.
+  static bool vouches(std::uint64_t synced, std::uint64_t at, std::uint64_t offset) {
+    return synced > offset && synced <= at;
+  }
+
+  /// The same of a bad line, which may be good ones that damaged line feeds have joined: a good line, one
+  /// byte, a good line, and so on.
+  ///
+  /// Where a line ends, its body says itself, being one JSON value: an array, an object or null. So there is
+  /// one way to take a text apart, each byte is passed once as JSON and once for its checksum, and the time
+  /// is linear. A value cannot feign an inner line either: it stands inside the array of its step, which ends
+  /// where the line does.
+  [[nodiscard]] bool joined_vouch(std::string_view text, std::uint64_t offset) const {
+    for (std::uint64_t at = position_;;) {
+      const std::size_t end = end_of_first(text);
+      const Line line = parse(text.substr(0, end));
+      if (line.outcome != Line::Outcome::good) return false;
+      if (vouches(line.synced, at, offset)) return true;
+      if (end == text.size()) return false;
+      text.remove_prefix(end + 1);
+      at += end + 1;
+    }
+  }
+
+  /// Where the body of the line that `text` begins with ends; 0 if there is none.
+  [[nodiscard]] static std::size_t end_of_first(std::string_view text) {
+    const std::size_t space = text.substr(0, kRoomForFrame).find(' ');
+    if (space == std::string_view::npos) return 0;
+    JsonReader body{text.substr(space + 1)};
+    try {
+      body.skip_value();
+    } catch (const ParseError&) { return 0; }
+    return space + 1 + body.position();
+  }
+
+  /// What is in memory from `position_` on.
+  [[nodiscard]] std::string_view buffered() const noexcept {
+    const std::size_t skipped =
+        static_cast<std::size_t>(std::min<std::uint64_t>(position_ - base_, buffer_.size()));
+    return std::string_view{buffer_.data(), buffer_.size()}.substr(skipped);
+  }
+
+  /// Reads a block more, keeping what stands from `position_` on; false at the end of the file.
+  bool fetch() {
+    const std::size_t kept = buffered().size();
+    if (kept != 0) std::memmove(buffer_.data(), buffer_.data() + (buffer_.size() - kept), kept);
+    const std::uint64_t offset = position_ + kept;
+    base_ = position_;
+    buffer_.resize(kept + std::max(block_bytes_, kept));  // doubles, so that a long line is copied O(1) times
+    const auto got = read_full(file_, offset, {buffer_.data() + kept, buffer_.size() - kept});
+    buffer_.resize(kept + (got.error ? 0 : got.value));
+    if (got.error) throw StorageError{path_, got.error, "cannot read"};
+    block_bytes_ = std::max(block_bytes_, std::min(2 * block_bytes_, kBlockBytes));
+    return got.value != 0;
+  }
+
+  static constexpr std::size_t kRoomForFrame = 64;
+
+  File& file_;
+  std::filesystem::path path_;
+  JournalTail tail_;
+  std::size_t block_bytes_;
+  std::vector<char> buffer_;
+  std::uint64_t base_ = 0;      // offset in the file of the buffer's start
+  std::uint64_t position_ = 0;  // of the line at hand
+  std::uint64_t next_ = 0;      // of the line after it
+  std::uint64_t body_offset_ = 0;
+  std::uint64_t torn_bytes_ = 0;
+  std::uint64_t vouched_ = 0;
+};
+
+}  // namespace kvstore::inline v0::detail

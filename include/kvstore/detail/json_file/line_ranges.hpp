@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Cuts a file that is one JSON object into ranges that threads can read on their own. Where an entry begins
+// cannot be told for sure without reading all that comes before it, so this guesses, by what stood between
+// the entries before: ",\n" in a file of ours, ",\n  " in one that a person has laid out. Whoever reads a
+// range sees whether it ended between two entries; only then was the guess for the next one right.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "kvstore/detail/file/file_system.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Text of a file that begins, as far as one can guess, behind a comma between two entries, and ends behind
+/// another.
+class LineRange {
+ public:
+  [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }  ///< in the file
+  [[nodiscard]] std::string_view text() const noexcept { return {buffer_.get(), size_}; }
+
+ private:
+  friend class LineRanges;
+
+  void begin(std::uint64_t offset, std::string_view text) {
+    offset_ = offset;
+    size_ = 0;
+    make_room(text.size());
+    text.copy(buffer_.get(), text.size());
+    size_ = text.size();
+  }
+  void make_room(std::size_t bytes) {
+    if (bytes <= capacity_) return;
+    auto larger = std::make_unique_for_overwrite<char[]>(bytes);
+    text().copy(larger.get(), size_);
+    buffer_ = std::move(larger);
+    capacity_ = bytes;
+  }
+
+  std::uint64_t offset_ = 0;
+  std::unique_ptr<char[]> buffer_;  // used again for the next range
+  std::size_t capacity_ = 0;
+  std::size_t size_ = 0;
+};
+
+class LineRanges {
+ public:
+  /// `offset` is where an entry ends, and `follows` the text from there on. About `bytes` make up a range.
+  LineRanges(File& file, std::uint64_t offset, std::string_view follows, std::size_t bytes)
+      : file_{file}, mark_{follows.substr(0, mark_size(follows))}, offset_{offset + comma()}, bytes_{bytes} {}
+
+  /// Whether there was enough text to know what stands between entries.
+  [[nodiscard]] bool can_cut() const noexcept { return !mark_.empty(); }
+
+  /// Where the next range begins.
+  [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
+
+  /// Reads the next range; false if what is left has to be read in another way: the end of the file, an entry
+  /// that is much larger than a range, or what could not be read.
+  bool next(LineRange& range) {
+    range.begin(offset_, rest_);
+    for (std::size_t wanted = bytes_; wanted <= kMostRanges * bytes_; wanted *= 2) {
+      if (!read_on(range, wanted)) return false;
+      const std::string_view text = range.text();
+      const std::size_t mark = text.rfind(mark_);
+      if (mark == std::string_view::npos) continue;
+      const std::size_t end = mark + comma();
+      rest_.assign(text.substr(end));
+      range.size_ = end;
+      offset_ += end;
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  static constexpr std::size_t kMostRanges = 16;
+
+  /// The size of a comma between white space, and the quote that follows; 0 if something else comes.
+  [[nodiscard]] static std::size_t mark_size(std::string_view text) noexcept {
+    constexpr std::string_view kSpace = " \n\r\t";
+    const std::size_t comma = text.find_first_not_of(kSpace);
+    if (comma == std::string_view::npos || text[comma] != ',') return 0;
+    const std::size_t quote = text.find_first_not_of(kSpace, comma + 1);
+    return quote == std::string_view::npos || text[quote] != '"' ? 0 : quote + 1;
+  }
+  /// Where in the mark the next range begins.
+  [[nodiscard]] std::size_t comma() const noexcept { return mark_.find(',') + 1; }
+
+  /// Makes the range as long as wanted. False at the end of the file, or if it cannot be read.
+  [[nodiscard]] bool read_on(LineRange& range, std::size_t wanted) {
+    if (range.size_ >= wanted) return true;
+    range.make_room(wanted);
+    const std::size_t missing = wanted - range.size_;
+    const auto got =
+        read_full(file_, range.offset_ + range.size_, {range.buffer_.get() + range.size_, missing});
+    range.size_ += got.value;
+    return !got.error && got.value == missing;
+  }
+
+  File& file_;
+  std::string mark_;      // what stands between two entries, and a quote
+  std::uint64_t offset_;  // of the next range
+  std::size_t bytes_;
+  std::string rest_;  // read already, and the beginning of the next range
+};
+
+}  // namespace kvstore::inline v0::detail

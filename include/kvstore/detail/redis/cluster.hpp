@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A Redis Cluster as one server for commands on keys: connections, the map of slots, and what sends commands.
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/redis/connection.hpp"
+#include "kvstore/detail/redis/pipeline.hpp"
+#include "kvstore/detail/redis/pool.hpp"
+#include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/redis/topology.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/redis_cluster_options.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// *Thread safety*: any thread.
+class RedisCluster {
+ public:
+  /// Asks the seeds for the map of slots until one answers. @throws UsageError; ServerError if none does and
+  /// one refuses user or password; UnavailableError
+  explicit RedisCluster(RedisClusterOptions options) : pool_{std::move(options)}, topology_{pool_} {
+    refresh();
+  }
+
+  [[nodiscard]] const RedisClusterOptions& options() const noexcept { return pool_.options(); }
+  /// For messages.
+  [[nodiscard]] std::string name() const { return "redis://" + topology_.first_seed().text(); }
+
+  /// As `RedisPipeline::run`.
+  [[nodiscard]] std::vector<RedisReply> run(std::span<const RedisCommand> commands) {
+    return RedisPipeline{pool_, topology_, commands}.run();
+  }
+  [[nodiscard]] RedisReply run(const RedisCommand& command) {
+    return std::move(run(std::span{&command, 1}).front());
+  }
+
+  /// A connection to one node, for what has to stay on one. @throws RedisIoError; ServerError
+  [[nodiscard]] std::unique_ptr<RedisConnection> connect(const RedisAddress& node) {
+    return pool_.take(node, RedisClock::now() + options().connect_timeout);
+  }
+  /// Takes it back, if it is owed no reply.
+  void give_back(std::unique_ptr<RedisConnection> connection) { pool_.give_back(std::move(connection)); }
+
+  /// The map of slots as the cluster has it now. @throws ServerError; UnavailableError
+  std::shared_ptr<const RedisSlotMap> refresh() {
+    const auto until = RedisClock::now() + options().timeout;
+    const std::uint64_t outdated = topology_.view().version;
+    for (auto wait = std::chrono::milliseconds{10};;
+         wait = std::min(2 * wait, std::chrono::milliseconds{300})) {
+      topology_.refresh(outdated, until);
+      if (const RedisTopology::View view = topology_.view(); view.version > outdated) return view.map;
+      if (RedisClock::now() + wait >= until) break;
+      std::this_thread::sleep_for(wait);
+    }
+    throw UnavailableError{"Redis Cluster: no node could be reached within " +
+                           std::to_string(options().timeout.count()) + " ms: " + topology_.why_not()};
+  }
+
+ private:
+  RedisPool pool_;
+  RedisTopology topology_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// One connection to one Redis server. hiredis connects and parses replies. Sending and receiving is ours,
+// because hiredis 0.14 writes without MSG_NOSIGNAL, so that a server that goes away kills the program by
+// SIGPIPE, and knows no deadline over several replies; and so is the formatting of commands, six lines that
+// need neither the memory nor the sprintf that hiredis takes for each (a sixth of a pipeline's time here).
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <chrono>
+#include <cstddef>
+#include <ctime>
+#include <initializer_list>
+#include <memory>
+#include <new>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <hiredis/hiredis.h>
+
+#include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/redis_cluster_options.hpp"
+
+namespace kvstore::inline v0::detail {
+
+using RedisClock = std::chrono::steady_clock;
+using RedisArguments = std::span<const std::string_view>;
+
+/// A connection failed; it is of no use any more.
+class RedisIoError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// *Thread safety*: one thread at a time. After a `RedisIoError` it must be dropped: replies that may still
+/// come would be taken for those of later commands.
+class RedisConnection {
+ public:
+  /// Connects and authenticates. @throws RedisIoError; ServerError if the server refuses user or password
+  RedisConnection(const RedisAddress& address, const RedisClusterOptions& options,
+                  RedisClock::time_point until)
+      : address_{address}, context_{connected(address, earlier(until, options.connect_timeout))} {
+    context_->reader->maxbuf = std::size_t{1} << 20;  // keep a buffer of this size between replies
+    if (!options.password.empty()) authenticate(options, earlier(until, options.connect_timeout));
+  }
+
+  [[nodiscard]] const RedisAddress& address() const noexcept { return address_; }
+
+  /// Puts a command into the buffer, as "*2\r\n$3\r\nGET\r\n$1\r\na\r\n". Its arguments may be any bytes.
+  void append(RedisArguments arguments) {
+    append_number('*', arguments.size());
+    for (const std::string_view argument : arguments) {
+      append_number('$', argument.size());
+      output_.append(argument).append("\r\n");
+    }
+  }
+  void append(std::initializer_list<std::string_view> arguments) {
+    append(RedisArguments{arguments.begin(), arguments.size()});
+  }
+
+  /// Sends what was appended. False if it failed: `sent` bytes were handed over then, and if that is not 0, a
+  /// last reply may still say why.
+  [[nodiscard]] bool send(RedisClock::time_point until, std::size_t& sent) {
+    for (sent = 0; sent < output_.size();) {
+      const ::ssize_t count =
+          ::send(context_->fd, output_.data() + sent, output_.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (count > 0) {
+        sent += static_cast<std::size_t>(count);
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        if (!wait_for(POLLOUT, until)) return false;
+      } else if (errno != EINTR) {
+        return false;
+      }
+    }
+    clear_output();
+    return true;
+  }
+
+  /// The next reply. @throws RedisIoError
+  [[nodiscard]] RedisReply receive(RedisClock::time_point until) {
+    while (true) {
+      void* reply = nullptr;
+      if (redisReaderGetReply(context_->reader, &reply) != REDIS_OK) fail(context_->reader->errstr);
+      if (reply != nullptr) return RedisReply{reply};
+      if (!wait_for(POLLIN, until)) fail("no answer in time");
+      receive_some();
+    }
+  }
+
+  /// Sends one command and returns its reply, which may be an error. @throws RedisIoError
+  [[nodiscard]] RedisReply ask(std::initializer_list<std::string_view> command,
+                               RedisClock::time_point until) {
+    append(command);
+    std::size_t sent = 0;
+    if (!send(until, sent)) fail("cannot send");
+    return receive(until);
+  }
+
+  /// Whether the server has neither closed it nor sent anything unasked. Not in a forked child, whose
+  /// commands would get in between those of its parent.
+  [[nodiscard]] bool is_usable() const noexcept {
+    if (home_.is_foreign_by_id()) return false;
+    char byte = 0;
+    const ::ssize_t count = ::recv(context_->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+  }
+
+ private:
+  struct Free {
+    void operator()(redisContext* context) const noexcept { redisFree(context); }
+  };
+  using Context = std::unique_ptr<redisContext, Free>;
+
+  [[nodiscard]] static RedisClock::time_point earlier(RedisClock::time_point until,
+                                                      std::chrono::milliseconds longest) {
+    return std::min(until, RedisClock::now() + longest);
+  }
+
+  [[nodiscard]] static Context connected(const RedisAddress& address, RedisClock::time_point until) {
+    using std::chrono::microseconds;
+    const auto left = std::max<microseconds>(
+        microseconds{1000}, std::chrono::duration_cast<microseconds>(until - RedisClock::now()));
+    ::timeval time{};
+    time.tv_sec = static_cast<::time_t>(left.count() / 1000000);
+    time.tv_usec = static_cast<::suseconds_t>(left.count() % 1000000);
+    Context context{redisConnectWithTimeout(address.host.c_str(), address.port, time)};
+    if (context == nullptr) throw std::bad_alloc{};
+    if (context->err != 0) throw RedisIoError{address.text() + ": " + context->errstr};
+    leave_standard_files(*context);
+    return context;
+  }
+
+  /// A program may have 0, 1 or 2 closed. What it prints would go to the server then, as a command.
+  static void leave_standard_files(redisContext& context) {
+    if (context.fd > STDERR_FILENO) return;
+    const int high = ::fcntl(context.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (high < 0) throw RedisIoError{std::error_code{errno, std::generic_category()}.message()};
+    ::close(context.fd);
+    context.fd = high;
+  }
+
+  void authenticate(const RedisClusterOptions& options, RedisClock::time_point until) {
+    const RedisReply reply = options.user.empty() ? ask({"AUTH", options.password}, until)
+                                                  : ask({"AUTH", options.user, options.password}, until);
+    if (!is_error(*reply)) return;
+    if (RedisRefusal::of(text_of(*reply), address_).kind != RedisRefusal::Kind::final) {
+      fail(std::string{text_of(*reply)});
+    }
+    throw ServerError{address_.text() +
+                      ": the server refuses user and password: " + std::string{text_of(*reply)}};
+  }
+
+  /// False if nothing happened until then.
+  [[nodiscard]] bool wait_for(short event, RedisClock::time_point until) const noexcept {
+    while (true) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - RedisClock::now()).count();
+      ::pollfd waited{context_->fd, event, 0};
+      const int ready = ::poll(&waited, 1, static_cast<int>(std::clamp<long>(left, 0, 3'600'000)));
+      if (ready > 0) return true;
+      if (ready == 0 || errno != EINTR) return false;
+    }
+  }
+
+  void receive_some() {
+    std::array<char, 16384> bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by recv
+    const ::ssize_t count = ::recv(context_->fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
+    if (count == 0) fail("the server closed the connection");
+    if (count < 0) {
+      if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) return;
+      fail(std::generic_category().message(errno));
+    }
+    if (redisReaderFeed(context_->reader, bytes.data(), static_cast<std::size_t>(count)) != REDIS_OK) {
+      throw std::bad_alloc{};
+    }
+  }
+
+  [[noreturn]] void fail(const std::string& why) const { throw RedisIoError{address_.text() + ": " + why}; }
+
+  void append_number(char kind, std::size_t number) {
+    std::array<char, 24> text{kind};
+    char* const end = std::to_chars(text.data() + 1, text.data() + text.size(), number).ptr;
+    output_.append(text.data(), static_cast<std::size_t>(end - text.data())).append("\r\n");
+  }
+
+  void clear_output() {
+    constexpr std::size_t kKeep = std::size_t{1} << 20;  // one huge batch must not pin its size
+    if (output_.capacity() > kKeep) output_ = {};
+    output_.clear();
+  }
+
+  RedisAddress address_;
+  Context context_;
+  std::string output_;  // commands that are not sent yet
+  ForkGuard home_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A store's verbs as Redis commands. Each entry is one Redis string: its key is the prefix and the key's
+// text, its value the value's JSON.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/redis/cluster.hpp"
+#include "kvstore/detail/redis/pipeline.hpp"
+#include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/redis/scan.hpp"
+#include "kvstore/detail/redis/slot.hpp"
+#include "kvstore/detail/remote/batch.hpp"
+#include "kvstore/detail/remote/store.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/redis_cluster_options.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Replaces KEYS[1] by ARGV[2] if it equals ARGV[1]; else returns what it is.
+inline constexpr std::string_view kRedisReplaceIf =
+    "local current = redis.call('GET', KEYS[1]) "
+    "if current ~= ARGV[1] then return {current} end "
+    "redis.call('SET', KEYS[1], ARGV[2]) "
+    "return 1";
+
+/// Changes all KEYS, which are of one slot, or none. Per key three ARGV: what has to be there before (a =
+/// absent, p = present), whether it is set or deleted (s, d), and its value. Returns 0, or the number of the
+/// first key that was not as it had to be.
+inline constexpr std::string_view kRedisChangeAll =
+    "for i, key in ipairs(KEYS) do "
+    "  local before = ARGV[3 * i - 2] "
+    "  if before ~= '' and (redis.call('EXISTS', key) == 1) ~= (before == 'p') then return i end "
+    "end "
+    "for i, key in ipairs(KEYS) do "
+    "  if ARGV[3 * i - 1] == 's' then redis.call('SET', key, ARGV[3 * i]) else redis.call('DEL', key) end "
+    "end "
+    "return 0";
+
+/// *Thread safety*: any thread.
+class RedisEngine {
+ public:
+  using Text = std::string_view;
+
+  explicit RedisEngine(RedisClusterOptions options) : cluster_{std::move(options)} {}
+
+  /// `redis://HOST:PORT/PREFIX`
+  [[nodiscard]] std::string name() const {
+    return prefix().empty() ? cluster_.name() : cluster_.name().append("/").append(prefix());
+  }
+
+  bool create(Text key, Text value) { return !is_nil(*write(key, {"SET", {}, checked(key, value), "NX"})); }
+  bool update(Text key, Text value) { return !is_nil(*write(key, {"SET", {}, checked(key, value), "XX"})); }
+  /// GET makes SET return the value before, and refuse a key that holds no string.
+  bool upsert(Text key, Text value) { return is_nil(*write(key, {"SET", {}, checked(key, value), "GET"})); }
+  bool remove(Text key) { return write(key, {"DEL", {}})->integer == 1; }
+
+  [[nodiscard]] std::optional<std::string> read(Text key) {
+    const RedisReply reply = call(key, false, {"GET", {}});
+    if (is_nil(*reply)) return std::nullopt;
+    return std::string{text_of(*reply)};
+  }
+  [[nodiscard]] bool contains(Text key) { return call(key, false, {"EXISTS", {}})->integer == 1; }
+
+  RemoteExchange replace_if(Text key, Text expected, Text desired) {
+    const RedisReply reply =
+        call(key, true, {"EVAL", kRedisReplaceIf, "1", {}, expected, checked(key, desired)}, 3);
+    if (!is_array(*reply, 1)) return {true, {}};
+    const redisReply& current = *reply->element[0];
+    if (is_nil(current)) return {false, {}};
+    return {false, std::string{text_of(current)}};
+  }
+
+  /// One command per slot, all or nothing there; those of a node in one pipeline.
+  /// @returns the first change that was refused, or null
+  const RemoteChange* apply(std::span<const RemoteChange> changes) {
+    std::string keys;
+    const std::vector<Placed> placed = by_slot(changes, keys);
+    std::vector<Group> groups;
+    groups.reserve(placed.size());
+    for (std::size_t begin = 0, end = 0; begin < placed.size(); begin = end) {
+      while (end < placed.size() && placed[end].slot == placed[begin].slot) ++end;
+      groups.push_back({std::span{placed}.subspan(begin, end - begin)});
+    }
+    std::vector<Text> arguments;  // of all commands, which view it: it must not move
+    arguments.reserve(7 * changes.size());
+    std::vector<RedisCommand> commands;
+    commands.reserve(groups.size());
+    for (Group& group : groups) {
+      const std::size_t begin = arguments.size();
+      group.append_to(arguments);
+      commands.push_back({group.changes.front().slot, true, std::span{arguments}.subspan(begin)});
+    }
+    const std::vector<RedisReply> replies = cluster_.run(commands);
+    const RemoteChange* first = nullptr;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      const RemoteChange* const refused = groups[i].refused(*replies[i]);
+      if (refused != nullptr && (first == nullptr || refused->operation < first->operation)) first = refused;
+    }
+    return first;
+  }
+
+  void for_each(FunctionRef<void(Text, Text)> see) {
+    RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
+      const std::vector<RedisReply> replies = run_each("GET", false, keys);
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        if (!is_nil(*replies[i])) see(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
+      }
+      return true;
+    });
+  }
+
+  [[nodiscard]] std::size_t size() {
+    std::size_t total = 0;
+    RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
+      total += keys.size();
+      return true;
+    });
+    return total;
+  }
+
+  [[nodiscard]] bool empty() {
+    bool found = false;
+    RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>&) { return !(found = true); });
+    return !found;
+  }
+
+  /// Never FLUSHALL: others may have keys there.
+  void clear() {
+    RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
+      (void)run_each("UNLINK", true, keys);
+      return true;
+    });
+  }
+
+ private:
+  /// The same command on each of several keys, whose slots may differ.
+  std::vector<RedisReply> run_each(Text name, bool writes, const std::vector<std::string>& keys) {
+    std::vector<Text> arguments;
+    arguments.reserve(2 * keys.size());
+    std::vector<RedisCommand> commands;
+    commands.reserve(keys.size());
+    for (const std::string& key : keys) {
+      arguments.insert(arguments.end(), {name, Text{key}});
+      commands.push_back({redis_slot(key), writes, std::span{arguments}.last(2)});
+    }
+    return cluster_.run(commands);
+  }
+
+  /// A change, and where it goes.
+  struct Placed {
+    std::uint16_t slot;
+    Text key;
+    const RemoteChange* change;
+  };
+
+  /// `keys` gets the text of all keys.
+  [[nodiscard]] std::vector<Placed> by_slot(std::span<const RemoteChange> changes, std::string& keys) const {
+    std::size_t bytes = 0;
+    for (const RemoteChange& change : changes) bytes += prefix().size() + change.key.size();
+    keys.reserve(bytes);  // never to move again
+    std::vector<Placed> placed;
+    placed.reserve(changes.size());
+    for (const RemoteChange& change : changes) {
+      if (change.value) (void)checked(change.key, *change.value);
+      const std::size_t begin = keys.size();
+      keys.append(prefix()).append(change.key);
+      const Text key = Text{keys}.substr(begin);
+      placed.push_back({redis_slot(key), key, &change});
+    }
+    std::ranges::sort(placed, {}, [](const Placed& one) { return std::pair{one.slot, one.change}; });
+    return placed;
+  }
+
+  /// The changes of one slot, as one command.
+  struct Group {
+    std::span<const Placed> changes;
+    std::string count{};
+
+    /// At most seven a change.
+    void append_to(std::vector<Text>& list) {
+      if (changes.size() == 1) return append_alone(list);
+      count = std::to_string(changes.size());
+      list.insert(list.end(), {"EVAL", kRedisChangeAll, count});
+      for (const Placed& one : changes) list.emplace_back(one.key);
+      for (const Placed& one : changes) {
+        const std::optional<Text>& value = one.change->value;
+        list.insert(list.end(), {before_text(*one.change), value ? "s" : "d", value.value_or(Text{})});
+      }
+    }
+
+    /// The change whose key was not as it had to be, or null.
+    [[nodiscard]] const RemoteChange* refused(const redisReply& reply) const {
+      const RemoteChange& change = *changes.front().change;
+      if (changes.size() > 1) {
+        return reply.integer == 0 ? nullptr : changes[static_cast<std::size_t>(reply.integer - 1)].change;
+      }
+      if (change.before == Before::any) return nullptr;
+      if (change.value) return is_nil(reply) ? &change : nullptr;
+      return (reply.integer == 1) == (change.before == Before::present) ? nullptr : &change;
+    }
+
+   private:
+    /// The plain command for one key, which costs the server a third of a script.
+    void append_alone(std::vector<Text>& list) const {
+      const RemoteChange& change = *changes.front().change;
+      const Text key = changes.front().key;
+      if (!change.value) {
+        list.insert(list.end(), {change.before == Before::absent ? "EXISTS" : "DEL", key});
+      } else {
+        list.insert(list.end(), {"SET", key, *change.value});
+        if (change.before != Before::any) list.emplace_back(change.before == Before::absent ? "NX" : "XX");
+      }
+    }
+
+    [[nodiscard]] static Text before_text(const RemoteChange& change) noexcept {
+      if (change.before == Before::any) return "";
+      return change.before == Before::absent ? "a" : "p";
+    }
+  };
+
+  [[nodiscard]] Text prefix() const noexcept { return cluster_.options().key_prefix; }
+  [[nodiscard]] std::string full(Text key) const { return std::string{prefix()}.append(key); }
+
+  /// What a server takes by default (`proto-max-bulk-len`); beyond it, it would drop the connection, and with
+  /// it the answer.
+  [[nodiscard]] static Text checked(Text key, Text value) {
+    constexpr std::size_t kMost = std::size_t{512} << 20;
+    if (value.size() <= kMost) return value;
+    throw ValueError{"the value of key " + printable(key, "\"") + " has " + std::to_string(value.size()) +
+                     " bytes as JSON, and Redis takes 512 MiB at most; split it over several keys"};
+  }
+
+  RedisReply write(Text key, std::vector<Text> arguments) { return call(key, true, std::move(arguments)); }
+
+  /// `arguments[place]` becomes the key.
+  RedisReply call(Text key, bool writes, std::vector<Text> arguments, std::size_t place = 1) {
+    const std::string name = full(key);
+    arguments[place] = name;
+    return cluster_.run(RedisCommand{redis_slot(name), writes, arguments});
+  }
+
+  RedisCluster cluster_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Carries commands out on whichever nodes are in charge of their slots, following the cluster's redirections
+// until a deadline. Source: Redis Cluster specification, "Redirection and resharding".
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/redis/connection.hpp"
+#include "kvstore/detail/redis/pool.hpp"
+#include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/redis/topology.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/redis_cluster_options.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// A command all of whose keys are in one slot. Its arguments must outlive the call that it is given to.
+struct RedisCommand {
+  std::uint16_t slot;
+  bool writes;  ///< it must not be repeated once it may have been carried out
+  RedisArguments arguments;
+};
+
+/// Commands on their way: each is sent, and sent again where it was certainly not carried out.
+class RedisPipeline {
+ public:
+  RedisPipeline(RedisPool& pool, RedisTopology& topology, std::span<const RedisCommand> commands)
+      : pool_{pool},
+        options_{pool.options()},
+        topology_{topology},
+        until_{RedisClock::now() + options_.timeout} {
+    items_.reserve(commands.size());
+    for (const RedisCommand& command : commands) items_.push_back({&command});
+  }
+
+  /// The replies, one per command, none of them an error.
+  /// @throws OutcomeUnknownError, ServerError, UnavailableError, ReplicationError: of several, the first
+  /// named
+  std::vector<RedisReply> run() {
+    for (bool again = true; again;) again = round();
+    if (!unknown_.empty()) throw OutcomeUnknownError{unknown_};
+    if (refused_) throw ServerError{*refused_};
+    if (std::ranges::any_of(items_, is_pending)) throw_unavailable();
+    if (unconfirmed_) throw ReplicationError{*unconfirmed_};
+    std::vector<RedisReply> replies;
+    replies.reserve(items_.size());
+    for (Item& item : items_) replies.push_back(std::move(item.reply));
+    return replies;
+  }
+
+ private:
+  struct Item {
+    const RedisCommand* command;
+    RedisReply reply{};                    // once it is done
+    bool given_up = false;                 // it was refused, or its outcome is unknown
+    std::optional<RedisAddress> target{};  // where a redirection sent it
+    bool asking = false;
+  };
+  /// What goes to one node in one round.
+  struct Share {
+    std::vector<Item*> items{};
+    std::unique_ptr<RedisConnection> connection{};
+    bool waits = false;   // ends with WAIT
+    bool broken = false;  // not all of it was sent
+  };
+
+  /// @returns whether another one is to follow
+  bool round() {
+    const RedisTopology::View view = topology_.view();
+    std::map<RedisAddress, Share> shares = divided(view);
+    for (auto& [address, share] : shares) send(address, share);
+    for (auto& [address, share] : shares) {
+      if (share.connection) receive(address, share);
+    }
+    if (refused_ || std::ranges::none_of(items_, is_pending)) return false;
+    if (outdated_ || !view.map) refresh(view.version);
+    return !refused_ && pause() && RedisClock::now() < until_;
+  }
+
+  void refresh(std::uint64_t version) {
+    outdated_ = false;
+    try {
+      topology_.refresh(version, until_);
+    } catch (const ServerError& error) { refused_ = error.what(); }
+  }
+
+  [[nodiscard]] static bool is_pending(const Item& item) noexcept { return !item.reply && !item.given_up; }
+
+  [[nodiscard]] std::map<RedisAddress, Share> divided(const RedisTopology::View& view) {
+    std::map<RedisAddress, Share> shares;
+    for (Item& item : items_) {
+      if (!is_pending(item)) continue;
+      const RedisAddress* const owner = view.map ? view.map->owner(item.command->slot) : nullptr;
+      if (item.target || owner != nullptr) {
+        shares[item.target ? *item.target : *owner].items.push_back(&item);
+      } else {
+        retry_later(view.map ? "no node serves slot " + std::to_string(item.command->slot)
+                             : topology_.why_not());
+      }
+    }
+    return shares;
+  }
+
+  void send(const RedisAddress& address, Share& share) {
+    try {
+      share.connection = pool_.take(address, until_);
+    } catch (const RedisIoError& error) {  // nothing was sent
+      for (Item* item : share.items) item->target.reset();
+      return retry_later(error.what());
+    } catch (const ServerError& error) {  // others may have carried their share out: see what they say first
+      refused_ = error.what();
+      return;
+    }
+    append(share);
+    std::size_t sent = 0;
+    share.broken = !share.connection->send(answer_until(), sent);
+    if (share.broken && sent == 0) {
+      share.connection.reset();
+      return retry_later(address.text() + ": the connection broke before anything was sent");
+    }
+  }
+
+  void append(Share& share) const {
+    for (const Item* item : share.items) {
+      if (item->asking) share.connection->append({"ASKING"});
+      share.connection->append(item->command->arguments);
+      share.waits = share.waits || (options_.replicas != 0 && item->command->writes);
+    }
+    if (!share.waits) return;
+    share.connection->append({"WAIT", std::to_string(options_.replicas),
+                              std::to_string(std::max<long long>(1, options_.replication_timeout.count()))});
+  }
+
+  void receive(const RedisAddress& address, Share& share) {
+    std::size_t answered = 0;
+    bool wrote = false;
+    const RedisClock::time_point until = answer_until();
+    try {
+      for (; answered < share.items.size(); ++answered) {
+        Item& item = *share.items[answered];
+        if (item.asking) (void)share.connection->receive(until);
+        take(address, item, share.connection->receive(until));
+        wrote = wrote || (item.reply && item.command->writes);
+      }
+      if (share.waits)
+        confirm(address, share.connection->receive(until + options_.replication_timeout), wrote);
+      if (!share.broken) pool_.give_back(std::move(share.connection));
+    } catch (const RedisIoError& error) {
+      outdated_ = true;
+      lose(share, answered, wrote, error.what());
+    }
+  }
+
+  /// What was sent and not answered: reads start over, writes may have been carried out.
+  void lose(const Share& share, std::size_t answered, bool wrote, const std::string& why) {
+    if (answered == share.items.size() && wrote) {
+      unknown_ = why + "; the write was carried out, and whether replicas have it is unknown";
+    }
+    for (; answered < share.items.size(); ++answered) {
+      Item& item = *share.items[answered];
+      item.target.reset();
+      item.asking = false;
+      item.given_up = item.command->writes;
+      if (item.given_up) {
+        unknown_ = why + "; the write may have been carried out or not: read before writing again";
+      } else {
+        retry_later(why);
+      }
+    }
+  }
+
+  void take(const RedisAddress& address, Item& item, RedisReply reply) {
+    item.target.reset();
+    item.asking = false;
+    if (!is_error(*reply)) {
+      item.reply = std::move(reply);
+      return;
+    }
+    const std::string_view error = text_of(*reply);
+    RedisRefusal refusal = RedisRefusal::of(error, address);
+    switch (refusal.kind) {
+      case RedisRefusal::Kind::final:
+        item.given_up = true;
+        if (!refused_) refused_ = "redis://" + address.text() + ": " + std::string{error};
+        return;
+      case RedisRefusal::Kind::ask:
+        item.asking = true;
+        [[fallthrough]];
+      case RedisRefusal::Kind::moved:
+        outdated_ = outdated_ || refusal.kind == RedisRefusal::Kind::moved;
+        item.target = std::move(refusal.target);
+        reason_ = address.text() + ": " + std::string{error};
+        return;
+      case RedisRefusal::Kind::stale:
+      case RedisRefusal::Kind::later:
+        return retry_later(address.text() + ": " + std::string{error});
+    }
+  }
+
+  /// Takes the reply to WAIT; `wrote` if there was anything to wait for.
+  void confirm(const RedisAddress& address, const RedisReply& reply, bool wrote) {
+    if (!wrote) return;
+    const std::size_t confirmed = is_integer(*reply) ? static_cast<std::size_t>(reply->integer) : 0;
+    if (confirmed >= options_.replicas) return;
+    if (!unconfirmed_ || confirmed < unconfirmed_->confirmed()) {
+      unconfirmed_ = ReplicationError{address.text(), options_.replicas, confirmed};
+    }
+  }
+
+  /// Some command could not be carried out for now, and nothing says where to go instead.
+  void retry_later(std::string why) {
+    reason_ = std::move(why);
+    outdated_ = true;
+    pause_ = true;
+  }
+
+  /// Waits between tries, longer each time and not in step with other clients: 5 ms up to 0.3 s. What was
+  /// only redirected goes on at once, unless it is sent in circles. @returns false if the time is over
+  bool pause() {
+    if (!pause_ && ++redirections_ <= 5) return true;
+    pause_ = false;
+    static thread_local std::minstd_rand random{std::random_device{}()};
+    const auto longest = std::chrono::milliseconds{std::min<unsigned>(300U, 10U << std::min(tries_++, 5U))};
+    const auto wait = longest / 2 + longest * (random() % 1024) / 2048;
+    if (RedisClock::now() + wait >= until_) return false;
+    std::this_thread::sleep_for(wait);
+    return true;
+  }
+
+  [[nodiscard]] RedisClock::time_point answer_until() const {
+    return std::min(until_, RedisClock::now() + options_.response_timeout);
+  }
+
+  [[noreturn]] void throw_unavailable() const {
+    const auto done = std::ranges::count_if(items_, [](const Item& item) { return bool{item.reply}; });
+    throw UnavailableError{
+        "Redis Cluster of " + topology_.first_seed().text() + ": no node could do it within " +
+        std::to_string(options_.timeout.count()) + " ms, " +
+        (done == 0 ? std::string{"and nothing was changed"}
+                   : "though " + std::to_string(done) + " of " + std::to_string(items_.size()) +
+                         " requests of the batch were answered") +
+        "; the last reason: " + reason_};
+  }
+
+  RedisPool& pool_;
+  const RedisClusterOptions& options_;
+  RedisTopology& topology_;
+  RedisClock::time_point until_;
+  std::vector<Item> items_;
+  bool outdated_ = false;  // the map of slots
+  bool pause_ = false;
+  unsigned tries_ = 0;
+  unsigned redirections_ = 0;
+  std::string reason_;
+  std::string unknown_;
+  std::optional<std::string> refused_;
+  std::optional<ReplicationError> unconfirmed_;
+};
+
+}  // namespace kvstore::inline v0::detail

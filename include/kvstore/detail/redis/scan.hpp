@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Walks the keys of a Redis Cluster under a prefix.
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/redis/cluster.hpp"
+#include "kvstore/detail/redis/connection.hpp"
+#include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/redis/topology.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// A pattern of SCAN that matches what starts with `prefix`.
+[[nodiscard]] inline std::string pattern_of_prefix(std::string_view prefix) {
+  std::string pattern;
+  for (const char byte : prefix) {
+    if (std::string_view{"*?[]\\^-"}.find(byte) != std::string_view::npos) pattern += '\\';
+    pattern += byte;
+  }
+  return pattern + '*';
+}
+
+/// Scans every leader. SCAN may return a key twice, and so may two leaders while slots move, so that the keys
+/// seen are remembered. Keys that are there from beginning to end are seen: if the map of slots is another
+/// one at the end, a second scan finds what has moved behind the first one's back. Only a key that moved
+/// twice meanwhile, or whose slot is still being moved, may be missed.
+class RedisScan {
+ public:
+  using See = FunctionRef<bool(const std::vector<std::string>&)>;
+
+  RedisScan(RedisCluster& cluster, std::string_view prefix)
+      : cluster_{cluster}, pattern_{pattern_of_prefix(prefix)} {}
+
+  /// Hands over the keys in lists, each key once, until `see` returns false.
+  /// @throws ServerError; UnavailableError
+  void run(See see) {
+    const auto before = cluster_.refresh();
+    if (!scan_all(*before, see)) return;
+    const auto after = cluster_.refresh();
+    if (*after != *before) scan_all(*after, see);
+  }
+
+ private:
+  static constexpr std::string_view kPerCall = "1000";  // keys looked at: half a millisecond of the server
+  static constexpr int kTries = 20;
+
+  bool scan_all(const RedisSlotMap& map, See see) {
+    return std::ranges::all_of(map.leaders(),
+                               [&](const RedisAddress& leader) { return scan_until_done(leader, see); });
+  }
+
+  /// False if `see` wants no more. A leader that is gone ends it: the map has changed, or is about to.
+  [[nodiscard]] bool scan_until_done(const RedisAddress& leader, See see) {
+    for (int tries = 0;; ++tries) {
+      std::string why;
+      try {
+        return scan(leader, see);
+      } catch (const RedisIoError& error) { why = error.what(); }
+      const auto leaders = cluster_.refresh()->leaders();
+      if (std::ranges::find(leaders, leader) == leaders.end()) return true;
+      if (tries == kTries) throw UnavailableError{"Redis Cluster: SCAN: " + why};
+      std::this_thread::sleep_for(std::chrono::milliseconds{100});
+    }
+  }
+
+  /// On one connection, from the beginning: a server that has started anew would not know what a cursor of
+  /// its former life means, and skip keys without a word.
+  [[nodiscard]] bool scan(const RedisAddress& leader, See see) {
+    std::unique_ptr<RedisConnection> connection = cluster_.connect(leader);
+    std::string cursor = "0";
+    do {
+      const RedisReply reply =
+          connection->ask({"SCAN", cursor, "MATCH", pattern_, "COUNT", kPerCall, "TYPE", "string"},
+                          RedisClock::now() + cluster_.options().response_timeout);
+      if (is_error(*reply)) refuse(leader, text_of(*reply));
+      if (!is_array(*reply, 2) || !is_array(*reply->element[1])) refuse(leader, "no answer that makes sense");
+      cursor = text_of(*reply->element[0]);
+      const std::vector<std::string> keys = new_keys(*reply->element[1]);
+      if (!keys.empty() && !see(keys)) return false;
+    } while (cursor != "0");
+    cluster_.give_back(std::move(connection));
+    return true;
+  }
+
+  /// @throws RedisIoError for what passes; ServerError
+  [[noreturn]] static void refuse(const RedisAddress& leader, std::string_view error) {
+    const std::string words = leader.text() + ": SCAN: " + std::string{error};
+    if (RedisRefusal::of(error, leader).kind != RedisRefusal::Kind::final) throw RedisIoError{words};
+    throw ServerError{words};
+  }
+
+  [[nodiscard]] std::vector<std::string> new_keys(const redisReply& list) {
+    std::vector<std::string> keys;
+    for (std::size_t i = 0; i < list.elements; ++i) {
+      std::string key{text_of(*list.element[i])};
+      if (seen_.insert(key).second) keys.push_back(std::move(key));
+    }
+    return keys;
+  }
+
+  RedisCluster& cluster_;
+  std::string pattern_;
+  std::unordered_set<std::string> seen_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Which node leads which slots, as the cluster said it last.
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/redis/connection.hpp"
+#include "kvstore/detail/redis/pool.hpp"
+#include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/redis/slot.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// The nodes and the leader of each slot; never changed once others see it.
+class RedisSlotMap {
+ public:
+  /// Of a reply to CLUSTER SLOTS from `asked`, which also stands in for hosts that the reply leaves out. What
+  /// it says beyond ranges and addresses is skipped: versions differ there. Nothing if it is no such reply.
+  [[nodiscard]] static std::optional<RedisSlotMap> parse(const redisReply& reply, const RedisAddress& asked) {
+    if (!is_array(reply)) return std::nullopt;
+    RedisSlotMap map;
+    for (std::size_t i = 0; i < reply.elements; ++i) {
+      if (!map.add_range(*reply.element[i], asked)) return std::nullopt;
+    }
+    return map;
+  }
+
+  /// Of a server that is no cluster: it leads every slot.
+  [[nodiscard]] static RedisSlotMap single(const RedisAddress& node) {
+    RedisSlotMap map;
+    map.owners_.fill(map.leader(node));
+    return map;
+  }
+
+  /// The leader of a slot, or null while nobody serves it.
+  [[nodiscard]] const RedisAddress* owner(std::uint16_t slot) const noexcept {
+    return owners_[slot] == kNobody ? nullptr : &leaders_[owners_[slot]];
+  }
+  [[nodiscard]] const std::vector<RedisAddress>& leaders() const noexcept { return leaders_; }
+  /// Leaders and replicas.
+  [[nodiscard]] const std::set<RedisAddress>& nodes() const noexcept { return nodes_; }
+
+  friend bool operator==(const RedisSlotMap& a, const RedisSlotMap& b) {
+    for (std::size_t slot = 0; slot < kRedisSlots; ++slot) {
+      const RedisAddress* one = a.owner(static_cast<std::uint16_t>(slot));
+      const RedisAddress* other = b.owner(static_cast<std::uint16_t>(slot));
+      if ((one == nullptr) != (other == nullptr) || (one != nullptr && *one != *other)) return false;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::uint16_t kNobody = UINT16_MAX;
+
+  RedisSlotMap() { owners_.fill(kNobody); }
+
+  // [first, last, leader, replica...]
+  [[nodiscard]] bool add_range(const redisReply& range, const RedisAddress& asked) {
+    if (!is_array(range, 3) || !is_integer(*range.element[0]) || !is_integer(*range.element[1])) return false;
+    const long long first = range.element[0]->integer;
+    const long long last = range.element[1]->integer;
+    if (first < 0 || last < first || last >= static_cast<long long>(kRedisSlots)) return false;
+    const std::optional<RedisAddress> owner = node(*range.element[2], asked);
+    if (!owner) return false;
+    std::fill(owners_.begin() + first, owners_.begin() + last + 1, leader(*owner));
+    for (std::size_t i = 3; i < range.elements; ++i) {
+      if (std::optional<RedisAddress> replica = node(*range.element[i], asked)) nodes_.insert(*replica);
+    }
+    return true;
+  }
+
+  // [host or nil, port, ...]
+  [[nodiscard]] static std::optional<RedisAddress> node(const redisReply& node, const RedisAddress& asked) {
+    if (!is_array(node, 2) || !is_integer(*node.element[1])) return std::nullopt;
+    const std::string_view host = text_of(*node.element[0]);
+    const bool unknown = host.empty() || host == "?";
+    return RedisAddress{unknown ? asked.host : std::string{host}, static_cast<int>(node.element[1]->integer)};
+  }
+
+  std::uint16_t leader(const RedisAddress& address) {
+    nodes_.insert(address);
+    const auto found = std::ranges::find(leaders_, address);
+    const auto index = static_cast<std::uint16_t>(found - leaders_.begin());
+    if (found == leaders_.end()) leaders_.push_back(address);
+    return index;
+  }
+
+  std::vector<RedisAddress> leaders_;
+  std::set<RedisAddress> nodes_;
+  std::array<std::uint16_t, kRedisSlots> owners_;  // indices into leaders_
+};
+
+/// Keeps the map of slots, and asks for a new one, once for all threads that found it outdated.
+///
+/// *Thread safety*: any thread.
+class RedisTopology {
+ public:
+  /// A map, and its number, which grows with every new one.
+  struct View {
+    std::shared_ptr<const RedisSlotMap> map;  ///< null before the first
+    std::uint64_t version = 0;
+  };
+
+  /// @throws UsageError if a seed is not of the form host:port
+  explicit RedisTopology(RedisPool& pool) : pool_{pool} {
+    for (const std::string& seed : pool.options().seeds) {
+      std::optional<RedisAddress> address = RedisAddress::parse(seed);
+      if (!address || address->host.empty()) {
+        throw UsageError{"RedisClusterOptions::seeds: \"" + seed + "\" is not of the form host:port"};
+      }
+      seeds_.push_back(*std::move(address));
+    }
+    if (seeds_.empty()) throw UsageError{"RedisClusterOptions::seeds names no node"};
+    if (!pool.options().user.empty() && pool.options().password.empty()) {
+      throw UsageError{"RedisClusterOptions::user is set, and password is not"};
+    }
+  }
+
+  [[nodiscard]] View view() const {
+    const std::lock_guard lock{view_mutex_};
+    return view_;
+  }
+
+  /// Asks the nodes in turn for a new map, unless somebody has got a newer one than `outdated` meanwhile. If
+  /// none answers, all stays as it is, and `why_not` says why. @throws ServerError
+  void refresh(std::uint64_t outdated, RedisClock::time_point until) {
+    const std::unique_lock lock{refresh_mutex_, until};
+    if (!lock || view().version > outdated) return;
+    std::string reasons;
+    std::optional<ServerError> refused;
+    for (const RedisAddress& node : candidates()) {
+      try {
+        if (ask(node, until)) return;
+        reasons += node.text() + ": no answer to CLUSTER SLOTS that makes sense; ";
+      } catch (const RedisIoError& error) {
+        failed_.insert(node);
+        reasons += std::string{error.what()} + "; ";
+      } catch (const ServerError& error) {  // another node may know this user
+        if (!refused) refused = error;
+      }
+    }
+    if (refused) throw ServerError{*refused};
+    const std::lock_guard guard{view_mutex_};
+    why_not_ = reasons.substr(0, reasons.size() - 2);
+  }
+
+  /// Why the last `refresh` got no map; empty if it got one.
+  [[nodiscard]] std::string why_not() const {
+    const std::lock_guard lock{view_mutex_};
+    return why_not_;
+  }
+
+  /// The first seed, which stands for the cluster in messages.
+  [[nodiscard]] const RedisAddress& first_seed() const noexcept { return seeds_.front(); }
+
+ private:
+  // Every node once, from another one on each time, since one that was cut off from the others still has an
+  // answer; those that failed last time come last, since a dead host costs a whole timeout.
+  [[nodiscard]] std::vector<RedisAddress> candidates() {
+    std::vector<RedisAddress> all = seeds_;
+    if (const auto map = view().map) {
+      for (const RedisAddress& node : map->nodes()) {
+        if (std::ranges::find(all, node) == all.end()) all.push_back(node);
+      }
+    }
+    std::rotate(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(asked_++ % all.size()), all.end());
+    std::stable_partition(all.begin(), all.end(),
+                          [&](const RedisAddress& node) { return !failed_.contains(node); });
+    failed_.clear();
+    return all;
+  }
+
+  /// False if the node has no map to give.
+  [[nodiscard]] bool ask(const RedisAddress& node, RedisClock::time_point until) {
+    const RedisClusterOptions& options = pool_.options();
+    std::unique_ptr<RedisConnection> connection = pool_.take(node, until);
+    const auto answer_until = std::min(until, RedisClock::now() + options.response_timeout);
+    const RedisReply reply = connection->ask({"CLUSTER", "SLOTS"}, answer_until);
+    pool_.give_back(std::move(connection));
+    std::optional<RedisSlotMap> map;
+    if (!is_error(*reply)) {
+      map = RedisSlotMap::parse(*reply, node);
+    } else if (text_of(*reply).find("cluster support disabled") != std::string_view::npos) {
+      map = RedisSlotMap::single(node);
+    } else if (RedisRefusal::of(text_of(*reply), node).kind == RedisRefusal::Kind::final) {
+      throw ServerError{node.text() + ": CLUSTER SLOTS: " + std::string{text_of(*reply)}};
+    }
+    if (!map || map->leaders().empty()) return false;
+    pool_.keep_only(map->nodes());
+    publish(*std::move(map));
+    return true;
+  }
+
+  void publish(RedisSlotMap map) {
+    auto shared = std::make_shared<const RedisSlotMap>(std::move(map));
+    const std::lock_guard lock{view_mutex_};
+    view_ = {std::move(shared), view_.version + 1};
+    why_not_.clear();
+  }
+
+  RedisPool& pool_;
+  std::vector<RedisAddress> seeds_;
+  std::timed_mutex refresh_mutex_;  // held while nodes are asked
+  std::set<RedisAddress> failed_;   // by refresh_mutex_, as is the next
+  std::size_t asked_ = 0;
+  mutable std::mutex view_mutex_;
+  View view_;
+  std::string why_not_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A store on servers, seen as a storage: what `migrate` copies from and to. It is no storage for a persistent
+// store, since its saves are not atomic.
+
+#include <concepts>
+#include <cstddef>
+#include <filesystem>
+#include <string_view>
+
+#include "kvstore/codec.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/storage.hpp"
+#include "kvstore/write_batch.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Stores whose entries are on servers: `detail::RemoteStore` and what derives from it.
+template <class S>
+concept OnServers = requires(const S& store) {
+  typename S::engine_type;
+  { store.name() } -> std::convertible_to<std::string_view>;
+};
+
+template <OnServers S>
+class RemoteStorage final : public Storage {
+ public:
+  using Key = typename S::key_type;
+  using Value = typename S::mapped_type;
+
+  /// With `replace`, a save first removes what is there.
+  explicit RemoteStorage(S& store, bool replace = false)
+      : store_{store}, path_{store.name()}, replace_{replace} {}
+
+  void load(LoadSink& sink) override {
+    store_.for_each([&](const Key& key, const Value& value) {
+      ScratchWriter key_text;
+      KeyText<Key>::append(key, *key_text);
+      ScratchWriter value_text;
+      Codec<Value>::encode(value, *value_text);
+      sink.put(key_text.text(), value_text.text());
+    });
+    sink.finish();
+  }
+
+  [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
+
+  void save(ChangeSource& source) override {
+    if (replace_) store_.clear();
+    WriteBatch<Key, Value> batch;
+    std::size_t bytes = 0;
+    for (Change change; source.next(change);) {
+      const std::size_t size = change.key.size() + change.value->size();
+      if (batch.size() == kMostEntries || (bytes + size > kMostBytes && !batch.empty())) {
+        store_.apply(batch);
+        batch.clear();
+        bytes = 0;
+      }
+      bytes += size;
+      add(batch, change);
+    }
+    store_.apply(batch);
+  }
+
+  /// For messages.
+  [[nodiscard]] std::filesystem::path path() const override { return path_; }
+
+ private:
+  // Less than etcd takes in one transaction, and enough to make round trips cheap.
+  static constexpr std::size_t kMostEntries = 100;
+  static constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+
+  void add(WriteBatch<Key, Value>& batch, const Change& change) const {
+    try {
+      Key key = KeyText<Key>::parse(change.key);
+      JsonReader reader{*change.value};
+      batch.upsert(std::move(key), Codec<Value>::decode(reader));
+      reader.finish();
+    } catch (const ParseError& error) {
+      throw ValueError{"key " + printable(change.key, "\"") + " of what is copied to " + path_text(path_) +
+                       ": " + error.what()};
+    }
+  }
+
+  S& store_;
+  std::filesystem::path path_;
+  bool replace_;
+};
+
+}  // namespace kvstore::inline v0::detail

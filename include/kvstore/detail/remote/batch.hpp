@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A batch as servers can carry it out: one change per key, with what has to be there before it.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/write_batch.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Whether a key has to be there for a change to be carried out.
+enum class Before : std::uint8_t { any, absent, present };
+
+/// What all of a batch's operations on one key come to, as text that the `RemoteBatch` owns.
+struct RemoteChange {
+  std::string_view key;
+  Before before;
+  std::optional<std::string_view> value;  ///< none: it is not there afterwards
+  std::size_t operation;                  ///< the first of the batch that concerns the key
+};
+
+/// The changes of a batch, in the order of each key's first operation.
+template <class Key, class Value>
+class RemoteBatch {
+ public:
+  using Batch = WriteBatch<Key, Value>;
+
+  /// @throws ValueError; DuplicateKeyError, KeyNotFoundError where an operation contradicts an earlier one
+  explicit RemoteBatch(const Batch& batch) : batch_{batch} {
+    std::vector<Extent> extents;
+    extents.reserve(batch.size());
+    for (const Operation& operation : batch.operations()) extents.push_back(written(operation));
+    changes_.reserve(batch.size());
+    places_.reserve(batch.size());
+    for (std::size_t i = 0; i < batch.size(); ++i) add(i, extents[i]);
+  }
+  RemoteBatch(const RemoteBatch&) = delete;
+  RemoteBatch& operator=(const RemoteBatch&) = delete;
+
+  [[nodiscard]] const std::vector<RemoteChange>& changes() const noexcept { return changes_; }
+
+  /// Throws what a verb throws whose key was there, or was not, against its `before`.
+  [[noreturn]] void refuse(const RemoteChange& change) const {
+    refuse_operation(batch_.operations()[change.operation]);
+  }
+
+ private:
+  using Operation = typename Batch::Operation;
+  using Verb = typename Batch::Verb;
+
+  /// Where in the text an operation's key and value end; they follow each other.
+  struct Extent {
+    std::size_t begin;
+    std::size_t middle;
+    std::size_t end;
+  };
+
+  [[nodiscard]] Extent written(const Operation& operation) {
+    Extent extent{.begin = text_.size(), .middle = 0, .end = 0};
+    KeyText<Key>::append(operation.key, text_);
+    extent.middle = text_.size();
+    if (operation.value) Codec<Value>::encode(*operation.value, text_);
+    extent.end = text_.size();
+    return extent;
+  }
+
+  void add(std::size_t number, const Extent& extent) {
+    const Operation& operation = batch_.operations()[number];
+    const std::string_view key = text_.text().substr(extent.begin, extent.middle - extent.begin);
+    const auto [found, is_first] = places_.try_emplace(key, changes_.size());
+    if (is_first) {
+      changes_.push_back({key, before(operation.verb), {}, number});
+    } else if (contradicts(operation.verb, changes_[found->second].value.has_value())) {
+      refuse_operation(operation);
+    }
+    std::optional<std::string_view>& value = changes_[found->second].value;
+    value.reset();
+    if (operation.value) value = text_.text().substr(extent.middle, extent.end - extent.middle);
+  }
+
+  [[nodiscard]] static Before before(Verb verb) noexcept {
+    if (verb == Verb::upsert) return Before::any;
+    return verb == Verb::create ? Before::absent : Before::present;
+  }
+  [[nodiscard]] static bool contradicts(Verb verb, bool is_there) noexcept {
+    return before(verb) == (is_there ? Before::absent : Before::present);
+  }
+  [[noreturn]] static void refuse_operation(const Operation& operation) {
+    const std::string key = KeyText<Key>::for_message(operation.key);
+    if (operation.verb == Verb::create) throw DuplicateKeyError{key};
+    throw KeyNotFoundError{key};
+  }
+
+  const Batch& batch_;
+  JsonWriter text_;  // of all keys and values
+  std::vector<RemoteChange> changes_;
+  std::unordered_map<std::string_view, std::size_t> places_;
+};
+
+}  // namespace kvstore::inline v0::detail

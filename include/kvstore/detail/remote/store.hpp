@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The verbs of stores whose entries are on servers, written once over an engine that knows text only.
+
+#include <concepts>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include "kvstore/codec.hpp"
+#include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/base/lookup.hpp"
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/remote/batch.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/hash.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/write_batch.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What `replace_if` of an engine found.
+struct RemoteExchange {
+  bool replaced;
+  std::optional<std::string> current;  ///< if not replaced: the value, or none if there is no such key
+};
+
+/// What keeps entries as text: the key's text and the value's JSON. Every call may come from any thread, and
+/// throws UnavailableError, ServerError, and if it writes OutcomeUnknownError.
+template <class Engine>
+concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span<const RemoteChange> changes,
+                                FunctionRef<void(std::string_view, std::string_view)> see) {
+  { engine.create(text, text) } -> std::same_as<bool>;  // false: it is there already
+  { engine.update(text, text) } -> std::same_as<bool>;  // false: it is not there
+  { engine.upsert(text, text) } -> std::same_as<bool>;  // true: it was not there
+  { engine.remove(text) } -> std::same_as<bool>;        // false: it was not there
+  { engine.read(text) } -> std::same_as<std::optional<std::string>>;
+  { engine.contains(text) } -> std::same_as<bool>;
+  { engine.replace_if(text, text, text) } -> std::same_as<RemoteExchange>;  // key, expected, desired
+  { engine.apply(changes) } -> std::same_as<const RemoteChange*>;  // the one whose `before` did not hold
+  engine.for_each(see);                                            // each key once
+  { engine.size() } -> std::same_as<std::size_t>;
+  { engine.empty() } -> std::same_as<bool>;
+  engine.clear();
+  { engine.name() } -> std::convertible_to<std::string>;  // for messages
+};
+
+/// The base of such stores. No lock is held while a callback runs, so callbacks may call the store.
+template <class Key, class Value, class Engine>
+class RemoteStore {
+ public:
+  using key_type = Key;
+  using mapped_type = Value;
+  using engine_type = Engine;
+  using Batch = WriteBatch<Key, Value>;
+  /// What lookups take: `std::string_view` for string keys, else `const Key&`.
+  using LookupKey = detail::LookupKey<Key, Hash<Key>>;
+
+  RemoteStore(const RemoteStore&) = delete;
+  RemoteStore& operator=(const RemoteStore&) = delete;
+
+  /// Adds an entry. @throws DuplicateKeyError; ValueError if it could not be read back.
+  void create(LookupKey key, const Value& value) {
+    if (!try_create(key, value)) throw DuplicateKeyError{KeyText<Key>::for_message(key)};
+  }
+  /// Adds an entry unless the key exists. @returns whether it was added.
+  bool try_create(LookupKey key, const Value& value) {
+    return engine_->create(KeyBytes{key}.text(), ValueBytes{value}.text());
+  }
+
+  /// The value. @throws KeyNotFoundError; CorruptionError if what is stored is no `Value`.
+  [[nodiscard]] Value read(LookupKey key) const {
+    if (std::optional<Value> value = try_read(key)) return *std::move(value);
+    throw_not_found(key);
+  }
+  /// The value, or nothing if the key does not exist.
+  [[nodiscard]] std::optional<Value> try_read(LookupKey key) const {
+    const std::optional<std::string> text = engine_->read(KeyBytes{key}.text());
+    if (!text) return std::nullopt;
+    return decode(key, *text);
+  }
+
+  /// Replaces the value of an existing key. @throws KeyNotFoundError; ValueError.
+  void update(LookupKey key, const Value& value) {
+    if (!try_update(key, value)) throw_not_found(key);
+  }
+  /// Replaces the value if the key exists. @returns whether it did.
+  bool try_update(LookupKey key, const Value& value) {
+    return engine_->update(KeyBytes{key}.text(), ValueBytes{value}.text());
+  }
+
+  /// Removes an entry. @throws KeyNotFoundError
+  void remove(LookupKey key) {
+    if (!try_remove(key)) throw_not_found(key);
+  }
+  /// Removes the entry if the key exists. @returns whether it did.
+  bool try_remove(LookupKey key) { return engine_->remove(KeyBytes{key}.text()); }
+
+  /// Replaces the value or adds an entry. @returns true if it was added. @throws ValueError
+  bool upsert(LookupKey key, const Value& value) {
+    return engine_->upsert(KeyBytes{key}.text(), ValueBytes{value}.text());
+  }
+
+  /// Runs `fn(const Value&)` on the value as it was read. @returns false if the key does not exist.
+  template <class Fn>
+    requires std::invocable<Fn&, const Value&>
+  bool visit(LookupKey key, Fn&& fn) const {
+    const std::optional<Value> value = try_read(key);
+    if (value) std::invoke(fn, *value);
+    return value.has_value();
+  }
+
+  /// Runs `fn(Value&)` on the value and puts the result back, as one atomic step: if somebody else changed
+  /// the value meanwhile, `fn` is run again on the new one, so it must be fit for that. @returns false if the
+  /// key does not exist. *Complexity*: two requests, and one more for each time that somebody came between.
+  template <class Fn>
+    requires std::invocable<Fn&, Value&>
+  bool modify(LookupKey key, Fn&& fn) {
+    std::optional<std::string> text = engine_->read(KeyBytes{key}.text());
+    while (text) {
+      Value value = decode(key, *text);
+      std::invoke(fn, value);
+      RemoteExchange exchange = engine_->replace_if(KeyBytes{key}.text(), *text, ValueBytes{value}.text());
+      if (exchange.replaced) return true;
+      text = std::move(exchange.current);
+    }
+    return false;
+  }
+
+  /// Replaces the value if it equals `expected`, as one atomic step. @returns whether it did; false also if
+  /// the key does not exist. *Complexity*: one request as a rule, and one more if the stored text differs
+  /// from that of `expected` although the values are equal.
+  bool compare_exchange(LookupKey key, const Value& expected,
+                        const Value& desired) requires std::equality_comparable<Value> {
+    std::string text{ValueBytes{expected}.text()};
+    while (true) {
+      RemoteExchange exchange = engine_->replace_if(KeyBytes{key}.text(), text, ValueBytes{desired}.text());
+      if (exchange.replaced) return true;
+      if (!exchange.current || !(decode(key, *exchange.current) == expected)) return false;
+      text = *std::move(exchange.current);
+    }
+  }
+
+  /// The engine and one of its servers, for messages.
+  [[nodiscard]] std::string name() const { return engine_->name(); }
+
+  /// Whether the key exists.
+  [[nodiscard]] bool contains(LookupKey key) const { return engine_->contains(KeyBytes{key}.text()); }
+
+  /// The number of entries; each store says what it costs.
+  [[nodiscard]] std::size_t size() const { return engine_->size(); }
+  /// Whether there is no entry.
+  [[nodiscard]] bool empty() const { return engine_->empty(); }
+
+  /// Runs `fn(const Key&, const Value&)` on every entry, in no order. Entries that others add or remove
+  /// meanwhile are seen or not.
+  template <class Fn>
+    requires std::invocable<Fn&, const Key&, const Value&>
+  void for_each(Fn&& fn) const {
+    engine_->for_each([&](std::string_view key_text, std::string_view text) {
+      const Key key = parse_key(key_text);
+      const Value value = decode(key, text);
+      std::invoke(fn, key, value);
+    });
+  }
+
+  /// Removes every entry.
+  void clear() { engine_->clear(); }
+
+  /// Carries out every change of the batch, in order; each store says how far it is all or nothing.
+  /// @throws DuplicateKeyError, KeyNotFoundError, ValueError as the verbs do.
+  void apply(const Batch& batch) {
+    if (batch.empty()) return;
+    const RemoteBatch<Key, Value> changes{batch};
+    if (const RemoteChange* refused = engine_->apply(changes.changes())) changes.refuse(*refused);
+  }
+
+ protected:
+  explicit RemoteStore(std::unique_ptr<Engine> engine) noexcept : engine_{std::move(engine)} {
+    static_assert(RemoteEngine<Engine>);
+  }
+  ~RemoteStore() = default;
+
+  [[nodiscard]] Engine& engine() const noexcept { return *engine_; }
+
+  [[nodiscard]] Key parse_key(std::string_view text) const {
+    try {
+      return KeyText<Key>::parse(text);
+    } catch (const ParseError& error) {
+      throw CorruptionError{engine_->name(), "key " + printable(text, "\""), error.what()};
+    }
+  }
+
+  [[nodiscard]] Value decode(LookupKey key, std::string_view text) const {
+    try {
+      JsonReader reader{text};
+      Value value = Codec<Value>::decode(reader);
+      reader.finish();
+      return value;
+    } catch (const ParseError& error) {
+      throw CorruptionError{engine_->name(), "the value of key " + KeyText<Key>::for_message(key),
+                            error.what()};
+    }
+  }
+
+ private:
+  // The text of a key or a value, for as long as a call takes.
+  struct KeyBytes : ScratchWriter {
+    explicit KeyBytes(LookupKey key) { KeyText<Key>::append(key, **this); }
+  };
+  struct ValueBytes : ScratchWriter {
+    explicit ValueBytes(const Value& value) { Codec<Value>::encode(value, **this); }
+  };
+
+  [[noreturn]] static void throw_not_found(LookupKey key) {
+    throw KeyNotFoundError{KeyText<Key>::for_message(key)};
+  }
+
+  std::unique_ptr<Engine> engine_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// When a store saves, who waits for it, and whom it tells: the shell around `SaveState`. One mutex guards the
+// state and the log of changes; no storage, file or handler is called under it.
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "kvstore/detail/base/histogram_recorder.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/change/change_log.hpp"
+#include "kvstore/detail/saving/figures.hpp"
+#include "kvstore/detail/saving/not_on_disk.hpp"
+#include "kvstore/detail/saving/numbers.hpp"
+#include "kvstore/detail/saving/observer.hpp"
+#include "kvstore/detail/saving/open_stores.hpp"
+#include "kvstore/detail/saving/reports.hpp"
+#include "kvstore/detail/saving/state.hpp"
+#include "kvstore/detail/saving/threads.hpp"
+#include "kvstore/detail/saving/work.hpp"
+#include "kvstore/detail/segment/thread_state.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/log.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// `Means` is what it waits with: see `Waiting`.
+template <class Means>
+class SaveDriver final : private OpenStore {
+ public:
+  /// `counters` outlive it.
+  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters,
+             SaveWork::Store store)
+      : options_{std::move(options)},
+        observer_{options_, path_of(storage.get())},
+        numbers_{counters},
+        work_{std::move(storage), options_, std::move(store)} {}
+
+  [[nodiscard]] const Options& options() const noexcept { return options_; }
+  [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
+  /// The file or folder that messages name.
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return observer_.path(); }
+
+  /// To be loaded from, before `start` or where nothing is ever saved. @throws UsageError if closed
+  [[nodiscard]] Storage& storage() const {
+    if (work_.storage() == nullptr) throw_closed();
+    return *work_.storage();
+  }
+
+  /// Begins to save, once the store is loaded, with so many entries, and can be asked for snapshots.
+  /// `outdated`: what is stored has the form of an older schema version, so it is replaced first.
+  /// @throws StorageError if that fails
+  void start(std::uint64_t entries, bool outdated) {
+    if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
+    const bool wants_everything = work_.start();
+    has_journal_ = work_.storage()->journal() != nullptr;
+    logs_ = has_journal_ || work_.storage()->takes_changes();
+    state_.start(has_journal_, wants_everything);
+    log_.expect(entries);
+    if (has_journal_) reports_.set_journal_bytes(work_.storage()->journal()->bytes());
+    start_threads();
+    if (options_.complain) listed_.emplace(static_cast<const OpenStore&>(*this));
+    if (outdated) {
+      run({.want = {.kind = Want::Kind::all}});
+      const std::uint64_t version = options_.schema_version;
+      observer_.log(LogLevel::info, "upgraded", {{"entries", entries}, {"schema_version", version}});
+    }
+    observer_.log(LogLevel::info, "opened", {{"entries", entries}});
+  }
+
+  // For operations
+  // -------------------------------------------------------------------------------------------
+
+  /// @throws UsageError in a forked child, where the files are its parent's. Before any lock, which a thread
+  /// that is not there may hold.
+  void refuse_foreign_process() const {
+    if (home_.is_foreign()) [[unlikely]]
+      throw_foreign();
+  }
+
+  /// Whether `record` wants the changes as text.
+  [[nodiscard]] bool logs() const noexcept { return logs_; }
+  [[nodiscard]] bool has_journal() const noexcept { return has_journal_; }
+
+  /// Counts operations of the calling thread, whose counters are `own`; under the lock of what they change.
+  /// Wait-free. @returns their ticket.
+  std::uint64_t record(std::uint64_t operations, StoreThread* own) noexcept {
+    if (options_.batch_size != 0) return numbers_.count(operations);
+    numbers_.count_unnumbered(own, operations);
+    return kNeverOwed;
+  }
+  /// The same, and logs them as one step.
+  std::uint64_t record(std::uint64_t operations, const ChangeBuffer& changes) {
+    const std::scoped_lock lock{mutex_};
+    if (!log_.append(changes)) owe_everything_locked();
+    return numbers_.count(operations);
+  }
+  /// Counts that every entry was replaced, as one operation. Only a save of everything can tell a storage.
+  std::uint64_t record_replacement() {
+    const std::scoped_lock lock{mutex_};
+    log_.give_up();
+    owe_everything_locked();
+    return numbers_.count(1);
+  }
+
+  /// What an operation does once it is applied and holds no lock: puts it into the journal, and sees that the
+  /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
+  void settle(std::uint64_t ticket) {
+    if (ticket == kNeverOwed) return;
+    const bool handed_over = !has_journal_ || numbers_.is_handed_over(ticket);
+    if (!handed_over || numbers_.owes(ticket, bound())) settle_owed(ticket);
+  }
+
+  // For the store's own calls
+  // ----------------------------------------------------------------------------------
+
+  void save() {
+    refuse_foreign_process();
+    if (options_.read_only) return;
+    run({.want = {.ticket = numbers_.applied(), .complete = true, .insist = true}});
+  }
+
+  /// Compacts the journal into the snapshot; without a journal, saves.
+  void compact() {
+    refuse_foreign_process();
+    if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
+    if (!has_journal_) return save();
+    run({.want = {.kind = Want::Kind::all}, .counts_as_compaction = true});
+  }
+
+  /// Begins to close, unless that has been done: then false. The caller refuses writes then, and goes on with
+  /// `finish_close`. Waits for another thread that closes.
+  [[nodiscard]] bool begin_close() {
+    if (home_.is_foreign_by_id()) return false;
+    if (threads_.has_this_thread()) {
+      throw UsageError{"close() called from a thread of the store itself, in a handler"};
+    }
+    return take_closing();
+  }
+  /// The same for a destructor, which a handler may have come to by ending the program.
+  [[nodiscard]] bool begin_destruction() { return !home_.is_foreign_by_id() && take_closing(); }
+
+  /// Whether this thread is carrying out a step, and so inside a storage or `Options::on_progress`.
+  [[nodiscard]] bool is_at_work_here() const noexcept { return at_work == this; }
+
+  /// Tells standard error that operations end with the store, unless somebody else has been told.
+  void complain_of_loss(const char* why) const noexcept {
+    if (!options_.complain || options_.on_error || options_.logger) return;
+    complain(Loss{lost_with_process(), path_text_, why});
+  }
+  /// Where its store ends without it.
+  void leave_list() noexcept { listed_.reset(); }
+
+  /// Saves and lets go of the storage. @throws StorageError if saving failed; then nothing has been closed,
+  /// and writes may go on.
+  void finish_close() {
+    try {
+      if (!options_.read_only) save();
+      run({.want = {.kind = Want::Kind::close}});
+      threads_.stop();  // only now: a store that could not be closed goes on
+      listed_.reset();
+    } catch (...) {
+      leave_closing();
+      throw;
+    }
+    leave_closing();
+    observer_.log(LogLevel::info, "closed");
+  }
+
+  /// Loads what another program has put in the place of what was saved. False if the storage cannot.
+  bool take_over(LoadSink& sink) {
+    refuse_foreign_process();
+    Errand errand{.want = {.kind = Want::Kind::take_over}, .targets = {.into = &sink}};
+    run(errand);
+    return errand.taken_over;
+  }
+
+  /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
+  void checkpoint(Storage& copy, const std::filesystem::path& path) {
+    refuse_foreign_process();
+    const std::string to = path_text(path);  // before there is anything that out of memory could belie
+    Errand errand{.want = {.kind = Want::Kind::copy}, .targets = {.copy = &copy}};
+    run(errand);
+    const double seconds = std::chrono::duration<double>(errand.done.duration).count();
+    observer_.log(
+        LogLevel::info, "checkpoint written",
+        {{"to", to}, {"entries", errand.done.entries}, {"bytes", errand.done.bytes}, {"seconds", seconds}});
+  }
+
+  // Figures
+  // -------------------------------------------------------------------------------------------------
+
+  [[nodiscard]] const SaveNumbers& numbers() const noexcept { return numbers_; }
+
+  /// What is known of saves and of the journal.
+  [[nodiscard]] SaveFigures figures() const {
+    const std::scoped_lock lock{mutex_};
+    return reports_.figures();
+  }
+
+  /// How long operations waited for saves.
+  [[nodiscard]] const HistogramRecorder& save_waits() const noexcept { return save_waits_; }
+
+ private:
+  using Lock = std::unique_lock<typename Means::Lock>;
+
+  static inline constinit thread_local const void* at_work =
+      nullptr;  // whose step this thread is carrying out
+
+  /// What a journal has been handed outlives the process.
+  [[nodiscard]] std::uint64_t lost_with_process() const noexcept {
+    const bool kept = has_journal_ && numbers_.is_handed_over(numbers_.numbered());
+    return kept ? 0 : numbers_.unsaved();
+  }
+
+  [[nodiscard]] Loss loss() const noexcept override {
+    return {lost_with_process(), path_text_, "the program ended without closing the store"};
+  }
+
+  /// A ticket where any number may stay unsaved; no operation's number gets that far.
+  static constexpr std::uint64_t kNeverOwed = ~std::uint64_t{0};
+  static constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
+
+  [[nodiscard]] static std::filesystem::path path_of(const Storage* storage) {
+    if (storage == nullptr) throw UsageError{"a persistent store needs a storage, not a null pointer"};
+    return storage->path();
+  }
+
+  [[noreturn]] static void throw_closed() { throw UsageError{"the store is closed; open another one"}; }
+
+  [[noreturn]] void throw_foreign() const {
+    throw UsageError{path_text(path()) +
+                     ": the store was opened before this process was forked, and belongs to the parent; open "
+                     "another one, after the fork"};
+  }
+
+  /// Only a save of everything can tell the storage what is so from now on.
+  void owe_everything_locked() noexcept {
+    state_.owe_everything();
+    numbers_.publish(state_);
+  }
+
+  /// Operations that may stay unsaved when one returns.
+  [[nodiscard]] std::uint64_t bound() const noexcept {
+    return options_.batch_size == 0 ? kAnyNumber : options_.batch_size - 1;
+  }
+
+  // Threads
+  // ----------------------------------------------------------------------------------------------------
+
+  void start_threads() {
+    if (has_journal_) threads_.start_compactor(path(), [this] { compact_outgrown(); });
+    if (options_.auto_save_interval.count() == 0 && options_.batch_size == 0) return;
+    threads_.start_saver(
+        path(), [this] { return next_delay(); }, [this] { auto_save(); });
+  }
+
+  void compact_outgrown() noexcept {
+    try {
+      compact();
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported; tried again when more was appended
+    }
+  }
+
+  void auto_save() noexcept {
+    auto_saved_ = clock_now();
+    try {
+      run({.want = {.ticket = numbers_.applied(), .complete = true}});
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported, and kept in the figures
+    }
+  }
+
+  /// So that no operation stays unsaved for longer than the interval, the next save begins when the oldest
+  /// one that the last save may have missed is that old, less the time that a save takes.
+  [[nodiscard]] typename SaveThreads<Means>::Delay next_delay() const {
+    using Duration = SaveState::Time::duration;
+    const std::scoped_lock lock{mutex_};
+    const auto now = clock_now();
+    typename SaveThreads<Means>::Delay delay;
+    if (const Duration interval = options_.auto_save_interval; interval.count() != 0) {
+      const Duration takes = std::min<Duration>(reports_.figures().last_save(), interval / 2);
+      delay = std::max(auto_saved_ + interval - takes - now, Duration::zero());
+    }
+    if (state_.failures() == 0) return delay;
+    const Duration retry = std::max(state_.retry_at() - now, Duration::zero());
+    return delay ? std::min(*delay, retry) : retry;
+  }
+
+  [[nodiscard]] bool take_closing() {
+    Lock lock{mutex_};
+    closed_.wait(lock, [this] { return !closing_; });
+    if (state_.is_closed()) return false;
+    closing_ = true;
+    return true;
+  }
+  void leave_closing() noexcept {
+    {
+      const std::scoped_lock lock{mutex_};
+      closing_ = false;
+    }
+    closed_.notify_all();
+  }
+
+  // Saving
+  // -----------------------------------------------------------------------------------------------------
+
+  /// Out of line, as most operations have nothing to settle.
+  [[gnu::noinline]] void settle_owed(std::uint64_t ticket) {
+    try {
+      if (has_journal_) run({.want = {.ticket = ticket, .allowed = kAnyNumber}});
+      if (!numbers_.owes(ticket, bound())) return;
+      if (options_.batch_save == BatchSave::background) return threads_.wake_saver();
+      const TimeRecorded waiting{save_waits_};
+      run({.want = {.ticket = ticket, .allowed = bound()}});
+    } catch (...) { not_on_disk_.rethrow(); }
+  }
+
+  void run(Errand&& errand) { run(errand); }
+  void run(Errand& errand) {
+    Lock lock{mutex_};
+    while (true) {
+      const auto now = time();
+      switch (const Step step = state_.next(errand.want, numbers_.numbered(), now)) {
+        case Step::done:
+          return;
+        case Step::wait:
+          condition(state_.await(errand.want, numbers_.numbered(), now)).wait(lock);
+          break;
+        case Step::fail:
+          std::rethrow_exception(reports_.figures().failure());
+        case Step::closed:
+          throw_closed();
+        default:
+          carry_out(step, errand, lock);
+      }
+    }
+  }
+
+  [[nodiscard]] static SaveState::Time clock_now() noexcept {
+    return SaveState::Time{
+        std::chrono::duration_cast<SaveState::Time::duration>(Means::Clock::now().time_since_epoch())};
+  }
+  /// Of interest after a failure only.
+  [[nodiscard]] SaveState::Time time() const noexcept {
+    return state_.failures() == 0 ? SaveState::Time{} : clock_now();
+  }
+
+  [[nodiscard]] typename Means::Condition& condition(Turn turn) noexcept {
+    return conditions_[turn == Turn::append ? 0U : turn == Turn::save ? 1U : 2U];
+  }
+
+  /// Takes the step and tells what came of it, once no turn is held any more.
+  /// @throws what failed, unless the next step makes good for it
+  void carry_out(Step step, Errand& errand, Lock& lock) {
+    work_.take(step, log_);
+    if (step != Step::append && !errand.want.compacting)
+      SaveReports::begin(errand, state_.failures(), clock_now());
+    state_.begin(step, errand.want, numbers_.applied());
+    const bool afresh = state_.begins_afresh();
+    lock.unlock();
+    const void* const outer = std::exchange(at_work, this);
+    const StepResult result = work_.perform(step, afresh, log_, errand.targets);
+    at_work = outer;
+    lock.lock();
+    SaveWork::finish(step, result, log_);
+    const auto now = step == Step::append ? errand.start : clock_now();
+    const Turn given = state_.end(step, errand.want, result.outcome, now);
+    reports_.note(step, errand, result, now);
+    numbers_.publish(state_);
+    lock.unlock();
+    wake(given);
+    tell(step, errand, result);
+    if (result.failure && !SaveState::is_made_good(step, result.outcome))
+      std::rethrow_exception(result.failure);
+    lock.lock();
+  }
+
+  void wake(Turn given) noexcept {
+    for (const Turn turn : {Turn::append, Turn::save, Turn::snapshot}) {
+      if ((given & turn) != Turn::none) condition(turn).notify_all();
+    }
+  }
+
+  void tell(Step step, const Errand& errand, const StepResult& result) noexcept {
+    if (step == Step::replace_base) threads_.note_compacted();
+    if (result.outgrown) threads_.note_outgrown();
+    const bool failed = reports_.tell(step, errand, result);
+    if (failed && !threads_.has_this_thread()) threads_.wake_saver();  // to learn when it is to try again
+  }
+
+  const Options options_;
+  Observer observer_;
+  const std::string path_text_ = path_text(observer_.path());
+  const NotOnDisk not_on_disk_{observer_.path()};
+  const ForkGuard home_;
+  bool has_journal_ = false;
+  bool logs_ = false;  // whether the storage wants changes
+
+  SaveNumbers numbers_;
+
+  // Guards what follows; held for a few instructions, or to copy a change.
+  mutable typename Means::Lock mutex_;
+  SaveState state_;
+  ChangeLog log_;                   // the set-aside part belongs to the thread that has the save turn
+  SaveReports reports_{observer_};  // its figures
+  bool closing_ = false;
+  std::array<typename Means::Condition, 3> conditions_;  // of the turns
+  typename Means::Condition closed_;
+
+  SaveWork work_;  // each step of it belongs to the thread that has its turns
+  HistogramRecorder save_waits_;
+  SaveState::Time auto_saved_ = clock_now();  // the auto-saver's
+
+  std::optional<OpenStores::Entry> listed_;
+  SaveThreads<Means> threads_;  // last, as they end before what they use dies
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What operations look at without a lock: how many there were, and how far the store has got with them.
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "kvstore/detail/saving/state.hpp"
+#include "kvstore/detail/segment/thread_state.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// *Thread safety*: all of it is wait-free; `publish` one at a time.
+class SaveNumbers {
+ public:
+  /// `counters` outlive it.
+  explicit SaveNumbers(StoreCounters& counters) noexcept : counters_{counters} {}
+
+  /// Numbers `operations` more. @returns the number of the last
+  std::uint64_t count(std::uint64_t operations) noexcept {
+    return numbered_.fetch_add(operations, std::memory_order_seq_cst) + operations;
+  }
+  /// Counts operations without a number, for the calling thread, whose counters are `own`: one number would
+  /// be a line that all writers write.
+  void count_unnumbered(StoreThread* own, std::uint64_t operations) noexcept {
+    counters_.add(own, kUnnumberedChanges, operations);
+  }
+
+  /// The number of the last operation that has one.
+  [[nodiscard]] std::uint64_t numbered() const noexcept { return numbered_.load(std::memory_order_seq_cst); }
+  /// How many operations were counted.
+  [[nodiscard]] std::uint64_t applied() const noexcept {
+    return numbered() + counters_.sum(kUnnumberedChanges);
+  }
+  [[nodiscard]] std::uint64_t unsaved() const noexcept {
+    const std::uint64_t durable = durable_.load(std::memory_order_acquire);
+    return std::max(applied(), durable) - durable;
+  }
+
+  /// Whether more than `allowed` operations up to number `ticket` are unsaved.
+  [[nodiscard]] bool owes(std::uint64_t ticket, std::uint64_t allowed) const noexcept {
+    const std::uint64_t durable = durable_.load(std::memory_order_acquire);
+    return ticket > durable && ticket - durable > allowed;
+  }
+  /// Whether the journal has operation `ticket`, and nothing is wrong with the journal.
+  [[nodiscard]] bool is_handed_over(std::uint64_t ticket) const noexcept {
+    return handed_over_.load(std::memory_order_acquire) >= ticket && !owed_.load(std::memory_order_acquire);
+  }
+
+  /// Under the lock of `state`.
+  void publish(const SaveState& state) noexcept {
+    durable_.store(state.durable(), std::memory_order_release);
+    handed_over_.store(state.handed_over(), std::memory_order_release);
+    owed_.store(state.owes_everything(), std::memory_order_release);
+  }
+
+ private:
+  StoreCounters& counters_;
+  alignas(64) std::atomic<std::uint64_t> numbered_ = 0;  // on a line of its own: every writer counts here
+  alignas(64) std::atomic<std::uint64_t> durable_ = 0;
+  std::atomic<std::uint64_t> handed_over_ = 0;
+  std::atomic<bool> owed_ = false;
+};
+
+}  // namespace kvstore::inline v0::detail

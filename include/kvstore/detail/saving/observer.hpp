@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Tells a store's user what happens, without letting the user's handlers harm the store.
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <filesystem>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/log.hpp"
+#include "kvstore/options.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// How much was done in what time, for the log.
+struct WorkDone {
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;
+  std::chrono::nanoseconds duration{0};
+};
+
+class Observer {
+ public:
+  /// `options` outlives it.
+  Observer(const Options& options, std::filesystem::path path)
+      : options_{options}, path_{std::move(path)}, path_text_{path_text(path_)} {}
+
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+
+  /// Whether the logger wants events of this level.
+  [[nodiscard]] bool logs(LogLevel level) const noexcept {
+    return options_.logger && level >= options_.log_level;
+  }
+
+  /// Tells the logger. Never under a lock of the data. A logger that uses a store causes events of its own;
+  /// those are dropped, as it would be told of them for ever.
+  void log(LogLevel level, std::string_view event,
+           std::initializer_list<LogField> fields = {}) const noexcept {
+    thread_local bool telling = false;
+    if (!logs(level) || telling) return;
+    telling = true;
+    try {
+      std::vector<LogField> all{{"path", path_text_}};
+      all.insert(all.end(), fields);
+      options_.logger({level, event, all});
+    } catch (...) {  // NOLINT(bugprone-empty-catch): a logger must not harm the store
+    }
+    telling = false;
+  }
+  void log(LogLevel level, std::string_view event, const WorkDone& done) const noexcept {
+    const double seconds = std::chrono::duration<double>(done.duration).count();
+    log(level, event, {{"entries", done.entries}, {"bytes", done.bytes}, {"seconds", seconds}});
+  }
+
+  /// Hands a failure to the logger, as `event`, and to `on_error`. What fails inside `on_error` is logged
+  /// only.
+  void report(const std::exception_ptr& failure, std::string_view event = "save failed") const noexcept {
+    try {
+      std::rethrow_exception(failure);
+    } catch (const std::exception& error) {
+      log(LogLevel::error, event, {{"error", error.what()}});
+      tell(error);
+    } catch (...) { log(LogLevel::error, event, {{"error", "unknown failure"}}); }
+  }
+
+ private:
+  void tell(const std::exception& error) const noexcept {
+    thread_local bool telling = false;
+    if (!options_.on_error || telling) return;
+    telling = true;
+    try {
+      options_.on_error(error);
+    } catch (...) {  // NOLINT(bugprone-empty-catch): what it throws is swallowed, as Options says
+    }
+    telling = false;
+  }
+
+  const Options& options_;
+  std::filesystem::path path_;
+  std::string path_text_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// How one segment takes part in a point-in-time snapshot while writers go on.
+//
+// A cut is a moment: the snapshot holds each entry as it was then. The saver walks the segment in slices
+// under its shared lock. A writer that is about to change an entry which the saver has not reached yet first
+// captures it as text and marks it to be passed over; an entry that it adds is marked as well. So neither
+// waits for more than a slice, and extra memory is what was changed during the save, not the map.
+//
+// The cut itself is one atomic number that every writer reads under its segment's lock: a writer that reads
+// it before the cut is in the snapshot, one that reads it after is not. If one operation returned before
+// another began, coherence makes the second read no older number, so what is in the snapshot is a state that
+// the store went through.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/codec/prefetch_parts.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/mutation.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// The number of the current cut: odd while a snapshot is being taken.
+using Epoch = std::uint64_t;
+[[nodiscard]] constexpr bool is_open(Epoch epoch) noexcept { return (epoch & 1) != 0; }
+
+template <class Key, class Value>
+class SegmentCut {
+ public:
+  using Table = DenseMap<Key, Value>;
+  using Mutation = detail::Mutation<Key, Value>;
+  static constexpr std::size_t kSliceEntries = 128;
+  static constexpr std::size_t kSliceBytes = std::size_t{64} << 10;
+  static constexpr std::size_t kPrefetchAhead = 32;
+
+  // For writers, under the segment's exclusive lock. ------------------------------------------------------
+
+  /// Makes room to keep track of `inserts` new entries. May throw; nothing has changed then.
+  void make_room(Epoch epoch, const Table& table, std::size_t inserts) {
+    if (takes_part(epoch)) make_room(table.size(), inserts);
+  }
+
+  /// Captures what `mutation` is about to change, and makes room as above. May throw; nothing has changed
+  /// then.
+  void prepare(Epoch epoch, const Table& table, const Mutation& mutation, std::size_t inserts = 1) {
+    if (!takes_part(epoch)) return;
+    make_room(table.size(), inserts);
+    using Kind = typename Mutation::Kind;
+    if (mutation.kind != Kind::replace && mutation.kind != Kind::erase) return;
+    if (mutation.position < cursor_ || passed_over_[mutation.position]) return;
+    captured_.put(table[mutation.position].key, table[mutation.position].value);
+    passed_over_[mutation.position] = true;
+  }
+
+  /// Carries `mutation` out and keeps track of who stands where. Needs `prepare` with the same epoch.
+  void perform(Epoch epoch, Table& table, const Mutation& mutation) noexcept {
+    if (!takes_part(epoch)) return mutation.perform(table);
+    using Kind = typename Mutation::Kind;
+    if (mutation.kind == Kind::erase) return erase(table, mutation.position);
+    mutation.perform(table);
+    if (mutation.kind == Kind::insert) passed_over_.push_back(true);
+  }
+
+  /// Empties `table`. The entries of a snapshot under way move here until the saver has read them. The caller
+  /// destroys what is returned after the lock.
+  [[nodiscard]] Table clear(Epoch epoch, Table& table) noexcept {
+    if (takes_part(epoch)) {
+      detached_ = std::exchange(table, Table{});
+      return Table{};
+    }
+    return std::exchange(table, Table{});
+  }
+
+  // For the saver, under the segment's shared lock. ---------------------------------------------------------
+
+  /// Encodes the next slice into `out`, which takes entries by `put`. @returns false if the segment is done,
+  /// and no longer takes part.
+  template <class Out>
+  bool encode_slice(Epoch epoch, const Table& live, Out& out) {
+    begin(epoch);
+    if (!pending_) return false;
+    const std::size_t most = out.bytes() + kSliceBytes;
+    const Table& table = detached_ ? *detached_ : live;
+    const std::size_t stop = std::min(table.size(), cursor_ + kSliceEntries);
+    for (std::size_t i = cursor_; i < std::min(stop, cursor_ + kPrefetchAhead); ++i) prefetch(table[i]);
+    for (; cursor_ < stop && out.bytes() < most; ++cursor_) {
+      if (cursor_ + kPrefetchAhead < stop) prefetch(table[cursor_ + kPrefetchAhead]);
+      const bool skip = cursor_ < passed_over_.size() && passed_over_[cursor_];
+      if (!skip) out.put(table[cursor_].key, table[cursor_].value);
+    }
+    if (cursor_ < table.size()) return true;
+    for (; captured_read_ < captured_.count() && out.bytes() < most; ++captured_read_) {
+      out.put(captured_[captured_read_]);
+    }
+    if (captured_read_ < captured_.count()) return true;
+    end();
+    return false;
+  }
+
+  /// Forgets the snapshot `epoch`, which was abandoned.
+  void abandon(Epoch epoch) noexcept {
+    end();
+    epoch_ = epoch;
+  }
+
+ private:
+  void end() noexcept {
+    pending_ = false;
+    captured_ = ChangeBuffer{};
+    captured_read_ = 0;
+    passed_over_ = std::vector<bool>{};  // not {}, which would keep its memory
+    detached_.reset();
+  }
+
+  // What keys and values point to lies scattered over the heap: asking for it a few entries early hides the
+  // wait for memory.
+  [[gnu::always_inline]] static void prefetch(const Entry<Key, Value>& entry) noexcept {
+    prefetch_parts(entry.key);
+    prefetch_parts(entry.value);
+  }
+
+  // Whether the current snapshot has still to read entries of this table.
+  [[nodiscard]] bool takes_part(Epoch epoch) noexcept {
+    if (!is_open(epoch)) return false;
+    begin(epoch);
+    return pending_ && !detached_;
+  }
+
+  void make_room(std::size_t entries, std::size_t inserts) {
+    const std::size_t needed = entries + inserts;
+    if (needed > passed_over_.capacity()) passed_over_.reserve(needed + needed / 2);
+    passed_over_.resize(entries);
+  }
+
+  void begin(Epoch epoch) noexcept {
+    if (epoch_ == epoch) return;
+    end();
+    epoch_ = epoch;
+    cursor_ = 0;
+    pending_ = true;
+  }
+
+  // Positions before the cursor have been read. To keep it so, an entry removed there first changes places
+  // with the last of them, and the cursor steps back: what then moves in from the end is read later.
+  void erase(Table& table, std::size_t position) noexcept {
+    if (position < cursor_) {
+      --cursor_;
+      table.swap_entries(position, cursor_);
+      position = cursor_;
+    }
+    passed_over_[position] = passed_over_.back();
+    passed_over_.pop_back();
+    table.erase(position);
+  }
+
+  Epoch epoch_ = 0;       // of the last cut this segment took part in
+  bool pending_ = false;  // the saver has not read it to the end
+  std::size_t cursor_ = 0;
+  std::vector<bool> passed_over_;  // by position; shorter than the table while nothing was changed
+  ChangeBuffer captured_;
+  std::size_t captured_read_ = 0;  // how many of them the saver has
+  std::optional<Table> detached_;
+};
+
+}  // namespace kvstore::inline v0::detail

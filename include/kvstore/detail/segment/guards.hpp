@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What guards the tables of a persistent store, one of each per segment.
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <vector>
+
+#include "kvstore/detail/base/fair_shared_mutex.hpp"
+#include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/base/histogram_recorder.hpp"
+#include "kvstore/detail/base/reader_slots.hpp"
+#include "kvstore/detail/segment/cut.hpp"
+#include "kvstore/detail/segment/shared_group.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What lies beside one table. `mutex` guards `cut`, and the table for all but readers who come by `bias`: to
+/// write the table takes `Segments::Writing` or `lock`.
+template <class Key, class Value, class Mutex>
+struct alignas(64) SegmentGuard {
+  mutable ReaderBias bias;  // on the first line, which is all that a reader without the lock reads
+  mutable FairSharedMutex<Mutex> mutex;
+  SegmentCut<Key, Value> cut;
+};
+
+/// The guards of all segments and the number of the current cut.
+template <class Key, class Value, class Mutex>
+class Segments {
+ public:
+  using Table = DenseMap<Key, Value>;
+  using Guard = SegmentGuard<Key, Value, Mutex>;
+  using Lock = std::unique_lock<FairSharedMutex<Mutex>>;
+
+  void resize(std::size_t count) {
+    guards_ = std::make_unique<Guard[]>(count);
+    count_ = count;
+  }
+  [[nodiscard]] std::size_t size() const noexcept { return count_; }
+  [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
+
+  /// Holds a segment for a reader of its table: by `own`, the calling thread's slot, if it has one and may,
+  /// else by the shared lock.
+  class Reading {
+   public:
+    Reading(const Segments& segments, std::size_t index, ReaderSlot* own) : guard_{segments.guards_[index]} {
+      if (own != nullptr && segments.slots_.enter(*own, guard_.bias, index)) {
+        slot_ = own;
+        return;
+      }
+      guard_.mutex.lock_shared();
+      guard_.bias.note_read();
+    }
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    ~Reading() {
+      if (slot_ != nullptr)
+        slot_->leave();
+      else
+        guard_.mutex.unlock_shared();
+    }
+
+   private:
+    const Guard& guard_;
+    ReaderSlot* slot_ = nullptr;
+  };
+
+  /// Holds a segment for a writer of its table, once its readers have all left. Waiting for it is recorded.
+  class Writing {
+   public:
+    Writing(Segments& segments, std::size_t index) : guard_{segments.guards_[index]} {
+      if (!guard_.mutex.try_lock()) segments.wait_for_lock(guard_);
+      segments.let_readers_leave(guard_, index);
+    }
+    Writing(const Writing&) = delete;
+    Writing& operator=(const Writing&) = delete;
+    ~Writing() { guard_.mutex.unlock(); }
+
+   private:
+    Guard& guard_;
+  };
+
+  /// The same, for as long as its caller wants.
+  [[nodiscard]] Lock lock(std::size_t index) {
+    Guard& guard = guards_[index];
+    Lock lock{guard.mutex, std::try_to_lock};
+    if (!lock) {
+      wait_for_lock(guard);
+      lock = Lock{guard.mutex, std::adopt_lock};
+    }
+    let_readers_leave(guard, index);
+    return lock;
+  }
+  /// The exclusive locks of all segments, or of those with these indices, which ascend. *Complexity*:
+  /// O(segments), times the threads that read for those that were only read.
+  [[nodiscard]] std::vector<Lock> lock_all() {
+    std::vector<Lock> locks;
+    locks.reserve(count_);
+    for (std::size_t i = 0; i < count_; ++i) locks.push_back(lock(i));
+    return locks;
+  }
+  [[nodiscard]] std::vector<Lock> lock_each(std::span<const std::size_t> indices) {
+    std::vector<Lock> locks;
+    locks.reserve(indices.size());
+    for (const std::size_t index : indices) locks.push_back(lock(index));
+    return locks;
+  }
+
+  /// Runs `fn` for those of `indices`, at most `SegmentNames::kMost`, that can be read at once, whose bits it
+  /// is given; then for the others, one by one. `own` is as for `Reading`. @returns the bits that `fn`
+  /// returned, together
+  [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices, ReaderSlot* own,
+                                         FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+    auto left = static_cast<std::uint32_t>((std::uint64_t{1} << indices.size()) - 1);
+    std::uint32_t result = 0;
+    {
+      const OpenGroup open{*this, indices, own};
+      const SharedGroup locked{guards_.get(), indices, left & ~open.which()};
+      const std::uint32_t together = open.which() | locked.owned();
+      left &= ~together;
+      result = fn(together);
+    }
+    for (; left != 0; left &= left - 1) {
+      const Reading reading{*this, indices[static_cast<std::size_t>(std::countr_zero(left))], nullptr};
+      result |= fn(left & (~left + 1));
+    }
+    return result;
+  }
+
+  [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
+
+  /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
+  [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
+  Epoch open_cut() noexcept { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+  void close_cut() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+
+ private:
+  /// Those of some segments that are open, held by the calling thread's slot.
+  class OpenGroup {
+   public:
+    OpenGroup(const Segments& segments, std::span<const std::size_t> indices, ReaderSlot* own) noexcept
+        : own_{own} {
+      const auto bias_of = [&](std::size_t i) -> const ReaderBias& {
+        return segments.guards_[indices[i]].bias;
+      };
+      if (own != nullptr) which_ = segments.slots_.enter(*own, indices, bias_of);
+    }
+    OpenGroup(const OpenGroup&) = delete;
+    OpenGroup& operator=(const OpenGroup&) = delete;
+    ~OpenGroup() {
+      if (which_ != 0) own_->leave();
+    }
+
+    /// Bit i is set if `indices[i]` is.
+    [[nodiscard]] std::uint32_t which() const noexcept { return which_; }
+
+   private:
+    ReaderSlot* own_;
+    std::uint32_t which_ = 0;
+  };
+
+  [[gnu::noinline]] void wait_for_lock(Guard& guard) {
+    const TimeRecorded waiting{waits_};
+    guard.mutex.lock();
+  }
+  /// Under the segment's exclusive lock.
+  void let_readers_leave(Guard& guard, std::size_t index) noexcept {
+    if (guard.bias.close(slots_.count()) && slots_.is_anyone_in(index)) wait_for_readers(index);
+  }
+  [[gnu::noinline]] void wait_for_readers(std::size_t index) noexcept {
+    const TimeRecorded waiting{waits_};
+    slots_.wait_until_left(index);
+  }
+
+  std::unique_ptr<Guard[]> guards_;
+  std::size_t count_ = 0;
+  mutable ReaderSlots slots_;
+  HistogramRecorder waits_;
+  alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
+};
+
+}  // namespace kvstore::inline v0::detail

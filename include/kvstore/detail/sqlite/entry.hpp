@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// One row of table `entries` as text. Needs the component kvstore::sqlite.
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "kvstore/codec.hpp"
+#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/detail/sqlite/database.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// A number that differs, but for a coincidence, where entries differ: the sum of each one's.
+using EntryDigest = std::uint64_t;
+
+[[nodiscard]] inline EntryDigest digest_of(std::string_view key, std::string_view value) noexcept {
+  constexpr EntryDigest kOdd = 0x9E3779B97F4A7C15;
+  const std::hash<std::string_view> hash;
+  const EntryDigest both = (EntryDigest{hash(key)} ^ kOdd) * kOdd + hash(value);
+  return (both ^ both >> 29) * kOdd;
+}
+
+class SqliteEntry {
+ public:
+  /// `path` is for messages.
+  explicit SqliteEntry(std::filesystem::path path) : path_{std::move(path)} {}
+
+  [[nodiscard]] const std::string& key() const noexcept { return key_; }
+  [[nodiscard]] const std::string& value() const noexcept { return value_; }
+  /// Whether the key is stored as INTEGER.
+  [[nodiscard]] bool has_integer_key() const noexcept { return has_integer_key_; }
+  [[nodiscard]] EntryDigest digest() const noexcept { return digest_of(key_, value_); }
+
+  /// Reads columns `key, value`. @throws CorruptionError if they are none of an entry
+  void read(const SqliteStatement& row) {
+    const int type = row.type(0);
+    has_integer_key_ = type == SQLITE_INTEGER;
+    if (has_integer_key_) {
+      key_ = std::to_string(row.integer(0));
+    } else if (type == SQLITE_TEXT) {
+      key_ = row.text(0);
+    } else {
+      throw CorruptionError{path_, "table entries", "expected each key to be INTEGER or TEXT"};
+    }
+    read_value(row, 1);
+  }
+
+  /// Reads column `value` of a key that is known.
+  void read(std::string_view key, const SqliteStatement& row) {
+    key_ = key;
+    read_value(row, 0);
+  }
+
+  [[noreturn]] void refuse(const std::string& why) const {
+    throw CorruptionError{path_, "entry " + KeyText<std::string>::for_message(key_), why};
+  }
+
+ private:
+  void read_value(const SqliteStatement& row, int column) {
+    switch (row.type(column)) {
+      case SQLITE_TEXT:
+        value_ = row.text(column);
+        return;
+      case SQLITE_INTEGER:
+        value_ = std::to_string(row.integer(column));
+        return;
+      case SQLITE_FLOAT: {
+        JsonWriter text;
+        try {
+          Codec<double>::encode(row.real(column), text);
+        } catch (const ValueError& error) { refuse(error.what()); }
+        value_ = text.text();
+        return;
+      }
+      default:
+        refuse("expected JSON text as value, found a BLOB or NULL");
+    }
+  }
+
+  std::filesystem::path path_;
+  std::string key_;
+  std::string value_;
+  bool has_integer_key_ = false;
+};
+
+}  // namespace kvstore::inline v0::detail

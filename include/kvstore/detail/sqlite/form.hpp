@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What makes an SQLite database one of ours, and what must be true of it before anything is written. Needs
+// the component kvstore::sqlite.
+
+#include <sqlite3.h>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
+#include "kvstore/detail/sqlite/database.hpp"
+#include "kvstore/detail/sqlite/log.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+inline constexpr std::uint32_t kSqliteApplication = 0x6B767374;  // "kvst"
+inline constexpr std::uint32_t kSqliteFormat = 1;
+
+inline void check_sqlite_ids(const std::filesystem::path& path, std::uint32_t application,
+                             std::uint32_t format) {
+  if (application != kSqliteApplication) {
+    throw StorageError{path, {}, "is another program's SQLite database; name another file"};
+  }
+  if (format == kSqliteFormat) return;
+  throw StorageError{path,
+                     {},
+                     "has format version " + std::to_string(format) + ", and this library reads version " +
+                         std::to_string(kSqliteFormat) + "; open it with a newer release"};
+}
+
+/// Looks at the file before SQLite does, which would begin to change it.
+inline void check_sqlite_header(const SqliteDatabase& database) {
+  std::array<char, 100> header{};
+  database.read_start(header);
+  const std::string_view text{header.data(), header.size()};
+  if (!text.starts_with(std::string_view{"SQLite format 3\0", 16})) {
+    throw CorruptionError{database.path(), 0, "expected an SQLite database"};
+  }
+  check_sqlite_ids(database.path(), big_endian(text.substr(68)), big_endian(text.substr(60)));
+}
+
+[[nodiscard]] inline std::int64_t number_of(SqliteDatabase& database, const char* sql) {
+  SqliteStatement row{database, sql};
+  return row.step("cannot read the database's form") ? row.integer(0) : 0;
+}
+
+/// The same as of the transaction that is open: the log may have a newer header.
+inline void check_sqlite_ids(SqliteDatabase& database) {
+  check_sqlite_ids(database.path(), static_cast<std::uint32_t>(number_of(database, "pragma application_id")),
+                   static_cast<std::uint32_t>(number_of(database, "pragma user_version")));
+}
+
+/// Before WAL mode: so the header that `check_sqlite_header` looks at is in the file itself.
+inline void make_sqlite_tables(SqliteDatabase& database) {
+  SqliteTransaction transaction{database, "begin exclusive"};
+  if (number_of(database, "select count(*) from sqlite_master") != 0) check_sqlite_ids(database);
+  const std::string sql = "pragma application_id=" + std::to_string(kSqliteApplication) +
+                          "; pragma user_version=" + std::to_string(kSqliteFormat) +
+                          "; create table entries(key not null primary key, value not null) without rowid;"
+                          "create table meta(name text not null primary key, value) without rowid";
+  database.run(sql.c_str(), "cannot make the tables");
+  transaction.commit();
+}
+
+/// A crash while they were made leaves a database without them.
+[[nodiscard]] inline bool has_sqlite_tables(SqliteDatabase& database) {
+  return number_of(database, "select count(*) from sqlite_master where name = 'entries'") != 0;
+}
+
+/// Requires a table in which a row that is saved stays as it is and touches no other: what else others add to
+/// the database (tables, views, indexes, generated columns) is their business.
+inline void check_sqlite_table(SqliteDatabase& database) {
+  const auto require = [&database](const char* sql, const char* what) {
+    if (number_of(database, sql) != 0) return;
+    throw StorageError{database.path(), {}, std::string{"table entries "} + what};
+  };
+  require("select count(*) from sqlite_master where name = 'entries' and type = 'table' and rootpage != 0",
+          "is a view or a virtual table; saving needs an ordinary one");
+  require(
+      "select count(*) = 2 and sum(name = 'key' and type = '' and pk = 1) = 1 and "
+      "sum(name = 'value' and type = '') = 1 from pragma_table_info('entries')",
+      "has other columns than key, its primary key, and value, both without a type; move it away");
+  require("select count(*) = 0 from sqlite_master where type = 'trigger' and tbl_name = 'entries'",
+          "has a trigger, which would change what is saved; drop the trigger");
+  require("select count(*) = 0 from pragma_index_list('entries') where \"unique\" and origin != 'pk'",
+          "has a unique index, which would refuse or replace what is saved; drop the index");
+  require(
+      "select count(*) = 0 from pragma_index_list('entries') l, pragma_index_xinfo(l.name) x "
+      "where l.origin = 'pk' and x.name = 'key' and x.coll != 'BINARY'",
+      "takes different keys for the same; make it anew without a collation");
+}
+
+/// A number of this connection's that changes when another one has written.
+[[nodiscard]] inline std::int64_t sqlite_data_version(SqliteDatabase& database) {
+  return number_of(database, "pragma data_version");
+}
+
+/// `ChangeSource::schema_version` of the last save. @throws CorruptionError if it is no such number
+[[nodiscard]] inline std::uint32_t read_schema_version(SqliteDatabase& database) {
+  SqliteStatement row{database, "select value from meta where name = 'schema_version'"};
+  if (!row.step("cannot read the schema version")) return 0;
+  const std::int64_t version = row.integer(0);
+  if (row.type(0) == SQLITE_INTEGER && version >= 0 && version <= std::int64_t{UINT32_MAX})
+    return static_cast<std::uint32_t>(version);
+  throw CorruptionError{database.path(), "table meta", "expected schema_version to be an INTEGER from 0 on"};
+}
+
+inline void write_schema_version(SqliteDatabase& database, std::uint32_t version) {
+  SqliteStatement put{database, "insert or replace into meta values('schema_version', ?1)"};
+  put.bind(1, std::int64_t{version});
+  put.step("cannot store the schema version");
+}
+
+[[nodiscard]] inline std::filesystem::path sqlite_log_path(std::filesystem::path path) {
+  return path += "-wal";
+}
+
+/// Whether there is a write-ahead log with anything in it.
+[[nodiscard]] inline bool has_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
+  const auto name = sqlite_log_path(path);
+  const auto found = uninterrupted([&] { return files.status(name); });
+  check_usable(path, found.error, "cannot look at " + path_text(name));
+  return found.value.kind != FileKind::missing && found.value.size != 0;
+}
+
+/// SQLite would delete the log of a database that is missing or empty.
+inline void refuse_lone_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
+  if (!has_sqlite_log(files, path)) return;
+  throw StorageError{path,
+                     {},
+                     "is missing or empty, and " + path_text(sqlite_log_path(path)) +
+                         " has changes of it; put the database back beside it, or move that file away"};
+}
+
+/// While nobody can write. @throws CorruptionError if SQLite would silently forget part of the log
+inline void check_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
+  const auto name = sqlite_log_path(path);
+  const auto log =
+      open_if_exists(files, name);  // SQLite locks other files, so a second descriptor is no harm
+  if (!log) return;
+  if (const auto offset = SqliteLog{*log, name}.find_damage()) {
+    throw CorruptionError{
+        name, *offset,
+        "expected what was written there; SQLite would silently forget this and all that was "
+        "saved after it"};
+  }
+}
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The keys that an operation has changed, kept from where they are known, under locks, to where a logger may
+// be told of them. Only where somebody logs at debug level.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/saving/observer.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/log.hpp"
+#include "kvstore/metrics.hpp"
+
+namespace kvstore::inline v0::detail {
+
+class ChangeTrace {
+ public:
+  explicit ChangeTrace(const Observer& observer) noexcept : observer_{observer} {
+    if (observer.logs(LogLevel::debug)) [[unlikely]]
+      keys_.emplace();
+  }
+
+  [[nodiscard]] bool wanted() const noexcept { return keys_.has_value(); }
+
+  // Out of line, both: whoever logs nothing of it pays a few comparisons.
+
+  template <class Key>
+  [[gnu::noinline, gnu::cold]] void add(const Key& key) {
+    ScratchWriter text;
+    KeyText<Key>::append(key, *text);
+    keys_->emplace_back(text->text());
+  }
+
+  /// Under no lock.
+  void tell(Verb verb) const noexcept {
+    if (wanted()) [[unlikely]]
+      tell_logger(verb);
+  }
+
+ private:
+  [[gnu::noinline, gnu::cold]] void tell_logger(Verb verb) const noexcept {
+    for (const std::string& key : *keys_) {
+      observer_.log(LogLevel::debug, "changed", {{"verb", name_of(verb)}, {"key", key}});
+    }
+    if (keys_->empty()) observer_.log(LogLevel::debug, "changed", {{"verb", name_of(verb)}});
+  }
+
+  const Observer& observer_;
+  std::optional<std::vector<std::string>> keys_;  // none unless wanted
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A store of segments that many threads share, each with a lock of its own: the primitives of the verbs
+// again, which lock, count, take part in a snapshot and tell a `SaveDriver` what was changed.
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <shared_mutex>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/base/helper_threads.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/base/per_thread.hpp"
+#include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/base/thread_object.hpp"
+#include "kvstore/detail/base/waiting.hpp"
+#include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/saving/driver.hpp"
+#include "kvstore/detail/saving/work.hpp"
+#include "kvstore/detail/segment/cut.hpp"
+#include "kvstore/detail/segment/guards.hpp"
+#include "kvstore/detail/segment/operation_counters.hpp"
+#include "kvstore/detail/segment/snapshot_source.hpp"
+#include "kvstore/detail/segment/thread_state.hpp"
+#include "kvstore/detail/store/change_trace.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_value_store.hpp"
+#include "kvstore/metrics.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What a persistent store is but for its loading, and the words of its user.
+template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
+class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
+  using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
+
+ protected:
+  using typename Base::Mutation;
+  using typename Base::Table;
+  using Segments = detail::Segments<Key, Value, Mutex>;
+  using Lock = typename Segments::Lock;
+
+  using Driver = SaveDriver<typename Waiting<Mutex>::Means>;
+
+  SegmentedStore(Hash hash, KeyEqual equal, std::unique_ptr<Storage> storage, Options options)
+      : Base(1, std::move(hash), std::move(equal)),
+        driver_{std::in_place, std::move(storage), std::move(options), counters_,
+                SaveWork::Store{[this] { return snapshot(); }, [this] { return count_entries(); }}} {}
+
+  bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
+    StoreThread* const own = threads_.own();
+    return counted(verb, own, [&] {
+      const typename Segments::Reading reading{segments_, index, own};
+      return fn(this->tables()[index]);
+    });
+  }
+
+  void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
+                     FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
+    std::array<std::size_t, Base::kGroup> indices{};
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      indices[i] = this->table_index(hashes[i]);
+      this->tables()[indices[i]].prefetch(hashes[i]);
+    }
+    StoreThread* const own = threads_.own();
+    counted(verb, own, hashes.size(),
+            [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), own, fn); });
+  }
+
+  void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
+    counted(verb, threads_.own(), [&] {
+      visit_tables(fn);
+      return true;
+    });
+  }
+
+  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
+    driver_->refuse_foreign_process();
+    StoreThread* const own = threads_.own();
+    counted(verb, own, [&] {
+      ChangeTrace trace{driver_->observer()};
+      return settled(verb, edit_locked(index, decide, own, trace), trace);
+    });
+  }
+
+  void edit_tables(std::span<const std::uint64_t> hashes,
+                   FunctionRef<std::vector<Mutation>()> decide) override {
+    driver_->refuse_foreign_process();
+    StoreThread* const own = threads_.own();
+    counted(Verb::apply, own, [&] {
+      ChangeTrace trace{driver_->observer()};
+      settled(Verb::apply, edit_locked(hashes, decide, own, trace), trace);
+      return true;  // a batch that had nothing to change as well
+    });
+  }
+
+  void clear_tables() override {
+    driver_->refuse_foreign_process();
+    StoreThread* const own = threads_.own();
+    counted(Verb::clear, own, [&] {
+      std::vector<Table> old(segments_.size());  // destroyed after the locks
+      ChangeTrace trace{driver_->observer()};
+      settled(Verb::clear, clear_locked(old, own), trace);
+      return true;
+    });
+  }
+
+  void note_failure(Verb verb) const noexcept override {
+    if (counts()) count(threads_.own(), verb, Outcome::failed);
+  }
+
+  // For the store's own calls
+  // ----------------------------------------------------------------------------------
+
+  [[nodiscard]] Segments& segments() noexcept { return segments_; }
+  [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
+  [[nodiscard]] StoreCounters& counters() noexcept { return counters_; }
+  [[nodiscard]] Driver& driver() const noexcept { return *driver_; }
+  /// Where its threads and turns can no longer be waited for.
+  void leave_driver() noexcept {
+    driver_->leave_list();
+    driver_.leave();
+  }
+  [[nodiscard]] auto operation_totals() const noexcept { return detail::operation_totals(counters_); }
+
+  [[nodiscard]] std::uint64_t count_entries() const {
+    std::uint64_t entries = 0;
+    visit_tables([&](const Table& table) { entries += table.size(); });
+    return entries;
+  }
+
+  /// Before threads use the store: as many segments as there are tables.
+  void fit_segments() { segments_.resize(this->tables().size()); }
+
+  /// Puts `tables` in place of those that are there, which it then holds.
+  void replace_locked(std::vector<Table>& tables) {
+    const std::vector<Lock> locks = segments_.lock_all();
+    refuse_unless_open();
+    driver_->record_replacement();
+    exchange_tables(tables);
+  }
+
+  // For a store that follows another process: what nobody records, as one step to readers and to a snapshot
+  // under way. If either throws, nothing was changed.
+
+  void follow(std::vector<Table>& tables) {
+    const std::vector<Lock> locks = segments_.lock_all();
+    exchange_tables(tables);
+  }
+  void follow(std::span<const Mutation> mutations) {
+    std::vector<std::uint64_t> hashes;
+    hashes.reserve(mutations.size());
+    for (const Mutation& mutation : mutations) hashes.push_back(mutation.hash);
+    const std::vector<Lock> locks = lock_segments(hashes);
+    perform_all(prepare_all(mutations), mutations);
+  }
+
+  /// Before threads use the store.
+  void become_read_only() noexcept { state_ = State::read_only; }
+
+  void refuse_unless_open() const {
+    const State state = state_.load(std::memory_order_relaxed);
+    if (state != State::open) [[unlikely]]
+      throw_refusal(state);
+  }
+
+  /// Once it returns, every writer sees `refuse`: those inside have left their segment's lock.
+  void refuse_writes(bool refuse) {
+    state_.store(refuse ? State::closed : State::open);
+    for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock = segments_.lock(i);
+  }
+
+ private:
+  enum class State : std::uint8_t { open, closed, read_only };
+
+  [[noreturn]] void throw_refusal(State state) const {
+    if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
+    throw UsageError{path_text(driver_->path()) +
+                     ": the store was opened read-only; open it without Options::read_only to write"};
+  }
+
+  // Counting
+  // ----------------------------------------------------------------------------------
+
+  [[nodiscard]] bool counts() const noexcept { return driver_->options().count_operations; }
+
+  void count(StoreThread* own, Verb verb, Outcome outcome, std::uint64_t operations = 1) const noexcept {
+    counters_.add(own, operation_counter(verb, outcome), operations);
+  }
+
+  /// Counts what became of an operation of the calling thread, whose counters are `own`: `operation` says
+  /// whether it was done or refused.
+  template <class Operation>
+  bool counted(Verb verb, StoreThread* own, const Operation& operation) const {
+    try {
+      const bool done = operation();
+      if (!counts()) return done;
+      if (done) [[likely]]
+        count(own, verb, Outcome::done);
+      else
+        note_refusal(own, verb);
+      return done;
+    } catch (...) {
+      note_failure(verb);
+      throw;
+    }
+  }
+  /// Out of line, so that which counter it is does not wait for whether the key was found.
+  [[gnu::noinline]] void note_refusal(StoreThread* own, Verb verb) const noexcept {
+    count(own, verb, Outcome::refused);
+  }
+
+  /// The same of `keys` reads at once, which return a bit for each key that was there.
+  template <class Reads>
+  void counted(Verb verb, StoreThread* own, std::size_t keys, const Reads& reads) const {
+    if (!counts()) return void(reads());
+    try {
+      const auto found = static_cast<std::size_t>(std::popcount(std::uint32_t{reads()}));
+      count(own, verb, Outcome::done, found);
+      count(own, verb, Outcome::refused, keys - found);
+    } catch (...) {
+      note_failure(verb);
+      throw;
+    }
+  }
+
+  /// Ends an operation that is applied and holds no lock. @returns whether there was one
+  bool settled(Verb verb, std::uint64_t ticket, const ChangeTrace& trace) {
+    if (ticket == 0) return false;
+    trace.tell(verb);
+    driver_->settle(ticket);
+    return true;
+  }
+
+  void visit_tables(FunctionRef<void(const Table&)> fn) const {
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const std::shared_lock lock{segments_[i].mutex};
+      fn(this->tables()[i]);
+    }
+  }
+
+  // Editing: decide, prepare what may fail, then do what cannot
+  // -----------------------------------------------
+
+  std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide, StoreThread* own,
+                            ChangeTrace& trace) {
+    auto& guard = segments_[index];
+    Table& table = this->tables()[index];
+    const typename Segments::Writing writing{segments_, index};
+    refuse_unless_open();
+    const Mutation mutation = decide(table);
+    if (!mutation) return 0;
+    if (trace.wanted()) [[unlikely]]
+      trace.add(mutation.key_in(table));
+    if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
+    const Epoch epoch = segments_.epoch();
+    if (is_open(epoch)) [[unlikely]]
+      guard.cut.prepare(epoch, table, mutation);
+    const std::uint64_t ticket = record({&mutation, 1}, own);
+    if (is_open(epoch)) [[unlikely]]
+      guard.cut.perform(epoch, table, mutation);
+    else
+      mutation.perform(table);
+    return ticket;
+  }
+
+  std::uint64_t edit_locked(std::span<const std::uint64_t> hashes,
+                            FunctionRef<std::vector<Mutation>()> decide, StoreThread* own,
+                            ChangeTrace& trace) {
+    const std::vector<Lock> locks = lock_segments(hashes);
+    refuse_unless_open();
+    const std::vector<Mutation> mutations = decide();
+    if (mutations.empty()) return 0;
+    for (const Mutation& mutation : mutations) {
+      if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
+    }
+    const Epoch epoch = prepare_all(mutations);
+    const std::uint64_t ticket = record(mutations, own);
+    perform_all(epoch, mutations);
+    return ticket;
+  }
+
+  /// Under the locks of all segments: puts `tables` in place of those that are there, which it then holds.
+  void exchange_tables(std::vector<Table>& tables) noexcept {
+    const Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < tables.size(); ++i) {
+      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
+      this->tables()[i] = std::exchange(tables[i], std::move(old));
+    }
+  }
+
+  /// Makes room for `mutations`, and captures for a snapshot under way what they change. May throw; nothing
+  /// has changed then. @returns the cut to perform them for
+  [[nodiscard]] Epoch prepare_all(std::span<const Mutation> mutations) {
+    const Epoch epoch = segments_.epoch();
+    for (const auto& inserts : this->inserts_of(mutations)) {
+      Table& table = this->tables()[inserts.table];
+      table.prepare_insert(inserts.count);
+      segments_[inserts.table].cut.make_room(epoch, table, inserts.count);
+    }
+    for (const Mutation& mutation : mutations) {
+      const std::size_t index = this->table_index(mutation.hash);
+      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, 0);
+    }
+    return epoch;
+  }
+  void perform_all(Epoch epoch, std::span<const Mutation> mutations) noexcept {
+    for (const Mutation& mutation : mutations) {
+      const std::size_t index = this->table_index(mutation.hash);
+      segments_[index].cut.perform(epoch, this->tables()[index], mutation);
+    }
+  }
+
+  std::uint64_t clear_locked(std::vector<Table>& old, StoreThread* own) {
+    const std::vector<Lock> locks = segments_.lock_all();
+    std::uint64_t entries = 0;
+    for (const Table& table : this->tables()) entries += table.size();
+    refuse_unless_open();
+    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(own);
+    const Epoch epoch = segments_.epoch();
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
+    }
+    return ticket;
+  }
+
+  [[nodiscard]] std::vector<Lock> lock_segments(std::span<const std::uint64_t> hashes) {
+    std::vector<std::size_t> indices;
+    indices.reserve(hashes.size());
+    for (const std::uint64_t hash : hashes) indices.push_back(this->table_index(hash));
+    std::sort(indices.begin(), indices.end());
+    indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
+    return segments_.lock_each(indices);
+  }
+
+  /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
+  std::uint64_t record(std::span<const Mutation> mutations, StoreThread* own) {
+    return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), own);
+  }
+  [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
+    Reused<ChangeBuffer, SegmentedStore> reused;
+    ChangeBuffer& changes = *reused;
+    changes.clear();
+    for (const Mutation& mutation : mutations) {
+      const Key& key = mutation.key_in(this->table_of(mutation.hash));
+      if (mutation.kind == Mutation::Kind::erase)
+        changes.remove(key);
+      else
+        changes.put(key, *mutation.value);
+    }
+    changes.end_group();
+    const std::uint64_t ticket = driver_->record(mutations.size(), changes);
+    changes.clear_and_shrink();
+    return ticket;
+  }
+
+  // A journal has a word for it; other storages that save changes are told of each entry.
+  std::uint64_t record_clear(StoreThread* own) {
+    if (!driver_->logs()) return driver_->record(1, own);
+    ChangeBuffer changes;
+    for (const Table& table : this->tables()) {
+      if (driver_->has_journal()) break;
+      for (const auto& entry : table.entries()) changes.remove(entry.key);
+    }
+    changes.end_group();
+    return driver_->record(1, changes);
+  }
+
+  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() {
+    const Options& options = driver_->options();
+    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(
+        this->tables(), segments_, options.schema_version, threads_to_save(options.threads));
+  }
+
+  mutable PerThread<StoreThread> threads_;
+  Segments segments_;  // whose slots are those of `threads_`
+  mutable StoreCounters counters_{threads_};
+  std::atomic<State> state_ = State::open;
+  LeftToParent<Driver> driver_;  // last, so that its threads end before what they use dies
+};
+
+}  // namespace kvstore::inline v0::detail

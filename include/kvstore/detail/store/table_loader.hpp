@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Fills the tables of a store that opens: entries first, straight into their segment's vector, then each
+// index in one pass.
+
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/heap_pages.hpp"
+#include "kvstore/detail/base/helper_threads.hpp"
+#include "kvstore/detail/change/stored_key.hpp"
+#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/detail/saving/observer.hpp"
+#include "kvstore/detail/store/value_loader.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/log.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+inline constexpr std::size_t kDefaultSegments = 256;
+inline constexpr std::size_t kMostSegments = 65536;
+
+template <class Key, class Value, class HashOf, class KeyEqual>
+class TableLoader final : public LoadSink {
+ public:
+  using Table = DenseMap<Key, Value>;
+
+  /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
+  /// `observer` outlive it. `missing_is_empty`: see `LoadRequest`.
+  TableLoader(LoadPurpose purpose, std::size_t segments, HashOf hash_of, KeyEqual equal,
+              const Options& options, const Observer& observer, bool missing_is_empty = false)
+      : LoadSink{{.purpose = purpose,
+                  .integer_keys = kIntegerKey<Key>,
+                  .threads = threads_to_load(options.threads),
+                  .missing_is_empty = missing_is_empty}},
+        fixed_{segments != 0},
+        tables_(std::bit_ceil(fixed_ ? segments : kDefaultSegments)),
+        hash_of_{std::move(hash_of)},
+        equal_{std::move(equal)},
+        values_{options, observer.path()},
+        progress_{options.on_progress},
+        observer_{observer} {}
+
+  void expect(std::uint64_t bytes) override {
+    expected_ = bytes;
+    constexpr std::uint64_t kSegmentBytes = std::uint64_t{256} << 10;
+    maps_pages_ = bytes >= kWorthMappingPages;
+    if (fixed_ || entries_ != 0) return;
+    const std::uint64_t wanted =
+        std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMostSegments);
+    tables_.resize(std::bit_ceil(static_cast<std::size_t>(wanted)));
+  }
+
+  void schema_version(std::uint32_t stored) override { values_.stored_version(stored); }
+
+  void put(std::string_view key_text, std::string_view value_text) override {
+    add(parse(key_text, value_text));
+    if (maps_pages_) pages_.spend(sizeof(Parsed) + key_text.size() + value_text.size());
+    count(1, key_text.size() + value_text.size());
+  }
+
+  [[nodiscard]] std::unique_ptr<LoadStage> stage() override {
+    if (values_.outdated()) return nullptr;  // Options::upgrade is not called by two threads at once
+    return std::make_unique<Stage>(*this);
+  }
+
+  void finish() override {
+    if (std::exchange(finished_, true)) return;
+    for_each_index(tables_.size(), maps_pages_ ? request().threads : 1, [this](std::size_t i) {
+      const std::size_t twice = tables_[i].build_index(equal_);
+      if (twice != Table::kNone) throw DuplicateEntryError{text_of(tables_[i][twice].key)};
+    });
+    report(true);
+  }
+
+  void change(const Change& change) override {
+    finish();
+    Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
+    const std::uint64_t hash = hash_of_(key);
+    Table& table = table_of(hash);
+    const std::size_t position = table.find(hash, [&](const Key& other) { return equal_(other, key); });
+    const bool exists = position != Table::kNone;
+    if (change.value) {
+      Value value = values_.parse(change.key, *change.value);
+      if (!exists) table.prepare_insert(1);
+      if (exists)
+        table.replace(position, value);
+      else
+        table.insert(hash, std::move(key), std::move(value));
+    } else if (exists) {
+      table.erase(position);
+    }
+    count(1, change.key.size() + (change.value ? change.value->size() : 0));
+  }
+
+  void clear() override {
+    finish();
+    for (Table& table : tables_) table = Table{};
+  }
+
+  void note(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) override {
+    observer_.log(level, event, fields);
+  }
+
+  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::vector<Table> take() && { return std::move(tables_); }
+  [[nodiscard]] std::uint32_t stored_version() const noexcept { return values_.stored_version(); }
+  /// Whether what was stored has another schema version than the program.
+  [[nodiscard]] bool outdated() const noexcept { return values_.outdated(); }
+
+ private:
+  static constexpr std::uint64_t kWorthMappingPages = std::uint64_t{4} << 20;
+
+  struct Parsed {
+    std::uint64_t hash;
+    Key key;
+    Value value;
+  };
+
+  /// What another thread has read ahead, in order.
+  class Stage final : public LoadStage {
+   public:
+    explicit Stage(TableLoader& loader) noexcept : loader_{loader} {}
+
+    void put(std::string_view key_text, std::string_view value_text) override {
+      entries_.push_back(loader_.parse(key_text, value_text));
+      bytes_ += key_text.size() + value_text.size();
+      pages_.spend(key_text.size() + value_text.size());
+    }
+    void commit() override {
+      for (Parsed& entry : entries_) {
+        loader_.pages_.spend(sizeof entry);
+        loader_.add(std::move(entry));
+      }
+      loader_.count(entries_.size(), bytes_);
+      clear();
+    }
+    void clear() noexcept override {
+      entries_.clear();
+      bytes_ = 0;
+    }
+
+   private:
+    TableLoader& loader_;
+    std::vector<Parsed> entries_;
+    std::size_t bytes_ = 0;
+    HeapPages pages_;
+  };
+
+  /// May be called by several threads at once.
+  [[nodiscard]] Parsed parse(std::string_view key_text, std::string_view value_text) const {
+    Key key = parse_stored_key<Key>(key_text);
+    Value value = values_.parse(key_text, value_text);
+    const std::uint64_t hash = hash_of_(key);
+    return {hash, std::move(key), std::move(value)};
+  }
+
+  void add(Parsed&& entry) {
+    table_of(entry.hash).append(entry.hash, std::move(entry.key), std::move(entry.value));
+  }
+
+  [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept {
+    return tables_[static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1)];
+  }
+
+  void count(std::size_t entries, std::size_t bytes) {
+    constexpr std::uint64_t kReportEvery = 4096;
+    const bool due = (entries_ + entries) / kReportEvery != entries_ / kReportEvery;
+    entries_ += entries;
+    bytes_ += bytes;
+    if (due) report(false);
+  }
+
+  void report(bool finished) const {
+    if (!progress_) return;
+    const double part = expected_ == 0 ? 0 : static_cast<double>(bytes_) / static_cast<double>(expected_);
+    progress_({Progress::Phase::load, entries_, bytes_, finished ? 1 : std::min(part, 1.0), finished});
+  }
+
+  [[nodiscard]] static std::string text_of(const Key& key) {
+    JsonWriter text;
+    KeyText<Key>::append(key, text);
+    return std::string{text.text()};
+  }
+
+  bool fixed_;
+  std::vector<Table> tables_;
+  HashOf hash_of_;
+  KeyEqual equal_;
+  ValueLoader<Value> values_;
+  const std::function<void(const Progress&)>& progress_;
+  const Observer& observer_;
+  std::uint64_t expected_ = 0;  // bytes
+  std::uint64_t entries_ = 0;
+  std::uint64_t bytes_ = 0;
+  bool maps_pages_ = false;  // much will come
+  HeapPages pages_;
+  bool finished_ = false;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a store that follows another process is to change: collected without a lock, one change for each key,
+// so that all of it can be done in one step that does not fail half-way.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/change/stored_key.hpp"
+#include "kvstore/detail/store/value_loader.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+template <class Key, class Value, class HashOf, class KeyEqual>
+class TableUpdate final : public LoadSink {
+ public:
+  using Table = DenseMap<Key, Value>;
+  using Mutation = detail::Mutation<Key, Value>;
+
+  /// `stored_version` is that of what was loaded before. `options` and `path` outlive it.
+  TableUpdate(HashOf hash_of, KeyEqual equal, const Options& options, const std::filesystem::path& path,
+              std::uint32_t stored_version)
+      : LoadSink{{.purpose = LoadPurpose::follow, .integer_keys = kIntegerKey<Key>}},
+        hash_of_{std::move(hash_of)},
+        equal_{std::move(equal)},
+        values_{options, path} {
+    values_.stored_version(stored_version);
+  }
+
+  void expect(std::uint64_t) override {}
+  void schema_version(std::uint32_t stored) override { values_.stored_version(stored); }
+  void put(std::string_view key, std::string_view value) override { change({key, value}); }
+  void finish() override {}
+
+  void change(const Change& change) override {
+    Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
+    const std::uint64_t hash = hash_of_(key);
+    std::optional<Value> value;
+    if (change.value) value = values_.parse(change.key, *change.value);
+    const auto same = [&](std::size_t step) { return equal_(steps_[step].key, key); };
+    if (const std::size_t at = places_.find(hash, same); at != places_.kNone) {
+      std::swap(steps_[places_[at].key].value, value);
+      return;
+    }
+    places_.prepare_insert(1);
+    steps_.push_back({hash, std::move(key), std::move(value)});
+    places_.insert(hash, steps_.size() - 1, Nothing{});
+  }
+
+  void clear() override {
+    steps_.clear();
+    places_ = {};
+    cleared_ = true;
+  }
+
+  [[nodiscard]] bool empty() const noexcept { return !cleared_ && steps_.empty(); }
+  /// Whether all that was there is gone; then `fill` makes what comes instead.
+  [[nodiscard]] bool replaces_everything() const noexcept { return cleared_; }
+
+  /// Puts the entries into tables that hold none. Takes them from here.
+  template <class TableOf>
+  void fill(const TableOf& table_of) {
+    for (Step& step : steps_) {
+      if (!step.value) continue;
+      Table& table = table_of(step.hash);
+      table.prepare_insert(1);
+      table.insert(step.hash, std::move(step.key), std::move(*step.value));
+    }
+  }
+
+  /// What is to be done to the tables as they are, in an order in which it can be done: removals last and
+  /// from the back, because a removal moves the last entry of its table. The mutations point into this.
+  template <class TableOf>
+  [[nodiscard]] std::vector<Mutation> mutations(const TableOf& table_of) {
+    std::vector<Mutation> result;
+    std::vector<Mutation> removals;
+    for (Step& step : steps_) {
+      const auto same = [&](const Key& other) { return equal_(other, step.key); };
+      const std::size_t position = table_of(step.hash).find(step.hash, same);
+      const bool exists = position != Table::kNone;
+      if (step.value) {
+        result.push_back(exists ? Mutation::replace(step.hash, position, *step.value)
+                                : Mutation::insert(step.hash, step.key, *step.value));
+      } else if (exists) {
+        removals.push_back(Mutation::erase(step.hash, position));
+      }
+    }
+    std::sort(removals.begin(), removals.end(),
+              [](const Mutation& a, const Mutation& b) { return a.position > b.position; });
+    result.insert(result.end(), removals.begin(), removals.end());
+    return result;
+  }
+
+ private:
+  struct Step {
+    std::uint64_t hash;
+    Key key;
+    std::optional<Value> value;  // none = removed
+  };
+  struct Nothing {};
+
+  HashOf hash_of_;
+  KeyEqual equal_;
+  ValueLoader<Value> values_;
+  std::vector<Step> steps_;
+  DenseMap<std::size_t, Nothing> places_;  // of the keys in `steps_`
+  bool cleared_ = false;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Values as they are loaded: parsed, and brought to the program's schema version first where what is stored
+// has an older one.
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <type_traits>
+
+#include "kvstore/codec.hpp"
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/options.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Whether a key's text is always that of an integer, which some storages keep as such.
+template <class Key>
+inline constexpr bool kIntegerKey = std::is_integral_v<Key> && !std::is_same_v<Key, bool>;
+
+template <class Value>
+class ValueLoader {
+ public:
+  /// Both outlive it; `path` is for messages.
+  ValueLoader(const Options& options, const std::filesystem::path& path) noexcept
+      : options_{options}, path_{path} {}
+
+  /// Comes before the first `parse`; else what is stored has version 0. @throws SchemaVersionError
+  void stored_version(std::uint32_t version) {
+    stored_ = version;
+    if (version > options_.schema_version) refuse();
+  }
+  [[nodiscard]] std::uint32_t stored_version() const noexcept { return stored_; }
+  [[nodiscard]] bool outdated() const noexcept { return stored_ != options_.schema_version; }
+
+  /// @throws ParseError; SchemaVersionError if it is old and there is no `Options::upgrade`; what that throws
+  [[nodiscard]] Value parse(std::string_view key, std::string_view text) const {
+    return outdated() ? upgraded(key, text) : decode<Value>(text);
+  }
+
+ private:
+  template <class Any>
+  [[nodiscard]] static Any decode(std::string_view text) {
+    JsonReader reader{text};
+    Any value = Codec<Any>::decode(reader);
+    reader.finish();
+    return value;
+  }
+
+  [[nodiscard]] Value upgraded(std::string_view key, std::string_view text) const {
+    if (!options_.upgrade) refuse();
+    auto json = decode<nlohmann::json>(text);
+    options_.upgrade(stored_, key, json);
+    ScratchWriter scratch;
+    Codec<nlohmann::json>::encode(json, *scratch);
+    return decode<Value>(scratch->text());
+  }
+
+  [[noreturn]] void refuse() const { throw SchemaVersionError{path_, stored_, options_.schema_version}; }
+
+  const Options& options_;
+  const std::filesystem::path& path_;
+  std::uint32_t stored_ = 0;
+};
+
+}  // namespace kvstore::inline v0::detail

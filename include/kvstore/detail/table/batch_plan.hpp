@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Folds a WriteBatch into at most one mutation per key, seen against the tables as they are, so that all of
+// it can be refused before any of it is done.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
+#include "kvstore/write_batch.hpp"
+
+namespace kvstore::inline v0::detail {
+
+template <class Key, class Value, class KeyEqual>
+class BatchPlan {
+ public:
+  using Batch = WriteBatch<Key, Value>;
+  using Mutation = detail::Mutation<Key, Value>;
+
+  explicit BatchPlan(const KeyEqual& equal) : equal_{equal} {}
+
+  /// Adds the next change of the batch; `position` is where its key stands in its table, or `kNone`.
+  /// @throws DuplicateKeyError, KeyNotFoundError
+  void add(typename Batch::Operation& operation, std::uint64_t hash, std::size_t position) {
+    Item& item = item_for(operation, hash, position);
+    using Verb = typename Batch::Verb;
+    if (operation.verb == Verb::create && item.exists) {
+      throw DuplicateKeyError{KeyText<Key>::for_message(operation.key)};
+    }
+    if ((operation.verb == Verb::update || operation.verb == Verb::remove) && !item.exists) {
+      throw KeyNotFoundError{KeyText<Key>::for_message(operation.key)};
+    }
+    item.exists = operation.verb != Verb::remove;
+    item.value = item.exists ? &*operation.value : nullptr;
+  }
+
+  /// The mutations in an order in which they can be performed one after another: removals last and from the
+  /// back, because a removal moves the last entry of its table.
+  [[nodiscard]] std::vector<Mutation> mutations() const {
+    std::vector<Mutation> result;
+    result.reserve(items_.size());
+    const auto take = [&](bool erases) {
+      for (const Item& item : items_) {
+        const Mutation mutation = item.mutation();
+        if (mutation && (mutation.kind == Mutation::Kind::erase) == erases) result.push_back(mutation);
+      }
+    };
+    take(false);
+    const auto first_erase = static_cast<std::ptrdiff_t>(result.size());
+    take(true);
+    std::sort(result.begin() + first_erase, result.end(),
+              [](const Mutation& a, const Mutation& b) { return a.position > b.position; });
+    return result;
+  }
+
+ private:
+  struct Item {
+    std::uint64_t hash;
+    std::size_t position;  // in the table before the batch, or kNone
+    Key* key;
+    Value* value = nullptr;
+    bool exists;
+
+    [[nodiscard]] Mutation mutation() const noexcept {
+      const bool existed = position != DenseMap<Key, Value>::kNone;
+      if (exists) {
+        return existed ? Mutation::replace(hash, position, *value) : Mutation::insert(hash, *key, *value);
+      }
+      return existed ? Mutation::erase(hash, position) : Mutation{};
+    }
+  };
+
+  Item& item_for(typename Batch::Operation& operation, std::uint64_t hash, std::size_t position) {
+    const auto same = [&](const Key* other) { return equal_(*other, operation.key); };
+    if (const std::size_t at = seen_.find(hash, same); at != seen_.kNone) return items_[seen_[at].value];
+    items_.push_back(Item{hash, position, &operation.key, nullptr, position != DenseMap<Key, Value>::kNone});
+    seen_.prepare_insert(1);
+    seen_.insert(hash, &operation.key, items_.size() - 1);
+    return items_.back();
+  }
+
+  KeyEqual equal_;
+  std::vector<Item> items_;
+  DenseMap<const Key*, std::size_t> seen_;  // key -> place in items_
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a verb has decided to do to a table, apart from doing it: a store that persists puts its own steps
+// (capture for a snapshot, log, count) between the decision and the deed, which cannot fail.
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include "kvstore/detail/table/dense_map.hpp"
+
+namespace kvstore::inline v0::detail {
+
+template <class Key, class Value>
+struct Mutation {
+  enum class Kind : std::uint8_t { none, insert, replace, erase };
+  using Table = DenseMap<Key, Value>;
+
+  Kind kind = Kind::none;
+  std::size_t position = Table::kNone;  // of the entry to replace or erase
+  std::uint64_t hash = 0;               // of the key
+  Key* key = nullptr;                   // of the entry to insert: moved from by perform()
+  Value* value = nullptr;               // of the entry to insert or replace: moved from by perform()
+
+  static Mutation insert(std::uint64_t hash, Key& key, Value& value) noexcept {
+    return {Kind::insert, Table::kNone, hash, &key, &value};
+  }
+  static Mutation replace(std::uint64_t hash, std::size_t position, Value& value) noexcept {
+    return {Kind::replace, position, hash, nullptr, &value};
+  }
+  static Mutation erase(std::uint64_t hash, std::size_t position) noexcept {
+    return {Kind::erase, position, hash, nullptr, nullptr};
+  }
+
+  explicit operator bool() const noexcept { return kind != Kind::none; }
+
+  /// The key concerned, before perform().
+  [[nodiscard]] const Key& key_in(const Table& table) const noexcept {
+    return kind == Kind::insert ? *key : table[position].key;
+  }
+
+  /// Carries the decision out. An insert needs `table.prepare_insert` before.
+  void perform(Table& table) const noexcept {
+    if (kind == Kind::replace)
+      table.replace(position, *value);
+    else
+      insert_or_erase(table);
+  }
+
+ private:
+  /// Out of line, so that replacing a value is a few instructions in the caller.
+  [[gnu::noinline]] void insert_or_erase(Table& table) const noexcept {
+    if (kind == Kind::insert)
+      table.insert(hash, std::move(*key), std::move(*value));
+    else if (kind == Kind::erase)
+      table.erase(position);
+  }
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The tables of a store in memory, and the primitives through which alone its verbs reach an entry.
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <ranges>
+#include <span>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/base/held_key.hpp"
+#include "kvstore/detail/base/lookup.hpp"
+#include "kvstore/detail/base/string_argument.hpp"
+#include "kvstore/detail/codec/key.hpp"
+#include "kvstore/detail/table/batch_plan.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/detail/table/reentry.hpp"
+#include "kvstore/hash.hpp"
+#include "kvstore/metrics.hpp"
+#include "kvstore/write_batch.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Ranges of keys to look up.
+template <class Keys, class Key, class Lookup>
+concept KeyRange = std::ranges::forward_range<const Keys> &&
+    (std::same_as<std::ranges::range_value_t<const Keys>, Key> ||
+     (!std::is_reference_v<Lookup> &&
+      std::convertible_to<const std::remove_reference_t<std::ranges::range_reference_t<const Keys>>&,
+                          Lookup>));
+
+template <class Key, class Value, class Hash, class KeyEqual>
+class TableStore {
+ public:
+  TableStore(const TableStore&) = delete;
+  TableStore& operator=(const TableStore&) = delete;
+  virtual ~TableStore() = default;
+
+ protected:
+  using LookupKey = detail::LookupKey<Key, Hash>;
+  static constexpr bool kTextKeys = kIsString<Key> && std::same_as<LookupKey, std::string_view>;
+  using KeyArgument = std::conditional_t<kTextKeys, StringArgument<Key>, Key>;
+  using CheckedKey = std::conditional_t<kTextKeys, std::string_view, const Key&>;
+  using Table = DenseMap<Key, Value>;
+  using Mutation = detail::Mutation<Key, Value>;
+  static constexpr std::size_t kGroup = 16;
+
+  TableStore(std::size_t tables, Hash hash, KeyEqual equal)
+      : tables_(tables), hash_{std::move(hash)}, equal_{std::move(equal)} {}
+
+  // A derived store overrides the primitives to lock, capture, log, count and save; it repeats no verb.
+  // `verb` says for which one.
+
+  /// Runs `fn`, which says whether it found what it looked for, on a table, for reading.
+  virtual bool look_at_table(Verb /*verb*/, std::size_t table, FunctionRef<bool(const Table&)> fn) const {
+    return fn(tables_[table]);
+  }
+  /// Runs `fn` on those of the tables of `hashes`, at most `kGroup`, that can be had at once, and whose bits
+  /// it is given; then on the others, one by one. It returns the bits of those where it found what it looked
+  /// for.
+  virtual void look_at_group(Verb /*verb*/, std::span<const std::uint64_t> hashes,
+                             FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+    for (const std::uint64_t hash : hashes) table_of(hash).prefetch(hash);
+    fn((std::uint32_t{1} << hashes.size()) - 1);
+  }
+  /// Runs `fn` on every table in turn, for reading.
+  virtual void look_at_tables(Verb /*verb*/, FunctionRef<void(const Table&)> fn) const {
+    for (const Table& table : tables_) fn(table);
+  }
+  /// Carries out what `decide` decides on a table.
+  virtual void edit_table(Verb /*verb*/, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
+    Table& table = tables_[index];
+    const Mutation mutation = decide(table);
+    if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
+    mutation.perform(table);
+  }
+  /// Carries out what `decide` decides, which concerns the tables of `hashes` only: all of it or nothing.
+  virtual void edit_tables(std::span<const std::uint64_t> /*hashes*/,
+                           FunctionRef<std::vector<Mutation>()> decide) {
+    const std::vector<Mutation> mutations = decide();
+    for (const Inserts& inserts : inserts_of(mutations)) tables_[inserts.table].prepare_insert(inserts.count);
+    for (const Mutation& mutation : mutations) mutation.perform(table_of(mutation.hash));
+  }
+  /// Empties every table.
+  virtual void clear_tables() {
+    for (Table& table : tables_) table = Table{};
+  }
+
+  /// Refuses a key or value that a persistent store could not read back. @throws ValueError
+  virtual void check_entry(CheckedKey /*key*/, const Value& /*value*/) const {}
+  virtual void check_value(LookupKey /*key*/, const Value& /*value*/) const {}
+  /// Takes that a check failed before a primitive was reached.
+  virtual void note_failure(Verb /*verb*/) const noexcept {}
+
+  /// A copy of a value for `modify` to work on; nothing if the value must be modified where it stands.
+  [[nodiscard]] virtual std::optional<Value> duplicate(const Value& value) const {
+    if constexpr (std::copy_constructible<Value>)
+      return value;
+    else
+      return std::nullopt;
+  }
+
+  // What the verbs are made of. ---------------------------------------------------------------------------
+
+  /// A search that has begun: the memory that it reads first comes while the operation goes through its
+  /// checks and takes its lock.
+  struct Search {
+    std::uint64_t hash;
+    std::size_t table;
+  };
+  [[nodiscard]] Search begin_search(LookupKey key) const {
+    const std::uint64_t hash = hash_of(key);
+    const std::size_t table = table_index(hash);
+    tables_[table].prefetch(hash);
+    return {hash, table};
+  }
+
+  /// Runs a check that the primitives do not see.
+  template <class Check>
+  void checked(Verb verb, const Check& check) const {
+    try {
+      check();
+    } catch (...) {
+      note_failure(verb);
+      throw;
+    }
+  }
+
+  /// Runs `fn(const Value&)` if the key exists. @returns whether it does.
+  template <class Fn>
+  bool look(Verb verb, LookupKey key, const Fn& fn) const {
+    const Search search = begin_search(key);
+    CallbackScope::refuse_reentry(this);
+    return look_at_table(verb, search.table, [&](const Table& table) {
+      const std::size_t position = find(table, search.hash, key);
+      if (position == Table::kNone) return false;
+      fn(table[position].value);
+      return true;
+    });
+  }
+
+  /// Carries out what `decide(table, hash, position)` decides if the key exists. @returns whether it does.
+  template <class Decide>
+  bool edit(Verb verb, LookupKey key, const Decide& decide) {
+    bool found = false;
+    const Search search = begin_search(key);
+    CallbackScope::refuse_reentry(this);
+    edit_table(verb, search.table, [&](Table& table) {
+      const std::size_t position = find(table, search.hash, key);
+      found = position != Table::kNone;
+      return found ? decide(table, search.hash, position) : Mutation{};
+    });
+    return found;
+  }
+
+  /// Adds an entry, or does what `otherwise(hash, position)` decides where the key exists. @returns whether
+  /// it was added.
+  template <class Otherwise>
+  bool add(Verb verb, KeyArgument& key, Value& value, const Otherwise& otherwise) {
+    const CheckedKey view = view_of(key);
+    Search search{};
+    checked(verb, [&] {
+      search = begin_search(view);
+      check_entry(view, value);
+    });
+    bool added = false;
+    CallbackScope::refuse_reentry(this);
+    edit_table(verb, search.table, [&](Table& table) {
+      const std::size_t position = find(table, search.hash, view);
+      added = position == Table::kNone;
+      return added ? Mutation::insert(search.hash, own(key), value) : otherwise(search.hash, position);
+    });
+    return added;
+  }
+  [[nodiscard]] static CheckedKey view_of(const KeyArgument& key) noexcept {
+    if constexpr (kTextKeys)
+      return key.view();
+    else
+      return key;
+  }
+
+  /// Runs `fn(index, const Value&)` for those of `keys` that exist. @returns how many do.
+  template <class Keys, class Fn>
+  std::size_t look_at_many(Verb verb, const Keys& keys, const Fn& fn) const {
+    std::size_t found = 0;
+    std::size_t first = 0;  // of the group
+    CallbackScope::refuse_reentry(this);
+    for (auto at = std::ranges::begin(keys); at != std::ranges::end(keys);) {
+      std::array<std::uint64_t, kGroup> hashes{};
+      std::array<HeldKey<std::ranges::range_reference_t<const Keys>>, kGroup> group{};
+      std::size_t count = 0;
+      for (; count < kGroup && at != std::ranges::end(keys); ++at, ++count) {
+        group[count].hold(*at);
+        hashes[count] = hash_of(group[count].get());
+      }
+      look_at_group(verb, std::span{hashes}.first(count), [&](std::uint32_t which) {
+        const auto see = [&](std::size_t i, const Value& value) { fn(first + i, value); };
+        const std::uint32_t those = look_in_stages(which, hashes, group, see);
+        found += static_cast<std::size_t>(std::popcount(those));
+        return those;
+      });
+      first += count;
+    }
+    return found;
+  }
+
+  [[nodiscard]] std::vector<Mutation> planned(WriteBatch<Key, Value>& batch,
+                                              std::span<const std::uint64_t> hashes) const {
+    BatchPlan<Key, Value, KeyEqual> plan{equal_};
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      auto& operation = batch.operations()[i];
+      plan.add(operation, hashes[i], find(table_of(hashes[i]), hashes[i], operation.key));
+    }
+    return plan.mutations();
+  }
+
+  // The tables. -------------------------------------------------------------------------------------------
+
+  [[nodiscard]] std::uint64_t hash_of(LookupKey key) const {
+    const auto hash = static_cast<std::uint64_t>(hash_(key));
+    if constexpr (requires { typename Hash::is_avalanching; })
+      return hash;
+    else
+      return mix(hash ^ kSecret[2], kSecret[3]);
+  }
+  // The middle of the hash chooses the table; the table itself uses the upper half.
+  [[nodiscard]] std::size_t table_index(std::uint64_t hash) const noexcept {
+    return static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1);
+  }
+  [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept { return tables_[table_index(hash)]; }
+  [[nodiscard]] const Table& table_of(std::uint64_t hash) const noexcept {
+    return tables_[table_index(hash)];
+  }
+  template <class Probe>
+  [[nodiscard]] std::size_t find(const Table& table, std::uint64_t hash, const Probe& key) const {
+    return table.find(hash, [&](const Key& other) { return equal_(other, key); });
+  }
+
+  /// The segments' tables; a power of two of them, at most 65536. Once threads use the store, tables change,
+  /// but not how many there are and where.
+  [[nodiscard]] std::vector<Table>& tables() noexcept { return tables_; }
+  [[nodiscard]] const std::vector<Table>& tables() const noexcept { return tables_; }
+  [[nodiscard]] const KeyEqual& key_equal() const noexcept { return equal_; }
+
+  /// How many entries a table is to take.
+  struct Inserts {
+    std::size_t table;
+    std::size_t count;
+  };
+  /// What `mutations` insert, by table. *Complexity*: O(mutations), apart from sorting them
+  [[nodiscard]] std::vector<Inserts> inserts_of(std::span<const Mutation> mutations) const {
+    std::vector<std::size_t> indices;
+    indices.reserve(mutations.size());
+    for (const Mutation& mutation : mutations) {
+      if (mutation.kind == Mutation::Kind::insert) indices.push_back(table_index(mutation.hash));
+    }
+    std::sort(indices.begin(), indices.end());
+    std::vector<Inserts> result;
+    for (const std::size_t index : indices) {
+      if (result.empty() || result.back().table != index) result.push_back({index, 0});
+      ++result.back().count;
+    }
+    return result;
+  }
+
+ private:
+  [[nodiscard]] static Key& own(KeyArgument& key) {
+    if constexpr (kTextKeys)
+      return key.string();
+    else
+      return key;
+  }
+
+  /// In each stage the memory that the next one reads is asked for, for all keys, so that these wait for it
+  /// together.
+  template <class Group, class See>
+  std::uint32_t look_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
+                               const Group& group, const See& see) const {
+    const auto each = [which](const auto& step) {
+      for (std::uint32_t left = which; left != 0; left &= left - 1) {
+        step(static_cast<std::size_t>(std::countr_zero(left)));
+      }
+    };
+    std::array<std::size_t, kGroup> likely{};
+    std::uint32_t found = 0;
+    each([&](std::size_t i) { likely[i] = table_of(hashes[i]).prefetch_likely(hashes[i]); });
+    each([&](std::size_t i) { table_of(hashes[i]).prefetch_texts(likely[i]); });
+    each([&](std::size_t i) {
+      const Table& table = table_of(hashes[i]);
+      const LookupKey key = group[i].get();
+      const std::size_t position = find(table, hashes[i], key);
+      if (position == Table::kNone) return;
+      see(i, table[position].value);
+      found |= std::uint32_t{1} << i;
+    });
+    return found;
+  }
+
+  std::vector<Table> tables_;
+  Hash hash_;
+  KeyEqual equal_;
+};
+
+}  // namespace kvstore::inline v0::detail
