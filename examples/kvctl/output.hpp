@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <kvstore/codec.hpp>
+#include <kvstore/detail/text/printable.hpp>
 #include <kvstore/detail/text/utf8.hpp>
 #include <kvstore/key_text.hpp>
 #include <string>

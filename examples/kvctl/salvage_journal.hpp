@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <kvstore/detail/file/data_path.hpp>
 #include <kvstore/detail/journal/survey.hpp>
 #include <memory>
 #include <optional>

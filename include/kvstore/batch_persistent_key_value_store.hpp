@@ -22,6 +22,7 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/change/stored_key.hpp"
 #include "kvstore/detail/contract/storage_load.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/saving/figures.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/store/segmented_store.hpp"

@@ -9,6 +9,7 @@
 
 #include "kvstore/detail/base/per_thread.hpp"
 #include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "support/catch.hpp"
 
 namespace thread_object_test {

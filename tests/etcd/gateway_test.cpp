@@ -9,6 +9,7 @@
 #include "kvstore/detail/etcd/base64.hpp"
 #include "kvstore/detail/etcd/gateway.hpp"
 #include "kvstore/detail/etcd/verdict.hpp"
+#include "kvstore/detail/remote/engine.hpp"
 #include "support/catch.hpp"
 
 namespace gateway_test {

@@ -14,6 +14,8 @@
 #include <utility>
 
 #include "kvstore/codec.hpp"
+#include "kvstore/detail/file/data_path.hpp"
+#include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/survey.hpp"

@@ -21,6 +21,7 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/file/checksummed_file.hpp"
+#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"

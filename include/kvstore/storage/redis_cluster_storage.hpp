@@ -30,8 +30,8 @@
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/slot.hpp"
 #include "kvstore/detail/redis/store_keys.hpp"
+#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
-#include "kvstore/key_text.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 #include "kvstore/storage.hpp"
 

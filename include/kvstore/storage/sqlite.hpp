@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
 #include "kvstore/detail/file/standing_files.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/detail/sqlite/entry.hpp"
 #include "kvstore/detail/sqlite/form.hpp"

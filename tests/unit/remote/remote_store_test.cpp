@@ -14,6 +14,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/detail/remote/store.hpp"
 #include "kvstore/kvstore.hpp"
 #include "kvstore/store.hpp"

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"

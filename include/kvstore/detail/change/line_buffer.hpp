@@ -11,6 +11,7 @@
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/key.hpp"
 #include "kvstore/detail/json/number.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 

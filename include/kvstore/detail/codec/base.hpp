@@ -5,14 +5,12 @@
 // their functions. The class itself is documented in `kvstore/codec.hpp`.
 
 #include <concepts>
-#include <cstddef>
-#include <string_view>
 #include <type_traits>
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "kvstore/detail/base/thread_object.hpp"
 #include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/json/writer.hpp"
 
 namespace kvstore::inline v0 {
@@ -94,25 +92,6 @@ struct MissingCodec {
 /// A codec that exists only if the types inside `T` have theirs.
 template <bool kExists, class Impl, class T>
 using CodecIf = std::conditional_t<kExists, Impl, MissingCodec<T>>;
-
-/// A writer kept per thread, to encode what nobody will look at.
-class ScratchWriter {
- public:
-  ScratchWriter() noexcept { (*writer_).clear(); }
-  ScratchWriter(const ScratchWriter&) = delete;
-  ScratchWriter& operator=(const ScratchWriter&) = delete;
-  ~ScratchWriter() {
-    constexpr std::size_t kKeep = std::size_t{1} << 20;  // one huge value must not pin its size per thread
-    if ((*writer_).capacity() <= kKeep) writer_.give_back();
-  }
-
-  [[nodiscard]] JsonWriter& operator*() noexcept { return *writer_; }
-  [[nodiscard]] JsonWriter* operator->() noexcept { return &*writer_; }
-  [[nodiscard]] std::string_view text() const noexcept { return (*writer_).text(); }
-
- private:
-  TakenOut<JsonWriter, ScratchWriter> writer_;  // for a codec that needs a second one
-};
 
 /// Refuses a value that could not be read back from its JSON text.
 /// @throws ValueError

@@ -14,6 +14,7 @@
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/json/number.hpp"
 #include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
 

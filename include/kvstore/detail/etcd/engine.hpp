@@ -17,11 +17,10 @@
 #include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/etcd/client.hpp"
 #include "kvstore/detail/etcd/gateway.hpp"
-#include "kvstore/detail/remote/batch.hpp"
-#include "kvstore/detail/remote/store.hpp"
+#include "kvstore/detail/remote/engine.hpp"
+#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
-#include "kvstore/key_text.hpp"
 
 namespace kvstore::inline v0::detail {
 

@@ -15,7 +15,7 @@
 
 #include "kvstore/detail/base/immortal.hpp"
 #include "kvstore/detail/etcd/base64.hpp"
-#include "kvstore/detail/remote/batch.hpp"
+#include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {

@@ -20,9 +20,6 @@
 
 namespace kvstore::inline v0::detail {
 
-/// Bytes that go to the operating system, or come from it, at a time.
-inline constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
-
 /// Writes `<target>.tmp` and, on `commit`, gives it the target's name, permissions and place.
 ///
 /// The temporary name is fixed, so the caller must be the only writer (see `FileLock`) and `target` must not

@@ -16,6 +16,9 @@
 
 namespace kvstore::inline v0::detail {
 
+/// Bytes that go to the operating system, or come from it, at a time.
+inline constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
+
 /// A call's value, which means something only if `error` is empty.
 template <class Value>
 struct Result {

@@ -8,8 +8,8 @@
 #include <memory>
 #include <utility>
 
+#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
 
 namespace kvstore::inline v0::detail {
 

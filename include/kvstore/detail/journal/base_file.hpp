@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "kvstore/detail/file/atomic_file.hpp"
+#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/known_file.hpp"
 #include "kvstore/detail/file/set_aside.hpp"

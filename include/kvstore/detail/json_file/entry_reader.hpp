@@ -14,8 +14,6 @@
 #include <string_view>
 #include <utility>
 
-#include "kvstore/codec.hpp"
-#include "kvstore/detail/file/atomic_file.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/json/object_cursor.hpp"
 #include "kvstore/detail/json/reader.hpp"
@@ -137,7 +135,7 @@ inline constexpr std::uint64_t kBlocksForThreads = 4;
 /// The value of `kSchemaVersionKey`. @throws ParseError
 [[nodiscard]] inline std::uint32_t read_schema_version(const JsonEntry& entry) {
   JsonReader reader{entry.value};
-  const auto version = Codec<std::uint32_t>::decode(reader);
+  const auto version = reader.integer<std::uint32_t>();
   reader.finish();
   return version;
 }

@@ -20,10 +20,9 @@
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/scan.hpp"
 #include "kvstore/detail/redis/slot.hpp"
-#include "kvstore/detail/remote/batch.hpp"
-#include "kvstore/detail/remote/store.hpp"
+#include "kvstore/detail/remote/engine.hpp"
+#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
-#include "kvstore/key_text.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
 namespace kvstore::inline v0::detail {

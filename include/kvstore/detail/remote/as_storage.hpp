@@ -13,6 +13,8 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
+#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"

@@ -4,7 +4,6 @@
 // A batch as servers can carry it out: one change per key, with what has to be there before it.
 
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -13,22 +12,12 @@
 #include <vector>
 
 #include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/write_batch.hpp"
 
 namespace kvstore::inline v0::detail {
-
-/// Whether a key has to be there for a change to be carried out.
-enum class Before : std::uint8_t { any, absent, present };
-
-/// What all of a batch's operations on one key come to, as text that the `RemoteBatch` owns.
-struct RemoteChange {
-  std::string_view key;
-  Before before;
-  std::optional<std::string_view> value;  ///< none: it is not there afterwards
-  std::size_t operation;                  ///< the first of the batch that concerns the key
-};
 
 /// The changes of a batch, in the order of each key's first operation.
 template <class Key, class Value>

@@ -8,49 +8,24 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/lookup.hpp"
 #include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/remote/batch.hpp"
+#include "kvstore/detail/remote/engine.hpp"
+#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/write_batch.hpp"
 
 namespace kvstore::inline v0::detail {
-
-/// What `replace_if` of an engine found.
-struct RemoteExchange {
-  bool replaced;
-  std::optional<std::string> current;  ///< if not replaced: the value, or none if there is no such key
-};
-
-/// What keeps entries as text: the key's text and the value's JSON. Every call may come from any thread, and
-/// throws UnavailableError, ServerError, and if it writes OutcomeUnknownError.
-template <class Engine>
-concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span<const RemoteChange> changes,
-                                FunctionRef<void(std::string_view, std::string_view)> see) {
-  { engine.create(text, text) } -> std::same_as<bool>;  // false: it is there already
-  { engine.update(text, text) } -> std::same_as<bool>;  // false: it is not there
-  { engine.upsert(text, text) } -> std::same_as<bool>;  // true: it was not there
-  { engine.remove(text) } -> std::same_as<bool>;        // false: it was not there
-  { engine.read(text) } -> std::same_as<std::optional<std::string>>;
-  { engine.contains(text) } -> std::same_as<bool>;
-  { engine.replace_if(text, text, text) } -> std::same_as<RemoteExchange>;  // key, expected, desired
-  { engine.apply(changes) } -> std::same_as<const RemoteChange*>;  // the one whose `before` did not hold
-  engine.for_each(see);                                            // each key once
-  { engine.size() } -> std::same_as<std::size_t>;
-  { engine.empty() } -> std::same_as<bool>;
-  engine.clear();
-  { engine.name() } -> std::convertible_to<std::string>;  // for messages
-};
 
 /// The base of such stores. No lock is held while a callback runs, so callbacks may call the store.
 template <class Key, class Value, class Engine>

@@ -13,8 +13,8 @@
 #include <string_view>
 
 #include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/detail/sqlite/log.hpp"
 #include "kvstore/error.hpp"

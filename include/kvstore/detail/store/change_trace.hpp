@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/log.hpp"

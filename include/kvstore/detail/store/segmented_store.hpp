@@ -28,7 +28,6 @@
 #include "kvstore/detail/saving/work.hpp"
 #include "kvstore/detail/segment/cut.hpp"
 #include "kvstore/detail/segment/guards.hpp"
-#include "kvstore/detail/segment/operation_counters.hpp"
 #include "kvstore/detail/segment/snapshot_source.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
 #include "kvstore/detail/store/change_trace.hpp"

@@ -13,6 +13,7 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/options.hpp"

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Where a store may keep its entries: what a path must name, and what its folder must allow.
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// Throws for `path` if the operating system refused.
+inline void check_usable(const std::filesystem::path& path, std::error_code error, const std::string& what) {
+  if (error) throw StorageError{path, error, what};
+}
+
+inline FileStatus status_of_name(FileSystem& files, const std::filesystem::path& path,
+                                 const std::filesystem::path& name) {
+  const auto status = uninterrupted([&] { return files.status(name); });
+  check_usable(path, status.error, "cannot look at " + path_text(name));
+  return status.value;
+}
+
+/// Throws for `path` if entries cannot be kept in what was found there: a folder, or what gives its bytes
+/// once and may never end.
+inline void check_kind(const std::filesystem::path& path, FileKind kind) {
+  if (kind == FileKind::folder) {
+    check_usable(path, std::make_error_code(std::errc::is_a_directory), "name a file, not a folder");
+  }
+  if (kind == FileKind::other) {
+    throw StorageError{path,
+                       {},
+                       "is neither a regular file nor missing, but a pipe, a socket or a device; copy what "
+                       "it gives into a file, and name that"};
+  }
+}
+
+inline void check_folder(FileSystem& files, const std::filesystem::path& path,
+                         const std::filesystem::path& folder) {
+  if (status_of_name(files, path, folder).kind == FileKind::missing) {
+    const auto missing = std::make_error_code(std::errc::no_such_file_or_directory);
+    check_usable(path, missing, "make folder " + path_text(folder) + " first");
+  }
+}
+
+/// Saving the file `path` takes other files beside it, and a sync of their folder. @throws StorageError
+inline void check_writable_folder(FileSystem& files, const std::filesystem::path& path) {
+  const auto folder = path.parent_path();
+  check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
+               "saving makes files in folder " + path_text(folder) + ", which is not writable");
+  check_usable(path, uninterrupted([&] { return files.check_syncable(folder); }),
+               "saving syncs folder " + path_text(folder) +
+                   ", which must be readable for that: give this user the permission to read it");
+}
+
+/// The file that `path` stands for, once it is clear that entries may be kept there. @throws StorageError
+inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
+  if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
+  constexpr int kAttempts = 10;  // a link may be switched, or a file replaced, between two looks
+  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+    // The kernel's own links, as /dev/stdin and /dev/fd/3 are, lead to what may have no name; the text of
+    // such a link names a file that is missing, or even another one. So what opening would find is asked
+    // first.
+    const FileStatus found = status_of_name(files, path, path);
+    check_kind(path, found.kind);
+    auto target = resolve(files, path);
+    check_usable(path, target.error, "cannot follow the path");
+    if (found.kind == FileKind::missing) check_folder(files, path, target.value.parent_path());
+    const bool is_link = !uninterrupted([&] { return files.read_link(path); }).error;
+    if (found.kind == FileKind::missing || !is_link) return std::move(target.value);
+    const FileStatus named = status_of_name(files, path, target.value);
+    if (found.inode == named.inode && found.device == named.device) return std::move(target.value);
+  }
+  throw StorageError{
+      path, {}, "is an open file that has no name any more, since it was removed or replaced; name a file"};
+}
+
+/// Opens an existing file for reading; null if there is none. @throws StorageError also for what is no file
+inline std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesystem::path& path) {
+  auto opened = open_file(files, path, OpenMode::read);
+  if (opened.error == std::errc::no_such_file_or_directory) return nullptr;
+  if (opened.error) throw StorageError{path, opened.error, "cannot open"};
+  const auto status = uninterrupted([&] { return opened.value->status(); });
+  check_usable(path, status.error, "cannot look at it");
+  check_kind(path, status.value.kind);
+  return std::move(opened.value);
+}
+
+}  // namespace kvstore::inline v0::detail

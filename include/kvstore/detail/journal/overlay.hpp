@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What journals have changed of their snapshot, laid over it while it is read: for who wants each key once.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// What changed since a snapshot, by key: so that each key can be handed over once.
+class JournalOverlay final : public LoadSink {
+ public:
+  void expect(std::uint64_t) override {}
+  void schema_version(std::uint32_t) override {}
+  void put(std::string_view key, std::string_view value) override { change({key, value}); }
+  void finish() override {}
+  void change(const Change& change) override {
+    std::optional<std::string> value;
+    if (change.value) value.emplace(*change.value);
+    changed_.insert_or_assign(std::string{change.key}, std::move(value));
+  }
+  void clear() override {
+    changed_.clear();
+    cleared_ = true;
+  }
+
+  /// Whether the snapshot's entry of that name still counts.
+  [[nodiscard]] bool keeps(std::string_view key) const {
+    return !cleared_ && (changed_.empty() || !changed_.contains(std::string{key}));
+  }
+  void put_all(LoadSink& sink) const {
+    for (const auto& [key, value] : changed_) {
+      if (value) sink.put(key, *value);
+    }
+  }
+
+ private:
+  std::unordered_map<std::string, std::optional<std::string>> changed_;
+  bool cleared_ = false;
+};
+
+/// Passes on those entries of a snapshot that an overlay keeps.
+class OverlaidSink final : public LoadSink {
+ public:
+  OverlaidSink(LoadSink& sink, const JournalOverlay& overlay)
+      : LoadSink{sink.request()}, sink_{sink}, overlay_{overlay} {}
+  void expect(std::uint64_t bytes) override { sink_.expect(bytes); }
+  void schema_version(std::uint32_t stored) override { sink_.schema_version(stored); }
+  void put(std::string_view key, std::string_view value) override {
+    if (overlay_.keeps(key)) sink_.put(key, value);
+  }
+  void finish() override {
+    overlay_.put_all(sink_);
+    sink_.finish();
+  }
+  void change(const Change&) override {}
+  void clear() override {}
+
+ private:
+  LoadSink& sink_;
+  const JournalOverlay& overlay_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// A writer for text that is needed for a moment only.
+
+#include <cstddef>
+#include <string_view>
+
+#include "kvstore/detail/base/thread_object.hpp"
+#include "kvstore/detail/json/writer.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// A writer kept per thread, to encode what nobody will look at.
+class ScratchWriter {
+ public:
+  ScratchWriter() noexcept { (*writer_).clear(); }
+  ScratchWriter(const ScratchWriter&) = delete;
+  ScratchWriter& operator=(const ScratchWriter&) = delete;
+  ~ScratchWriter() {
+    constexpr std::size_t kKeep = std::size_t{1} << 20;  // one huge value must not pin its size per thread
+    if ((*writer_).capacity() <= kKeep) writer_.give_back();
+  }
+
+  [[nodiscard]] JsonWriter& operator*() noexcept { return *writer_; }
+  [[nodiscard]] JsonWriter* operator->() noexcept { return &*writer_; }
+  [[nodiscard]] std::string_view text() const noexcept { return (*writer_).text(); }
+
+ private:
+  TakenOut<JsonWriter, ScratchWriter> writer_;  // for a codec that needs a second one
+};
+
+}  // namespace kvstore::inline v0::detail
