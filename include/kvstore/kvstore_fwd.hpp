@@ -26,6 +26,10 @@ class KeyValueStore;
 template <class Key, class Value, class Hash = kvstore::Hash<Key>, class KeyEqual = std::equal_to<>,
           class Mutex = std::shared_mutex>
 class BatchPersistentKeyValueStore;
+/// The short name of `BatchPersistentKeyValueStore`.
+template <class Key, class Value, class Hash = kvstore::Hash<Key>, class KeyEqual = std::equal_to<>,
+          class Mutex = std::shared_mutex>
+using DurableMap = BatchPersistentKeyValueStore<Key, Value, Hash, KeyEqual, Mutex>;
 template <class Key, class Value>
 class RedisClusterKeyValueStore;
 template <class Key, class Value>

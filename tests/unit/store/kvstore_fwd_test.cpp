@@ -12,7 +12,8 @@ namespace {
 
 // As a header would declare them.
 using Ages = kvstore::KeyValueStore<std::string, int>;
-using SavedAges = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+using SavedAges = kvstore::DurableMap<std::string, int>;
+static_assert(std::is_same_v<SavedAges, kvstore::BatchPersistentKeyValueStore<std::string, int>>);
 
 class Register {
  public:
