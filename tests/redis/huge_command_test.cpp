@@ -41,8 +41,8 @@ void drain(const support::Listener& listener) {
 TEST_CASE("Redis connection: the memory of one huge command is given back once the command is sent") {
   const support::Listener listener;
   const std::jthread server{[&] { drain(listener); }};
-  RedisConnection connection{*kvstore::detail::RedisAddress::parse(listener.endpoint()), {},
-                             RedisClock::now() + 5s};
+  RedisConnection connection{
+      *kvstore::detail::RedisAddress::parse(listener.endpoint()), {}, RedisClock::now() + 5s};
   const std::string huge(64 * kMiB, 'x');
   connection.append({"SET", "key", huge});
   const std::size_t full = support::held_memory();

@@ -26,8 +26,8 @@ inline constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 /// Writes `<target>.tmp` and, on `commit`, gives it the target's name, permissions and place.
 ///
 /// The temporary name is fixed, so the caller must be the only writer (see `FileLock`) and `target` must not
-/// be a symbolic link (see `resolve`). Whatever has that name already stays, and is an error. Access control lists and extended attributes are not copied.
-/// *Thread safety*: none.
+/// be a symbolic link (see `resolve`). Whatever has that name already stays, and is an error. Access control
+/// lists and extended attributes are not copied. *Thread safety*: none.
 class AtomicFile {
  public:
   /// `last`: a target that is missing by now gets that one's permissions and owner again.

@@ -67,8 +67,8 @@ class TornKeeper {
   }
 
  private:
-  /// From that size on nothing is added: crash after crash must not fill a disk, and the oldest is kept, since
-  /// nobody has looked at it yet.
+  /// From that size on nothing is added: crash after crash must not fill a disk, and the oldest is kept,
+  /// since nobody has looked at it yet.
   static constexpr std::uint64_t kFull = std::uint64_t{16} << 20;
   static constexpr std::size_t kPage = 4096;  // zeros of that length are not worth keeping
 
