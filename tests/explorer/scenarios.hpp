@@ -3,14 +3,13 @@
 
 // What tasks do to a store at once, and in which set-ups: every pair of actors, and chosen triples.
 
-#include <unistd.h>
-
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +22,7 @@
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/scheduler.hpp"
+#include "support/temp_folder.hpp"
 
 namespace explorer {
 
@@ -85,16 +85,11 @@ inline void load_from(World& world, const std::string&) {
 }
 /// Into a file system in memory, whose calls are no points: a checkpoint's path is one of the real system.
 inline void checkpoint(World& world, const std::string& own) {
-  static const std::filesystem::path folder = [] {
-    const bool has_memory = std::filesystem::exists("/dev/shm");
-    auto path = (has_memory ? std::filesystem::path{"/dev/shm"} : std::filesystem::temp_directory_path()) /
-                ("kvstore_explorer." + std::to_string(::getpid()));
-    std::filesystem::create_directories(path);
-    return path;
-  }();
+  static const support::TempFolder folder{
+      std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path()};
   const auto path = folder / (own + ".json");
   world.copy("checkpoint", path, [&] { world.store().checkpoint(path); });
-  std::filesystem::remove_all(folder / path.filename());
+  std::filesystem::remove(path);
 }
 
 inline constexpr std::array kActors{

@@ -214,12 +214,9 @@ class World {
     if (!history_.may_be_on_disk(written, lost)) complain(when + ", a kill leaves", written);
   }
 
-  /// A journal has each line before its operation returns, or the operation saves. Only who does not wait for
-  /// saves goes on beside a journal that has failed, and is told of that.
-  [[nodiscard]] bool loses_nothing_when_killed() const {
-    const bool waits = setup_.batch_save == kvstore::BatchSave::wait;
-    return setup_.keeping != Keeping::file && (waits || files_.failures() == 0);
-  }
+  /// A journal has each line before its operation returns, and an operation that comes while the journal is
+  /// broken waits for a new one, or fails.
+  [[nodiscard]] bool loses_nothing_when_killed() const { return setup_.keeping != Keeping::file; }
 
   void require_all(const std::string& when, const State& held) {
     for (const auto& image : {disk_.certain(), disk_.visible()}) {
