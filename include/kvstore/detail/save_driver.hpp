@@ -369,9 +369,10 @@ class SaveDriver final : private OpenStore {
     work_.take(step, log_);
     if (step != Step::append && !errand.want.compacting)
       SaveReports::begin(errand, state_.failures(), clock_now());
-    state_.begin(step, errand.want, numbers_.applied());
+    const Turn freed = state_.begin(step, errand.want, numbers_.applied());
     const bool afresh = state_.begins_afresh();
     lock.unlock();
+    wake(freed);
     const void* const outer = std::exchange(at_work, this);
     const StepResult result = work_.perform(step, afresh, log_, errand.targets);
     at_work = outer;
