@@ -35,6 +35,7 @@ struct ModelDisk {
   OperationNumber synced = 0;
   bool torn = false;      ///< it has missed something
   bool poisoned = false;  ///< a sync of it has failed
+  bool lost = false;      ///< somebody has put something else in its place
 
   // The compaction under way.
   OperationNumber base = 0;    ///< the new snapshot's
@@ -58,13 +59,21 @@ struct ModelDisk {
     torn = true;
     poisoned = poisoned || sync;
   }
+  void lose() {
+    miss(true);
+    lost = true;
+  }
   void begin_afresh(OperationNumber last) {
     follows = torn = poisoned = false;
     written = synced = last;
   }
-  void save(OperationNumber last) { kill = power = std::max(power, last); }
+  void save(OperationNumber last) {
+    kill = power = std::max(power, last);
+    lost = false;
+  }
   void replace_base() {
     follows = true;
+    lost = lost && poisoned;  // the new one is there instead
     kill = std::max({kill, base, written});
     power = std::max({power, base, joined});
   }
@@ -321,6 +330,7 @@ class SaveModel {
     if (kept && disk_.power + allowed < thread.ticket) wrong_ = "returned, but power loss would take it";
     if (setup_->journal && disk_.kill < thread.ticket) wrong_ = "returned, but a kill would take it";
     if (thread.call == ModelCall::close && !state_.is_closed()) wrong_ = "a close that has not closed";
+    if (thread.call == ModelCall::close && disk_.lost) wrong_ = "a close beside a file that is gone";
     if (thread.call == ModelCall::close && disk_.power < applied_) wrong_ = "a close without an operation";
   }
 
@@ -353,6 +363,12 @@ class SaveModel {
     thread.step = step;
     thread.afresh = state_.begins_afresh();
     thread.upto = step == Step::sync || step == Step::join ? disk_.written : applied_;
+    thread.awaited = Turn::none;
+    for (const ModelThread& other : threads_) {
+      const bool waits = other.want.compacting && other.stage != ModelThread::Stage::working;
+      if (waits && (thread.holds() & static_cast<unsigned>(other.awaited)) != 0)
+        wrong_ = "takes a turn that is kept for a compaction";
+    }
   }
 
   void end(ModelThread& thread, const StepOutcome& outcome) {
@@ -370,7 +386,7 @@ class SaveModel {
   void wake(Turn given) {
     for (ModelThread& one : threads_) {
       if (one.stage != ModelThread::Stage::waiting || (one.awaited & given) == Turn::none) continue;
-      one.awaited = Turn::none;
+      if (!one.want.compacting) one.awaited = Turn::none;
       one.stage = ModelThread::Stage::ready;
     }
   }
@@ -378,6 +394,7 @@ class SaveModel {
   void change_disk(const ModelThread& thread, const StepOutcome& outcome) {
     const bool appends = thread.step == Step::append || thread.step == Step::switch_over;
     if (outcome.broke) disk_.miss(!appends);
+    if (outcome.broke && (thread.step == Step::check || outcome.declined)) disk_.lose();
     if (outcome.failed || outcome.refused) return;
     switch (thread.step) {
       case Step::append:
@@ -418,7 +435,7 @@ class SaveModel {
       all.push_back({.failed = true, .wants_everything = true});
     if (thread.step == Step::save_changes) all.push_back({.wants_everything = true, .refused = true});
     if (thread.step == Step::sync) all.push_back({.failed = true, .declined = true, .broke = true});
-    if (thread.step == Step::check && setup_->journal) all.push_back({.broke = true});
+    if (thread.step == Step::check) all.push_back({.broke = true});
     const bool may_break = thread.step == Step::append || thread.step == Step::sync ||
                            thread.step == Step::join || (thread.step == Step::switch_over && !thread.afresh);
     if (may_break) all.push_back({.failed = true, .broke = true, .wants_everything = everything});
