@@ -92,10 +92,13 @@ inline void checkpoint(World& world, const std::string& own) {
   std::filesystem::remove(path);
 }
 
+inline void follow(World& world, const std::string&) { world.follow(); }
+
 inline constexpr std::array kActors{
     Actor{"put", put_twice},         Actor{"remove", remove},       Actor{"batch", batch},
     Actor{"clear", clear},           Actor{"save", save},           Actor{"compact", compact},
-    Actor{"checkpoint", checkpoint}, Actor{"load_from", load_from}, Actor{"close", close}};
+    Actor{"checkpoint", checkpoint}, Actor{"load_from", load_from}, Actor{"close", close},
+    Actor{"follow", follow}};
 
 struct NamedSetup {
   std::string name;
@@ -163,7 +166,7 @@ struct Scenario {
   for (std::size_t i = 0; i < kActors.size(); ++i) {
     for (std::size_t j = i; j < kActors.size(); ++j) all.push_back({kActors[i], kActors[j]});
   }
-  constexpr std::array<std::array<std::string_view, 3>, 10> kTriples{{{"put", "put", "save"},
+  constexpr std::array<std::array<std::string_view, 3>, 12> kTriples{{{"put", "put", "save"},
                                                                       {"put", "put", "close"},
                                                                       {"put", "save", "compact"},
                                                                       {"put", "compact", "close"},
@@ -172,7 +175,9 @@ struct Scenario {
                                                                       {"put", "load_from", "compact"},
                                                                       {"batch", "save", "close"},
                                                                       {"put", "checkpoint", "compact"},
-                                                                      {"clear", "put", "compact"}}};
+                                                                      {"clear", "put", "compact"},
+                                                                      {"put", "compact", "follow"},
+                                                                      {"compact", "load_from", "follow"}}};
   for (const auto& names : kTriples) all.push_back({actor(names[0]), actor(names[1]), actor(names[2])});
   return all;
 }
