@@ -39,6 +39,7 @@ class LengthPrefixedFile final : public kvstore::Storage {
 
   // Asked for `changes` instead, save() would be handed what changed since it last succeeded.
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return kvstore::SaveScope::everything; }
+  [[nodiscard]] bool takes_changes() const noexcept override { return false; }  // so none are recorded
 
   void save(kvstore::ChangeSource& source) override {
     auto temporary = path_;

@@ -37,6 +37,7 @@ struct LogField {
 /// | `loaded` | info | `entries`, `bytes`, `seconds` |
 /// | `recovered` | info | `records` of a journal that were replayed |
 /// | `dropped torn tail` | warning | `file`, `kept`, `offset`, `bytes`: of a journal; `kept` has a copy |
+/// | `torn tail not kept` | warning | the same, where `kept` is full (16 MiB): look at it and remove it |
 /// | `opened` | info | `entries` |
 /// | `upgraded` | info | `entries`, `schema_version` |
 /// | `changed` | debug | `verb`, `key` |

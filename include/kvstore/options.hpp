@@ -94,7 +94,9 @@ struct Options {
   std::function<void(const std::exception&)> on_error = {};
 
   /// Told how a load, save or compaction gets on, every few thousand entries. It may read the store, and must
-  /// neither throw nor save, compact or close. Always called by the thread that opens or saves.
+  /// not throw. Nor may it call what saves, which would wait for ever for the work that it is told of:
+  /// `save`, `compact`, `checkpoint`, `load_from`, `close`, or an operation that fills a batch. Always called
+  /// by the thread that opens or saves.
   std::function<void(const Progress&)> on_progress = {};
 
   /// Told what happens to the store, from the thread that did it, under no lock of the data; `LogEvent` lists

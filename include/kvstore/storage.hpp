@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -22,6 +23,14 @@ namespace kvstore::inline v0 {
 
 /// The one key that no entry may have: JSON files keep the schema version under it, as their first member.
 inline constexpr std::string_view kSchemaVersionKey = "$schema_version";
+
+namespace detail {
+/// `subject` comes before the message. @throws ValueError
+[[noreturn]] inline void throw_reserved(const char* subject = "") {
+  throw ValueError{subject +
+                   std::string{"JSON files keep Options::schema_version under this name; use another key"}};
+}
+}  // namespace detail
 
 /// One entry as text. `key` is the key's text, unquoted; `value` is one JSON value, or none if the key was
 /// removed. The views live until the next call on whatever handed them out.
@@ -153,11 +162,13 @@ class ChangeSource {
 
   /// The same for a storage that keeps a JSON file and is handed everything: the next entries as lines, by
   /// the hundred where they come from a store; false when there are no more. A save calls one or the other.
+  /// @throws ValueError for an entry named `kSchemaVersionKey`
   virtual bool next_lines(EntryLines& lines) {
     Change change;
     do {
       if (!next(change)) return false;
     } while (!change.value);  // among everything that is there, nothing is removed
+    if (change.key == kSchemaVersionKey) detail::throw_reserved("key \"$schema_version\": ");
     line_.clear();
     line_.raw(",\n");
     line_.string(change.key);

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "explorer/binding.hpp"
+#include "explorer/regular.hpp"
 #include "explorer/scenarios.hpp"
 #include "support/schedule_search.hpp"
 #include "support/scheduler.hpp"
@@ -48,6 +49,7 @@ Runs scenarios of several tasks on one store by every schedule, and checks each 
   --seconds N        stops after N seconds, which the scenarios share
   --replay SCHEDULE  runs one schedule of one scenario, and shows each point
   --list             shows the names of the scenarios
+  --regular          what the regular checks explore, all of it; no other option goes with it
 )";
 
 struct Arguments {
@@ -58,6 +60,14 @@ struct Arguments {
   support::ScheduledCalls calls;
   bool crashes = false;
   bool list = false;
+  bool regular = false;
+};
+
+/// A scenario, how far it is explored, and the options that say so.
+struct Task {
+  Scenario scenario;
+  support::SearchLimits limits;
+  std::string options;
 };
 
 template <class Number>
@@ -101,20 +111,39 @@ Arguments parse(const std::vector<std::string>& words) {
       result.calls.reads = false;
     else if (word == "--list")
       result.list = true;
+    else if (word == "--regular")
+      result.regular = true;
     else
       throw std::invalid_argument{"unknown option " + word};
   }
   return result;
 }
 
-/// The scenarios that are wanted.
-std::vector<Scenario> chosen(const Arguments& arguments) {
-  std::vector<Scenario> result;
+/// The scenarios that are wanted; `options` are those for a replay.
+std::vector<Task> chosen(const Arguments& arguments, const std::string& options) {
+  std::vector<Task> result;
   for (Scenario& one : explorer::scenarios()) {
     one.setup.calls = arguments.calls;
     one.setup.crash_everywhere = arguments.crashes;
-    if (one.name == arguments.scenario) return {std::move(one)};
-    if (one.name.find(arguments.scenario) != std::string::npos) result.push_back(std::move(one));
+    const bool is_named_so = one.name == arguments.scenario;
+    if (is_named_so) result.clear();
+    if (one.name.find(arguments.scenario) != std::string::npos)
+      result.push_back({std::move(one), arguments.limits, options});
+    if (is_named_so) break;
+  }
+  return result;
+}
+
+std::vector<Task> regular() {
+  std::vector<Task> result;
+  for (const explorer::Regular& one : explorer::kRegular) {
+    Arguments arguments;
+    arguments.scenario = one.scenario;
+    arguments.limits = one.limits();
+    arguments.calls.reads = false;
+    const auto tasks = chosen(arguments, one.options());
+    if (tasks.size() != 1) throw std::logic_error{"no scenario is called " + arguments.scenario};
+    result.push_back(tasks.front());
   }
   return result;
 }
@@ -184,19 +213,26 @@ int replay(const Arguments& arguments, const Scenario& scenario) {
   return finding ? 1 : 0;
 }
 
-/// @returns how many scenarios have findings
-int explore(const Arguments& arguments, const std::vector<Scenario>& scenarios, const std::string& options) {
+void show(const Scenario& scenario, const support::SearchResult& result, SteadyClock::duration took) {
+  std::cout << std::left << std::setw(52) << scenario.name << std::right << std::setw(9) << result.schedules
+            << " schedules" << std::setw(9) << result.with_faults << " with a fault, deepest " << std::setw(4)
+            << result.deepest << ", " << std::fixed << std::setprecision(2) << Seconds{took}.count() << " s"
+            << (result.complete || result.finding ? "" : ", NOT FINISHED") << std::endl;
+}
+
+/// In `seconds`, if that is not 0. @returns how many scenarios have findings
+int explore(const std::vector<Task>& tasks, double seconds) {
   Watchdog watchdog;
   int findings = 0;
+  bool complete = true;
   const auto start = SteadyClock::now();
   std::uint64_t schedules = 0;
-  for (std::size_t i = 0; i < scenarios.size(); ++i) {
-    const Scenario& scenario = scenarios[i];
-    support::SearchLimits limits = arguments.limits;
-    if (arguments.seconds > 0) {
-      const Seconds left = Seconds{arguments.seconds} - (SteadyClock::now() - start);
-      if (left.count() <= 0) break;
-      limits.time = std::chrono::duration_cast<SteadyClock::duration>(left / (scenarios.size() - i));
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const Scenario& scenario = tasks[i].scenario;
+    support::SearchLimits limits = tasks[i].limits;
+    if (seconds > 0) {
+      const Seconds left = Seconds{seconds} - (SteadyClock::now() - start);
+      limits.time = std::chrono::duration_cast<SteadyClock::duration>(left / (tasks.size() - i));
     }
     running_scenario = scenario.name.c_str();
     watchdog.note_run();
@@ -206,32 +242,32 @@ int explore(const Arguments& arguments, const std::vector<Scenario>& scenarios, 
       scenario(run);
     });
     schedules += result.schedules;
-    std::cout << std::left << std::setw(52) << scenario.name << std::right << std::setw(9) << result.schedules
-              << " schedules" << std::setw(9) << result.with_faults << " with a fault, deepest "
-              << std::setw(4) << result.deepest << ", " << std::fixed << std::setprecision(2)
-              << Seconds{SteadyClock::now() - began}.count() << " s"
-              << (result.complete || result.finding ? "" : ", NOT FINISHED") << std::endl;
+    complete = complete && result.complete;
+    show(scenario, result, SteadyClock::now() - began);
     if (!result.finding) continue;
     ++findings;
-    show(scenario, *result.finding, options);
+    show(scenario, *result.finding, tasks[i].options);
   }
-  std::cout << schedules << " schedules of " << scenarios.size() << " scenarios, " << findings
-            << " with findings" << std::endl;
+  std::cout << schedules << " schedules of " << tasks.size() << " scenarios explored, "
+            << (findings != 0 ? std::to_string(findings) + " with findings"
+                : complete    ? "complete"
+                              : "not finished")
+            << std::endl;
   return findings;
 }
 
 int run(const std::vector<std::string>& words) {
   Arguments arguments = parse(words);
-  const auto scenarios = chosen(arguments);
-  if (scenarios.empty()) throw std::invalid_argument{"no scenario is called " + arguments.scenario};
+  const auto tasks = arguments.regular ? regular() : chosen(arguments, options_for_replay(words));
+  if (tasks.empty()) throw std::invalid_argument{"no scenario is called " + arguments.scenario};
   if (arguments.list) {
-    for (const Scenario& one : scenarios) std::cout << one.name << '\n';
+    for (const Task& one : tasks) std::cout << one.scenario.name << '\n';
     return 0;
   }
   for (const int signal : {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL}) std::signal(signal, on_crash);
-  if (arguments.replay.empty()) return explore(arguments, scenarios, options_for_replay(words)) == 0 ? 0 : 1;
-  if (scenarios.size() != 1) throw std::invalid_argument{"--replay needs the full name of one scenario"};
-  return replay(arguments, scenarios.front());
+  if (arguments.replay.empty()) return explore(tasks, arguments.seconds) == 0 ? 0 : 1;
+  if (tasks.size() != 1) throw std::invalid_argument{"--replay needs the full name of one scenario"};
+  return replay(arguments, tasks.front().scenario);
 }
 
 }  // namespace

@@ -71,6 +71,15 @@ class History {
     const auto is_before = [&](const Call& call) { return call.ended != 0 && call.ended < began; };
     return Walk{*this, state, kAny, is_before}.finds();
   }
+  /// What `follower` may see beside the store: all that was acknowledged before it looked, if that was with
+  /// the system then.
+  [[nodiscard]] bool may_be_followed(const State& state, std::size_t follower, bool was_written) const {
+    const std::uint64_t began = calls_[follower].began;
+    const auto is_before = [&](const Call& call) {
+      return was_written && call.outcome == Outcome::done && call.ended < began;
+    };
+    return Walk{*this, state, kAny, is_before}.finds();
+  }
 
   /// More operations than there are.
   static constexpr std::size_t kAny = 1'000'000;

@@ -3,14 +3,13 @@
 
 // What tasks do to a store at once, and in which set-ups: every pair of actors, and chosen triples.
 
-#include <unistd.h>
-
 #include <array>
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -23,6 +22,7 @@
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/scheduler.hpp"
+#include "support/temp_folder.hpp"
 
 namespace explorer {
 
@@ -85,22 +85,20 @@ inline void load_from(World& world, const std::string&) {
 }
 /// Into a file system in memory, whose calls are no points: a checkpoint's path is one of the real system.
 inline void checkpoint(World& world, const std::string& own) {
-  static const std::filesystem::path folder = [] {
-    const bool has_memory = std::filesystem::exists("/dev/shm");
-    auto path = (has_memory ? std::filesystem::path{"/dev/shm"} : std::filesystem::temp_directory_path()) /
-                ("kvstore_explorer." + std::to_string(::getpid()));
-    std::filesystem::create_directories(path);
-    return path;
-  }();
+  static const support::TempFolder folder{
+      std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path()};
   const auto path = folder / (own + ".json");
   world.copy("checkpoint", path, [&] { world.store().checkpoint(path); });
-  std::filesystem::remove_all(folder / path.filename());
+  std::filesystem::remove(path);
 }
+
+inline void follow(World& world, const std::string&) { world.follow(); }
 
 inline constexpr std::array kActors{
     Actor{"put", put_twice},         Actor{"remove", remove},       Actor{"batch", batch},
     Actor{"clear", clear},           Actor{"save", save},           Actor{"compact", compact},
-    Actor{"checkpoint", checkpoint}, Actor{"load_from", load_from}, Actor{"close", close}};
+    Actor{"checkpoint", checkpoint}, Actor{"load_from", load_from}, Actor{"close", close},
+    Actor{"follow", follow}};
 
 struct NamedSetup {
   std::string name;
@@ -168,7 +166,7 @@ struct Scenario {
   for (std::size_t i = 0; i < kActors.size(); ++i) {
     for (std::size_t j = i; j < kActors.size(); ++j) all.push_back({kActors[i], kActors[j]});
   }
-  constexpr std::array<std::array<std::string_view, 3>, 10> kTriples{{{"put", "put", "save"},
+  constexpr std::array<std::array<std::string_view, 3>, 12> kTriples{{{"put", "put", "save"},
                                                                       {"put", "put", "close"},
                                                                       {"put", "save", "compact"},
                                                                       {"put", "compact", "close"},
@@ -177,7 +175,9 @@ struct Scenario {
                                                                       {"put", "load_from", "compact"},
                                                                       {"batch", "save", "close"},
                                                                       {"put", "checkpoint", "compact"},
-                                                                      {"clear", "put", "compact"}}};
+                                                                      {"clear", "put", "compact"},
+                                                                      {"put", "compact", "follow"},
+                                                                      {"compact", "load_from", "follow"}}};
   for (const auto& names : kTriples) all.push_back({actor(names[0]), actor(names[1]), actor(names[2])});
   return all;
 }

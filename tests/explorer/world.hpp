@@ -103,6 +103,21 @@ class World {
     });
   }
 
+  /// Opens the store a second time, to be read, brings that up to date, and checks what it sees.
+  void follow() {
+    std::unique_ptr<Store> follower;
+    look("open read-only", [&] {
+      const kvstore::Options options{.segments = 2, .threads = 1, .read_only = true};
+      follower = std::make_unique<Store>(make_storage(setup_.keeping, files_), options);
+      return follower.get();
+    });
+    if (!follower) return;
+    look("refresh", [&] {
+      follower->refresh();
+      return follower.get();
+    });
+  }
+
   /// Once all tasks have ended: nothing fails any more, so everything must become durable, and stay what it
   /// is.
   void finish() {
@@ -186,6 +201,17 @@ class World {
     return outcome;
   }
 
+  template <class Make>
+  void look(const std::string& name, const Make& make) {
+    const std::size_t call = history_.begin(name, 0, {});
+    State seen;
+    const auto outcome = end(
+        call, name, [&] { seen = contents_of(*make()); }, [] {});
+    const bool was_written = loses_nothing_when_killed() || may_be_lost() == 0;
+    if (outcome == Outcome::done && !history_.may_be_followed(seen, call, was_written))
+      complain(name + " sees", seen);
+  }
+
   /// Nothing stays unsaved for longer than the interval, or than a failed save's delay.
   void check_auto_save() {
     support::Scheduler& run = *support::Scheduler::current();
@@ -214,12 +240,9 @@ class World {
     if (!history_.may_be_on_disk(written, lost)) complain(when + ", a kill leaves", written);
   }
 
-  /// A journal has each line before its operation returns, or the operation saves. Only who does not wait for
-  /// saves goes on beside a journal that has failed, and is told of that.
-  [[nodiscard]] bool loses_nothing_when_killed() const {
-    const bool waits = setup_.batch_save == kvstore::BatchSave::wait;
-    return setup_.keeping != Keeping::file && (waits || files_.failures() == 0);
-  }
+  /// A journal has each line before its operation returns, and an operation that comes while the journal is
+  /// broken waits for a new one, or fails.
+  [[nodiscard]] bool loses_nothing_when_killed() const { return setup_.keeping != Keeping::file; }
 
   void require_all(const std::string& when, const State& held) {
     for (const auto& image : {disk_.certain(), disk_.visible()}) {
@@ -264,9 +287,10 @@ class World {
     return state;
   }
 
-  [[nodiscard]] State contents() const {
+  [[nodiscard]] State contents() const { return contents_of(*store_); }
+  [[nodiscard]] static State contents_of(const Store& store) {
     State state;
-    store_->for_each([&](const std::string& key, int value) { state[key] = value; });
+    store.for_each([&](const std::string& key, int value) { state[key] = value; });
     return state;
   }
 

@@ -21,18 +21,19 @@ std::string any_storage() { return GENERATE(from_range(support::lifecycle_storag
 /// With a journal the operating system has all of it, and the end of a process loses nothing.
 bool has_journal(const std::string& storage) { return storage == "JsonJournal"; }
 
-void require_two_lost(const std::string& name) {
+void require_two_lost(const std::string& name, const std::string& end = "exit 0",
+                      const std::string& why = "") {
   const std::string storage = any_storage();
   const Scene scene{name, storage};
   INFO(storage << ": " << scene.errors());
-  CHECK(scene.end() == "exit 0");
+  CHECK(scene.end() == end);
   const std::string& words = scene.errors();
   if (has_journal(storage)) {
     CHECK(words == "");
     return;
   }
   CHECK_THAT(words, StartsWith("kvstore: " + scene.folder().string()));
-  CHECK_THAT(words, ContainsSubstring(": 2 operations were not saved: "));
+  CHECK_THAT(words, ContainsSubstring(": 2 operations were not saved: " + why));
   CHECK(std::count(words.begin(), words.end(), '\n') == 1);
 }
 
@@ -56,6 +57,20 @@ TEST_CASE("Complaint: a store that exit() does not unwind says on standard error
 
 TEST_CASE("Complaint: a destructor that cannot save says so on standard error") {
   require_two_lost("failing destructor");
+}
+
+TEST_CASE("Complaint: a callback that ends the program is told of, once, as its store cannot save") {
+  const std::string name = GENERATE("exit in visit, unsaved", "exit in for_each, unsaved");
+  require_two_lost(name, "exit 3", "the program ended inside a callback of the store\n");
+}
+
+TEST_CASE("Complaint: who does not want to be told hears nothing, wherever operations end") {
+  const std::string name = GENERATE("silent leaked store", "silent store on the stack",
+                                    "silent failing destructor", "silent exit in visit");
+  const Scene scene{name, any_storage()};
+  INFO(name);
+  CHECK(scene.end() == (name == "silent exit in visit" ? "exit 3" : "exit 0"));
+  CHECK(scene.errors() == "");
 }
 
 TEST_CASE("Complaint: where on_error is told, standard error is left alone") {

@@ -147,6 +147,22 @@ inline void exit_in_visit() {
   store.visit("first", [](const std::string&) { std::exit(3); });
 }
 
+/// A store of two operations that nothing has saved.
+inline Store& store_of_two(kvstore::Options options) {
+  Store& store = static_store(std::move(options));
+  store.upsert("first", "");
+  store.upsert("second", "");
+  return store;
+}
+
+inline void exit_in_visit_unsaved() {
+  store_of_two(unsaved()).visit("first", [](const std::string&) { std::exit(3); });
+}
+
+inline void exit_in_for_each_unsaved() {
+  store_of_two(unsaved()).for_each([](const std::string&, const std::string&) { std::exit(3); });
+}
+
 inline void exit_in_modify() {
   Store& store = static_store(each_saved());
   put(store, "first");
@@ -256,5 +272,31 @@ inline void failing_destructor_with_logger() {
   options.logger = [](const kvstore::LogEvent& event) { say(std::string{event.event}); };
   failing_destructor_with(std::move(options));
 }
+
+// Nobody wants to be told
+// -----------------------------------------------------------------------------------------------------------
+
+inline kvstore::Options silent() {
+  kvstore::Options options = unsaved();
+  options.complain = false;
+  return options;
+}
+
+inline void silent_exit_in_visit() {
+  store_of_two(silent()).visit("first", [](const std::string&) { std::exit(3); });
+}
+
+inline void silent_leaked_store() {
+  static Store* const leaked = new Store{open_storage(), silent()};
+  put_ten(*leaked);
+}
+
+inline void silent_store_on_the_stack() {
+  Store store{open_storage(), silent()};
+  put_ten(store);
+  std::exit(0);
+}
+
+inline void silent_failing_destructor() { failing_destructor_with(silent()); }
 
 }  // namespace lifecycle

@@ -18,8 +18,8 @@ namespace support {
 /// Makes an empty folder and removes it, with all that is in it, at the end.
 class TempFolder {
  public:
-  TempFolder() {
-    const auto parent = std::filesystem::temp_directory_path();
+  TempFolder() : TempFolder{std::filesystem::temp_directory_path()} {}
+  explicit TempFolder(const std::filesystem::path& parent) {
     std::random_device random;
     do {
       path_ = parent / ("kvstore-test-" + std::to_string(random()));

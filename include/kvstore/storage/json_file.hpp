@@ -96,6 +96,7 @@ class JsonFile : public Storage {
     own();
     lock_->check_still_held();
     if (!known_.is_known()) know_what_is_there();
+    detail::remove_leftover(files_, path());
     detail::AtomicFile file{files_, path(), block_bytes_, known_.status()};
     const std::uint32_t crc = detail::write_json_snapshot(file, source);
     file.seal();

@@ -44,7 +44,9 @@ namespace kvstore::inline v0 {
 /// An operation's line is in the operating system's hands before the operation returns; a save syncs it. When
 /// the journal has outgrown the snapshot (and a mebibyte), it is folded into a new one in the background,
 /// while operations go on. An existing JSON file is taken over as the first snapshot. After `compact` and
-/// `close` without further changes only the JSON file is left, for people and for `JsonFile`.
+/// `close` without further changes only the JSON file is left, for people and for `JsonFile`; and beside it,
+/// until somebody removes `<file>.journal.torn`, what opening has dropped as torn by crashes (at most 16 MiB
+/// and one such end).
 ///
 /// After a failed write or sync nothing is assumed about the journal: the next save writes a new snapshot and
 /// a new journal.
@@ -213,7 +215,6 @@ class JsonJournal final : public Storage, public Journal {
     unfinished_ = true;
     finish();
     base_.settle();
-    detail::TornKeeper::forget(files_, path_);
     steps_ -= covered_;
     retry_at_ = 0;
   }

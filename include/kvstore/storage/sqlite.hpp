@@ -140,8 +140,6 @@ class Sqlite final : public Storage {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
-    auto name = path_;
-    standing_.remember(name += ".lock");
   }
 
   void release() noexcept {
@@ -208,7 +206,8 @@ class Sqlite final : public Storage {
 
   /// SQLite goes on with the files that it has open. What is written to them is lost once their names stand
   /// for others.
-  void refuse_exchanged() const {
+  void refuse_exchanged() {
+    if (lock_) lock_->check_still_held();
     auto name = standing_.first_exchanged();
     if (!name) name = log_.first_exchanged();
     if (!name) return;
@@ -369,7 +368,7 @@ class Sqlite final : public Storage {
   detail::FileSystem& files_;
   std::filesystem::path path_;
   std::optional<detail::FileLock> lock_;    // none before it is owned
-  detail::StandingFiles standing_{files_};  // the database, and the lock's file
+  detail::StandingFiles standing_{files_};  // the database
   detail::StandingFiles log_{files_};       // what SQLite keeps beside it while it is open
   std::unique_ptr<detail::SqliteDatabase> database_;
   std::optional<detail::SqliteStatement> put_;  // kept, since preparing costs more than a small save

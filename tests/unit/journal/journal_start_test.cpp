@@ -11,6 +11,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvstore/detail/journal/format.hpp"
@@ -252,6 +253,36 @@ TEST_CASE("Leftover: a link or a folder where a save is written is not removed, 
   CHECK_THROWS_WITH((Store{folder / "data.json", kManual}), refused);
   CHECK(fs::is_symlink(folder / "data.json.tmp"));
 #endif
+}
+
+/// Another program puts something where a store that is open writes its saves.
+template <class Put, class IsThere>
+void check_kept(const Put& put, const IsThere& is_there) {
+  const bool journal = GENERATE(false, true);
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  std::unique_ptr<kvstore::Storage> storage = std::make_unique<JsonFile>(path);
+  if (journal) storage = std::make_unique<JsonJournal>(path);
+  Store store{std::move(storage), kManual};
+  store.create("a", 1);
+  const fs::path name = folder / "data.json.tmp";
+  put(name);
+  CHECK_THROWS_WITH(store.compact(), ContainsSubstring(name.string() + ": "));
+  CHECK(is_there(name));
+  fs::remove(name);
+  store.compact();
+  store.close();
+  CHECK(folder.names() == std::set<std::string>{"data.json"});
+}
+
+TEST_CASE("Leftover: another program's file that appears where an open store saves stays, and is named") {
+  check_kept([](const fs::path& name) { write_file(name, "my notes\n"); },
+             [](const fs::path& name) { return read_file(name) == "my notes\n"; });
+}
+
+TEST_CASE("Leftover: a folder that appears where an open store saves stays, and is named") {
+  check_kept([](const fs::path& name) { fs::create_directory(name); },
+             [](const fs::path& name) { return fs::is_directory(name); });
 }
 
 TEST_CASE("Leftover: what a crash has left of a save is removed, torn anywhere") {

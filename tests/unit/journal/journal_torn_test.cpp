@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -201,13 +202,29 @@ TEST_CASE("Torn end: a .next that is dropped with the end of its journal is kept
   CHECK_THAT(read_file(folder / "data.json.journal.torn"), ContainsSubstring(next));
 }
 
-TEST_CASE("Torn end: a compaction that succeeds removes what was kept") {
+TEST_CASE("Torn end: what was kept outlives compactions, since nobody may have looked at it yet") {
   const TempFolder folder;
   write_file(folder / "data.json.journal", kHeader + kFirst + "cut he");
   Store store{std::make_unique<JsonJournal>(folder / "data.json"), kManual};
-  REQUIRE(fs::exists(folder / "data.json.journal.torn"));
+  const std::string kept = read_file(folder / "data.json.journal.torn");
   store.compact();
-  CHECK_FALSE(fs::exists(folder / "data.json.journal.torn"));
+  CHECK(read_file(folder / "data.json.journal.torn") == kept);
+  store.close();
+  CHECK(folder.names() == std::set<std::string>{"data.json", "data.json.journal.torn"});
+}
+
+TEST_CASE("Torn end: a file of torn ends that is full keeps the oldest, and the log is told") {
+  const TempFolder folder;
+  const std::string full(std::size_t{16} << 20, 'o');
+  write_file(folder / "data.json.journal", kHeader + kFirst + "cut he");
+  write_file(folder / "data.json.journal.torn", full);
+  std::vector<std::string> told;
+  kvstore::Options options = kManual;
+  options.logger = [&](const kvstore::LogEvent& event) { told.push_back(to_string(event)); };
+  CHECK(reopened(folder, options) == Contents{{"a", "1"}});
+  CHECK(read_file(folder / "data.json.journal.torn") == full);
+  REQUIRE(!told.empty());
+  CHECK_THAT(told.front(), ContainsSubstring("torn tail not kept") && ContainsSubstring("bytes=6"));
 }
 
 // What vouches

@@ -178,13 +178,16 @@ TEST_CASE("JsonFile: a relative path keeps its meaning when the process changes 
   CHECK(fs::exists(folder / "data.json"));
 }
 
-TEST_CASE("JsonFile: a save never writes through a link that lies in the temporary file's place") {
+TEST_CASE("JsonFile: a save neither writes through a link in the temporary file's place nor removes it") {
   const TempFolder folder;
   write_file(folder / "victim", "kept");
   OpenJsonFile storage{folder / "data.json"};
   fs::create_symlink("victim", folder / "data.json.tmp");
-  save_to(storage, {{"a", "1"}});
+  CHECK_THROWS_WITH(save_to(storage, {{"a", "1"}}), ContainsSubstring("data.json.tmp"));
   CHECK(read_file(folder / "victim") == "kept");
+  CHECK(fs::is_symlink(folder / "data.json.tmp"));
+  fs::remove(folder / "data.json.tmp");
+  save_to(storage, {{"a", "1"}});
   CHECK(folder.names() == Names{"data.json", "data.json.lock", "victim"});
 }
 

@@ -123,7 +123,7 @@ TEST_CASE("Sqlite beside others: a folder that was exchanged keeps the store tha
   next->upsert("a", 10);
   next->save();
   store->upsert("a", 2);
-  CHECK_THAT(save(*store), ContainsSubstring("was moved, removed or replaced"));
+  CHECK_THAT(save(*store), ContainsSubstring("or its folder exchanged"));
   next->upsert("b", 11);
   CHECK(save(*next) == "saved");
   CHECK(value_at(path, "a") == "10");
@@ -137,7 +137,7 @@ TEST_CASE("Sqlite beside others: without its lock file nothing is saved") {
   store->save();
   fs::remove(folder / "data.db.lock");
   store->upsert("a", 2);
-  CHECK_THAT(save(*store), ContainsSubstring("data.db.lock was moved, removed or replaced"));
+  CHECK_THAT(save(*store), ContainsSubstring("data.db.lock was removed, or its folder exchanged"));
   CHECK(value_at(path, "a") == "1");
 }
 

@@ -8,15 +8,21 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/native.hpp"
+#include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/held_memory.hpp"
 #include "support/memory_storage.hpp"
+#include "support/open_file.hpp"
+#include "support/temp_folder.hpp"
 
 namespace held_memory_test {
 
@@ -120,6 +126,19 @@ TEST_CASE("Held memory: what encodes for nobody to see keeps no huge buffer") {
     scratch->raw(std::string(20 * kMiB, 'x'));
   }
   CHECK(held_since(before) <= kMiB);
+}
+
+TEST_CASE("Held memory: who reads a short journal makes no room for a long one") {
+  const support::TempFolder folder;
+  support::write_file(folder / "journal", "no line of a journal\n");
+  const auto file = support::opened(kvstore::detail::system_file_system(), folder / "journal",
+                                    kvstore::detail::OpenMode::read);
+  const std::size_t before = held_memory();
+  kvstore::detail::JournalReader reader{*file, folder / "journal"};
+  std::string_view body;
+  CHECK_FALSE(reader.next(body));
+  CHECK(reader.torn_bytes() == 21);
+  CHECK(held_since(before) < 64 * kKiB);
 }
 
 TEST_CASE("ChangeBuffer: one that is cleared for good keeps a MiB at most") {

@@ -169,6 +169,18 @@ TEST_CASE("Reserved key: a row of a database that holds it is refused") {
 }
 #endif
 
+TEST_CASE("Reserved key: a source's line that holds it reaches no JSON file") {
+  const TempFolder folder;
+  {
+    kvstore::JsonFile storage{folder / "data.json"};
+    OneEntry entry;
+    CHECK_THROWS_WITH(storage.save(entry), ContainsSubstring("key \"$schema_version\": JSON files keep"));
+    OneEntry plain{"$schema_version "};
+    storage.save(plain);
+  }
+  CHECK(Strings{folder / "data.json", kQuiet}.read("$schema_version ") == 1);
+}
+
 TEST_CASE("Reserved key: load_from refuses it and changes nothing") {
   const TempFolder folder;
   Strings store{folder / "data.json", kQuiet};

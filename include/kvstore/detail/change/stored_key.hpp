@@ -20,10 +20,6 @@ namespace kvstore::inline v0::detail {
 template <class Key>
 inline constexpr bool kMayBeReserved = !JsonInteger<Key> && !BareKey<Key>;
 
-[[noreturn]] inline void throw_reserved() {
-  throw ValueError{"JSON files keep Options::schema_version under this name; use another key"};
-}
-
 /// Refuses a key that has no text, or the reserved one. `key` is what a store takes as a new entry's key.
 /// @throws ValueError
 template <class Key, class Checked>

@@ -23,8 +23,8 @@ namespace kvstore::inline v0::detail {
 /// Writes `<target>.tmp` and, on `commit`, gives it the target's name, permissions and place.
 ///
 /// The temporary name is fixed, so the caller must be the only writer (see `FileLock`) and `target` must not
-/// be a symbolic link (see `resolve`). Access control lists and extended attributes are not copied.
-/// *Thread safety*: none.
+/// be a symbolic link (see `resolve`). Whatever has that name already stays, and is an error. Access control
+/// lists and extended attributes are not copied. *Thread safety*: none.
 class AtomicFile {
  public:
   /// `last`: a target that is missing by now gets that one's permissions and owner again.
@@ -114,16 +114,11 @@ class AtomicFile {
   }
 
  private:
-  /// The leftover of a crash is removed, not reused: its owner, mode or kind may be anything.
   void open_temporary() {
     // What replaces a private file is private from the start; `commit` copies the exact mode.
     const bool replaces = replaced_.kind != FileKind::missing;
     const std::uint32_t permissions = replaces ? 0600 : kDefaultMode;
     auto opened = open_file(files_, temporary_, OpenMode::exclusive, permissions);
-    if (opened.error == std::errc::file_exists) {
-      check(files_.remove(temporary_), "remove the leftover");
-      opened = open_file(files_, temporary_, OpenMode::exclusive, permissions);
-    }
     check(opened.error, "make");
     file_ = std::move(opened.value);
   }

@@ -59,6 +59,29 @@ inline void check_writable_folder(FileSystem& files, const std::filesystem::path
                    ", which must be readable for that: give this user the permission to read it");
 }
 
+/// Throws for `path` if `target`, where it leads, is a name that the store of the file beside it writes to
+/// and removes. Not so `.ours`, whose file is as good as a store's own.
+inline void refuse_side_name(FileSystem& files, const std::filesystem::path& path,
+                             const std::filesystem::path& target) {
+  constexpr std::string_view kSuffixes[] = {".tmp",         ".lock",         ".journal", ".journal.next",
+                                            ".journal.new", ".journal.torn", "-wal",     "-shm"};
+  const std::string name = path_text(target.filename());
+  for (const std::string_view suffix : kSuffixes) {
+    if (name.size() <= suffix.size() || !name.ends_with(suffix)) continue;
+    const auto text = target.native();  // where the suffix, being ASCII, has as many units
+    const std::filesystem::path owner{text.substr(0, text.size() - suffix.size())};
+    auto lock = owner;
+    lock += ".lock";
+    for (const auto& sign : {owner, lock}) {
+      if (status_of_name(files, path, sign).kind != FileKind::regular) continue;
+      throw StorageError{
+          path,
+          {},
+          "has a name that the store " + path_text(owner) + " keeps for its own files; name another file"};
+    }
+  }
+}
+
 /// The file that `path` stands for, once it is clear that entries may be kept there. @throws StorageError
 inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
   if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
@@ -71,6 +94,7 @@ inline std::filesystem::path usable_path(FileSystem& files, const std::filesyste
     check_kind(path, found.kind);
     auto target = resolve(files, path);
     check_usable(path, target.error, "cannot follow the path");
+    refuse_side_name(files, path, target.value);
     if (found.kind == FileKind::missing) check_folder(files, path, target.value.parent_path());
     const bool is_link = !uninterrupted([&] { return files.read_link(path); }).error;
     if (found.kind == FileKind::missing || !is_link) return std::move(target.value);

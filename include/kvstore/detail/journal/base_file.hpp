@@ -46,8 +46,10 @@ class JournalBase {
     return mark == mark_ || mark == next_mark_;
   }
 
-  /// Writes the next one, under another name, durably.
+  /// Writes the next one, under another name, durably. @throws StorageError also if that name stands for what
+  /// is no leftover of a save: it stays
   void write(ChangeSource& everything) {
+    remove_leftover(files_, path_);
     next_ = std::make_unique<AtomicFile>(files_, path_, kBlockBytes, known_.status());
     next_id_.crc = write_json_snapshot(*next_, everything);
     next_id_.exists = true;

@@ -203,7 +203,8 @@ class JournalReader {
     if (kept != 0) std::memmove(buffer_.data(), buffer_.data() + (buffer_.size() - kept), kept);
     const std::uint64_t offset = position_ + kept;
     base_ = position_;
-    buffer_.resize(kept + std::max(block_bytes_, kept));  // doubles, so that a long line is copied O(1) times
+    // Doubles, so that a long line is copied O(1) times.
+    buffer_.resize(kept + room_at(offset, std::max(block_bytes_, kept)));
     const auto got = read_full(file_, offset, {buffer_.data() + kept, buffer_.size() - kept});
     buffer_.resize(kept + (got.error ? 0 : got.value));
     if (got.error) throw StorageError{path_, got.error, "cannot read"};
@@ -211,6 +212,16 @@ class JournalReader {
     return got.value != 0;
   }
 
+  /// How many bytes to make room for, which costs as much as they are: `most`, or what the file still has.
+  [[nodiscard]] std::size_t room_at(std::uint64_t offset, std::size_t most) {
+    if (tail_ == JournalTail::growing) return most;
+    const auto status = uninterrupted([&] { return file_.status(); });
+    if (status.error) return most;
+    const std::uint64_t left = status.value.size - std::min(status.value.size, offset);
+    return static_cast<std::size_t>(std::clamp<std::uint64_t>(left, std::min(kSmallestRoom, most), most));
+  }
+
+  static constexpr std::size_t kSmallestRoom = 512;
   static constexpr std::size_t kRoomForFrame = 64;
 
   File& file_;

@@ -165,9 +165,9 @@ inline void keep_torn_ends(FileSystem& files, const std::filesystem::path& snaps
   TornKeeper keeper{files, snapshot};
   const std::string kept = path_text(TornKeeper::path_for(snapshot));
   for (const TornEnd& end : torn) {
-    keeper.keep(*end.journal->file, end.journal->path, end.from);
+    const bool all = keeper.keep(*end.journal->file, end.journal->path, end.from);
     const std::string file = path_text(end.journal->path);
-    sink.note(LogLevel::warning, "dropped torn tail",
+    sink.note(LogLevel::warning, all ? "dropped torn tail" : "torn tail not kept",
               {{"file", file}, {"kept", kept}, {"offset", end.from}, {"bytes", end.bytes}});
   }
 }

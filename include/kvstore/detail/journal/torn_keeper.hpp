@@ -3,7 +3,7 @@
 
 // Keeps what opening drops of a journal as torn. A crash leaves such an end, and then nothing in it had been
 // promised; but damage to what was synced last looks the same, so the bytes stay where a person can find
-// them.
+// them, until that person removes the file.
 //
 // `<file>.journal.torn` grows by a line for a person, the bytes, and a line feed, for each stretch:
 //
@@ -46,26 +46,30 @@ class TornKeeper {
   }
 
   /// Adds what stands in a journal from byte `from` on, blocks of zeros apart, unless it was added before.
-  /// When this returns, it is durable. @throws StorageError: the journal is as it was
-  void keep(File& journal, const std::filesystem::path& name, std::uint64_t from) {
+  /// When this returns, it is durable. @returns whether all of it is kept: a full file takes nothing more
+  /// @throws StorageError: the journal is as it was
+  [[nodiscard]] bool keep(File& journal, const std::filesystem::path& name, std::uint64_t from) {
     const auto stretches = find_stretches(journal, from);
-    if (stretches.empty()) return;
+    if (stretches.empty()) return true;
     open(journal);
+    bool all = true;
     for (const FileStretch& stretch : stretches) {
       const std::string title = title_of(stretch, name);
-      if (!has(title, journal, stretch)) add(title, journal, stretch);
+      if (has(title, journal, stretch)) continue;
+      if (end_ < kFull)
+        add(title, journal, stretch);
+      else
+        all = false;
     }
     check(uninterrupted([&] { return file_->sync(); }), "sync");
     check(uninterrupted([&] { return files_.sync_folder(folder_); }), "sync the folder of");
-  }
-
-  /// Removes what was kept, once a new snapshot holds what the store was opened with, and worked on since.
-  /// What fails here does no harm.
-  static void forget(FileSystem& files, const std::filesystem::path& snapshot) {
-    static_cast<void>(files.remove(path_for(snapshot)));
+    return all;
   }
 
  private:
+  /// From that size on nothing is added: crash after crash must not fill a disk, and the oldest is kept,
+  /// since nobody has looked at it yet.
+  static constexpr std::uint64_t kFull = std::uint64_t{16} << 20;
   static constexpr std::size_t kPage = 4096;  // zeros of that length are not worth keeping
 
   [[nodiscard]] std::vector<FileStretch> find_stretches(File& journal, std::uint64_t from) const {

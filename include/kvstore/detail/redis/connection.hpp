@@ -197,8 +197,8 @@ class RedisConnection {
   }
 
   void clear_output() {
-    constexpr std::size_t kKeep = std::size_t{1} << 20;  // one huge batch must not pin its size
-    if (output_.capacity() > kKeep) output_ = {};
+    constexpr std::size_t kKeep = std::size_t{1} << 20;           // one huge batch must not pin its size
+    if (output_.capacity() > kKeep) std::string{}.swap(output_);  // assigning an empty one keeps the room
     output_.clear();
   }
 

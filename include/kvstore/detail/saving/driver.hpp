@@ -4,8 +4,6 @@
 // When a store saves, who waits for it, and whom it tells: the shell around `SaveState`. One mutex guards the
 // state and the log of changes; no storage, file or handler is called under it.
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstdint>
 #include <exception>
@@ -26,9 +24,12 @@
 #include "kvstore/detail/saving/numbers.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/saving/open_stores.hpp"
+#include "kvstore/detail/saving/refusals.hpp"
 #include "kvstore/detail/saving/reports.hpp"
+#include "kvstore/detail/saving/schedule.hpp"
 #include "kvstore/detail/saving/state.hpp"
 #include "kvstore/detail/saving/threads.hpp"
+#include "kvstore/detail/saving/turns.hpp"
 #include "kvstore/detail/saving/work.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
 #include "kvstore/error.hpp"
@@ -89,7 +90,7 @@ class SaveDriver final : private OpenStore {
   /// that is not there may hold.
   void refuse_foreign_process() const {
     if (home_.is_foreign()) [[unlikely]]
-      throw_foreign();
+      throw_foreign(path());
   }
 
   /// Whether `record` wants the changes as text.
@@ -235,19 +236,6 @@ class SaveDriver final : private OpenStore {
   static constexpr std::uint64_t kNeverOwed = ~std::uint64_t{0};
   static constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
 
-  [[nodiscard]] static std::filesystem::path path_of(const Storage* storage) {
-    if (storage == nullptr) throw UsageError{"a persistent store needs a storage, not a null pointer"};
-    return storage->path();
-  }
-
-  [[noreturn]] static void throw_closed() { throw UsageError{"the store is closed; open another one"}; }
-
-  [[noreturn]] void throw_foreign() const {
-    throw UsageError{path_text(path()) +
-                     ": the store was opened before this process was forked, and belongs to the parent; open "
-                     "another one, after the fork"};
-  }
-
   /// Only a save of everything can tell the storage what is so from now on.
   void owe_everything_locked() noexcept {
     state_.owe_everything();
@@ -277,27 +265,16 @@ class SaveDriver final : private OpenStore {
   }
 
   void auto_save() noexcept {
-    auto_saved_ = clock_now();
+    schedule_.note_save(clock_now());
     try {
       run({.want = {.ticket = numbers_.applied(), .complete = true}});
     } catch (...) {  // NOLINT(bugprone-empty-catch): reported, and kept in the figures
     }
   }
 
-  /// So that no operation stays unsaved for longer than the interval, the next save begins when the oldest
-  /// one that the last save may have missed is that old, less the time that a save takes.
-  [[nodiscard]] typename SaveThreads<Means>::Delay next_delay() const {
-    using Duration = SaveState::Time::duration;
+  [[nodiscard]] SaveSchedule::Delay next_delay() const {
     const std::scoped_lock lock{mutex_};
-    const auto now = clock_now();
-    typename SaveThreads<Means>::Delay delay;
-    if (const Duration interval = options_.auto_save_interval; interval.count() != 0) {
-      const Duration takes = std::min<Duration>(reports_.figures().last_save(), interval / 2);
-      delay = std::max(auto_saved_ + interval - takes - now, Duration::zero());
-    }
-    if (state_.failures() == 0) return delay;
-    const Duration retry = std::max(state_.retry_at() - now, Duration::zero());
-    return delay ? std::min(*delay, retry) : retry;
+    return schedule_.next_delay(state_, reports_.figures().last_save(), clock_now());
   }
 
   [[nodiscard]] bool take_closing() {
@@ -338,7 +315,7 @@ class SaveDriver final : private OpenStore {
         case Step::done:
           return;
         case Step::wait:
-          condition(state_.await(errand.want, numbers_.numbered(), now)).wait(lock);
+          turns_.wait(state_.await(errand.want, numbers_.numbered(), now), lock);
           break;
         case Step::fail:
           std::rethrow_exception(reports_.figures().failure());
@@ -350,17 +327,10 @@ class SaveDriver final : private OpenStore {
     }
   }
 
-  [[nodiscard]] static SaveState::Time clock_now() noexcept {
-    return SaveState::Time{
-        std::chrono::duration_cast<SaveState::Time::duration>(Means::Clock::now().time_since_epoch())};
-  }
+  [[nodiscard]] static SaveState::Time clock_now() noexcept { return now_by<typename Means::Clock>(); }
   /// Of interest after a failure only.
   [[nodiscard]] SaveState::Time time() const noexcept {
     return state_.failures() == 0 ? SaveState::Time{} : clock_now();
-  }
-
-  [[nodiscard]] typename Means::Condition& condition(Turn turn) noexcept {
-    return conditions_[turn == Turn::append ? 0U : turn == Turn::save ? 1U : 2U];
   }
 
   /// Takes the step and tells what came of it, once no turn is held any more.
@@ -369,9 +339,10 @@ class SaveDriver final : private OpenStore {
     work_.take(step, log_);
     if (step != Step::append && !errand.want.compacting)
       SaveReports::begin(errand, state_.failures(), clock_now());
-    state_.begin(step, errand.want, numbers_.applied());
+    const Turn freed = state_.begin(step, errand.want, numbers_.applied());
     const bool afresh = state_.begins_afresh();
     lock.unlock();
+    turns_.wake(freed);
     const void* const outer = std::exchange(at_work, this);
     const StepResult result = work_.perform(step, afresh, log_, errand.targets);
     at_work = outer;
@@ -382,17 +353,11 @@ class SaveDriver final : private OpenStore {
     reports_.note(step, errand, result, now);
     numbers_.publish(state_);
     lock.unlock();
-    wake(given);
+    turns_.wake(given);
     tell(step, errand, result);
     if (result.failure && !SaveState::is_made_good(step, result.outcome))
       std::rethrow_exception(result.failure);
     lock.lock();
-  }
-
-  void wake(Turn given) noexcept {
-    for (const Turn turn : {Turn::append, Turn::save, Turn::snapshot}) {
-      if ((given & turn) != Turn::none) condition(turn).notify_all();
-    }
   }
 
   void tell(Step step, const Errand& errand, const StepResult& result) noexcept {
@@ -418,12 +383,12 @@ class SaveDriver final : private OpenStore {
   ChangeLog log_;                   // the set-aside part belongs to the thread that has the save turn
   SaveReports reports_{observer_};  // its figures
   bool closing_ = false;
-  std::array<typename Means::Condition, 3> conditions_;  // of the turns
   typename Means::Condition closed_;
+  SaveTurns<Means> turns_;
 
   SaveWork work_;  // each step of it belongs to the thread that has its turns
   HistogramRecorder save_waits_;
-  SaveState::Time auto_saved_ = clock_now();  // the auto-saver's
+  SaveSchedule schedule_{options_.auto_save_interval, clock_now()};  // the auto-saver's
 
   std::optional<OpenStores::Entry> listed_;
   SaveThreads<Means> threads_;  // last, as they end before what they use dies

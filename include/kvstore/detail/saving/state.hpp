@@ -38,6 +38,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 namespace kvstore::inline v0::detail {
 
@@ -94,6 +95,8 @@ struct Want {
   bool compacting = false;  ///< it has the snapshot turn, for a compaction
   bool checked = false;     ///< it has looked
   bool appended = false;    ///< it has handed over since its last sync
+
+  bool operator==(const Want&) const = default;
 };
 
 /// What became of a step.
@@ -108,6 +111,9 @@ struct StepOutcome {
 class SaveState {
  public:
   using Time = std::chrono::steady_clock::time_point;
+
+  /// For an enumeration of all that may be.
+  bool operator==(const SaveState&) const = default;
 
   /// Before the first operation. `wants_everything`: see `StepOutcome`.
   void start(bool has_journal, bool wants_everything) noexcept {
@@ -160,9 +166,28 @@ class SaveState {
   }
 
   /// Takes the turns of a step that `next` has named. `applied` is the number of the last operation.
-  void begin(Step step, Want& want, std::uint64_t applied) noexcept {
+  /// @returns turns that others may have now, as a compaction that starts over reserves them no longer
+  Turn begin(Step step, Want& want, std::uint64_t applied) noexcept {
     taken_ = taken_ | needs(step);
-    if (want.compacting) reserved_ = Turn::none;
+    note_begun(step, want, applied);
+    return want.compacting ? without(std::exchange(reserved_, Turn::none), needs(step)) : Turn::none;
+  }
+
+  /// Notes what became of the step. @returns the turns that it gave back
+  Turn end(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
+    const bool compaction_ends = want.compacting && (outcome.failed || step == Step::replace_base);
+    const Turn given = gives_back(step) | (compaction_ends ? Turn::snapshot : Turn::none);
+    taken_ = without(taken_, given);
+    if (compaction_ends) want.compacting = false;
+    note(step, want, outcome, now);
+    return given;
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kFirstDelay{100};
+  static constexpr std::chrono::milliseconds kLongestDelay{10'000};
+
+  void note_begun(Step step, Want& want, std::uint64_t applied) noexcept {
     switch (step) {
       case Step::append:
         appending_ = applied;
@@ -193,20 +218,6 @@ class SaveState {
         return;
     }
   }
-
-  /// Notes what became of the step. @returns the turns that it gave back
-  Turn end(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
-    const bool compaction_ends = want.compacting && (outcome.failed || step == Step::replace_base);
-    const Turn given = gives_back(step) | (compaction_ends ? Turn::snapshot : Turn::none);
-    taken_ = without(taken_, given);
-    if (compaction_ends) want.compacting = false;
-    note(step, want, outcome, now);
-    return given;
-  }
-
- private:
-  static constexpr std::chrono::milliseconds kFirstDelay{100};
-  static constexpr std::chrono::milliseconds kLongestDelay{10'000};
 
   void note(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
     if (outcome.broke) owe_everything();

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What a `SaveDriver` refuses to do, and with which words.
+
+#include <filesystem>
+
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore::inline v0::detail {
+
+[[noreturn]] inline void throw_closed() { throw UsageError{"the store is closed; open another one"}; }
+
+[[noreturn]] inline void throw_foreign(const std::filesystem::path& path) {
+  throw UsageError{
+      path_text(path) +
+      ": the store was opened before this process was forked, and belongs to the parent; open another one, "
+      "after the fork"};
+}
+
+/// @throws UsageError without a storage
+[[nodiscard]] inline std::filesystem::path path_of(const Storage* storage) {
+  if (storage == nullptr) throw UsageError{"a persistent store needs a storage, not a null pointer"};
+  return storage->path();
+}
+
+}  // namespace kvstore::inline v0::detail

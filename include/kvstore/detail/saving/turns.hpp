@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What threads wait on that need a turn of `SaveState`.
+
+#include <array>
+
+#include "kvstore/detail/saving/state.hpp"
+
+namespace kvstore::inline v0::detail {
+
+/// *Thread safety*: `wait` under the owner's lock, `wake` under none.
+template <class Means>
+class SaveTurns {
+ public:
+  /// Waits until the turn, one alone, may be free.
+  template <class Lock>
+  void wait(Turn turn, Lock& lock) {
+    condition(turn).wait(lock);
+  }
+
+  /// Lets all look again that wait for one of those.
+  void wake(Turn given) noexcept {
+    for (const Turn turn : {Turn::append, Turn::save, Turn::snapshot}) {
+      if ((given & turn) != Turn::none) condition(turn).notify_all();
+    }
+  }
+
+ private:
+  [[nodiscard]] typename Means::Condition& condition(Turn turn) noexcept {
+    return conditions_[turn == Turn::append ? 0U : turn == Turn::save ? 1U : 2U];
+  }
+
+  std::array<typename Means::Condition, 3> conditions_;
+};
+
+}  // namespace kvstore::inline v0::detail

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// What of the scenarios the regular checks explore, each to its end: together some 20,000 schedules, for
+// which half a minute of one processor is enough without the compiler's help.
+
+#include <array>
+#include <string_view>
+
+#include "support/search_terms.hpp"
+
+namespace explorer {
+
+/// A scenario, and how far it is explored. No wait times out while something else could go on.
+struct Regular {
+  std::string_view scenario;
+  unsigned preemptions;
+  unsigned faults;
+
+  [[nodiscard]] support::SearchLimits limits() const {
+    return {.preemptions = preemptions, .time_outs = 0, .faults = faults};
+  }
+  /// The same, as options of the program.
+  [[nodiscard]] const char* options() const {
+    return faults == 0 ? " --preemptions 1 --time-outs 0 --no-reads"
+                       : " --preemptions 0 --time-outs 0 --no-reads --faults";
+  }
+};
+
+inline constexpr std::array kRegular{Regular{"journal/each/put+put", 1, 0},
+                                     Regular{"journal/each/put+compact", 1, 0},
+                                     Regular{"journal/each/save+close", 1, 0},
+                                     Regular{"journal/each/compact+load_from", 1, 0},
+                                     Regular{"journal/each/compact+close", 1, 0},
+                                     Regular{"journal/each/put+put", 0, 1},
+                                     Regular{"journal/each/put+compact", 0, 1},
+                                     Regular{"journal/each/put+close", 0, 1},
+                                     Regular{"journal/two/put+save", 0, 1},
+                                     Regular{"journal/manual/compact+load_from", 0, 1},
+                                     Regular{"journal/manual/put+load_from+compact", 0, 1},
+                                     Regular{"journal/each/compact+follow", 0, 1},
+                                     Regular{"journal/background/put+put", 0, 1},
+                                     Regular{"journal/background/put+load_from", 0, 1},
+                                     Regular{"journal/upserting handler/put+put", 0, 1},
+                                     Regular{"journal/saving handler/put+put", 0, 1},
+                                     Regular{"file/each/put+save", 0, 1},
+                                     Regular{"file/background/put+close", 0, 1},
+                                     Regular{"mapped/each/put+compact", 0, 1}};
+
+}  // namespace explorer
