@@ -184,7 +184,8 @@ class CrashJudge {
       if (!words.empty()) return words + "\nfrom\n" + describe(next);
     }
     open_and_look(kind_, disk, [](Store& store) { store.compact(); });
-    if (std::string words = litter(disk, {"data.json"}); !words.empty()) return "after compact() " + words;
+    if (std::string words = litter(disk, {"data.json", "data.json.journal.torn"}); !words.empty())
+      return "after compact() " + words;
     return compare(open_and_look(kind_, disk), state, "after compact()");
   }
 

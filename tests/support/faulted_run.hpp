@@ -91,7 +91,8 @@ class FaultedRun {
     if (std::string words = check_disk(session); !words.empty()) return "after a close: " + words;
     if (!session.run(Verb::compact)) return "compact() without a fault is refused: " + session.refusal();
     if (!session.run(Verb::close)) return "a close without a fault is refused: " + session.refusal();
-    if (std::string words = litter(session.disk(), {"data.json"}); !words.empty()) return words;
+    if (std::string words = litter(session.disk(), {"data.json", "data.json.journal.torn"}); !words.empty())
+      return words;
     return check_disk(session);
   }
 
