@@ -45,7 +45,8 @@ class SaveModel {
       sum ^= sum >> 29U;
     };
     for (std::size_t i = 0; i < setup_->threads; ++i) add(threads_[i].word());
-    add(disk_.kill | disk_.power << 4U | disk_.written << 8U | disk_.synced << 12U | disk_.base << 16U);
+    for (const OperationNumber one : {disk_.kill, disk_.power, disk_.written, disk_.synced, disk_.base})
+      add(one);
     add(state_.handed_over() | state_.durable() << 8U | state_.failures() << 16U |
         std::uint64_t{applied_} << 24U | std::uint64_t{faults_left_} << 32U |
         std::uint64_t{replaced_} << 40U);
