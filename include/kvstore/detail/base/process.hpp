@@ -22,6 +22,8 @@ namespace kvstore::inline v0::detail {
 /// Windows has no `fork`: every object belongs to the process that it is in.
 class ForkGuard {
  public:
+  constexpr ForkGuard() noexcept {}  // so that a constant one may be made
+
   [[nodiscard]] static bool is_foreign() noexcept { return false; }
   [[nodiscard]] static bool is_foreign_by_id() noexcept { return false; }
 };
