@@ -7,21 +7,23 @@
 //
 // A thread comes with a `Want` and loops until `next` says that nothing is left to do for it:
 //
-//   step            needs turns       gives back     what the storage does meanwhile
-//   --------------  ----------------  ------------- ---------------------------------------------------------
-//   append          append            append         Journal::append, flush: what was logged is the kernel's
-//   sync            save              save           Journal::sync: what was handed over is on disk
-//   save_changes    save              save           Storage::save of what was logged
-//   save_all        save, snapshot    save, snapshot Storage::save of everything
-//   check           save, snapshot    save, snapshot Storage::is_intact, before a save that a user asks for
-//   copy            snapshot          snapshot       Storage::save of another storage: a checkpoint
-//   take_over       save, snapshot    save, snapshot Storage::take_over: what another program has put there
-//   prepare         snapshot          -              Journal::prepare: the next journal file exists
-//   switch_over     append, save      append, save   Journal::append of the rest, switch_over
-//   write_base      -                 -              Journal::write_base: the new snapshot, as a temporary
-//   file join            append, save      append, save   Journal::join: the new journal vouches for it, both
-//   durable replace_base    -                 snapshot       Journal::replace_base: it has the name, the old
-//   journal goes close           all of them       all of them    the storage ends
+// clang-format off
+//   step          needs turns     gives back      what the storage does meanwhile
+//   ------------  --------------  --------------  ---------------------------------------------------------
+//   append        append          append          Journal::append, flush: what was logged is the kernel's
+//   sync          save            save            Journal::sync: what was handed over is on disk
+//   save_changes  save            save            Storage::save of what was logged
+//   save_all      save, snapshot  save, snapshot  Storage::save of everything
+//   check         save, snapshot  save, snapshot  Storage::is_intact, before a save that a user asks for
+//   copy          snapshot        snapshot        Storage::save of another storage: a checkpoint
+//   take_over     save, snapshot  save, snapshot  Storage::take_over: what another program has put there
+//   prepare       snapshot        -               Journal::prepare: the next journal file exists
+//   switch_over   append, save    append, save    Journal::append of the rest, switch_over
+//   write_base    -               -               Journal::write_base: the new snapshot, as a temporary file
+//   join          append, save    append, save    Journal::join: the new journal vouches for it, both durable
+//   replace_base  -               snapshot        Journal::replace_base: it has the name, the old one goes
+//   close         all of them     all of them     the storage ends
+// clang-format on
 //
 // The five from `prepare` on are one compaction, by the thread that has the snapshot turn throughout. Each
 // turn has one holder at a time. So nobody syncs a file beside another sync of it, appends come in order, and
