@@ -132,7 +132,7 @@ class OwnEtcd {
 /// Waits until something is so, for ten seconds at most. @returns whether it is
 template <class Condition>
 [[nodiscard]] bool eventually(const Condition& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{10};
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};
   while (!condition()) {
     if (std::chrono::steady_clock::now() > deadline) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds{2});

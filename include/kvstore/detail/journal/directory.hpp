@@ -15,7 +15,6 @@
 #include <vector>
 
 #include "kvstore/detail/base/path_text.hpp"
-#include "kvstore/detail/file/atomic_file.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/journal/format.hpp"

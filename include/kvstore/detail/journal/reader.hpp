@@ -19,7 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/file/atomic_file.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/json/reader.hpp"
