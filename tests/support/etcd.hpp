@@ -129,7 +129,7 @@ class OwnEtcd {
   std::unique_ptr<EtcdCluster> cluster_;
 };
 
-/// Waits until something is so, for ten seconds at most. @returns whether it is
+/// Waits until something is so, for a minute at most. @returns whether it is
 template <class Condition>
 [[nodiscard]] bool eventually(const Condition& condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};
