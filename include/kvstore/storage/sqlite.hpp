@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/descriptors.hpp"
 #include "kvstore/detail/file_lock.hpp"
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
@@ -76,6 +77,7 @@ class Sqlite final : public Storage {
   /// busy, or cannot be read, or, to own it, cannot be written or would not keep entries as they are saved:
   /// it is untouched.
   void load(LoadSink& sink) override {
+    const detail::StandardFiles taken;  // SQLite opens files under their numbers, and takes these for good
     const bool owns = sink.request().purpose == LoadPurpose::own;
     integer_keys_ = sink.request().integer_keys;
     const bool locks = owns && !lock_;
@@ -98,6 +100,7 @@ class Sqlite final : public Storage {
 
   /// There is nothing to hand over if nobody has written since, and the file is the same.
   bool load_changes(LoadSink&) override {
+    const detail::StandardFiles taken;
     return database_ != nullptr && !standing_.first_exchanged() &&
            seen_ == detail::sqlite_data_version(*database_);
   }
@@ -109,6 +112,7 @@ class Sqlite final : public Storage {
   /// @throws StorageError also if the file, its log or its lock file was moved, removed or replaced since it
   ///         was opened, or if another program has changed an entry: nothing is written then
   void save(ChangeSource& source) override {
+    const detail::StandardFiles taken;
     own();
     refuse_exchanged();
     if (rewrite_) disconnect();  // nothing is assumed about a connection that failed
