@@ -36,14 +36,29 @@ inline void check_sqlite_ids(const std::filesystem::path& path, std::uint32_t ap
                          std::to_string(kSqliteFormat) + "; open it with a newer release"};
 }
 
+/// What every database begins with.
+[[nodiscard]] inline bool is_sqlite_header(std::string_view header) noexcept {
+  return header.starts_with(std::string_view{"SQLite format 3\0", 16});
+}
+
+/// While it is open. SQLite would go on with what it has in memory and in its log.
+inline void refuse_overwritten(const SqliteDatabase& database) {
+  std::array<char, 100> header{};
+  database.read_start(header);
+  if (is_sqlite_header({header.data(), header.size()})) return;
+  throw StorageError{database.path(),
+                     {},
+                     "was overwritten by another program while the store was open, and is no SQLite database "
+                     "any more; nothing was written: checkpoint() to another file what is in memory, then "
+                     "move this one and its -wal file away"};
+}
+
 /// Looks at the file before SQLite does, which would begin to change it.
 inline void check_sqlite_header(const SqliteDatabase& database) {
   std::array<char, 100> header{};
   database.read_start(header);
   const std::string_view text{header.data(), header.size()};
-  if (!text.starts_with(std::string_view{"SQLite format 3\0", 16})) {
-    throw CorruptionError{database.path(), 0, "expected an SQLite database"};
-  }
+  if (!is_sqlite_header(text)) { throw CorruptionError{database.path(), 0, "expected an SQLite database"}; }
   check_sqlite_ids(database.path(), big_endian(text.substr(68)), big_endian(text.substr(60)));
 }
 

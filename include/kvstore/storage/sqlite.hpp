@@ -5,7 +5,6 @@
 // <kvstore/kvstore.hpp>: it needs the component kvstore::sqlite, and with it libsqlite3.
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -13,7 +12,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -109,8 +107,9 @@ class Sqlite final : public Storage {
     return rewrite_ || mixed_keys_ ? SaveScope::everything : SaveScope::changes;
   }
 
-  /// @throws StorageError also if the file, its log or its lock file was moved, removed or replaced since it
-  ///         was opened, or if another program has changed an entry: nothing is written then
+  /// @throws StorageError also if the file, its log or its lock file was moved, removed, replaced or
+  /// overwritten
+  ///         since it was opened, or if another program has changed an entry: nothing is written then
   void save(ChangeSource& source) override {
     const detail::StandardFiles taken;
     own();
@@ -123,12 +122,23 @@ class Sqlite final : public Storage {
       write(source);
       transaction.commit();
     } catch (const Error&) {
-      if (!database_->found_disk_full()) rewrite_ = true;
+      if (database_->found_disk_full())
+        transaction.roll_back_and_make_room();
+      else
+        rewrite_ = true;
       throw;
     }
     known_.erase(known_.begin(), known_.end() - (known_.empty() ? 0 : 1));
     stored_version_ = source.schema_version();
     if (source.scope() == SaveScope::everything) rewrite_ = mixed_keys_ = false;
+  }
+
+  /// @throws StorageError as `save` does where a file was moved, removed, replaced or overwritten: SQLite
+  ///         cannot make it anew while it is open
+  [[nodiscard]] bool is_intact() override {
+    const detail::StandardFiles taken;
+    if (lock_) refuse_exchanged();
+    return true;
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
@@ -214,13 +224,12 @@ class Sqlite final : public Storage {
     if (lock_) lock_->check_still_held();
     auto name = standing_.first_exchanged();
     if (!name) name = log_.first_exchanged();
+    if (!name && database_) detail::refuse_overwritten(*database_);
     if (!name) return;
-    throw StorageError{
-        path_,
-        {},
-        detail::path_text(*name) +
-            " was moved, removed or replaced while the store was open; nothing was written: put it back, or "
-            "checkpoint() to another file what is in memory"};
+    const std::string words = detail::path_text(*name) + " was moved, removed or replaced while the store " +
+                              "was open; nothing was written: put it back, or checkpoint() to another file " +
+                              "what is in memory";
+    throw StorageError{path_, {}, words};
   }
 
   // Reading
@@ -274,11 +283,7 @@ class Sqlite final : public Storage {
 
   /// The number that a key is to be stored as; none if it is to be TEXT.
   [[nodiscard]] std::optional<std::int64_t> as_integer(std::string_view key) const noexcept {
-    if (!integer_keys_) return std::nullopt;
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
-    if (error != std::errc{} || end != key.data() + key.size()) return std::nullopt;  // above 2^63 - 1
-    return number;
+    return integer_keys_ ? detail::sqlite_integer(key) : std::nullopt;
   }
 
   // Writing
