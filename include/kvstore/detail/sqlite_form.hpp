@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -111,6 +112,17 @@ inline void check_sqlite_table(SqliteDatabase& database) {
       "select count(*) = 0 from pragma_index_list('entries') l, pragma_index_xinfo(l.name) x "
       "where l.origin = 'pk' and x.name = 'key' and x.coll != 'BINARY'",
       "takes different keys for the same; make it anew without a collation");
+}
+
+/// Has SQLite bring its log into the database once the log is the larger one, and at the latest, as is its
+/// custom, at a thousand pages. A small database would otherwise have a log of many times its size, and where
+/// that fills the disk, no room is left to bring it in.
+inline void limit_sqlite_log(SqliteDatabase& database) {
+  constexpr std::int64_t kLeast = 64;
+  constexpr std::int64_t kMost = 1000;
+  const auto pages = std::clamp(number_of(database, "pragma page_count"), kLeast, kMost);
+  database.check(::sqlite3_wal_autocheckpoint(database.get(), static_cast<int>(pages)),
+                 "cannot set up the connection");
 }
 
 /// A number of this connection's that changes when another one has written.

@@ -118,6 +118,7 @@ class Sqlite final : public Storage {
     if (!database_) connect_to_write();
     detail::SqliteTransaction transaction{*database_, "begin immediate"};
     refuse_changes_of_others();
+    detail::limit_sqlite_log(*database_);
     try {
       write(source);
       transaction.commit();
