@@ -17,6 +17,7 @@
 #include "kvstore/detail/change_buffer.hpp"
 #include "kvstore/detail/change_log.hpp"
 #include "kvstore/detail/histogram_recorder.hpp"
+#include "kvstore/detail/no_cancellation.hpp"
 #include "kvstore/detail/not_on_disk.hpp"
 #include "kvstore/detail/observer.hpp"
 #include "kvstore/detail/open_stores.hpp"
@@ -207,9 +208,6 @@ class SaveDriver final : private OpenStore {
         {{"to", to}, {"entries", errand.done.entries}, {"bytes", errand.done.bytes}, {"seconds", seconds}});
   }
 
-  // Figures
-  // -------------------------------------------------------------------------------------------------
-
   [[nodiscard]] const SaveNumbers& numbers() const noexcept { return numbers_; }
 
   /// What is known of saves and of the journal.
@@ -250,9 +248,6 @@ class SaveDriver final : private OpenStore {
   [[nodiscard]] std::uint64_t bound() const noexcept {
     return options_.batch_size == 0 ? kAnyNumber : options_.batch_size - 1;
   }
-
-  // Threads
-  // ----------------------------------------------------------------------------------------------------
 
   void start_threads() {
     if (has_journal_) threads_.start_compactor(path(), [this] { compact_outgrown(); });
@@ -300,6 +295,7 @@ class SaveDriver final : private OpenStore {
 
   /// Out of line, as most operations have nothing to settle.
   [[gnu::noinline]] void settle_owed(std::uint64_t ticket) {
+    NoCancellation::cancel_if_asked();
     not_on_disk_.rethrow_from([this, ticket] {
       if (has_journal_) run({.want = {.ticket = ticket, .allowed = kAnyNumber}});
       if (!numbers_.owes(ticket, bound())) return;
@@ -311,6 +307,7 @@ class SaveDriver final : private OpenStore {
 
   void run(Errand&& errand) { run(errand); }
   void run(Errand& errand) {
+    const NoCancellation until_done;
     Lock lock{mutex_};
     while (true) {
       const auto now = time();
