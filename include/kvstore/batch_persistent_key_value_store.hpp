@@ -174,6 +174,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     if (!this->driver().options().read_only) {
       throw UsageError{"refresh() is for a store that was opened with Options::read_only"};
     }
+    this->driver().refuse_foreign_process();
     const bool changed = refresh_one_at_a_time();
     if (changed)
       this->driver().observer().log(LogLevel::debug, "refreshed", {{"entries", this->count_entries()}});
@@ -185,6 +186,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   /// Why the last save failed; nothing once a save has succeeded since.
   [[nodiscard]] std::optional<std::string> last_error() const {
+    this->driver().refuse_foreign_process();
     return this->driver().figures().saves().last_error;
   }
 
@@ -193,6 +195,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   [[nodiscard]] Metrics metrics() const {
     detail::CallbackScope::refuse_reentry(this);
     const auto& driver = this->driver();
+    driver.refuse_foreign_process();
     const detail::SaveFigures figures = driver.figures();
     return {.entries = this->count_entries(),
             .segments = this->segments().size(),
@@ -250,7 +253,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     this->replace_locked(tables);
     this->driver().observer().log(LogLevel::info, "replaced",
                                   {{"from", from_text}, {"entries", this->count_entries()}});
-    this->driver().save();
+    this->driver().save_applied();
   }
 
   /// Writes are refused first, so that what the last save misses has not been acknowledged.

@@ -2,6 +2,9 @@
 
 // Storages in a forked child: they are the parent's, so that what ends there touches no file.
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -146,6 +149,54 @@ TEST_CASE("AtomicFile: a child leaves the file that its parent is writing") {
   CHECK(folder.names() == std::set<std::string>{"data.json.tmp"});
   file->commit();
   CHECK(support::read_file(folder / "data.json") == "{}");
+}
+
+TEST_CASE("FileLock: a child that lives on does not keep the lock of a parent that is killed") {
+  const support::TempFolder folder;
+  std::array<int, 2> life{};
+  support::require_success(::pipe(life.data()), "pipe");
+  const ::pid_t parent = ::fork();
+  if (parent == 0) {
+    const FileLock lock{system_file_system(), folder / "data.json"};
+    if (::fork() == 0) {
+      ::close(life[1]);
+      char none = 0;
+      static_cast<void>(!::read(life[0], &none, 1));  // lives until the test lets go
+      ::_exit(0);
+    }
+    ::kill(::getpid(), SIGKILL);
+  }
+  ::close(life[0]);
+  ::waitpid(parent, nullptr, 0);
+  CHECK_NOTHROW(FileLock{system_file_system(), folder / "data.json"});
+  ::close(life[1]);
+}
+
+TEST_CASE("FileLock: its end in a child closes no file that the child has opened since") {
+  const support::TempFolder folder;
+  std::optional<FileLock> lock{std::in_place, system_file_system(), folder / "data.json"};
+  CHECK(in_child([&] {
+          const int number = ::open("/dev/null", O_RDONLY);  // the one that the lock file had
+          lock.reset();
+          return std::string{::fcntl(number, F_GETFD) < 0 ? "closed" : "open"};
+        }) == "open");
+}
+
+TEST_CASE("FileLock: a child's own lock is its own, and kept from its children") {
+  const support::TempFolder folder;
+  std::optional<FileLock> lock{std::in_place, system_file_system(), folder / "data.json"};
+  CHECK(in_child([&]() -> std::string {
+          std::optional<FileLock> own{std::in_place, system_file_system(), folder / "own.json"};
+          lock.reset();
+          return in_child([&]() -> std::string {
+            const FileLock third{system_file_system(), folder / "third.json"};
+            own.reset();
+            try {
+              const FileLock taken{system_file_system(), folder / "own.json"};
+            } catch (const kvstore::LockedError&) { return "locked"; }
+            return "free";
+          });
+        }) == "locked");
 }
 
 TEST_CASE("FileLock: a child's end does not give its parent's lock up") {

@@ -136,6 +136,32 @@ TEST_CASE("Sqlite under faults: whichever call of an opening fails, what is stor
   }
 }
 
+TEST_CASE(
+    "Sqlite under faults: a log that has filled the disk is emptied, so that the next save finds room") {
+  const TempFolder folder;
+  const FailingVfs vfs;
+  FailingVfs::heal();
+  const auto path = folder / "data.db";
+  {
+    kvstore::BatchPersistentKeyValueStore<int, std::string> store{
+        open(path), {.batch_size = 0, .auto_save_interval = 0s, .complain = false}};
+    FailingVfs::leave_room(100'000);  // below what SQLite lets it grow to before it empties it by itself
+    int failures = 0;
+    for (int i = 0; i < 200; ++i) {
+      store.upsert(i % 10, std::string(1000, 'v') + std::to_string(i));
+      try {
+        store.save();
+      } catch (const kvstore::StorageError& error) {
+        ++failures;
+        CHECK(error.code() == std::errc::no_space_on_device);
+        CHECK_NOTHROW(store.save());
+      }
+    }
+    CHECK(failures > 0);
+  }
+  CHECK(entries_at(path).size() == 10);
+}
+
 TEST_CASE("Sqlite under faults: a save that failed and is found in the log all the same stops no other one") {
   for (std::uint64_t nth = 1; nth < 24; ++nth) {
     CAPTURE(nth);

@@ -39,7 +39,12 @@ class FailingVfs {
     state().forever = forever;
     state().failed = 0;
   }
-  static void heal() { state().nth = 0; }
+  static void heal() {
+    state().nth = 0;
+    state().room = 0;
+  }
+  /// From now on the disk is full for every file that would grow beyond so many bytes.
+  static void leave_room(::sqlite3_int64 bytes) { state().room = bytes; }
   [[nodiscard]] static std::uint64_t failed() { return state().failed; }
 
  private:
@@ -50,6 +55,7 @@ class FailingVfs {
     std::uint64_t failed = 0;
     int code = SQLITE_OK;
     bool forever = false;
+    ::sqlite3_int64 room = 0;  // 0 = for everything
   };
   /// SQLite allocates it, with the real file right behind.
   struct Handle {
@@ -94,6 +100,7 @@ class FailingVfs {
       return real(f)->pMethods->xRead(real(f), to, bytes, at);
     };
     m.xWrite = [](::sqlite3_file* f, const void* from, int bytes, ::sqlite3_int64 at) {
+      if (state().room != 0 && at + bytes > state().room) return SQLITE_FULL;
       if (!fails()) return real(f)->pMethods->xWrite(real(f), from, bytes, at);
       real(f)->pMethods->xWrite(real(f), from, bytes / 2, at);  // torn
       return state().code;

@@ -5,7 +5,6 @@
 // <kvstore/kvstore.hpp>: it needs the component kvstore::sqlite, and with it libsqlite3.
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -13,16 +12,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/data_path.hpp"
+#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
 #include "kvstore/detail/file/standing_files.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/detail/sqlite/entry.hpp"
 #include "kvstore/detail/sqlite/form.hpp"
@@ -76,6 +76,7 @@ class Sqlite final : public Storage {
   /// busy, or cannot be read, or, to own it, cannot be written or would not keep entries as they are saved:
   /// it is untouched.
   void load(LoadSink& sink) override {
+    const detail::StandardFiles taken;  // SQLite opens files under their numbers, and takes these for good
     const bool owns = sink.request().purpose == LoadPurpose::own;
     integer_keys_ = sink.request().integer_keys;
     const bool locks = owns && !lock_;
@@ -98,6 +99,7 @@ class Sqlite final : public Storage {
 
   /// There is nothing to hand over if nobody has written since, and the file is the same.
   bool load_changes(LoadSink&) override {
+    const detail::StandardFiles taken;
     return database_ != nullptr && !standing_.first_exchanged() &&
            seen_ == detail::sqlite_data_version(*database_);
   }
@@ -106,25 +108,39 @@ class Sqlite final : public Storage {
     return rewrite_ || mixed_keys_ ? SaveScope::everything : SaveScope::changes;
   }
 
-  /// @throws StorageError also if the file, its log or its lock file was moved, removed or replaced since it
-  ///         was opened, or if another program has changed an entry: nothing is written then
+  /// @throws StorageError also if the file, its log or its lock file was moved, removed, replaced or
+  /// overwritten
+  ///         since it was opened, or if another program has changed an entry: nothing is written then
   void save(ChangeSource& source) override {
+    const detail::StandardFiles taken;
     own();
     refuse_exchanged();
     if (rewrite_) disconnect();  // nothing is assumed about a connection that failed
     if (!database_) connect_to_write();
     detail::SqliteTransaction transaction{*database_, "begin immediate"};
     refuse_changes_of_others();
+    detail::limit_sqlite_log(*database_);
     try {
       write(source);
       transaction.commit();
     } catch (const Error&) {
-      if (!database_->found_disk_full()) rewrite_ = true;
+      if (database_->found_disk_full())
+        transaction.roll_back_and_make_room();
+      else
+        rewrite_ = true;
       throw;
     }
     known_.erase(known_.begin(), known_.end() - (known_.empty() ? 0 : 1));
     stored_version_ = source.schema_version();
     if (source.scope() == SaveScope::everything) rewrite_ = mixed_keys_ = false;
+  }
+
+  /// @throws StorageError as `save` does where a file was moved, removed, replaced or overwritten: SQLite
+  ///         cannot make it anew while it is open
+  [[nodiscard]] bool is_intact() override {
+    const detail::StandardFiles taken;
+    if (lock_) refuse_exchanged();
+    return true;
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
@@ -210,13 +226,12 @@ class Sqlite final : public Storage {
     if (lock_) lock_->check_still_held();
     auto name = standing_.first_exchanged();
     if (!name) name = log_.first_exchanged();
+    if (!name && database_) detail::refuse_overwritten(*database_);
     if (!name) return;
-    throw StorageError{
-        path_,
-        {},
-        detail::path_text(*name) +
-            " was moved, removed or replaced while the store was open; nothing was written: put it back, or "
-            "checkpoint() to another file what is in memory"};
+    const std::string words = detail::path_text(*name) + " was moved, removed or replaced while the store " +
+                              "was open; nothing was written: put it back, or checkpoint() to another file " +
+                              "what is in memory";
+    throw StorageError{path_, {}, words};
   }
 
   // Reading
@@ -270,11 +285,7 @@ class Sqlite final : public Storage {
 
   /// The number that a key is to be stored as; none if it is to be TEXT.
   [[nodiscard]] std::optional<std::int64_t> as_integer(std::string_view key) const noexcept {
-    if (!integer_keys_) return std::nullopt;
-    std::int64_t number = 0;
-    const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
-    if (error != std::errc{} || end != key.data() + key.size()) return std::nullopt;  // above 2^63 - 1
-    return number;
+    return integer_keys_ ? detail::sqlite_integer(key) : std::nullopt;
   }
 
   // Writing

@@ -3,6 +3,7 @@
 // Programs that run without standard input, output and error: what they print must not land in a file of
 // ours, which would otherwise be given their numbers.
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -12,6 +13,8 @@
 #include <set>
 #include <string>
 
+#include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
@@ -26,6 +29,7 @@ namespace closed_descriptors_test {
 
 namespace fs = std::filesystem;
 using kvstore::detail::OpenMode;
+using kvstore::detail::StandardFiles;
 using kvstore::detail::system_file_system;
 using support::Call;
 using support::in_child;
@@ -105,6 +109,71 @@ TEST_CASE("Closed descriptors: what a program prints stays out of a journal") {
   const TempFolder folder;
   CHECK(work_and_print<kvstore::JsonJournal>(folder / "data.json") == "");
   CHECK(found<kvstore::JsonJournal>(folder / "data.json") == "0=0 1=1 2=2 3=3 last=4 ");
+}
+
+TEST_CASE("Closed descriptors: a file is not opened under their numbers, not even until it has another") {
+  const TempFolder folder;
+  support::write_file(folder / "a", "text");
+  const std::string words = in_child([&]() -> std::string {
+    close_standard_files();
+    const ::rlimit few{3, 3};  // so that it gets no other
+    support::require_success(::setrlimit(RLIMIT_NOFILE, &few), "setrlimit");
+    const auto made = kvstore::detail::open_file(system_file_system(), folder / "a", OpenMode::truncate);
+    return made.error ? "refused" : "made";
+  });
+  CHECK(words == "refused");
+  CHECK(support::read_file(folder / "a") == "text");
+}
+
+TEST_CASE("Closed descriptors: they are taken while files are opened, and free again afterwards") {
+  CHECK(in_child([&] {
+          close_standard_files();
+          std::string words;
+          {
+            const StandardFiles first;
+            const auto second = std::make_unique<const StandardFiles>();
+            const int opened = ::open("/", O_RDONLY);
+            words += "opened as " + std::to_string(opened) + ", taken by: " + print();
+            ::close(opened);
+          }
+          return words + ", then as " + std::to_string(::open("/", O_RDONLY));
+        }) == "opened as 3, taken by: , then as 0");
+}
+
+TEST_CASE("Closed descriptors: several openings at once hold them until the last has ended") {
+  CHECK(in_child([&] {
+          close_standard_files();
+          auto first = std::make_unique<const StandardFiles>();
+          const StandardFiles second;
+          first.reset();
+          return std::to_string(::open("/", O_RDONLY));
+        }) == "3");
+}
+
+TEST_CASE("Closed descriptors: a file that the program has put there meanwhile stays open") {
+  CHECK(in_child([&] {
+          auto taken = std::make_unique<const StandardFiles>();
+          taken.reset();
+          close_standard_files();
+          taken = std::make_unique<const StandardFiles>();
+          ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
+          taken.reset();
+          return "taken by: " + print();
+        }) == "taken by: 2");
+}
+
+TEST_CASE("Closed descriptors: a child that is forked while a file is opened has them closed") {
+  CHECK(in_child([&] {
+          close_standard_files();
+          const kvstore::detail::ForkGuard watched;
+          const StandardFiles taken;
+          const std::string child = in_child([&] {
+            const std::string before = std::to_string(::fcntl(STDERR_FILENO, F_GETFD));
+            const auto own = std::make_unique<const StandardFiles>();
+            return before + ' ' + std::to_string(::open("/", O_RDONLY) > STDERR_FILENO);
+          });
+          return child;
+        }) == "-1 1");
 }
 
 TEST_CASE("Closed descriptors: a file that is made when no other number is left is not left behind") {

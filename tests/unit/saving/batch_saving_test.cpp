@@ -207,6 +207,28 @@ TEST_CASE("Failure: the operation says that it is applied in memory and not yet 
   REQUIRE(disk->entries.size() == 1);
 }
 
+TEST_CASE("Failure: load_from says that what it loaded is applied in memory and not yet on disk") {
+  const auto disk = std::make_shared<Disk>();
+  Store store{storage_on(disk), {.batch_size = 1, .auto_save_interval = 0s}};
+  const auto other = std::make_shared<Disk>();
+  other->entries["7"] = "70";
+  const auto storage = storage_on(other);
+  SECTION("where the storage fails") { disk->fail = true; }
+  SECTION("where a function of the user's throws") {
+    disk->on_save = [] { throw std::runtime_error{"the user's"}; };
+  }
+  REQUIRE_THROWS_MATCHES(store.load_from(*storage), kvstore::StorageError,
+                         Catch::Matchers::Predicate<kvstore::StorageError>([](const auto& error) {
+                           return std::string_view{error.what()}.find(
+                                      "applied in memory and not yet on disk") != std::string_view::npos;
+                         }));
+  REQUIRE(store.read(7) == 70);
+  disk->fail = false;
+  disk->on_save = [] {};
+  store.save();
+  REQUIRE(disk->entries == other->entries);
+}
+
 TEST_CASE("Failure: it is kept in last_error until a save succeeds, counted, and thrown by save and close") {
   const auto disk = std::make_shared<Disk>();
   Store store{storage_on(disk), {.batch_size = 0, .auto_save_interval = 0s}};

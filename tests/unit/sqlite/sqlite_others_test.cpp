@@ -93,6 +93,41 @@ TEST_CASE("Sqlite beside others: a database that was moved away is not saved to 
   CHECK(value_at(path, "a") == "2");
 }
 
+TEST_CASE("Sqlite beside others: save() tells of a database that is gone, also where nothing is unsaved") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const auto store = open(path);
+  store->upsert("a", 1);
+  store->save();
+  const auto* const gone = GENERATE("data.db", "data.db-wal", "data.db.lock");
+  fs::remove(folder / gone);
+  CHECK_THAT(save(*store), ContainsSubstring(std::string{gone} + " was "));
+  CHECK_THROWS_AS(store->close(), kvstore::StorageError);
+}
+
+TEST_CASE("Sqlite beside others: save() tells of a folder that is gone, also where nothing is unsaved") {
+  const TempFolder folder;
+  fs::create_directory(folder / "inner");
+  const auto store = open(folder / "inner" / "data.db");
+  store->upsert("a", 1);
+  store->save();
+  fs::remove_all(folder / "inner");
+  CHECK_THAT(save(*store), ContainsSubstring("data.db.lock was removed, or its folder exchanged"));
+}
+
+TEST_CASE("Sqlite beside others: a database that was overwritten is not taken for the store's") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const auto store = open(path);
+  store->upsert("a", 1);
+  store->save();
+  support::write_file(path, "{}\n");
+  CHECK_THAT(save(*store), ContainsSubstring("data.db: was overwritten by another program"));
+  store->upsert("a", 2);
+  CHECK_THAT(save(*store), ContainsSubstring("data.db: was overwritten by another program"));
+  CHECK(store->unsaved() == 1);
+}
+
 TEST_CASE("Sqlite beside others: a database that was replaced keeps what the new one has") {
   const TempFolder folder;
   const auto path = folder / "data.db";

@@ -4,6 +4,9 @@
 
 #if __has_include(<sqlite3.h>)
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -227,6 +230,29 @@ TEST_CASE("Sqlite: others read while a store is open, and see what was saved") {
   CHECK(outsider.column("select value from entries") == Column{"1"});
   outsider.run("commit");
   CHECK(outsider.column("select value from entries") == Column{"2"});
+}
+
+TEST_CASE("Sqlite: standard files that a program has closed are not opened in its place") {
+  const TempFolder folder;
+  CHECK(support::in_child([&] {
+          for (const int number : {0, 1, 2}) ::close(number);
+          Store<std::string, int> store{std::make_unique<Sqlite>(folder / "data.db")};
+          store.upsert("a", 1);
+          store.save();
+          std::string open;
+          for (const int number : {0, 1, 2}) open += ::fcntl(number, F_GETFD) < 0 ? "" : "open ";
+          return open;
+        }) == "");
+}
+
+TEST_CASE("Sqlite: the log of a small database stays small") {
+  const TempFolder folder;
+  const auto store = open<int, std::string>(folder / "data.db");
+  for (int i = 0; i < 300; ++i) {
+    store->upsert(i % 10, std::string(1000, 'v') + std::to_string(i));
+    store->save();
+  }
+  CHECK(std::filesystem::file_size(folder / "data.db-wal") < 400'000);  // SQLite's custom: 4 MB
 }
 
 TEST_CASE("Sqlite: a killed process loses nothing that it saved, and the next one opens") {

@@ -10,6 +10,8 @@
 #include <new>
 #include <utility>
 
+#include "kvstore/detail/base/descriptors.hpp"
+
 #ifndef _WIN32
 #include <pthread.h>
 #include <unistd.h>
@@ -42,12 +44,16 @@ class [[gnu::visibility("hidden")]] ForkWatch {
     if (registered.load(std::memory_order_acquire)) return;
     // Two threads at once register two handlers, which does no harm. A lock would: a child that is forked
     // while another thread holds it waits for ever. Without memory for one, `is_foreign_by_id` still knows.
-    static_cast<void>(::pthread_atfork(nullptr, nullptr, [] { count_fork(); }));
+    static_cast<void>(::pthread_atfork(nullptr, nullptr, [] { begin_child(); }));
     registered.store(true, std::memory_order_release);
   }
 
  private:
-  static void count_fork() noexcept { fork_generation.fetch_add(1, std::memory_order_relaxed); }
+  static void begin_child() noexcept {
+    fork_generation.fetch_add(1, std::memory_order_relaxed);
+    LockedDescriptor::close_in_child();
+    StandardFiles::begin_child();
+  }
 
   static inline constinit std::atomic<bool> registered = false;
 };

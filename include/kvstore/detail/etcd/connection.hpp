@@ -13,12 +13,14 @@
 #include <ctime>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/sigpipe_guard.hpp"  // since httplib writes without MSG_NOSIGNAL, and so does OpenSSL
+#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
@@ -52,7 +54,10 @@ class EtcdConnection {
     client_->set_keep_alive(true);
     // Its header and body are two writes: without this the second waits for the first one's confirmation.
     client_->set_tcp_nodelay(true);
-    client_->set_socket_options([](socket_t socket) { keep_alive(socket); });
+    client_->set_socket_options([this](socket_t socket) {
+      standard_files_.reset();  // the socket has a number of its own
+      keep_alive(socket);
+    });
 #ifdef CPPHTTPLIB_OPENSSL_SUPPORT
     if (!options.ca_file.empty()) client_->set_ca_cert_path(options.ca_file);
 #endif
@@ -100,6 +105,18 @@ class EtcdConnection {
   }
 
  private:
+  /// Keeps a socket from the numbers of standard files that a program has closed.
+  class OnlyWhileConnecting {
+   public:
+    explicit OnlyWhileConnecting(std::optional<StandardFiles>& taken) : taken_{taken} { taken_.emplace(); }
+    OnlyWhileConnecting(const OnlyWhileConnecting&) = delete;
+    OnlyWhileConnecting& operator=(const OnlyWhileConnecting&) = delete;
+    ~OnlyWhileConnecting() { taken_.reset(); }
+
+   private:
+    std::optional<StandardFiles>& taken_;
+  };
+
   // A server whose machine is gone answers nothing at all: after about ten seconds the socket says so.
   static void keep_alive(socket_t socket) {
     const auto set = [socket](int level, int option, int value) {
@@ -131,6 +148,7 @@ class EtcdConnection {
     httplib::Response response;
     httplib::Error error = httplib::Error::Success;
     const SigpipeGuard guard;
+    const OnlyWhileConnecting taken{standard_files_};
     if (client_->send(request, response, error)) return {response.status, std::move(response.body), true, {}};
     // The gateway ends what it says about an error with a trailer, at which some versions of httplib give up
     // although they have read all of it.
@@ -169,6 +187,7 @@ class EtcdConnection {
     }
   }
 
+  std::optional<StandardFiles> standard_files_;
   LeftToParent<httplib::Client> client_;  // as closing it shuts the connection down for all who share it
   ForkGuard home_;
 };

@@ -15,6 +15,8 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 
 #ifndef _WIN32
@@ -59,8 +61,9 @@ inline FileStatus posix_status(const struct ::stat& status) {
 /// `open`, but never as 0, 1 or 2. A program may have these closed, and the next file that it opens gets
 /// their number: what is then printed, also on standard error, would land in a file of ours.
 inline int posix_open(const char* path, int flags, ::mode_t permissions = 0) {
+  const StandardFiles taken;
   const int low = ::open(path, flags, permissions);
-  if (low < 0 || low > STDERR_FILENO) return low;
+  if (low < 0 || low > STDERR_FILENO) return low;  // but where the program closes one of them just now
   const int high = ::fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   const int error = errno;
   ::close(low);
@@ -160,7 +163,11 @@ class PosixFile final : public File {
     return posix_outcome(::fchown(descriptor_, owner, group));
   }
 
-  std::error_code try_lock() override { return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB)); }
+  std::error_code try_lock() override {
+    ForkWatch::begin();
+    if (locked_ == nullptr) locked_ = LockedDescriptor::list(descriptor_);  // first: no child may keep it
+    return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB));
+  }
 
   Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
     struct ::statfs where {};
@@ -181,11 +188,14 @@ class PosixFile final : public File {
  private:
   std::error_code close_descriptor() {
     if (descriptor_ < 0) return {};
+    if (locked_ != nullptr && !std::exchange(locked_, nullptr)->unlist()) descriptor_ = -1;
+    if (descriptor_ < 0) return {};  // a forked child has closed it
     const std::error_code error = posix_outcome(::close(std::exchange(descriptor_, -1)));
     return interrupted(error) ? std::error_code{} : error;  // Linux has closed it all the same
   }
 
   int descriptor_ = -1;
+  LockedDescriptor* locked_ = nullptr;  // where it has been asked to carry a lock
 };
 
 class PosixFileSystem final : public FileSystem {

@@ -31,6 +31,7 @@
 #include <hiredis/hiredis.h>
 
 #include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
@@ -137,6 +138,7 @@ class RedisConnection {
     ::timeval time{};
     time.tv_sec = static_cast<::time_t>(left.count() / 1000000);
     time.tv_usec = static_cast<::suseconds_t>(left.count() % 1000000);
+    const StandardFiles taken;
     Context context{redisConnectWithTimeout(address.host.c_str(), address.port, time)};
     if (context == nullptr) throw std::bad_alloc{};
     if (context->err != 0) throw RedisIoError{address.text() + ": " + context->errstr};
@@ -144,7 +146,7 @@ class RedisConnection {
     return context;
   }
 
-  /// A program may have 0, 1 or 2 closed. What it prints would go to the server then, as a command.
+  /// Where the program has closed 0, 1 or 2 just now. What it prints would go to the server, as a command.
   static void leave_standard_files(redisContext& context) {
     if (context.fd > STDERR_FILENO) return;
     const int high = ::fcntl(context.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "kvstore/detail/base/histogram_recorder.hpp"
+#include "kvstore/detail/base/no_cancellation.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/change/change_buffer.hpp"
@@ -135,6 +136,11 @@ class SaveDriver final : private OpenStore {
     run({.want = {.ticket = numbers_.applied(), .complete = true, .insist = true}});
   }
 
+  /// The same for what is applied. @throws StorageError that says so
+  void save_applied() {
+    not_on_disk_.rethrow_from([this] { save(); });
+  }
+
   /// Compacts the journal into the snapshot; without a journal, saves.
   void compact() {
     refuse_foreign_process();
@@ -202,9 +208,6 @@ class SaveDriver final : private OpenStore {
         {{"to", to}, {"entries", errand.done.entries}, {"bytes", errand.done.bytes}, {"seconds", seconds}});
   }
 
-  // Figures
-  // -------------------------------------------------------------------------------------------------
-
   [[nodiscard]] const SaveNumbers& numbers() const noexcept { return numbers_; }
 
   /// What is known of saves and of the journal.
@@ -232,9 +235,8 @@ class SaveDriver final : private OpenStore {
     return {lost_with_process(), path_text_, "the program ended without closing the store"};
   }
 
-  /// A ticket where any number may stay unsaved; no operation's number gets that far.
-  static constexpr std::uint64_t kNeverOwed = ~std::uint64_t{0};
   static constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
+  static constexpr std::uint64_t kNeverOwed = kAnyNumber;  // a ticket: no operation's number gets that far
 
   /// Only a save of everything can tell the storage what is so from now on.
   void owe_everything_locked() noexcept {
@@ -246,9 +248,6 @@ class SaveDriver final : private OpenStore {
   [[nodiscard]] std::uint64_t bound() const noexcept {
     return options_.batch_size == 0 ? kAnyNumber : options_.batch_size - 1;
   }
-
-  // Threads
-  // ----------------------------------------------------------------------------------------------------
 
   void start_threads() {
     if (has_journal_) threads_.start_compactor(path(), [this] { compact_outgrown(); });
@@ -285,10 +284,9 @@ class SaveDriver final : private OpenStore {
     return true;
   }
   void leave_closing() noexcept {
-    {
-      const std::scoped_lock lock{mutex_};
-      closing_ = false;
-    }
+    Lock lock{mutex_};
+    closing_ = false;
+    lock.unlock();
     closed_.notify_all();
   }
 
@@ -297,17 +295,19 @@ class SaveDriver final : private OpenStore {
 
   /// Out of line, as most operations have nothing to settle.
   [[gnu::noinline]] void settle_owed(std::uint64_t ticket) {
-    try {
+    NoCancellation::cancel_if_asked();
+    not_on_disk_.rethrow_from([this, ticket] {
       if (has_journal_) run({.want = {.ticket = ticket, .allowed = kAnyNumber}});
       if (!numbers_.owes(ticket, bound())) return;
       if (options_.batch_save == BatchSave::background) return threads_.wake_saver();
       const TimeRecorded waiting{save_waits_};
       run({.want = {.ticket = ticket, .allowed = bound()}});
-    } catch (...) { not_on_disk_.rethrow(); }
+    });
   }
 
   void run(Errand&& errand) { run(errand); }
   void run(Errand& errand) {
+    const NoCancellation until_done;
     Lock lock{mutex_};
     while (true) {
       const auto now = time();

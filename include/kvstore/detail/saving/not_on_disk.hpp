@@ -17,6 +17,15 @@ class NotOnDisk {
  public:
   explicit NotOnDisk(std::filesystem::path path) : path_{std::move(path)} {}
 
+  /// Throws it where `save` throws, with that as reason.
+  template <class Save>
+  void rethrow_from(const Save& save) const {
+    try {
+      save();
+    } catch (...) { rethrow(); }
+  }
+
+ private:
   /// Throws it, with what is being handled as reason. Where memory does not even suffice for the words, it
   /// throws what was prepared for that: std::bad_alloc would say that nothing was changed.
   [[noreturn]] void rethrow() const {
@@ -29,7 +38,6 @@ class NotOnDisk {
     } catch (const std::bad_alloc&) { std::rethrow_exception(out_of_memory_); }
   }
 
- private:
   [[nodiscard]] static std::exception_ptr prepared(const std::filesystem::path& path) {
     const auto code = std::make_error_code(std::errc::not_enough_memory);
     return std::make_exception_ptr(StorageError::not_on_disk(path, code, "out of memory"));

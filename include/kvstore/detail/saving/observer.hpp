@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/no_cancellation.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/options.hpp"
@@ -45,6 +46,7 @@ class Observer {
            std::initializer_list<LogField> fields = {}) const noexcept {
     thread_local bool telling = false;
     if (!logs(level) || telling) return;
+    const NoCancellation until_told;
     telling = true;
     try {
       std::vector<LogField> all{{"path", path_text_}};
@@ -74,6 +76,7 @@ class Observer {
   void tell(const std::exception& error) const noexcept {
     thread_local bool telling = false;
     if (!options_.on_error || telling) return;
+    const NoCancellation until_told;
     telling = true;
     try {
       options_.on_error(error);

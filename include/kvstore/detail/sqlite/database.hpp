@@ -35,10 +35,8 @@ class SqliteDatabase {
         ::sqlite3_open_v2(path_.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     database_.reset(raw);
     check(result, "cannot open");
-    using Wait = std::chrono::milliseconds::rep;
-    const Wait wait = std::clamp<Wait>(busy.count(), 0, std::numeric_limits<int>::max());
     if ((flags & SQLITE_OPEN_READWRITE) != 0) refuse_read_only();
-    check(::sqlite3_busy_timeout(raw, static_cast<int>(wait)), "cannot set the time to wait");
+    check(::sqlite3_busy_timeout(raw, milliseconds_to_wait()), "cannot set the time to wait");
   }
 
   [[nodiscard]] ::sqlite3* get() const noexcept { return database_.get(); }
@@ -67,6 +65,14 @@ class SqliteDatabase {
   void checkpoint_on_close(bool does) {
     check(::sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, does ? 0 : 1, nullptr),
           "cannot set up the connection");
+  }
+
+  /// Brings the write-ahead log into the database and cuts it to nothing, as far as that goes at once, beside
+  /// others who read and with the room that there is.
+  void empty_log() noexcept {
+    ::sqlite3_busy_timeout(database_.get(), 0);
+    ::sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    ::sqlite3_busy_timeout(database_.get(), milliseconds_to_wait());
   }
 
   /// Whether the last failure was that of a write for which the disk had no room, and no other.
@@ -104,6 +110,11 @@ class SqliteDatabase {
     }
     ForkGuard home;
   };
+
+  [[nodiscard]] int milliseconds_to_wait() const noexcept {
+    using Wait = std::chrono::milliseconds::rep;
+    return static_cast<int>(std::clamp<Wait>(busy_.count(), 0, std::numeric_limits<int>::max()));
+  }
 
   /// SQLite opens what may not be written to read it, and says so only when something is written.
   void refuse_read_only() const {
@@ -205,19 +216,27 @@ class SqliteTransaction {
   }
   SqliteTransaction(const SqliteTransaction&) = delete;
   SqliteTransaction& operator=(const SqliteTransaction&) = delete;
-  ~SqliteTransaction() {
-    if (!committed_ && !database_.is_foreign())
-      ::sqlite3_exec(database_.get(), "rollback", nullptr, nullptr, nullptr);
-  }
+  ~SqliteTransaction() { roll_back(); }
 
   void commit() {
     database_.run("commit", "cannot commit");
-    committed_ = true;
+    ended_ = true;
+  }
+  /// SQLite moves its log into the database only after a commit, and so never while a log that has filled the
+  /// disk leaves no room for one. The next transaction finds room then.
+  void roll_back_and_make_room() noexcept {
+    roll_back();
+    database_.empty_log();
+  }
+  /// Unless it has ended.
+  void roll_back() noexcept {
+    if (!std::exchange(ended_, true) && !database_.is_foreign())
+      ::sqlite3_exec(database_.get(), "rollback", nullptr, nullptr, nullptr);
   }
 
  private:
   SqliteDatabase& database_;
-  bool committed_ = false;
+  bool ended_ = false;
 };
 
 }  // namespace kvstore::inline v0::detail

@@ -5,11 +5,14 @@
 
 #include <sqlite3.h>
 
+#include <charconv>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "kvstore/codec.hpp"
@@ -19,6 +22,14 @@
 #include "kvstore/key_text.hpp"
 
 namespace kvstore::inline v0::detail {
+
+/// The number that a key of an integer type is to be stored as; none if it is too large for SQLite.
+[[nodiscard]] inline std::optional<std::int64_t> sqlite_integer(std::string_view key) noexcept {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
+  if (error != std::errc{} || end != key.data() + key.size()) return std::nullopt;  // above 2^63 - 1
+  return number;
+}
 
 /// A number that differs, but for a coincidence, where entries differ: the sum of each one's.
 using EntryDigest = std::uint64_t;

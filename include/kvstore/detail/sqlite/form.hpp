@@ -6,6 +6,7 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -36,14 +37,29 @@ inline void check_sqlite_ids(const std::filesystem::path& path, std::uint32_t ap
                          std::to_string(kSqliteFormat) + "; open it with a newer release"};
 }
 
+/// What every database begins with.
+[[nodiscard]] inline bool is_sqlite_header(std::string_view header) noexcept {
+  return header.starts_with(std::string_view{"SQLite format 3\0", 16});
+}
+
+/// While it is open. SQLite would go on with what it has in memory and in its log.
+inline void refuse_overwritten(const SqliteDatabase& database) {
+  std::array<char, 100> header{};
+  database.read_start(header);
+  if (is_sqlite_header({header.data(), header.size()})) return;
+  throw StorageError{database.path(),
+                     {},
+                     "was overwritten by another program while the store was open, and is no SQLite database "
+                     "any more; nothing was written: checkpoint() to another file what is in memory, then "
+                     "move this one and its -wal file away"};
+}
+
 /// Looks at the file before SQLite does, which would begin to change it.
 inline void check_sqlite_header(const SqliteDatabase& database) {
   std::array<char, 100> header{};
   database.read_start(header);
   const std::string_view text{header.data(), header.size()};
-  if (!text.starts_with(std::string_view{"SQLite format 3\0", 16})) {
-    throw CorruptionError{database.path(), 0, "expected an SQLite database"};
-  }
+  if (!is_sqlite_header(text)) { throw CorruptionError{database.path(), 0, "expected an SQLite database"}; }
   check_sqlite_ids(database.path(), big_endian(text.substr(68)), big_endian(text.substr(60)));
 }
 
@@ -96,6 +112,17 @@ inline void check_sqlite_table(SqliteDatabase& database) {
       "select count(*) = 0 from pragma_index_list('entries') l, pragma_index_xinfo(l.name) x "
       "where l.origin = 'pk' and x.name = 'key' and x.coll != 'BINARY'",
       "takes different keys for the same; make it anew without a collation");
+}
+
+/// Has SQLite bring its log into the database once the log is the larger one, and at the latest, as is its
+/// custom, at a thousand pages. A small database would otherwise have a log of many times its size, and where
+/// that fills the disk, no room is left to bring it in.
+inline void limit_sqlite_log(SqliteDatabase& database) {
+  constexpr std::int64_t kLeast = 64;
+  constexpr std::int64_t kMost = 1000;
+  const auto pages = std::clamp(number_of(database, "pragma page_count"), kLeast, kMost);
+  database.check(::sqlite3_wal_autocheckpoint(database.get(), static_cast<int>(pages)),
+                 "cannot set up the connection");
 }
 
 /// A number of this connection's that changes when another one has written.

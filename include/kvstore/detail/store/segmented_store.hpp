@@ -78,6 +78,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
+    driver_->refuse_foreign_process();
     counted(verb, threads_.own(), [&] {
       visit_tables(fn);
       return true;

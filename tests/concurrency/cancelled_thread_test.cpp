@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+
+// Threads of the program that are ended by `pthread_cancel` while they use a store.
+
+#include <pthread.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <semaphore>
+#include <string>
+#include <utility>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/child_process.hpp"
+#include "support/temp_folder.hpp"
+
+#ifndef __SANITIZE_THREAD__  // which loses its way in a thread that is unwound
+
+namespace cancelled_thread_test {
+namespace {
+
+using support::in_child;
+using support::TempFolder;
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+
+const kvstore::Options kEach{.batch_size = 1, .auto_save_interval = std::chrono::milliseconds{0}};
+
+/// A thread of POSIX, which works until it is cancelled. @returns how it ended
+class Cancelled {
+ public:
+  explicit Cancelled(std::function<void()> work) : work_{std::move(work)} {
+    ::pthread_create(
+        &thread_, nullptr,
+        [](void* self) -> void* {
+          static_cast<Cancelled*>(self)->work_();
+          return nullptr;
+        },
+        this);
+  }
+  std::string cancel() {
+    ::pthread_cancel(thread_);
+    void* end = nullptr;
+    ::pthread_join(thread_, &end);
+    return end == PTHREAD_CANCELED ? "cancelled" : "returned";
+  }
+
+ private:
+  std::function<void()> work_;
+  ::pthread_t thread_{};
+};
+
+/// Cancels a thread that writes, many times; the store works on, and keeps what it was given.
+template <class Storage>
+std::string cancel_writers(const TempFolder& folder) {
+  return in_child([&] {
+    Store store{std::make_unique<Storage>(folder / "data.json"), kEach};
+    std::string ends;
+    for (int i = 0; i < 50; ++i) {
+      std::binary_semaphore writes{0};
+      Cancelled writer{[&] {
+        for (int n = 0;; ++n) {
+          store.upsert("k", n);
+          if (n == i % 5) writes.release();
+        }
+      }};
+      writes.acquire();
+      if (writer.cancel() != "cancelled") ends += "not cancelled ";
+    }
+    store.upsert("k", -1);
+    store.close();
+    return ends + "closed";
+  });
+}
+
+}  // namespace
+
+TEST_CASE("Cancelled thread: one that was saving a file leaves the store usable") {
+  const TempFolder folder;
+  CHECK(cancel_writers<kvstore::JsonFile>(folder) == "closed");
+  CHECK(Store{folder / "data.json"}.read("k") == -1);
+}
+
+TEST_CASE("Cancelled thread: one that was writing to a journal leaves the store usable") {
+  const TempFolder folder;
+  CHECK(cancel_writers<kvstore::JsonJournal>(folder) == "closed");
+  CHECK(Store{std::make_unique<kvstore::JsonJournal>(folder / "data.json")}.read("k") == -1);
+}
+
+}  // namespace cancelled_thread_test
+
+#endif
