@@ -59,6 +59,23 @@ class JournalFolder {
     return std::make_shared<JournalFile>(std::move(file), found.header.id, found.end, found.end, space_);
   }
 
+  /// Whether a name of ours stands for the journal that is open. A compaction may be about to rename it to
+  /// the one that is looked at first and last. @throws StorageError
+  [[nodiscard]] bool has_name(JournalFile& journal) const {
+    for (const char* suffix : {"", ".next", ".new", ""}) {
+      if (is_at(JournalSet::name(path_, suffix), journal)) return true;
+    }
+    return false;
+  }
+
+  /// Whether `name` stands for the journal that is open. @throws StorageError
+  [[nodiscard]] bool is_at(const std::filesystem::path& name, JournalFile& journal) const {
+    const auto mine = uninterrupted([&] { return journal.file().status(); });
+    check(mine.error, "cannot look at it");
+    const auto named = uninterrupted([&] { return files_.status(name); });
+    return !named.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode;
+  }
+
   void remove(const std::filesystem::path& name) const {
     auto error = uninterrupted([&] { return files_.remove(name); });
     if (error == std::errc::no_such_file_or_directory) {

@@ -29,6 +29,7 @@
 #include "kvstore/detail/journal_scan.hpp"
 #include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/known_file.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/detail/process.hpp"
 #include "kvstore/detail/system_file_system.hpp"
@@ -114,10 +115,14 @@ class JsonJournal final : public Storage, public Journal {
     sync();
   }
 
-  /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own.
+  /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own. An
+  /// edit of a snapshot that the journal has no changes to is no loss, a missing one is.
   [[nodiscard]] bool is_intact() override {
     lock_->check_still_held();
-    return has_name() && (base_.seems_untouched() || (steps_ == 0 && !folding_));
+    if (!folder_.has_name(*current_)) return false;
+    const detail::FileState base = base_.look();
+    return base == detail::FileState::same ||
+           (base == detail::FileState::changed && steps_ == 0 && !folding_);
   }
 
   /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
@@ -290,20 +295,6 @@ class JsonJournal final : public Storage, public Journal {
   // Appending
   // --------------------------------------------------------------------------------------------------
 
-  /// Whether a name of ours stands for the journal that is open. A compaction may be about to rename it to
-  /// the one that is looked at first and last.
-  [[nodiscard]] bool has_name() const {
-    const auto mine = detail::uninterrupted([&] { return current_->file().status(); });
-    detail::check_usable(path_, mine.error, "cannot look at its journal");
-    for (const char* suffix : {"", ".next", ".new", ""}) {
-      const auto name = detail::JournalSet::name(path_, suffix);
-      const auto named = detail::uninterrupted([&] { return files_.status(name); });
-      if (!named.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode)
-        return true;
-    }
-    return false;
-  }
-
   template <class Write>
   void add(const Write& write, std::uint64_t steps = 1) {
     detail::FailureMark mark{failed_};  // where the line is missing no later one may follow
@@ -357,11 +348,17 @@ class JsonJournal final : public Storage, public Journal {
     folder_.sync();
   }
 
-  /// At the end: everything is saved, nobody else is here. What fails here does no harm.
+  /// At the end: everything is saved, nobody else is here, unless the lock is lost. What fails here does no
+  /// harm.
   void tidy() noexcept {
     try {
-      detail::remove_leftover(files_, path_);  // of a compaction that failed as it began
-      if (!folding_ && !unfinished_ && steps_ == 0) return folder_.remove(current_path_);
+      lock_->check_still_held();
+      if (base_.look() == detail::FileState::missing) return;  // that the journal is there tells of it
+      detail::remove_leftover(files_, path_);                  // of a compaction that failed as it began
+      if (!folding_ && !unfinished_ && steps_ == 0) {
+        if (folder_.is_at(current_path_, *current_)) folder_.remove(current_path_);
+        return;
+      }
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
       static_cast<void>(current_->file().truncate(current_->end()));

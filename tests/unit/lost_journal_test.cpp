@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+
+// A journal whose store has lost its lock, its folder or its JSON file while it was open: nothing of another
+// store is harmed, and nothing is lost in silence.
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/temp_folder.hpp"
+#include "support/text_entries.hpp"
+
+namespace lost_journal_test {
+
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using Catch::Matchers::ContainsSubstring;
+using kvstore::JsonJournal;
+using support::TempFolder;
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+using Contents = std::map<std::string, int>;
+
+namespace {
+
+const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
+const kvstore::Options kEach{.batch_size = 1, .auto_save_interval = 0s};
+
+std::unique_ptr<Store> open(const fs::path& path, const kvstore::Options& options = kManual) {
+  return std::make_unique<Store>(std::make_unique<JsonJournal>(path), options);
+}
+
+Contents reopened(const fs::path& path) {
+  Contents result;
+  open(path)->for_each([&](const std::string& key, int value) { result[key] = value; });
+  return result;
+}
+
+}  // namespace
+
+TEST_CASE("Lost snapshot: one that vanishes while the journal holds no changes is written anew") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  const bool by_save = GENERATE(true, false);
+  auto store = open(path, kEach);
+  store->create("a", 1);
+  store->compact();
+  fs::remove(path);
+  if (by_save) store->save();
+  store->close();
+  CHECK(reopened(path) == Contents{{"a", 1}});
+}
+
+TEST_CASE(
+    "Lost snapshot: one that vanishes after it was loaded is written anew, whatever the journal holds") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  const int changes = GENERATE(0, 1);
+  support::write_file(path, R"({"a": 1})");
+  auto store = open(path, kEach);
+  if (changes != 0) store->create("b", 2);
+  fs::remove(path);
+  store->save();
+  store->close();
+  CHECK(reopened(path).count("a") == 1);
+}
+
+TEST_CASE("Lost snapshot: a store that ends without writing it anew leaves the journal, which tells of it") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  auto store = open(path, kEach);
+  store->create("a", 1);
+  store->compact();
+  store.reset();
+  {
+    JsonJournal short_lived{path};
+    support::load_from(short_lived);
+    fs::remove(path);
+  }
+  CHECK_THROWS_WITH(reopened(path), ContainsSubstring("continues a JSON file that is missing"));
+}
+
+#ifndef _WIN32
+TEST_CASE("Lost folder: a journal that ends leaves the one of a store that has its place by now") {
+  const TempFolder folder;
+  const fs::path path = folder / "here" / "data.json";
+  fs::create_directory(folder / "here");
+  const int changes = GENERATE(0, 1);
+  auto old = open(path, kEach);
+  if (changes != 0) old->create("old", 1);
+  fs::rename(folder / "here", folder / "there");
+  fs::create_directory(folder / "here");
+  auto store = open(path, kEach);
+  store->create("a", 1);
+  const std::string before = support::read_file(path.string() + ".journal");
+  old.reset();
+  CHECK(fs::exists(path.string() + ".journal"));
+  CHECK(support::read_file(path.string() + ".journal") == before);
+  store.reset();
+  CHECK(reopened(path) == Contents{{"a", 1}});
+}
+#endif
+
+}  // namespace lost_journal_test
