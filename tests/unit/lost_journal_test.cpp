@@ -3,7 +3,9 @@
 // A journal whose store has lost its lock, its folder or its JSON file while it was open: nothing of another
 // store is harmed, and nothing is lost in silence.
 
+#include <array>
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -11,8 +13,17 @@
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/fault_file_system.hpp"
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
+
+#ifndef _WIN32
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/child_process.hpp"
+#endif
 
 namespace lost_journal_test {
 
@@ -84,6 +95,67 @@ TEST_CASE("Lost snapshot: a store that ends without writing it anew leaves the j
 }
 
 #ifndef _WIN32
+TEST_CASE("Lost lock: no store opens a journal that another still adds to, and that one goes unharmed") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  const int changes = GENERATE(0, 1);
+  auto store = open(path, kEach);
+  if (changes != 0) store->create("a", 1);
+  fs::remove(folder / "data.json.lock");
+  const std::string before = support::read_file(folder / "data.json.journal");
+  CHECK_THROWS_WITH(open(path), ContainsSubstring("data.json: already open for writing by a store whose lock "
+                                                  "file was removed, and which still adds to "
+                                                  "data.json.journal"));
+  CHECK(support::read_file(folder / "data.json.journal") == before);
+  CHECK_THROWS_WITH(store->create("b", 2), ContainsSubstring("data.json.lock was removed"));
+  store.reset();
+  CHECK(reopened(path).count("a") == static_cast<std::size_t>(changes));
+}
+
+TEST_CASE("Lost lock: a journal that a compaction has begun counts as well") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  support::FaultFileSystem files;
+  Store store{std::make_unique<JsonJournal>(path, files), kEach};
+  store.create("a", 1);
+  std::string refusal;
+  files.before_each([&](support::Call call, const fs::path& name) {
+    if (call != support::Call::open || name.extension() != ".tmp" || !refusal.empty()) return;
+    refusal = "none";
+    fs::rename(folder / "data.json.lock", folder / "lock");
+    fs::rename(folder / "data.json.journal", folder / "journal");  // which is locked as well
+    try {
+      open(path);
+    } catch (const kvstore::LockedError& error) { refusal = error.what(); }
+    fs::rename(folder / "journal", folder / "data.json.journal");
+    fs::rename(folder / "lock", folder / "data.json.lock");
+  });
+  store.compact();
+  CHECK_THAT(refusal, ContainsSubstring("which still adds to data.json.journal.next"));
+}
+
+TEST_CASE(
+    "Lost lock: a store that has ended can be opened again while a child that it was forked with lives") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  auto store = open(path, kEach);
+  store->create("a", 1);
+  std::array<int, 2> life{};
+  support::require_success(::pipe(life.data()), "pipe");
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    ::close(life[1]);
+    char none = 0;
+    static_cast<void>(!::read(life[0], &none, 1));  // returns when the parent wants it to
+    ::_exit(0);
+  }
+  store.reset();
+  CHECK_NOTHROW(reopened(path));
+  ::close(life[1]);
+  ::close(life[0]);
+  ::waitpid(child, nullptr, 0);
+}
+
 TEST_CASE("Lost folder: a journal that ends leaves the one of a store that has its place by now") {
   const TempFolder folder;
   const fs::path path = folder / "here" / "data.json";

@@ -47,6 +47,13 @@ class JournalBase {
     return mark == 0 ? FileState::missing : FileState::changed;
   }
 
+  /// Whether the file is good enough for a journal, which may hold changes to it: to none an edit is no loss.
+  /// A missing file always is one. @throws StorageError
+  [[nodiscard]] bool serves(bool changes) const {
+    const FileState state = look();
+    return state == FileState::same || (state == FileState::changed && !changes);
+  }
+
   /// Writes the next one, under another name, durably. @throws StorageError also if that name stands for what
   /// is no leftover of a save: it stays
   void write(ChangeSource& everything) {

@@ -26,6 +26,7 @@
 #include "kvstore/detail/file_system.hpp"
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/json_writer.hpp"
+#include "kvstore/detail/process.hpp"
 
 namespace kvstore::inline v0::detail {
 
@@ -47,6 +48,14 @@ class JournalFile {
   JournalFile(std::unique_ptr<File> file, std::string id, std::uint64_t end, std::uint64_t synced,
               const JournalSpace& space = {})
       : file_{std::move(file)}, space_{space}, id_{std::move(id)}, end_{end}, synced_{synced} {}
+
+  JournalFile(const JournalFile&) = delete;
+  JournalFile& operator=(const JournalFile&) = delete;
+
+  /// Gives the file's lock up, unless this is a forked child, whose parent has it.
+  ~JournalFile() {
+    if (!home_.is_foreign_by_id()) file_->unlock();
+  }
 
   /// Adds a line whose body `write(JsonWriter&)` writes. Strong: if that throws, nothing was added.
   template <class Write>
@@ -176,6 +185,7 @@ class JournalFile {
   std::atomic<std::uint64_t> allocated_ = 0;  // bytes; lines are written only before that
   JsonWriter body_;
   JsonWriter lines_;
+  ForkGuard home_;
 };
 
 }  // namespace kvstore::inline v0::detail

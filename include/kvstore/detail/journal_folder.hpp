@@ -31,6 +31,26 @@ class JournalFolder {
   JournalFolder(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
       : files_{files}, path_{std::move(path)}, space_{space} {}
 
+  /// To be asked before the lock file is taken. One that is there already was left by a crash. A forked child
+  /// of what crashed still has the journals open, as every file, and their locks with them: it does no harm.
+  void look_for_crash() {
+    auto lock = path_;
+    lock += ".lock";
+    const auto status = uninterrupted([&] { return files_.status(lock); });
+    crashed_ = !status.error && status.value.kind != FileKind::missing;
+  }
+
+  /// A journal is locked for as long as it is open for writing. @throws LockedError if a store that is not
+  /// kept out by the lock file, since that was removed, has one of these open: it would write over what is
+  /// added
+  void refuse_held(const JournalSet& found) const {
+    for (const FoundJournal* journal : {&found.main, &found.next, &found.fresh}) {
+      if (!journal->file) continue;
+      take_lock(*journal->file, journal->path);
+      journal->file->unlock();
+    }
+  }
+
   /// A new journal in place of whatever has that name.
   [[nodiscard]] std::shared_ptr<JournalFile> make(const std::filesystem::path& name) const {
     remove(name);
@@ -43,6 +63,7 @@ class JournalFolder {
           files_.remove(name));  // an empty one would look like changes that JsonFile cannot read
       throw;
     }
+    take_lock(*opened.value, name);
     return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
   }
 
@@ -51,6 +72,7 @@ class JournalFolder {
     auto opened = open_file(files_, found.path, OpenMode::update);
     check(opened.error, "cannot open for writing");
     auto file = std::move(opened.value);
+    take_lock(*file, found.path);
     if (found.torn_bytes != 0)
       check(uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
     rewrite(*file, found.vouched, found.end);
@@ -74,6 +96,11 @@ class JournalFolder {
     check(mine.error, "cannot look at it");
     const auto named = uninterrupted([&] { return files_.status(name); });
     return !named.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode;
+  }
+
+  /// Unless the name stands for something else by now.
+  void remove_own(const std::filesystem::path& name, JournalFile& journal) const {
+    if (is_at(name, journal)) remove(name);
   }
 
   void remove(const std::filesystem::path& name) const {
@@ -104,6 +131,14 @@ class JournalFolder {
   }
 
  private:
+  /// Where files cannot be locked, or not through this handle, the lock file has to do.
+  void take_lock(File& journal, const std::filesystem::path& name) const {
+    const auto error = uninterrupted([&] { return journal.try_lock(); });
+    if (error != std::errc::operation_would_block || crashed_) return;
+    throw LockedError{path_, "by a store whose lock file was removed, and which still adds to " +
+                                 path_text(name.filename())};
+  }
+
   /// Writes again what no sync vouches for. If a sync of it failed once, the operating system may hold it for
   /// clean, and the next sync would succeed without writing it.
   void rewrite(File& file, std::uint64_t from, std::uint64_t to) const {
@@ -128,6 +163,7 @@ class JournalFolder {
   FileSystem& files_;
   std::filesystem::path path_;
   JournalSpace space_;
+  bool crashed_ = false;  // what had the store open before
   mutable bool unsure_ = false;
 };
 

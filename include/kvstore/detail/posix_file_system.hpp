@@ -161,6 +161,7 @@ class PosixFile final : public File {
   }
 
   std::error_code try_lock() override { return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB)); }
+  void unlock() noexcept override { ::flock(descriptor_, LOCK_UN); }
 
   Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
     struct ::statfs where {};

@@ -75,8 +75,8 @@ class JsonJournal final : public Storage, public Journal {
 
   /// Hands over the snapshot and the changes since. A reader follows links anew in each load. To own them,
   /// takes the file's lock first, and ends what a crash has interrupted. @throws LockedError if another store
-  /// has it; CorruptionError for damage in either, or if they do not belong together; StorageError; nothing
-  /// that counts was changed.
+  /// has it, or still has a journal open since its lock file was removed; CorruptionError for damage in
+  /// either, or if they do not belong together; StorageError; nothing that counts was changed.
   void load(LoadSink& sink) override {
     if (!current_) follower_.look_again();
     if (sink.request().purpose != LoadPurpose::own || current_) return follower_.load(sink);
@@ -84,6 +84,7 @@ class JsonJournal final : public Storage, public Journal {
     const detail::SnapshotId snapshot = load_snapshot(sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
+    folder_.refuse_held(found);
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
@@ -115,14 +116,10 @@ class JsonJournal final : public Storage, public Journal {
     sync();
   }
 
-  /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own. An
-  /// edit of a snapshot that the journal has no changes to is no loss, a missing one is.
+  /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own.
   [[nodiscard]] bool is_intact() override {
     lock_->check_still_held();
-    if (!folder_.has_name(*current_)) return false;
-    const detail::FileState base = base_.look();
-    return base == detail::FileState::same ||
-           (base == detail::FileState::changed && steps_ == 0 && !folding_);
+    return folder_.has_name(*current_) && base_.serves(steps_ != 0 || folding_);
   }
 
   /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
@@ -200,7 +197,10 @@ class JsonJournal final : public Storage, public Journal {
     steps_ = 0;
   }
 
-  void write_base(ChangeSource& everything) override { base_.write(everything); }
+  void write_base(ChangeSource& everything) override {
+    lock_->check_still_held();
+    base_.write(everything);
+  }
 
   /// Only once the journal says that it continues the new snapshot, and both are durable, does the snapshot
   /// get the old one's name. Whichever of the two names is met after a crash, it fits a journal.
@@ -236,6 +236,7 @@ class JsonJournal final : public Storage, public Journal {
   void own() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
+    folder_.look_for_crash();
     lock_.emplace(files_, path_);
     home_ = {};
     detail::remove_leftover(files_, path_);
@@ -355,10 +356,7 @@ class JsonJournal final : public Storage, public Journal {
       lock_->check_still_held();
       if (base_.look() == detail::FileState::missing) return;  // that the journal is there tells of it
       detail::remove_leftover(files_, path_);                  // of a compaction that failed as it began
-      if (!folding_ && !unfinished_ && steps_ == 0) {
-        if (folder_.is_at(current_path_, *current_)) folder_.remove(current_path_);
-        return;
-      }
+      if (!folding_ && !unfinished_ && steps_ == 0) return folder_.remove_own(current_path_, *current_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
       static_cast<void>(current_->file().truncate(current_->end()));
