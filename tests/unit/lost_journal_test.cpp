@@ -9,7 +9,9 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <system_error>
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
@@ -175,5 +177,48 @@ TEST_CASE("Lost folder: a journal that ends leaves the one of a store that has i
   CHECK(reopened(path) == Contents{{"a", 1}});
 }
 #endif
+
+TEST_CASE("Lost names: what another program puts where an open store begins a journal stays, and is named") {
+  const TempFolder folder;
+  const std::string suffix = GENERATE(".next", ".new", "");
+  CAPTURE(suffix);
+  const fs::path path = folder / "data.json";
+  auto store = open(path, kEach);
+  store->create("a", 1);
+  const fs::path name = path.string() + ".journal" + suffix;
+  fs::remove(name);
+  support::write_file(name, "my notes\n");
+  CHECK_THROWS_WITH((store->compact(), store->close()),
+                    ContainsSubstring(name.string() + ": ") && ContainsSubstring("holds something else"));
+  CHECK(support::read_file(name) == "my notes\n");
+  fs::remove(name);
+  store->compact();
+  store->close();
+  CHECK(folder.names() == std::set<std::string>{"data.json"});
+}
+
+TEST_CASE("Full disk: before a snapshot is written, the journal gives back what was allocated ahead") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  const bool failed = GENERATE(false, true);
+  support::FaultFileSystem files;
+  Store store{std::make_unique<JsonJournal>(path, files), kEach};
+  store.create("a", 1);
+  const auto error = std::make_error_code(std::errc::io_error);
+  std::string journal;
+  files.before_each([&](support::Call call, const fs::path& name) {
+    if (call == support::Call::open && name.extension() == ".tmp")
+      journal = support::read_file(folder / "data.json.journal");
+  });
+  if (failed) {
+    files.inject({.error = error, .call = support::Call::sync});
+    CHECK_THROWS_AS(store.create("b", 2), kvstore::StorageError);
+    store.save();
+  } else {
+    store.compact();
+  }
+  REQUIRE_FALSE(journal.empty());
+  CHECK(journal.back() == '\n');
+}
 
 }  // namespace lost_journal_test

@@ -101,6 +101,13 @@ class JournalFile {
     return {};
   }
 
+  /// Gives back what was allocated ahead, once nobody adds to the file any more. Failing does no harm.
+  void trim() {
+    const std::scoped_lock lock{extending_};
+    mapping_.reset();
+    if (!std::exchange(trimmed_, true)) static_cast<void>(file_->truncate(end()));
+  }
+
   /// Where the next flush writes.
   [[nodiscard]] std::uint64_t end() const noexcept { return end_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t synced() const noexcept { return synced_.load(std::memory_order_acquire); }
@@ -113,6 +120,7 @@ class JournalFile {
   void extend(std::uint64_t end) {
     if (end < space_.zero_from) return;
     const std::scoped_lock lock{extending_};
+    if (trimmed_) return;
     const std::uint64_t from = std::max(allocated_.load(std::memory_order_relaxed), end);
     const std::uint64_t step = std::clamp(end, space_.step, space_.zero_at_most);
     if (from - end > step / 2) return;
@@ -178,10 +186,11 @@ class JournalFile {
   bool mappable_ = true;
   std::atomic<std::uint64_t> last_batch_ = 0;  // bytes that the last sync covered
   std::string id_;
-  std::atomic<std::uint64_t> end_;            // of whoever adds
-  std::atomic<std::uint64_t> synced_;         // of whoever syncs
-  std::uint64_t marked_ = 0;                  // the last offset that a line has said to be synced
-  std::mutex extending_;                      // one thread at a time makes the file longer
+  std::atomic<std::uint64_t> end_;     // of whoever adds
+  std::atomic<std::uint64_t> synced_;  // of whoever syncs
+  std::uint64_t marked_ = 0;           // the last offset that a line has said to be synced
+  std::mutex extending_;               // one thread at a time makes the file longer
+  bool trimmed_ = false;
   std::atomic<std::uint64_t> allocated_ = 0;  // bytes; lines are written only before that
   JsonWriter body_;
   JsonWriter lines_;

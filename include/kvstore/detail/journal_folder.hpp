@@ -4,12 +4,14 @@
 // The journal files of one snapshot: made, opened again, and removed.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -19,6 +21,7 @@
 #include "kvstore/detail/journal_file.hpp"
 #include "kvstore/detail/journal_format.hpp"
 #include "kvstore/detail/journal_scan.hpp"
+#include "kvstore/detail/json_snapshot.hpp"
 #include "kvstore/detail/path_text.hpp"
 #include "kvstore/error.hpp"
 
@@ -103,7 +106,26 @@ class JournalFolder {
     if (is_at(name, journal)) remove(name);
   }
 
+  /// Throws if something has the name that neither is a journal nor what a crash has left of one.
+  void refuse_other(const std::filesystem::path& name) const {
+    constexpr const char* kWhy =
+        "is where the store beside it keeps its changes, and holds something else; move it away";
+    const auto link = uninterrupted([&] { return files_.read_link(name); });
+    if (link.error == std::errc::no_such_file_or_directory) return;
+    if (!link.error) throw StorageError{name, {}, kWhy};
+    const auto file = open_if_exists(files_, name);
+    if (!file) return;
+    std::array<char, 64> start{};
+    const auto got = read_full(*file, 0, start);
+    check(got.error, "cannot read");
+    const std::string_view text{start.data(), got.value};
+    const std::size_t line = std::min(text.find('\n'), text.find('\0'));
+    if (!begins_header(text.substr(0, line))) throw StorageError{name, {}, kWhy};
+  }
+
+  /// @throws StorageError also for what is no journal: it stays
   void remove(const std::filesystem::path& name) const {
+    refuse_other(name);
     auto error = uninterrupted([&] { return files_.remove(name); });
     if (error == std::errc::no_such_file_or_directory) {
       if (!unsure_) return;

@@ -22,6 +22,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
@@ -141,6 +142,10 @@ class PosixFile final : public File {
   }
 
   std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
+    // Beyond the limit on the sizes of files the system would end the program, by SIGXFSZ.
+    struct ::rlimit most {};
+    const bool limited = ::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY;
+    if (limited && offset + bytes > most.rlim_cur) return std::make_error_code(std::errc::file_too_large);
     // Not posix_fallocate: where the file system cannot, that one writes zeros behind our back.
     return posix_outcome(
         ::fallocate(descriptor_, 0, static_cast<::off_t>(offset), static_cast<::off_t>(bytes)));

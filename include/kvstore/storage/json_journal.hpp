@@ -188,6 +188,7 @@ class JsonJournal final : public Storage, public Journal {
       header.follows_bytes = current_->end();
     }
     successor_->add([&](JsonWriter& out) { detail::write_header(out, header); });
+    if (afresh_) current_->trim();
     previous_bytes_ = afresh_ ? 0 : current_->end();
     previous_ = afresh_ ? nullptr : std::move(current_);
     current_ = std::move(successor_);
@@ -199,6 +200,7 @@ class JsonJournal final : public Storage, public Journal {
 
   void write_base(ChangeSource& everything) override {
     lock_->check_still_held();
+    if (previous_) previous_->trim();  // the disk may be full, and this snapshot is to fit
     base_.write(everything);
   }
 
@@ -338,6 +340,7 @@ class JsonJournal final : public Storage, public Journal {
     folder_.sync();
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
+      folder_.refuse_other(main);
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
       folder_.check(error, "cannot rename a journal to " + detail::path_text(main));
