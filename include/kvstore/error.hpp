@@ -164,6 +164,12 @@ class LockedError : public Error {
               "; close that store first, or use another file"},
         path_{std::move(path)},
         holder_{holder} {}
+  /// A store without a lock file of its own has `path` open, as `how` says.
+  LockedError(std::filesystem::path path, const std::string& how)
+      : Error{detail::path_text(path) + ": already open for writing " + how +
+              "; end that store first, or use another file"},
+        path_{std::move(path)},
+        holder_{0} {}
 
   /// The file concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }

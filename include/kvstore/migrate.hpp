@@ -3,8 +3,10 @@
 
 // Moves what a store keeps from one storage to another, and to stores on servers and back.
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -12,6 +14,7 @@
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/change/entry_pipe.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/detail/remote/as_storage.hpp"
 #include "kvstore/detail/saving/progress_source.hpp"
 #include "kvstore/error.hpp"
@@ -53,10 +56,21 @@ class CountingSink final : public LoadSink {
                    " entries already; name an empty target, or set MigrateOptions::replace"};
 }
 
+/// Whether a store of the file `owner` may write to `name`, or remove it.
+inline bool is_side_name(std::string_view name, std::string_view owner) {
+  if (owner.empty() || !name.starts_with(owner)) return false;
+  name.remove_prefix(owner.size());
+  return std::find(std::begin(kSideSuffixes), std::end(kSideSuffixes), name) != std::end(kSideSuffixes);
+}
+
 inline void refuse_same(Storage& from, Storage& to) {
   const std::string name = detail::path_text(to.path());
   if (!name.empty() && from.path() == to.path())
     throw UsageError{name + ": source and target of migrate() are one"};
+  const std::string source = detail::path_text(from.path());
+  if (is_side_name(source, name) || is_side_name(name, source))
+    throw UsageError{source + " and " + name +
+                     ": one of them has a name that the other keeps for its own files; rename it first"};
 }
 
 /// `check_target()` comes once it is clear that there is a source, and before the target is written: a source

@@ -225,6 +225,7 @@ class FaultFile : public kvstore::detail::File {
   std::error_code try_lock() override {
     return run(Call::try_lock, [&] { return real_->try_lock(); });
   }
+  void unlock() noexcept override { real_->unlock(); }
   /// Closes in any case, as the real one does when it fails.
   std::error_code close() override {
     const auto fault = files_.enter(Call::close, path_);

@@ -179,6 +179,10 @@ class SimulatedFile : public kvstore::detail::File {
     inode_->lock_holder = this;
     return {};
   }
+  void unlock() noexcept override {
+    const std::lock_guard guard{disk_.mutex};
+    if (inode_ && inode_->lock_holder == this) inode_->lock_holder = nullptr;
+  }
   std::error_code close() override {
     const std::lock_guard guard{disk_.mutex};
     if (inode_ && inode_->lock_holder == this) inode_->lock_holder = nullptr;

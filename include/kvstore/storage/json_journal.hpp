@@ -24,6 +24,7 @@
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/known_file.hpp"
 #include "kvstore/detail/file/native.hpp"
 #include "kvstore/detail/journal/base_file.hpp"
 #include "kvstore/detail/journal/directory.hpp"
@@ -76,8 +77,8 @@ class JsonJournal final : public Storage, public Journal {
 
   /// Hands over the snapshot and the changes since. A reader follows links anew in each load. To own them,
   /// takes the file's lock first, and ends what a crash has interrupted. @throws LockedError if another store
-  /// has it; CorruptionError for damage in either, or if they do not belong together; StorageError; nothing
-  /// that counts was changed.
+  /// has it, or still has a journal open since its lock file was removed; CorruptionError for damage in
+  /// either, or if they do not belong together; StorageError; nothing that counts was changed.
   void load(LoadSink& sink) override {
     if (!current_) follower_.look_again();
     if (sink.request().purpose != LoadPurpose::own || current_) return follower_.load(sink);
@@ -85,6 +86,7 @@ class JsonJournal final : public Storage, public Journal {
     const detail::SnapshotId snapshot = load_snapshot(sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
+    folder_.refuse_held(found);
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
@@ -119,7 +121,7 @@ class JsonJournal final : public Storage, public Journal {
   /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own.
   [[nodiscard]] bool is_intact() override {
     lock_->check_still_held();
-    return has_name() && (base_.seems_untouched() || (steps_ == 0 && !folding_));
+    return folder_.has_name(*current_) && base_.serves(steps_ != 0 || folding_);
   }
 
   /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
@@ -188,6 +190,7 @@ class JsonJournal final : public Storage, public Journal {
       header.follows_bytes = current_->end();
     }
     successor_->add([&](JsonWriter& out) { detail::write_header(out, header); });
+    if (afresh_) current_->trim();
     previous_bytes_ = afresh_ ? 0 : current_->end();
     previous_ = afresh_ ? nullptr : std::move(current_);
     current_ = std::move(successor_);
@@ -197,7 +200,11 @@ class JsonJournal final : public Storage, public Journal {
     steps_ = 0;
   }
 
-  void write_base(ChangeSource& everything) override { base_.write(everything); }
+  void write_base(ChangeSource& everything) override {
+    lock_->check_still_held();
+    if (previous_) previous_->trim();  // the disk may be full, and this snapshot is to fit
+    base_.write(everything);
+  }
 
   /// Only once the journal says that it continues the new snapshot, and both are durable, does the snapshot
   /// get the old one's name. Whichever of the two names is met after a crash, it fits a journal.
@@ -233,6 +240,7 @@ class JsonJournal final : public Storage, public Journal {
   void own() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
+    folder_.look_for_crash();
     lock_.emplace(files_, path_);
     home_ = {};
     detail::remove_leftover(files_, path_);
@@ -292,20 +300,6 @@ class JsonJournal final : public Storage, public Journal {
   // Appending
   // --------------------------------------------------------------------------------------------------
 
-  /// Whether a name of ours stands for the journal that is open. A compaction may be about to rename it to
-  /// the one that is looked at first and last.
-  [[nodiscard]] bool has_name() const {
-    const auto mine = detail::uninterrupted([&] { return current_->file().status(); });
-    detail::check_usable(path_, mine.error, "cannot look at its journal");
-    for (const char* suffix : {"", ".next", ".new", ""}) {
-      const auto name = detail::JournalSet::name(path_, suffix);
-      const auto named = detail::uninterrupted([&] { return files_.status(name); });
-      if (!named.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode)
-        return true;
-    }
-    return false;
-  }
-
   template <class Write>
   void add(const Write& write, std::uint64_t steps = 1) {
     detail::FailureMark mark{failed_};  // where the line is missing no later one may follow
@@ -348,6 +342,7 @@ class JsonJournal final : public Storage, public Journal {
     folder_.sync();
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
+      folder_.refuse_other(main);
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
       folder_.check(error, "cannot rename a journal to " + detail::path_text(main));
@@ -359,11 +354,14 @@ class JsonJournal final : public Storage, public Journal {
     folder_.sync();
   }
 
-  /// At the end: everything is saved, nobody else is here. What fails here does no harm.
+  /// At the end: everything is saved, nobody else is here, unless the lock is lost. What fails here does no
+  /// harm.
   void tidy() noexcept {
     try {
-      detail::remove_leftover(files_, path_);  // of a compaction that failed as it began
-      if (!folding_ && !unfinished_ && steps_ == 0) return folder_.remove(current_path_);
+      lock_->check_still_held();
+      if (base_.look() == detail::FileState::missing) return;  // that the journal is there tells of it
+      detail::remove_leftover(files_, path_);                  // of a compaction that failed as it began
+      if (!folding_ && !unfinished_ && steps_ == 0) return folder_.remove_own(current_path_, *current_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
       static_cast<void>(current_->file().truncate(current_->end()));

@@ -4,9 +4,11 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -106,6 +108,27 @@ TEST_CASE("Files: links in a circle are an error") {
   fs::create_symlink("a", folder / "b");
   const auto resolved = kvstore::detail::resolve(system_file_system(), folder / "a");
   CHECK(resolved.error == std::errc::too_many_symbolic_link_levels);
+}
+
+TEST_CASE("Files: nothing is allocated beyond the limit on the sizes of files, which would end the program") {
+  static volatile std::sig_atomic_t signals = 0;
+  const support::TempFolder folder;
+  auto opened = kvstore::detail::open_file(kvstore::detail::system_file_system(), folder / "file",
+                                           kvstore::detail::OpenMode::update);
+  REQUIRE_FALSE(opened.error);
+  signals = 0;
+  const auto handler = std::signal(SIGXFSZ, [](int) { signals = 1; });
+  ::rlimit before{};
+  ::getrlimit(RLIMIT_FSIZE, &before);
+  const ::rlimit low{8192, before.rlim_max};
+  ::setrlimit(RLIMIT_FSIZE, &low);
+  const auto within = opened.value->allocate(4096, 4096);
+  const auto beyond = opened.value->allocate(4096, 4097);
+  ::setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  CHECK_FALSE(within);
+  CHECK(beyond == std::errc::file_too_large);
+  CHECK(signals == 0);
 }
 
 TEST_CASE("Files: a mapping is only for file systems that overwrite allocated blocks in place") {

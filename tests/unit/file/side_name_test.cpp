@@ -59,6 +59,22 @@ TEST_CASE("Side name: a store that has made no file yet writes no copy over its 
   CHECK(store.read("a") == 1);
 }
 
+TEST_CASE("Side name: nothing is migrated between two names of one store, also where no store is yet") {
+  for (const std::string suffix : kSuffixes) {
+    CAPTURE(suffix);
+    const TempFolder folder;
+    if (suffix == ".lock") continue;  // which no storage would name
+    const fs::path name = folder / ("data.json" + suffix);
+    support::write_file(name, "{\n\"a\": 1\n}\n");
+    kvstore::JsonFile from{name};
+    kvstore::JsonFile owner{folder / "data.json"};
+    const auto refused = ContainsSubstring("one of them has a name that the other keeps");
+    CHECK_THROWS_WITH(kvstore::migrate(from, owner), refused);
+    CHECK_THROWS_WITH(kvstore::migrate(owner, from), refused);
+    CHECK(support::read_file(name) == "{\n\"a\": 1\n}\n");
+  }
+}
+
 TEST_CASE("Side name: where there is no store beside it, a file may have any name") {
   const TempFolder folder;
   fs::create_directory(folder / "data");

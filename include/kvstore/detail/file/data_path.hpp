@@ -60,14 +60,17 @@ inline void check_writable_folder(FileSystem& files, const std::filesystem::path
                    ", which must be readable for that: give this user the permission to read it");
 }
 
+/// What a store adds to the name of its file for files that it writes and removes. Not so `.ours`, whose file
+/// is as good as a store's own.
+inline constexpr std::string_view kSideSuffixes[] = {
+    ".tmp", ".lock", ".journal", ".journal.next", ".journal.new", ".journal.torn", "-wal", "-shm"};
+
 /// Throws for `path` if `target`, where it leads, is a name that the store of the file beside it writes to
-/// and removes. Not so `.ours`, whose file is as good as a store's own.
+/// and removes.
 inline void refuse_side_name(FileSystem& files, const std::filesystem::path& path,
                              const std::filesystem::path& target) {
-  constexpr std::string_view kSuffixes[] = {".tmp",         ".lock",         ".journal", ".journal.next",
-                                            ".journal.new", ".journal.torn", "-wal",     "-shm"};
   const std::string name = path_text(target.filename());
-  for (const std::string_view suffix : kSuffixes) {
+  for (const std::string_view suffix : kSideSuffixes) {
     if (name.size() <= suffix.size() || !name.ends_with(suffix)) continue;
     const auto text = target.native();  // where the suffix, being ASCII, has as many units
     const std::filesystem::path owner{text.substr(0, text.size() - suffix.size())};

@@ -91,6 +91,8 @@ class File {
   virtual std::error_code set_owner(std::uint32_t owner, std::uint32_t group) = 0;
   /// Takes the exclusive advisory lock at once, or EWOULDBLOCK; a second open in this process conflicts too.
   virtual std::error_code try_lock() = 0;
+  /// Gives it up. A forked child has the file open as well, and would keep the lock beyond a mere `close`.
+  virtual void unlock() noexcept {}
   /// Closes; the file is closed whatever comes back, and a second call does nothing.
   virtual std::error_code close() = 0;
 };

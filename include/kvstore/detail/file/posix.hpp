@@ -15,8 +15,8 @@
 #include <system_error>
 #include <utility>
 
-#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/descriptors.hpp"
+#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 
 #ifndef _WIN32
@@ -24,6 +24,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
@@ -144,6 +145,10 @@ class PosixFile final : public File {
   }
 
   std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
+    // Beyond the limit on the sizes of files the system would end the program, by SIGXFSZ.
+    struct ::rlimit most {};
+    const bool limited = ::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY;
+    if (limited && offset + bytes > most.rlim_cur) return std::make_error_code(std::errc::file_too_large);
     // Not posix_fallocate: where the file system cannot, that one writes zeros behind our back.
     return posix_outcome(
         ::fallocate(descriptor_, 0, static_cast<::off_t>(offset), static_cast<::off_t>(bytes)));
@@ -168,6 +173,7 @@ class PosixFile final : public File {
     if (locked_ == nullptr) locked_ = LockedDescriptor::list(descriptor_);  // first: no child may keep it
     return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB));
   }
+  void unlock() noexcept override { ::flock(descriptor_, LOCK_UN); }
 
   Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
     struct ::statfs where {};

@@ -120,6 +120,13 @@ class WindowsFile final : public File {
     return windows_error(code);
   }
 
+  /// The system unlocks what is closed, but when, LockFileEx's page says, "depends upon available system
+  /// resources".
+  void unlock() noexcept override {
+    ::OVERLAPPED at = lock_place();
+    if (std::exchange(locked_, false)) ::UnlockFileEx(handle_.get(), 0, 1, 0, &at);
+  }
+
   std::error_code close() override {
     unlock();
     if (!handle_.is_open()) return {};
@@ -150,13 +157,6 @@ class WindowsFile final : public File {
     at.Offset = 0xFFFF'FFFE;
     at.OffsetHigh = 0x7FFF'FFFF;
     return at;
-  }
-
-  /// The system unlocks what is closed, but when, LockFileEx's page says, "depends upon available system
-  /// resources".
-  void unlock() {
-    ::OVERLAPPED at = lock_place();
-    if (std::exchange(locked_, false)) ::UnlockFileEx(handle_.get(), 0, 1, 0, &at);
   }
 
   static ::DWORD at_once(std::size_t bytes) {

@@ -20,7 +20,7 @@
 
 namespace kvstore::inline v0::detail {
 
-/// *Thread safety*: `seems_untouched` and `bytes` may be called beside everything; the rest one at a time.
+/// *Thread safety*: `look` and `bytes` may be called beside everything; the rest one at a time.
 class JournalBase {
  public:
   /// `files` outlives it. `path` is the file's.
@@ -31,19 +31,28 @@ class JournalBase {
   void remember(const FileStatus& status, const SnapshotId& id) {
     known_.remember(status, id.crc);
     mark_ = mark_of(status);
+    next_mark_ = mark_.load();  // until it is known, no file at all would look as if it belonged there
     bytes_ = id.size;
   }
 
   /// Size of the one in place, in bytes.
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
-  /// Whether the file is, by its status, the one that was loaded or written last. Two system calls fewer than
-  /// to know it; one that was merely touched looks like another. @throws StorageError
-  [[nodiscard]] bool seems_untouched() const {
+  /// How the file stands, by its status, to the one that was loaded or written last. Two system calls fewer
+  /// than to know it; one that was merely touched looks changed. @throws StorageError
+  [[nodiscard]] FileState look() const {
     const auto status = uninterrupted([&] { return files_.status(path_); });
     check_usable(path_, status.error, "cannot look at it");
     const std::uint64_t mark = mark_of(status.value);
-    return mark == mark_ || mark == next_mark_;
+    if (mark == mark_ || mark == next_mark_) return FileState::same;
+    return mark == 0 ? FileState::missing : FileState::changed;
+  }
+
+  /// Whether the file is good enough for a journal, which may hold changes to it: to none an edit is no loss.
+  /// A missing file always is one. @throws StorageError
+  [[nodiscard]] bool serves(bool changes) const {
+    const FileState state = look();
+    return state == FileState::same || (state == FileState::changed && !changes);
   }
 
   /// Writes the next one, under another name, durably. @throws StorageError also if that name stands for what

@@ -4,21 +4,25 @@
 // The journal files of one snapshot: made, opened again, and removed.
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <random>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/atomic_file.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -29,6 +33,26 @@ class JournalFolder {
   /// `files` outlives it. `path` is that of the snapshot.
   JournalFolder(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
       : files_{files}, path_{std::move(path)}, space_{space} {}
+
+  /// To be asked before the lock file is taken. One that is there already was left by a crash. A forked child
+  /// of what crashed still has the journals open, as every file, and their locks with them: it does no harm.
+  void look_for_crash() {
+    auto lock = path_;
+    lock += ".lock";
+    const auto status = uninterrupted([&] { return files_.status(lock); });
+    crashed_ = !status.error && status.value.kind != FileKind::missing;
+  }
+
+  /// A journal is locked for as long as it is open for writing. @throws LockedError if a store that is not
+  /// kept out by the lock file, since that was removed, has one of these open: it would write over what is
+  /// added
+  void refuse_held(const JournalSet& found) const {
+    for (const FoundJournal* journal : {&found.main, &found.next, &found.fresh}) {
+      if (!journal->file) continue;
+      take_lock(*journal->file, journal->path);
+      journal->file->unlock();
+    }
+  }
 
   /// A new journal in place of whatever has that name.
   [[nodiscard]] std::shared_ptr<JournalFile> make(const std::filesystem::path& name) const {
@@ -42,6 +66,7 @@ class JournalFolder {
           files_.remove(name));  // an empty one would look like changes that JsonFile cannot read
       throw;
     }
+    take_lock(*opened.value, name);
     return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
   }
 
@@ -50,6 +75,7 @@ class JournalFolder {
     auto opened = open_file(files_, found.path, OpenMode::update);
     check(opened.error, "cannot open for writing");
     auto file = std::move(opened.value);
+    take_lock(*file, found.path);
     if (found.torn_bytes != 0)
       check(uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
     rewrite(*file, found.vouched, found.end);
@@ -58,7 +84,48 @@ class JournalFolder {
     return std::make_shared<JournalFile>(std::move(file), found.header.id, found.end, found.end, space_);
   }
 
+  /// Whether a name of ours stands for the journal that is open. A compaction may be about to rename it to
+  /// the one that is looked at first and last. @throws StorageError
+  [[nodiscard]] bool has_name(JournalFile& journal) const {
+    for (const char* suffix : {"", ".next", ".new", ""}) {
+      if (is_at(JournalSet::name(path_, suffix), journal)) return true;
+    }
+    return false;
+  }
+
+  /// Whether `name` stands for the journal that is open. @throws StorageError
+  [[nodiscard]] bool is_at(const std::filesystem::path& name, JournalFile& journal) const {
+    const auto mine = uninterrupted([&] { return journal.file().status(); });
+    check(mine.error, "cannot look at it");
+    const auto named = uninterrupted([&] { return files_.status(name); });
+    return !named.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode;
+  }
+
+  /// Unless the name stands for something else by now.
+  void remove_own(const std::filesystem::path& name, JournalFile& journal) const {
+    if (is_at(name, journal)) remove(name);
+  }
+
+  /// Throws if something has the name that neither is a journal nor what a crash has left of one.
+  void refuse_other(const std::filesystem::path& name) const {
+    constexpr const char* kWhy =
+        "is where the store beside it keeps its changes, and holds something else; move it away";
+    const auto link = uninterrupted([&] { return files_.read_link(name); });
+    if (link.error == std::errc::no_such_file_or_directory) return;
+    if (!link.error) throw StorageError{name, {}, kWhy};
+    const auto file = open_if_exists(files_, name);
+    if (!file) return;
+    std::array<char, 64> start{};
+    const auto got = read_full(*file, 0, start);
+    check(got.error, "cannot read");
+    const std::string_view text{start.data(), got.value};
+    const std::size_t line = std::min(text.find('\n'), text.find('\0'));
+    if (!begins_header(text.substr(0, line))) throw StorageError{name, {}, kWhy};
+  }
+
+  /// @throws StorageError also for what is no journal: it stays
   void remove(const std::filesystem::path& name) const {
+    refuse_other(name);
     auto error = uninterrupted([&] { return files_.remove(name); });
     if (error == std::errc::no_such_file_or_directory) {
       if (!unsure_) return;
@@ -86,6 +153,14 @@ class JournalFolder {
   }
 
  private:
+  /// Where files cannot be locked, or not through this handle, the lock file has to do.
+  void take_lock(File& journal, const std::filesystem::path& name) const {
+    const auto error = uninterrupted([&] { return journal.try_lock(); });
+    if (error != std::errc::operation_would_block || crashed_) return;
+    throw LockedError{path_, "by a store whose lock file was removed, and which still adds to " +
+                                 path_text(name.filename())};
+  }
+
   /// Writes again what no sync vouches for. If a sync of it failed once, the operating system may hold it for
   /// clean, and the next sync would succeed without writing it.
   void rewrite(File& file, std::uint64_t from, std::uint64_t to) const {
@@ -110,6 +185,7 @@ class JournalFolder {
   FileSystem& files_;
   std::filesystem::path path_;
   JournalSpace space_;
+  bool crashed_ = false;  // what had the store open before
   mutable bool unsure_ = false;
 };
 

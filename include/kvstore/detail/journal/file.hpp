@@ -22,6 +22,7 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/json/writer.hpp"
@@ -47,6 +48,14 @@ class JournalFile {
   JournalFile(std::unique_ptr<File> file, std::string id, std::uint64_t end, std::uint64_t synced,
               const JournalSpace& space = {})
       : file_{std::move(file)}, space_{space}, id_{std::move(id)}, end_{end}, synced_{synced} {}
+
+  JournalFile(const JournalFile&) = delete;
+  JournalFile& operator=(const JournalFile&) = delete;
+
+  /// Gives the file's lock up, unless this is a forked child, whose parent has it.
+  ~JournalFile() {
+    if (!home_.is_foreign_by_id()) file_->unlock();
+  }
 
   /// Adds a line whose body `write(JsonWriter&)` writes. Strong: if that throws, nothing was added.
   template <class Write>
@@ -92,6 +101,13 @@ class JournalFile {
     return {};
   }
 
+  /// Gives back what was allocated ahead, once nobody adds to the file any more. Failing does no harm.
+  void trim() {
+    const std::scoped_lock lock{extending_};
+    mapping_.reset();
+    if (!std::exchange(trimmed_, true)) static_cast<void>(file_->truncate(end()));
+  }
+
   /// Where the next flush writes.
   [[nodiscard]] std::uint64_t end() const noexcept { return end_.load(std::memory_order_acquire); }
   [[nodiscard]] std::uint64_t synced() const noexcept { return synced_.load(std::memory_order_acquire); }
@@ -104,6 +120,7 @@ class JournalFile {
   void extend(std::uint64_t end) {
     if (end < space_.zero_from) return;
     const std::scoped_lock lock{extending_};
+    if (trimmed_) return;
     const std::uint64_t from = std::max(allocated_.load(std::memory_order_relaxed), end);
     const std::uint64_t step = std::clamp(end, space_.step, space_.zero_at_most);
     if (from - end > step / 2) return;
@@ -169,13 +186,15 @@ class JournalFile {
   bool mappable_ = true;
   std::atomic<std::uint64_t> last_batch_ = 0;  // bytes that the last sync covered
   std::string id_;
-  std::atomic<std::uint64_t> end_;            // of whoever adds
-  std::atomic<std::uint64_t> synced_;         // of whoever syncs
-  std::uint64_t marked_ = 0;                  // the last offset that a line has said to be synced
-  std::mutex extending_;                      // one thread at a time makes the file longer
+  std::atomic<std::uint64_t> end_;     // of whoever adds
+  std::atomic<std::uint64_t> synced_;  // of whoever syncs
+  std::uint64_t marked_ = 0;           // the last offset that a line has said to be synced
+  std::mutex extending_;               // one thread at a time makes the file longer
+  bool trimmed_ = false;
   std::atomic<std::uint64_t> allocated_ = 0;  // bytes; lines are written only before that
   JsonWriter body_;
   JsonWriter lines_;
+  ForkGuard home_;
 };
 
 }  // namespace kvstore::inline v0::detail
