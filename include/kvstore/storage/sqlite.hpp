@@ -15,9 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/data_path.hpp"
-#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"

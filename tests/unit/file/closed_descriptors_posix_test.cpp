@@ -13,8 +13,8 @@
 #include <set>
 #include <string>
 
-#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/descriptors.hpp"
+#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"

@@ -18,9 +18,9 @@
 #include <string_view>
 #include <utility>
 
+#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/sigpipe_guard.hpp"  // since httplib writes without MSG_NOSIGNAL, and so does OpenSSL
-#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 

@@ -30,8 +30,8 @@
 
 #include <hiredis/hiredis.h>
 
-#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/descriptors.hpp"
+#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
