@@ -88,6 +88,13 @@ void check_refused(const fs::path& path, std::string_view why) {
 
 }  // namespace
 
+TEST_CASE("Unusual path: one that holds a zero byte is refused, and the message shows all of it") {
+  const TempFolder folder;
+  const std::string path = folder.path().string() + "/a" + std::string(1, '\0') + "b.json";
+  CHECK_THROWS_WITH(Store(path), ContainsSubstring("a?b.json: a path that holds a zero byte names no file"));
+  CHECK(fs::is_empty(folder.path()));
+}
+
 TEST_CASE("Unusual path: a pipe is refused by name, whichever name it has") {
   const TempFolder folder;
   const fs::path named = folder / "pipe";

@@ -89,6 +89,8 @@ inline void refuse_side_name(FileSystem& files, const std::filesystem::path& pat
 /// The file that `path` stands for, once it is clear that entries may be kept there. @throws StorageError
 inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
   if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
+  if (path.native().find(std::filesystem::path::value_type{}) != std::filesystem::path::string_type::npos)
+    throw StorageError{path, {}, "a path that holds a zero byte names no file"};
   constexpr int kAttempts = 10;  // a link may be switched, or a file replaced, between two looks
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
     // The kernel's own links, as /dev/stdin and /dev/fd/3 are, lead to what may have no name; the text of
