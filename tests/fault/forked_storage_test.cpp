@@ -154,12 +154,15 @@ TEST_CASE("AtomicFile: a child leaves the file that its parent is writing") {
 TEST_CASE("FileLock: a child that lives on does not keep the lock of a parent that is killed") {
   const support::TempFolder folder;
   std::array<int, 2> life{};
+  std::array<int, 2> begun{};
   support::require_success(::pipe(life.data()), "pipe");
+  support::require_success(::pipe(begun.data()), "pipe");
   const ::pid_t parent = ::fork();
   if (parent == 0) {
     const FileLock lock{system_file_system(), folder / "data.json"};
     if (::fork() == 0) {
       ::close(life[1]);
+      ::close(begun[1]);
       char none = 0;
       static_cast<void>(!::read(life[0], &none, 1));  // lives until the test lets go
       ::_exit(0);
@@ -167,9 +170,13 @@ TEST_CASE("FileLock: a child that lives on does not keep the lock of a parent th
     ::kill(::getpid(), SIGKILL);
   }
   ::close(life[0]);
+  ::close(begun[1]);
   ::waitpid(parent, nullptr, 0);
+  char none = 0;
+  CHECK(::read(begun[0], &none, 1) == 0);  // the child lives, and has done what a fork makes it do
   CHECK_NOTHROW(FileLock{system_file_system(), folder / "data.json"});
   ::close(life[1]);
+  ::close(begun[0]);
 }
 
 TEST_CASE("FileLock: its end in a child closes no file that the child has opened since") {

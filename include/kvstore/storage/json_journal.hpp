@@ -240,7 +240,6 @@ class JsonJournal final : public Storage, public Journal {
   void own() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
-    folder_.look_for_crash();
     lock_.emplace(files_, path_);
     home_ = {};
     detail::remove_leftover(files_, path_);

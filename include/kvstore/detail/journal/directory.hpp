@@ -34,15 +34,6 @@ class JournalFolder {
   JournalFolder(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
       : files_{files}, path_{std::move(path)}, space_{space} {}
 
-  /// To be asked before the lock file is taken. One that is there already was left by a crash. A forked child
-  /// of what crashed still has the journals open, as every file, and their locks with them: it does no harm.
-  void look_for_crash() {
-    auto lock = path_;
-    lock += ".lock";
-    const auto status = uninterrupted([&] { return files_.status(lock); });
-    crashed_ = !status.error && status.value.kind != FileKind::missing;
-  }
-
   /// A journal is locked for as long as it is open for writing. @throws LockedError if a store that is not
   /// kept out by the lock file, since that was removed, has one of these open: it would write over what is
   /// added
@@ -156,7 +147,7 @@ class JournalFolder {
   /// Where files cannot be locked, or not through this handle, the lock file has to do.
   void take_lock(File& journal, const std::filesystem::path& name) const {
     const auto error = uninterrupted([&] { return journal.try_lock(); });
-    if (error != std::errc::operation_would_block || crashed_) return;
+    if (error != std::errc::operation_would_block) return;
     throw LockedError{path_, "by a store whose lock file was removed, and which still adds to " +
                                  path_text(name.filename())};
   }
@@ -185,7 +176,6 @@ class JournalFolder {
   FileSystem& files_;
   std::filesystem::path path_;
   JournalSpace space_;
-  bool crashed_ = false;  // what had the store open before
   mutable bool unsure_ = false;
 };
 
