@@ -134,4 +134,28 @@ TEST_CASE("Exchanged folder: once the link leads back, saves go on") {
   CHECK(at.save() == "saved");
 }
 
+TEMPLATE_TEST_CASE("Exchanged folder: the figures of a store tell of it until its folder is back", "",
+                   kvstore::JsonFile, kvstore::JsonJournal) {
+  const TempFolder folder;
+  fs::create_directory(folder / "here");
+  kvstore::BatchPersistentKeyValueStore<std::string, int> store{
+      std::make_unique<TestType>(folder / "here" / "data.json"), {.batch_size = 100}};
+  store.upsert("a", 1);
+  store.save();
+  store.upsert("a", 2);
+  fs::rename(folder / "here", folder / "there");
+  CHECK_THROWS_AS(store.save(), kvstore::StorageError);
+  CHECK_THAT(store.last_error().value_or("none"), ContainsSubstring("folder exchanged"));
+  CHECK(store.metrics().saves.failed >= 1);
+  fs::rename(folder / "there", folder / "here");
+  store.save();
+  CHECK(store.last_error().value_or("none") == "none");
+  fs::rename(folder / "here", folder / "there");
+  CHECK_THROWS_AS(store.save(), kvstore::StorageError);  // also with nothing to save
+  CHECK(store.last_error().has_value());
+  fs::rename(folder / "there", folder / "here");
+  store.close();
+  CHECK(store.last_error().value_or("none") == "none");
+}
+
 }  // namespace exchanged_folder_test

@@ -38,6 +38,8 @@ class SaveFigures {
     ++(failure ? journal_.failed_foldings : journal_.foldings);
     if (!failure) keep(nullptr);
   }
+  /// Nothing is wrong any more.
+  void forget_failure() noexcept { keep(nullptr); }
 
  private:
   void keep(const std::exception_ptr& failure) noexcept {

@@ -51,6 +51,7 @@ class SaveReports {
     if (result.whole || step == Step::save_changes) errand.done = result.done;
     errand.whole |= result.whole;
     errand.taken_over |= step == Step::take_over && !result.outcome.refused;
+    if (step == Step::check) return note_check(errand, result, now);
     if (!ends_save(step, errand, result.outcome)) return;
     errand.done.duration = now - errand.start;
     if (errand.counts_as_compaction)
@@ -75,6 +76,15 @@ class SaveReports {
   }
 
  private:
+  /// A look at the files that fails, fails the save that asked for it; one that finds them as they should be
+  /// makes good for that.
+  void note_check(const Errand& errand, const StepResult& result, Time now) noexcept {
+    if (result.failure)
+      figures_.note_save(now - errand.start, result.failure);
+    else if (errand.failures == 0)
+      figures_.forget_failure();
+  }
+
   [[nodiscard]] static const char* name_of(Step step) noexcept {
     return step == Step::replace_base ? "folded" : "saved";
   }
