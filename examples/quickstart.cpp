@@ -67,9 +67,13 @@ void journal() {
   kvstore::BatchPersistentKeyValueStore<std::string, int> journaled{
       std::make_unique<kvstore::JsonJournal>("visits.json"), {.batch_size = 100}};
   // [/journal]
+  // As another process would.
+  kvstore::DurableMap<std::string, int> follower{std::make_unique<kvstore::JsonJournal>("visits.json"),
+                                                 {.read_only = true}};
   for (const char* page : {"home", "about", "home"}) {
     journaled.upsert(page, journaled.try_read(page).value_or(0) + 1);
   }
+  if (follower.refresh()) std::cout << "now " << follower.size() << " entries\n";
   journaled.close();
 }
 

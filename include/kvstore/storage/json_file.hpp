@@ -188,8 +188,8 @@ class JsonFile : public Storage {
           path(),
           {},
           "has changes in " + detail::path_text(name) +
-              ", which JsonFile does not read; open it with JsonJournal, where compact() and then "
-              "close() leave the JSON file alone"};
+              ", which JsonFile does not read; open it with JsonJournal; to have the JSON file only, let "
+              "that one call compact() and then close()"};
     }
   }
 
