@@ -4,6 +4,7 @@
 // std::bad_alloc with the store as it was, or the StorageError that says otherwise; the store goes on working
 // and nothing leaks.
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"
@@ -120,10 +122,19 @@ Outcome outcome_of(const Act& act) {
   } catch (const kvstore::Error&) { return Outcome::refused; }
 }
 
+/// The list of locked files, which lasts as long as the process, gets as long as any test makes it.
+void make_list_of_locked_files() {
+  using kvstore::detail::LockedDescriptor;
+  std::array<LockedDescriptor*, 8> listed{};
+  for (LockedDescriptor*& one : listed) one = LockedDescriptor::list(1 << 20);  // no file has that number
+  for (LockedDescriptor* const one : listed) one->unlist();
+}
+
 /// Runs `round(nth)` for 1, 2, … until a round has met no failing allocation. A round returns whether it has;
 /// whatever it makes it must have given back by its end.
 template <class Round>
 void for_every_allocation(const Round& round) {
+  make_list_of_locked_files();
   static_cast<void>(round(UINT64_MAX));  // so that what is made once per thread or program is there
   for (std::uint64_t nth = 1;; ++nth) {
     CAPTURE(nth);
