@@ -17,12 +17,11 @@
 #include <vector>
 
 #include "kvstore/detail/base/path_text.hpp"
-#include "kvstore/detail/file/atomic_file.hpp"
+#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/survey.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore::inline v0::detail {
