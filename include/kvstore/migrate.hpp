@@ -14,7 +14,7 @@
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/change/entry_pipe.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
+#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/remote/as_storage.hpp"
 #include "kvstore/detail/saving/progress_source.hpp"
 #include "kvstore/error.hpp"

@@ -32,7 +32,6 @@
 #include "kvstore/detail/journal/follower.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/survey.hpp"
-#include "kvstore/detail/journal/torn_keeper.hpp"
 #include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"

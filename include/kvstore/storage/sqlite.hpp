@@ -22,7 +22,6 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
 #include "kvstore/detail/file/standing_files.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/detail/sqlite/entry.hpp"
 #include "kvstore/detail/sqlite/form.hpp"
