@@ -169,21 +169,23 @@ inline void exit_in_modify() {
   store.modify("first", [](std::string&) { std::exit(3); });
 }
 
-inline void write_until_closed(const std::string& name, std::atomic<int>& written) {
+inline void write_until_closed(Store& store, const std::string& name, std::atomic<int>& written) {
   try {
     for (int i = 0;; ++i) {
-      put(static_store(), name + std::to_string(i));
+      put(store, name + std::to_string(i));
       ++written;
     }
   } catch (const kvstore::UsageError&) { wait_for_the_end(); }
 }
 
+/// The store is closed by the end of the program and never destroyed: no thread may use one that is.
 inline void exit_beside_writers() {
-  static_store();
+  static Store* const store = new Store{open_storage(), unsaved()};
+  std::atexit([] { store->close(); });
   static std::atomic<int> written = 0;
   std::vector<std::thread> writers;
   for (const char* name : {"x", "y", "z"})
-    writers.emplace_back([name] { write_until_closed(name, written); });
+    writers.emplace_back([name] { write_until_closed(*store, name, written); });
   std::thread{[] {
     while (written < 100) std::this_thread::yield();
     std::exit(3);
