@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 
+#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/thread_object.hpp"
 
 namespace kvstore::inline v0::detail {
@@ -92,6 +93,9 @@ class PerThread {
     const ThreadMemory::Place& place = thread_memory.places[place_];
     return place.id == id_ ? static_cast<T*>(place.object) : find_own();
   }
+
+  /// In a forked child, before its end.
+  void leave() noexcept { leave_contents_to_parent(by_seat_); }
 
   /// How many objects there are. Wait-free.
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }

@@ -103,6 +103,17 @@ inline void leave_to_parent(void* handle) noexcept {
   if (auto* const object = new (std::nothrow) LeftObject{nullptr, handle}) leave_to_parent(*object);
 }
 
+/// Leaves what `object` holds, which another thread of the parent may have been changing: it is moved away,
+/// and so neither freed nor looked into. Without memory for that it stays.
+template <class T>
+void leave_contents_to_parent(T& object) noexcept {
+  struct Left : LeftObject {
+    explicit Left(T&& contents) noexcept : object{std::move(contents)} {}
+    T object;
+  };
+  if (auto* const left = new (std::nothrow) Left{std::move(object)}) leave_to_parent(*left);
+}
+
 /// Perhaps a `T` on the heap, which is destroyed only in the process that made it. A forked child leaves it
 /// as it is, for good: threads to join, locks that a thread of the parent holds, files to tidy.
 ///

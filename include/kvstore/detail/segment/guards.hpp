@@ -15,6 +15,7 @@
 #include "kvstore/detail/base/fair_shared_mutex.hpp"
 #include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/histogram_recorder.hpp"
+#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/reader_slots.hpp"
 #include "kvstore/detail/segment/cut.hpp"
 #include "kvstore/detail/segment/shared_group.hpp"
@@ -43,6 +44,8 @@ class Segments {
     guards_ = std::make_unique<Guard[]>(count);
     count_ = count;
   }
+  /// In a forked child, before its end.
+  void leave() noexcept { leave_contents_to_parent(guards_); }
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
 

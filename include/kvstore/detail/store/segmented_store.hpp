@@ -57,6 +57,14 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
         driver_{std::in_place, std::move(storage), std::move(options), counters_,
                 SaveWork::Store{[this] { return snapshot(); }, [this] { return count_entries(); }}} {}
 
+  /// In a forked child all memory stays as it is: another thread of the parent may have been changing it.
+  ~SegmentedStore() override {
+    if (!home_.is_foreign_by_id()) return;
+    leave_contents_to_parent(this->tables());
+    segments_.leave();
+    threads_.leave();
+  }
+
   bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
     StoreThread* const own = threads_.own();
     return counted(verb, own, [&] {
@@ -120,8 +128,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     if (counts()) count(threads_.own(), verb, Outcome::failed);
   }
 
-  // For the store's own calls
-  // ----------------------------------------------------------------------------------
+  // For the store's own calls -----------------------------------------------------------------------------
 
   [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
@@ -190,8 +197,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
                      ": the store was opened read-only; open it without Options::read_only to write"};
   }
 
-  // Counting
-  // ----------------------------------------------------------------------------------
+  // Counting ----------------------------------------------------------------------------------------------
 
   [[nodiscard]] bool counts() const noexcept { return driver_->options().count_operations; }
 
@@ -250,8 +256,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     }
   }
 
-  // Editing: decide, prepare what may fail, then do what cannot
-  // -----------------------------------------------
+  // Editing: decide, prepare what may fail, then do what cannot -------------------------------------------
 
   std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide, StoreThread* own,
                             ChangeTrace& trace) {
@@ -383,6 +388,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
         this->tables(), segments_, options.schema_version, threads_to_save(options.threads));
   }
 
+  const ForkGuard home_;
   mutable PerThread<StoreThread> threads_;
   Segments segments_;  // whose slots are those of `threads_`
   mutable StoreCounters counters_{threads_};
