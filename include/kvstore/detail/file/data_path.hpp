@@ -72,7 +72,7 @@ inline void refuse_side_name(FileSystem& files, const std::filesystem::path& pat
   const std::string name = path_text(target.filename());
   for (const std::string_view suffix : kSideSuffixes) {
     if (name.size() <= suffix.size() || !name.ends_with(suffix)) continue;
-    const auto text = target.native();  // where the suffix, being ASCII, has as many units
+    const auto& text = target.native();  // where the suffix, being ASCII, has as many units
     const std::filesystem::path owner{text.substr(0, text.size() - suffix.size())};
     auto lock = owner;
     lock += ".lock";
