@@ -272,7 +272,9 @@ void check_kept(const Put& put, const IsThere& is_there) {
   fs::remove(name);
   store.compact();
   store.close();
+#ifndef _WIN32  // where an empty journal may stay that was renamed while it was open
   CHECK(folder.names() == std::set<std::string>{"data.json"});
+#endif
 }
 
 TEST_CASE("Leftover: another program's file that appears where an open store saves stays, and is named") {

@@ -88,7 +88,9 @@ class JournalFolder {
     const auto mine = uninterrupted([&] { return journal.file().status(); });
     check(mine.error, "cannot look at it");
     const auto named = uninterrupted([&] { return files_.status(name); });
-    return !named.error && named.value.device == mine.value.device && named.value.inode == mine.value.inode;
+    if (named.error || named.value.inode != mine.value.inode) return false;
+    // Windows may not tell the volume of a file that was renamed while it was open.
+    return named.value.device == mine.value.device || mine.value.device == 0;
   }
 
   /// Unless the name stands for something else by now.
