@@ -112,6 +112,20 @@ Contents reopened(const TempFolder& folder) {
 
 }  // namespace
 
+TEST_CASE("Journal start: whichever header opens, compacting knows it for a journal's") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  const std::string header =
+      GENERATE(R"({"kvstore_journal":1,"id":"of another length","snapshot":null})",
+               R"({"kvstore_journal":1,"later":true,"id":"00000000000000aa","snapshot":null})");
+  write_file(path.string() + ".journal", line(header) + line(R"(["a",1])"));
+  Store store{std::make_unique<JsonJournal>(path), kManual};
+  CHECK(store.read("a") == 1);
+  CHECK_NOTHROW(store.compact());
+  store.close();
+  CHECK(read_file(path) == "{\n\"a\": 1\n}\n");
+}
+
 TEST_CASE("Journal start: what another program made of a journal is reported by name, and stays") {
   for (const Foreign& foreign : foreign_journals()) {
     for (const char* name : kJournals) {

@@ -4,7 +4,6 @@
 // The journal files of one snapshot: made, opened again, and removed.
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -21,6 +20,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/error.hpp"
 
@@ -107,12 +107,7 @@ class JournalFolder {
     if (!link.error) throw StorageError{name, {}, kWhy};
     const auto file = open_if_exists(files_, name);
     if (!file) return;
-    std::array<char, 64> start{};
-    const auto got = read_full(*file, 0, start);
-    check(got.error, "cannot read");
-    const std::string_view text{start.data(), got.value};
-    const std::size_t line = std::min(text.find('\n'), text.find('\0'));
-    if (!begins_header(text.substr(0, line))) throw StorageError{name, {}, kWhy};
+    if (!is_journal(*file, name) && !is_torn_start(*file, name)) throw StorageError{name, {}, kWhy};
   }
 
   /// @throws StorageError also for what is no journal: it stays
@@ -145,6 +140,20 @@ class JournalFolder {
   }
 
  private:
+  /// By its first line, as opening judges it. @throws StorageError for one of another version
+  [[nodiscard]] static bool is_journal(File& file, const std::filesystem::path& name) {
+    FoundJournal found;
+    found.path = name;
+    JournalSurvey survey{found};
+    try {
+      JournalReader reader{file, name};
+      if (std::string_view body; reader.next(body)) read_body(body, survey);
+    } catch (const CorruptionError&) { return false; } catch (const ParseError&) {
+      return false;
+    }
+    return found.counts;
+  }
+
   /// Where files cannot be locked, or not through this handle, the lock file has to do.
   void take_lock(File& journal, const std::filesystem::path& name) const {
     const auto error = uninterrupted([&] { return journal.try_lock(); });
