@@ -73,7 +73,7 @@ void journal() {
   for (const char* page : {"home", "about", "home"}) {
     journaled.upsert(page, journaled.try_read(page).value_or(0) + 1);
   }
-  if (follower.refresh()) std::cout << "now " << follower.size() << " entries\n";
+  if (follower.refresh()) std::cout << "the follower sees " << follower.size() << " pages\n";
   journaled.close();
 }
 

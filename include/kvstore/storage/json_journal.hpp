@@ -79,8 +79,10 @@ class JsonJournal final : public Storage, public Journal {
   /// has it, or still has a journal open since its lock file was removed; CorruptionError for damage in
   /// either, or if they do not belong together; StorageError; nothing that counts was changed.
   void load(LoadSink& sink) override {
-    if (!current_) follower_.look_again();
-    if (sink.request().purpose != LoadPurpose::own || current_) return follower_.load(sink);
+    // By one that keeps no file open afterwards: some Windows systems cannot replace an open one.
+    if (current_) return detail::JournalFollower{files_, path_}.load(sink);
+    follower_.look_again();
+    if (sink.request().purpose != LoadPurpose::own) return follower_.load(sink);
     own();
     const detail::SnapshotId snapshot = load_snapshot(sink);
     sink.finish();
@@ -99,7 +101,7 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   bool load_changes(LoadSink& sink) override {
-    if (!current_ && follower_.look_again()) return false;
+    if (current_ || follower_.look_again()) return false;
     return follower_.load_changes(sink);
   }
 
