@@ -20,6 +20,7 @@
 #include "kvstore/etcd_key_value_store.hpp"
 #include "support/catch.hpp"
 #include "support/etcd.hpp"
+#include "support/eventually.hpp"
 #include "support/linearizability.hpp"
 #include "support/map_history.hpp"
 

@@ -16,6 +16,7 @@
 #include "kvstore/etcd_key_value_store.hpp"
 #include "support/catch.hpp"
 #include "support/etcd.hpp"
+#include "support/eventually.hpp"
 #include "support/temp_folder.hpp"
 
 namespace security_test {

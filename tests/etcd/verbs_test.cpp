@@ -14,6 +14,7 @@
 #include "kvstore/store.hpp"
 #include "support/catch.hpp"
 #include "support/etcd.hpp"
+#include "support/eventually.hpp"
 
 namespace verbs_test {
 

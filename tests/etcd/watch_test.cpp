@@ -17,6 +17,7 @@
 #include "kvstore/etcd_key_value_store.hpp"
 #include "support/catch.hpp"
 #include "support/etcd.hpp"
+#include "support/eventually.hpp"
 #include "support/scripted_server.hpp"
 
 namespace watch_test {

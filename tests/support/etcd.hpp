@@ -5,7 +5,6 @@
 
 #include <signal.h>
 
-#include <chrono>
 #include <cstddef>
 #include <cstdlib>
 #include <filesystem>
@@ -14,7 +13,6 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -128,16 +126,5 @@ class OwnEtcd {
   TempFolder folder_;
   std::unique_ptr<EtcdCluster> cluster_;
 };
-
-/// Waits until something is so, for a minute at most. @returns whether it is
-template <class Condition>
-[[nodiscard]] bool eventually(const Condition& condition) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds{2});
-  }
-  return true;
-}
 
 }  // namespace support

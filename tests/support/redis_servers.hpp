@@ -17,11 +17,11 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "kvstore/redis_cluster_options.hpp"
+#include "support/eventually.hpp"
 #include "support/test_folder.hpp"
 
 namespace support {
@@ -126,11 +126,9 @@ class RedisServers {
   [[nodiscard]] Outage freeze(int node) const { return {*this, node, SIGSTOP}; }
 
   void wait_until_whole() const {
-    for (int tries = 0; tries < 600; ++tries) {
-      if (is_whole() && agree()) return;
-      std::this_thread::sleep_for(std::chrono::milliseconds{50});
+    if (!eventually([&] { return is_whole() && agree(); })) {
+      throw std::runtime_error{"the cluster did not recover within a minute:\n" + state()};
     }
-    throw std::runtime_error{"the cluster did not recover within 30 s"};
   }
 
  private:
@@ -139,6 +137,17 @@ class RedisServers {
   }
   void start(int node) const {
     answer_of(test_folder() + "/support/redis_cluster node " + folder_.string() + ' ' + std::to_string(node));
+  }
+
+  /// How each node sees the cluster, and what it has written into its log.
+  [[nodiscard]] std::string state() const {
+    std::string text;
+    for (int node = 1; node <= kNodes; ++node) {
+      text += "--- node " + std::to_string(node) + ", port " + port(node) + '\n' +
+              cli(node, "cluster nodes") + cli(node, "info replication") +
+              answer_of("tail -n 20 " + (folder_ / std::to_string(node) / "log.txt").string());
+    }
+    return text;
   }
 
   [[nodiscard]] bool is_whole() const {
