@@ -154,7 +154,7 @@ TEST_CASE("Redis Cluster: a leader killed under load is replaced, and what its r
   REQUIRE(lost == 0);
   REQUIRE(unknown <= 3 * writers.size());  // only what was on its way when a connection broke
   outage.end();
-  store.clear();
+  Counters{servers.options("failover:")}.clear();  // the replica that came back may not confirm in time
 }
 
 TEST_CASE("Redis Cluster: a replica that stalls is reported, and reads go on") {
