@@ -76,8 +76,7 @@ void add(Packages& packages, const Package& package) {
   packages.upsert(with_architecture + '=' + package.version, package);
 }
 
-// --- showing
-// ------------------------------------------------------------------------------------------------
+// --- showing -------------------------------------------------------------------------------------
 
 std::string grouped(std::uint64_t number) {
   std::string text = std::to_string(number);
@@ -102,8 +101,7 @@ struct Done {
   std::uint64_t entries, bytes;
 };
 
-// --- the steps
-// ------------------------------------------------------------------------------------------------
+// --- the steps -----------------------------------------------------------------------------------
 
 Done fill(Packages& packages, const fs::path& index) {
   const std::uint64_t total = fs::file_size(index);

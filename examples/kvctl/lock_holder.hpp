@@ -37,7 +37,7 @@ struct LockHolder {
 [[nodiscard]] inline std::optional<LockHolder> find_lock_holder(std::filesystem::path path) {
   path = std::filesystem::weakly_canonical(path);
   path += ".lock";
-  struct ::stat status {};
+  struct ::stat status{};
   if (::stat(path.c_str(), &status) != 0) return std::nullopt;
   LockHolder holder;
   std::ifstream{path} >> holder.process;

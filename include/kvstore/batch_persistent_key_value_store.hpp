@@ -38,7 +38,7 @@
 #include "kvstore/storage.hpp"
 #include "kvstore/storage/json_file.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// A `KeyValueStore` whose entries are kept by a `Storage`, by default a JSON file, and reloaded on restart.
 ///
@@ -267,8 +267,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     }
   }
 
-  // Opening
-  // --------------------------------------------------------------------------------------------------
+  // Opening ---------------------------------------------------------------------------------------
 
   [[nodiscard]] static Options checked(Options options) {
     if (options.segments > detail::kMostSegments) {
@@ -313,8 +312,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     this->driver().start(entries, outdated);
   }
 
-  // Following another process
-  // ---------------------------------------------------------------------------------------
+  // Following another process ---------------------------------------------------------------------
 
   /// From a handler that a refresh calls, which holds the mutex.
   void refuse_within_refresh() const {
@@ -375,4 +373,4 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   std::chrono::nanoseconds load_duration_{0};
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -13,7 +13,7 @@
 #include "kvstore/detail/codec/tree.hpp"
 // IWYU pragma: end_exports
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Writes a `T` as one JSON value and reads it back.
 ///
@@ -53,4 +53,4 @@ namespace kvstore::inline v0 {
 template <class T>
 struct Codec : detail::CodecIf<detail::DomConvertible<T>, detail::ConvertedCodec<T>, T> {};
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

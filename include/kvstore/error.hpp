@@ -13,7 +13,7 @@
 
 #include "kvstore/detail/base/path_text.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// The base of every error that this library throws on purpose.
 class Error : public std::runtime_error {
@@ -279,4 +279,4 @@ class UsageError : public Error {
   using Error::Error;
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -19,7 +19,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Follows a store's changes for as long as it exists; made by `EtcdKeyValueStore::watch`. Destroying it
 /// waits for a callback that is running, so it must not be destroyed from one, and for at most
@@ -83,10 +83,9 @@ class EtcdKeyValueStore : public detail::RemoteStore<Key, Value, detail::EtcdEng
   ///   every change that is acknowledged after this call returns.
   /// @throws UnavailableError, ServerError, UsageError
   template <class Fn>
-    requires std::invocable < Fn&, const Key&, const std::optional<Value>
-  &, std::int64_t > [[nodiscard]] EtcdWatch watch(Fn fn,
-                                                  std::function<void(const std::exception&)> on_error = {},
-                                                  std::int64_t first_revision = 0) const {
+    requires std::invocable<Fn&, const Key&, const std::optional<Value>&, std::int64_t>
+  [[nodiscard]] EtcdWatch watch(Fn fn, std::function<void(const std::exception&)> on_error = {},
+                                std::int64_t first_revision = 0) const {
     if (first_revision < 0) throw UsageError{"a watch cannot start at a negative revision"};
     if (first_revision == 0) first_revision = revision() + 1;
     auto see = [this, fn = std::move(fn)](const detail::EtcdEvent& event) mutable {
@@ -103,4 +102,4 @@ class EtcdKeyValueStore : public detail::RemoteStore<Key, Value, detail::EtcdEng
   [[nodiscard]] std::int64_t revision() const { return this->engine().revision(); }
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

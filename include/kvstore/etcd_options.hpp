@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// How a store on etcd reaches it. Only `endpoints` must be named:
 /// `{.endpoints = {"10.0.0.1:2379", "10.0.0.2:2379"}}`.
@@ -60,4 +60,4 @@ struct EtcdOptions {
   std::size_t page_size = 500;
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

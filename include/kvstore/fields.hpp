@@ -14,7 +14,7 @@
 #include "kvstore/detail/json/escape.hpp"
 #include "kvstore/detail/text/utf8_sequence.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// A field's name, escaped when the program is compiled.
 template <std::size_t kLength>
@@ -52,11 +52,11 @@ struct Field {
   using OwnerType = Owner;
   using MemberType = Member;
   FieldName<kLength> name;
-  Member Owner::*pointer;
+  Member Owner::* pointer;
 };
 
 template <std::size_t kSize, class Owner, class Member>
-constexpr auto make_field(const char (&name)[kSize], Member Owner::*pointer, char before) {
+constexpr auto make_field(const char (&name)[kSize], Member Owner::* pointer, char before) {
   static_assert(!std::is_function_v<Member>, "kvstore::fields: list data members, not functions");
   static_assert(!std::is_const_v<Member>, "kvstore::fields: a const member could not be read back");
   return Field<kSize - 1, Owner, Member>{{name, before}, pointer};
@@ -98,9 +98,9 @@ constexpr auto make_list_of(const Given& given, std::index_sequence<kIndices...>
                                         kIndices == 0 ? '{' : ',')...);
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// The fields of a type, as they are called in JSON: a name, a pointer to the member, the next name, and so
 /// on. Return it from a function beside the type (or from a friend inside it, if the members are private):
@@ -146,4 +146,4 @@ template <class... NamesAndMembers>
   return detail::make_list_of<true>(std::tie(given...), std::make_index_sequence<sizeof...(given) / 2>{});
 }
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

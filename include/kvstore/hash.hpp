@@ -14,7 +14,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 namespace detail {
 
 /// Multiplies to 128 bits and folds the halves. Source: wyhash by Wang Yi, public domain.
@@ -69,14 +69,10 @@ template <class Key>
 concept StringLike = std::is_convertible_v<const Key&, std::string_view>;
 
 template <class Key>
-concept HashedByStd = requires(const Key& key) {
-  std::hash<Key>{}(key);
-};
+concept HashedByStd = requires(const Key& key) { std::hash<Key>{}(key); };
 
 template <class Tuple>
-concept TupleLike = requires {
-  std::tuple_size<Tuple>::value;
-};
+concept TupleLike = requires { std::tuple_size<Tuple>::value; };
 
 }  // namespace detail
 
@@ -122,4 +118,4 @@ struct Hash<Key> {
   }
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -15,7 +15,7 @@
 #include "kvstore/detail/text/printable.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Turns keys into the text under which they are stored, and back. Strings are their own text; other keys are
 /// written as JSON, and where that is a string, without its quotes and escapes.
@@ -25,11 +25,15 @@ template <class Key>
 struct KeyText {
   /// Appends the text of a key.
   /// @throws ValueError if it could not be read back; `out` may hold part of it then.
-  static void append(const Key& key, JsonWriter& out) requires(!detail::kIsString<Key>) {
+  static void append(const Key& key, JsonWriter& out)
+    requires(!detail::kIsString<Key>)
+  {
     detail::append_key(key, out);
   }
   /// The same for strings, which are refused if they are no valid UTF-8.
-  static void append(std::string_view key, JsonWriter& out) requires detail::kIsString<Key> {
+  static void append(std::string_view key, JsonWriter& out)
+    requires detail::kIsString<Key>
+  {
     detail::check_utf8(key);
     out.raw(key);
   }
@@ -40,7 +44,9 @@ struct KeyText {
 
   /// Refuses a key that has no text.
   /// @throws ValueError
-  static void check(const Key& key) requires(!detail::kIsString<Key>) {
+  static void check(const Key& key)
+    requires(!detail::kIsString<Key>)
+  {
     if constexpr (detail::BareKey<Key> && detail::FlatCodec<Key>) {
       detail::check_value(key);
     } else {
@@ -49,7 +55,11 @@ struct KeyText {
     }
   }
   /// The same for strings.
-  static void check(std::string_view key) requires detail::kIsString<Key> { detail::check_utf8(key); }
+  static void check(std::string_view key)
+    requires detail::kIsString<Key>
+  {
+    detail::check_utf8(key);
+  }
 
   /// A key as error messages show it: strings in quotes, shortened to about 64 bytes, with what is no
   /// printable UTF-8 made visible; "(key)" if there is no codec. Takes whatever a store can look up, such as
@@ -78,4 +88,4 @@ struct KeyText {
   }
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

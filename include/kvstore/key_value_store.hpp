@@ -24,7 +24,7 @@
 #include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// A map in memory with clear verbs and clear errors.
 ///
@@ -80,13 +80,17 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   bool try_create(KeyArgument key, Value value) { return add_new(key, value); }
 
   /// A copy of the value. @throws KeyNotFoundError
-  [[nodiscard]] Value read(LookupKey key) const requires std::copy_constructible<Value> {
+  [[nodiscard]] Value read(LookupKey key) const
+    requires std::copy_constructible<Value>
+  {
     if (std::optional<Value> value = try_read(key)) return *std::move(value);
     throw_not_found(key);
   }
 
   /// A copy of the value, or nothing if the key does not exist.
-  [[nodiscard]] std::optional<Value> try_read(LookupKey key) const requires std::copy_constructible<Value> {
+  [[nodiscard]] std::optional<Value> try_read(LookupKey key) const
+    requires std::copy_constructible<Value>
+  {
     std::optional<Value> result;
     look(Verb::read, key, [&](const Value& value) { result.emplace(value); });
     return result;
@@ -97,8 +101,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// that of some moment of the call, so that together they are no point in time. *Thread safety*: holds the
   /// shared locks of up to sixteen segments, but waits for none while it holds another.
   template <detail::KeyRange<Key, LookupKey> Keys = std::initializer_list<std::remove_cvref_t<LookupKey>>>
-  [[nodiscard]] std::vector<std::optional<Value>> read_many(
-      const Keys& keys) const requires std::copy_constructible<Value> {
+  [[nodiscard]] std::vector<std::optional<Value>> read_many(const Keys& keys) const
+    requires std::copy_constructible<Value>
+  {
     std::vector<std::optional<Value>> values(static_cast<std::size_t>(std::ranges::distance(keys)));
     look_at_many(Verb::read, keys,
                  [&](std::size_t index, const Value& value) { values[index].emplace(value); });
@@ -153,8 +158,8 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// keys. In no certain order. @returns how many exist. Otherwise as `read_many` and `visit`.
   template <detail::KeyRange<Key, LookupKey> Keys = std::initializer_list<std::remove_cvref_t<LookupKey>>,
             class Fn>
-    requires std::invocable<Fn&, std::size_t, const Value&> std::size_t visit_many(const Keys& keys, Fn&& fn)
-  const {
+    requires std::invocable<Fn&, std::size_t, const Value&>
+  std::size_t visit_many(const Keys& keys, Fn&& fn) const {
     return look_at_many(Verb::visit, keys, [&](std::size_t index, const Value& value) {
       const detail::CallbackScope scope{this};
       std::invoke(fn, index, value);
@@ -184,8 +189,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
 
   /// Replaces the value if it equals `expected`, as one atomic step. @returns whether it did; false also if
   /// the key does not exist. @throws ValueError as `create`.
-  bool compare_exchange(LookupKey key, const Value& expected,
-                        Value desired) requires std::equality_comparable<Value> {
+  bool compare_exchange(LookupKey key, const Value& expected, Value desired)
+    requires std::equality_comparable<Value>
+  {
     checked(Verb::compare_exchange, [&] { this->check_value(key, desired); });
     bool equal = false;
     edit(Verb::compare_exchange, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
@@ -271,4 +277,4 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   }
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

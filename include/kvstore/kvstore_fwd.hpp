@@ -8,7 +8,7 @@
 #include <functional>
 #include <shared_mutex>
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 // Contracts: hash.hpp, codec.hpp, key_text.hpp.
 template <class Key>
@@ -61,4 +61,4 @@ struct EtcdOptions;
 // The base of all errors: error.hpp.
 class Error;
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

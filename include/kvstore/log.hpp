@@ -10,7 +10,7 @@
 #include <string_view>
 #include <variant>
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Severity of a `LogEvent`.
 enum class LogLevel : std::uint8_t {
@@ -93,4 +93,4 @@ inline void append_value(std::string& out, const LogField::Value& value) {
   return line;
 }
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

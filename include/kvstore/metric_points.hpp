@@ -14,7 +14,7 @@
 
 #include "kvstore/metrics.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// One figure, as OpenTelemetry describes one: points of the same name differ in their attributes and follow
 /// each other. The views live as long as the call that hands the point over.
@@ -144,4 +144,4 @@ void for_each_metric(const Metrics& metrics, Fn&& fn) {
   kLoad.give(fn, detail::seconds_of(metrics.load_duration));
 }
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -12,7 +12,7 @@
 #include <string>
 #include <string_view>
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// What an operation is counted as; the form that throws and the one that does not are one verb.
 enum class Verb : std::uint8_t {
@@ -125,4 +125,4 @@ struct Metrics {
   }
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -21,7 +21,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// How `migrate` copies.
 struct MigrateOptions {
@@ -164,4 +164,4 @@ std::uint64_t migrate(From& from, To& to, const MigrateOptions& options = {}) {
   return migrate(source, to, options);
 }
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -13,7 +13,7 @@
 
 #include "kvstore/log.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Who waits for the save that a full batch triggers.
 enum class BatchSave {
@@ -116,4 +116,4 @@ struct Options {
   bool count_operations = true;
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

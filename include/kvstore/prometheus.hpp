@@ -20,7 +20,7 @@
 #include "kvstore/metric_points.hpp"
 #include "kvstore/metrics.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Names and values that tell one store's metrics from another's, such as `{{"store", "users"}}`. A name is
 /// made of letters, digits and `_`, and begins with none of the digits; `le`, `verb`, `outcome` and names
@@ -168,4 +168,4 @@ class PrometheusText {
   return to_prometheus({&store, 1});
 }
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -10,7 +10,7 @@
 #include "kvstore/detail/remote/store.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// A map on a Redis Cluster (or on a single Redis): partitioned over its leaders, replicated by them, and
 /// shared by every program that opens it under the same prefix. Each entry is one Redis string with the
@@ -49,4 +49,4 @@ class RedisClusterKeyValueStore : public detail::RemoteStore<Key, Value, detail:
             std::make_unique<detail::RedisEngine>(std::move(options))} {}
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// How stores and storages on a Redis Cluster reach it. Only `seeds` must be named:
 /// `{.seeds = {"10.0.0.1:6379", "10.0.0.2:6379"}}`.
@@ -45,4 +45,4 @@ struct RedisClusterOptions {
   std::chrono::milliseconds response_timeout = std::chrono::seconds{5};
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -9,7 +9,7 @@
 #include <mutex>
 #include <thread>  // IWYU pragma: keep, for other processors
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// A shared mutex that a store takes as its `Mutex`. It spins for about a microsecond, then sleeps.
 ///
@@ -150,4 +150,4 @@ class SpinSharedMutex {
   std::mutex turnstile_;
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

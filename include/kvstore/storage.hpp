@@ -19,7 +19,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// The one key that no entry may have: JSON files keep the schema version under it, as their first member.
 inline constexpr std::string_view kSchemaVersionKey = "$schema_version";
@@ -307,4 +307,4 @@ class Storage {
   [[nodiscard]] virtual std::filesystem::path path() const { return {}; }
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

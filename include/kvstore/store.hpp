@@ -9,7 +9,7 @@
 
 #include "kvstore/write_batch.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// A store of `Value` by `Key`, in memory, in a file, or on another machine. The verbs mean the same
 /// everywhere, and throw the same errors; what they promise of threads, crashes and other machines is each
@@ -22,27 +22,27 @@ namespace kvstore::inline v0 {
 /// }
 /// ```
 template <class S, class Key, class Value>
-concept Store = requires(S& store, const S& view, const Key& key, const Value& value,
-                         const WriteBatch<Key, Value>& batch, void (*see)(const Value&),
-                         void (*change)(Value&), void (*each)(const Key&, const Value&)) {
-  store.create(key, value);
-  { store.try_create(key, value) } -> std::same_as<bool>;
-  { view.read(key) } -> std::same_as<Value>;
-  { view.try_read(key) } -> std::same_as<std::optional<Value>>;
-  store.update(key, value);
-  { store.try_update(key, value) } -> std::same_as<bool>;
-  store.remove(key);
-  { store.try_remove(key) } -> std::same_as<bool>;
-  { store.upsert(key, value) } -> std::same_as<bool>;
-  { view.visit(key, see) } -> std::same_as<bool>;
-  { store.modify(key, change) } -> std::same_as<bool>;
-  { store.compare_exchange(key, value, value) } -> std::same_as<bool>;
-  store.apply(batch);
-  store.clear();
-  { view.contains(key) } -> std::same_as<bool>;
-  { view.size() } -> std::convertible_to<std::size_t>;
-  { view.empty() } -> std::same_as<bool>;
-  view.for_each(each);
-};
+concept Store =
+    requires(S& store, const S& view, const Key& key, const Value& value, const WriteBatch<Key, Value>& batch,
+             void (*see)(const Value&), void (*change)(Value&), void (*each)(const Key&, const Value&)) {
+      store.create(key, value);
+      { store.try_create(key, value) } -> std::same_as<bool>;
+      { view.read(key) } -> std::same_as<Value>;
+      { view.try_read(key) } -> std::same_as<std::optional<Value>>;
+      store.update(key, value);
+      { store.try_update(key, value) } -> std::same_as<bool>;
+      store.remove(key);
+      { store.try_remove(key) } -> std::same_as<bool>;
+      { store.upsert(key, value) } -> std::same_as<bool>;
+      { view.visit(key, see) } -> std::same_as<bool>;
+      { store.modify(key, change) } -> std::same_as<bool>;
+      { store.compare_exchange(key, value, value) } -> std::same_as<bool>;
+      store.apply(batch);
+      store.clear();
+      { view.contains(key) } -> std::same_as<bool>;
+      { view.size() } -> std::convertible_to<std::size_t>;
+      { view.empty() } -> std::same_as<bool>;
+      view.for_each(each);
+    };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

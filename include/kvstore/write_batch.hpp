@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// A list of changes for `apply`, which carries them out in order, all or none, in memory and on disk.
 /// A later change of the list sees the earlier ones: `create` then `update` of one key is well-formed.
@@ -64,4 +64,4 @@ class WriteBatch {
   std::vector<Operation> operations_;
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

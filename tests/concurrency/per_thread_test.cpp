@@ -13,8 +13,7 @@
 
 #include "support/catch.hpp"
 
-namespace per_thread_test {
-namespace {
+namespace per_thread_test { namespace {
 
 using kvstore::detail::PerThread;
 using kvstore::detail::thread_memory;

@@ -26,8 +26,7 @@
 #include "support/catch.hpp"
 #include "support/memory_storage.hpp"
 
-namespace reader_slots_test {
-namespace {
+namespace reader_slots_test { namespace {
 
 using kvstore::detail::ReaderBias;
 using kvstore::detail::ReaderSlot;

@@ -12,8 +12,7 @@
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "support/catch.hpp"
 
-namespace thread_object_test {
-namespace {
+namespace thread_object_test { namespace {
 
 using kvstore::detail::Reused;
 using kvstore::detail::TakenOut;

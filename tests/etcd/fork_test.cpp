@@ -16,8 +16,7 @@
 #include "support/child_process.hpp"
 #include "support/scripted_server.hpp"
 
-namespace etcd_fork_test {
-namespace {
+namespace etcd_fork_test { namespace {
 
 using namespace std::chrono_literals;
 using support::in_child;

@@ -33,8 +33,7 @@ struct Actor {
 };
 
 inline void put(World& world, const std::string& own) {
-  world.change(
-      "put " + own, 1, [=](State& state) { state[own] = 1; }, [&] { world.store().upsert(own, 1); });
+  world.change("put " + own, 1, [=](State& state) { state[own] = 1; }, [&] { world.store().upsert(own, 1); });
 }
 inline void put_twice(World& world, const std::string& own) {
   put(world, own);
@@ -79,9 +78,7 @@ inline void load_from(World& world, const std::string&) {
   kvstore::MemoryStorage from{contents};
   world.save(
       "load_from", [&] { world.store().load_from(from); }, 1,
-      [](State& state) {
-        state = {{"old", 8}, {"new", 9}};
-      });
+      [](State& state) { state = {{"old", 8}, {"new", 9}}; });
 }
 /// Into a file system in memory, whose calls are no points: a checkpoint's path is one of the real system.
 inline void checkpoint(World& world, const std::string& own) {

@@ -205,8 +205,7 @@ class World {
   void look(const std::string& name, const Make& make) {
     const std::size_t call = history_.begin(name, 0, {});
     State seen;
-    const auto outcome = end(
-        call, name, [&] { seen = contents_of(*make()); }, [] {});
+    const auto outcome = end(call, name, [&] { seen = contents_of(*make()); }, [] {});
     const bool was_written = loses_nothing_when_killed() || may_be_lost() == 0;
     if (outcome == Outcome::done && !history_.may_be_followed(seen, call, was_written))
       complain(name + " sees", seen);
@@ -223,8 +222,7 @@ class World {
     require_all("after the interval", contents());
   }
 
-  // Looking at the disk
-  // ---------------------------------------------------------------------------------------------
+  // Looking at the disk ---------------------------------------------------------------------------
 
   /// Acknowledged operations that power loss may take.
   [[nodiscard]] std::size_t may_be_lost() const {

@@ -26,8 +26,7 @@
 #include "support/temp_folder.hpp"
 #include "support/text_entries.hpp"
 
-namespace forked_storage_test {
-namespace {
+namespace forked_storage_test { namespace {
 
 using kvstore::detail::AtomicFile;
 using kvstore::detail::FileLock;

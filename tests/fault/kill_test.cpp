@@ -137,9 +137,8 @@ class Moment {
 /// Processes that only open and close the store, killed as well: what a crash left must survive the next.
 void kill_while_opening(const Tested& tested, const Path& path, Random& random) {
   for (std::size_t times = below(random, 3); times > 0; --times) {
-    KillableChild child{[&](const auto&) {
-      Store{tested.open(path, system_files()), {.auto_save_interval = 1ms}}.close();
-    }};
+    KillableChild child{
+        [&](const auto&) { Store{tested.open(path, system_files()), {.auto_save_interval = 1ms}}.close(); }};
     std::this_thread::sleep_for(std::chrono::microseconds{below(random, 2000)});
     child.kill();
   }

@@ -9,8 +9,7 @@
 #include "support/lifecycle_storage.hpp"
 #include "support/scene.hpp"
 
-namespace complaint_test {
-namespace {
+namespace complaint_test { namespace {
 
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::StartsWith;

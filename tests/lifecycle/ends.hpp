@@ -23,8 +23,7 @@
 
 namespace lifecycle {
 
-// Late writers
-// -----------------------------------------------------------------------------------------------------------
+// Late writers ------------------------------------------------------------------------------------
 
 inline void static_store_alone() {
   for (const char* key : {"a", "b", "c"}) put(static_store(), key);
@@ -92,8 +91,7 @@ inline void store_of_a_late_object() {
   count_a_visit();
 }
 
-// Calls of exit() from within
-// -----------------------------------------------------------------------------------------------------------
+// Calls of exit() from within ---------------------------------------------------------------------
 
 inline kvstore::Options leaving_at_error(kvstore::Options options) {
   options.on_error = [](const std::exception&) { std::exit(3); };
@@ -192,8 +190,7 @@ inline void exit_beside_writers() {
   }}.join();
 }
 
-// Ends without a destructor
-// -----------------------------------------------------------------------------------------------------------
+// Ends without a destructor -----------------------------------------------------------------------
 
 inline void put_ten(Store& store) {
   for (int i = 0; i < 10; ++i) put(store, "key " + std::to_string(i));
@@ -251,8 +248,7 @@ inline void standard_descriptors_closed() {
   }
 }
 
-// Nobody to tell
-// -----------------------------------------------------------------------------------------------------------
+// Nobody to tell ----------------------------------------------------------------------------------
 
 inline void failing_destructor_with(kvstore::Options options) {
   Store store{open_storage(), std::move(options)};
@@ -275,8 +271,7 @@ inline void failing_destructor_with_logger() {
   failing_destructor_with(std::move(options));
 }
 
-// Nobody wants to be told
-// -----------------------------------------------------------------------------------------------------------
+// Nobody wants to be told -------------------------------------------------------------------------
 
 inline kvstore::Options silent() {
   kvstore::Options options = unsaved();

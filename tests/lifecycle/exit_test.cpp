@@ -9,8 +9,7 @@
 #include "support/lifecycle_storage.hpp"
 #include "support/scene.hpp"
 
-namespace exit_test {
-namespace {
+namespace exit_test { namespace {
 
 using support::Scene;
 using Lines = Scene::Lines;

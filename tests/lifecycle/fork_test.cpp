@@ -11,8 +11,7 @@
 #include "support/lifecycle_storage.hpp"
 #include "support/scene.hpp"
 
-namespace fork_test {
-namespace {
+namespace fork_test { namespace {
 
 using support::Scene;
 using Lines = Scene::Lines;

@@ -8,8 +8,7 @@
 #include "support/lifecycle_storage.hpp"
 #include "support/scene.hpp"
 
-namespace library_test {
-namespace {
+namespace library_test { namespace {
 
 using support::Scene;
 using Lines = Scene::Lines;

@@ -33,8 +33,7 @@
 #include "power/stores.hpp"
 #include "support/step_model.hpp"
 
-namespace power {
-namespace {
+namespace power { namespace {
 
 using std::chrono::milliseconds;
 

@@ -39,7 +39,7 @@ class LoopDevice {
   explicit LoopDevice(const std::filesystem::path& image) {
     const Descriptor file{image, O_RDWR};
     const Descriptor control{"/dev/loop-control", O_RDWR};
-    struct ::loop_config config {};
+    struct ::loop_config config{};
     config.fd = static_cast<std::uint32_t>(file.number());
     config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
     for (int tries = 0; tries < 100; ++tries) {

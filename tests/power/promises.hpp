@@ -115,8 +115,7 @@ class Promises {
     std::vector<Floor> floors{};
   };
 
-  // Reading
-  // ----------------------------------------------------------------------------------------------------
+  // Reading ---------------------------------------------------------------------------------------
 
   void take(const Placed& placed) {
     const Record& record = placed.record;
@@ -187,8 +186,7 @@ class Promises {
                         std::to_string(setup_.kill_bound()) + " that may be lost");
   }
 
-  // Judging
-  // ----------------------------------------------------------------------------------------------------
+  // Judging ---------------------------------------------------------------------------------------
 
   [[nodiscard]] const Life& life_at(std::size_t place) const {
     std::size_t number = lives_.size() - 1;

@@ -23,8 +23,7 @@
 #include "power/script.hpp"
 #include "power/write_log.hpp"
 
-namespace power {
-namespace {
+namespace power { namespace {
 
 namespace fs = std::filesystem;
 

@@ -14,8 +14,7 @@
 #include "support/fake_redis.hpp"
 #include "support/text_entries.hpp"
 
-namespace redis_fork_test {
-namespace {
+namespace redis_fork_test { namespace {
 
 using namespace std::chrono_literals;
 using support::FakeRedis;

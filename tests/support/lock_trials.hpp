@@ -18,8 +18,8 @@ namespace support {
 template <class Lock>
 class Relay {
  public:
-  static constexpr bool kShared = requires { typename Lock::mutex_type; }
-  &&std::is_same_v<Lock, std::shared_lock<typename Lock::mutex_type>>;
+  static constexpr bool kShared = requires { typename Lock::mutex_type; } &&
+                                  std::is_same_v<Lock, std::shared_lock<typename Lock::mutex_type>>;
 
   explicit Relay(typename Lock::mutex_type& mutex) : mutex_{mutex} {
     for (std::size_t thread = 0; thread < 2; ++thread) threads_.emplace_back([this, thread] { run(thread); });
@@ -87,8 +87,7 @@ template <class Mutex, class Linger>
     const bool tries = thread % 4 == 3;
     team.emplace_back([&, tries] {
       for (int i = 0; i < rounds; ++i) {
-        try_first(
-            tries, [&] { return mutex.try_lock(); }, [&] { mutex.lock(); });
+        try_first(tries, [&] { return mutex.try_lock(); }, [&] { mutex.lock(); });
         if (a != b) ++torn;
         ++a;
         linger();
@@ -98,8 +97,7 @@ template <class Mutex, class Linger>
     });
     team.emplace_back([&, tries] {
       for (int i = 0; i < rounds; ++i) {
-        try_first(
-            tries, [&] { return mutex.try_lock_shared(); }, [&] { mutex.lock_shared(); });
+        try_first(tries, [&] { return mutex.try_lock_shared(); }, [&] { mutex.lock_shared(); });
         if (a != b) ++torn;
         linger();
         if (a != b) ++torn;

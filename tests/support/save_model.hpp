@@ -132,8 +132,7 @@ class SaveModel {
     return next;
   }
 
-  // Calls
-  // ------------------------------------------------------------------------------------------------------
+  // Calls -----------------------------------------------------------------------------------------
 
   template <class Visit>
   void begin_call(std::size_t thread, ModelCall call, const Visit& visit) const {
@@ -211,8 +210,7 @@ class SaveModel {
     if (thread.call == ModelCall::close && disk_.power < applied_) wrong_ = "a close without an operation";
   }
 
-  // Steps
-  // ------------------------------------------------------------------------------------------------------
+  // Steps -----------------------------------------------------------------------------------------
 
   void go_on(ModelThread& thread) {
     if (is_change(thread) && !setup_->journal && setup_->background) return go_beyond(thread);

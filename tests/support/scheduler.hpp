@@ -60,8 +60,7 @@ class Scheduler {
     Scheduler* const run_;
   };
 
-  // For scenarios
-  // ---------------------------------------------------------------------------------------------------------
+  // For scenarios ---------------------------------------------------------------------------------
 
   /// Runs the actors at once and returns when all have ended. Only meanwhile does the search explore; before
   /// and after, a task goes on for as long as it can.
@@ -76,8 +75,7 @@ class Scheduler {
     exploring_ = false;
   }
 
-  // For what takes the place of the system under tasks
-  // ------------------------------------------------------------------------------------------------
+  // For what takes the place of the system under tasks --------------------------------------------
 
   /// A place where another task may go on. `what` lives for ever; `detail` is copied.
   void point(const char* what, std::string_view detail = {}) {
@@ -117,8 +115,7 @@ class Scheduler {
   [[nodiscard]] std::thread::id thread_of(TaskId id) const { return tasks_[id].thread->id(); }
   void join(TaskId id) {
     if (has_ended(id)) return;
-    wait(
-        "join", [](const void* task) { return static_cast<const Task*>(task)->ended; }, &tasks_[id]);
+    wait("join", [](const void* task) { return static_cast<const Task*>(task)->ended; }, &tasks_[id]);
   }
 
   /// One of `count` alternatives, each of which the search explores. The first is the default.
@@ -187,8 +184,7 @@ class Scheduler {
         time_outs_left_{limits.time_outs},
         faults_left_{limits.faults} {}
 
-  // For the search's thread
-  // -----------------------------------------------------------------------------------------------
+  // For the search's thread -----------------------------------------------------------------------
 
   /// @returns what is wrong. Tasks that were left waiting then never go on, nor is what they use destroyed.
   std::optional<Finding> run(const std::function<void(Scheduler&)>& scenario) {
@@ -205,8 +201,7 @@ class Scheduler {
     return std::move(finding_);
   }
 
-  // Tasks
-  // ------------------------------------------------------------------------------------------------------
+  // Tasks -----------------------------------------------------------------------------------------
 
   TaskId start(std::string name, std::function<void()> body) {
     const auto id = static_cast<TaskId>(tasks_.size());
@@ -273,8 +268,7 @@ class Scheduler {
     own.await();
   }
 
-  // Decisions
-  // --------------------------------------------------------------------------------------------------------
+  // Decisions -------------------------------------------------------------------------------------
 
   /// Which task goes on; null if none can or the run has failed for good.
   Task* next_task(bool can_go_on) {

@@ -54,8 +54,7 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
     }
   }
 
-  // What tests do with it
-  // --------------------------------------------------------------------------------------------------
+  // What tests do with it -------------------------------------------------------------------------
 
   /// What power loss at this moment may leave, each state once, as far as `sampling` goes.
   [[nodiscard]] std::vector<DiskImage> crash_states(const CrashSampling& sampling) const {
@@ -142,8 +141,7 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
     return state_.mapped.size();
   }
 
-  // What programs do with it
-  // -----------------------------------------------------------------------------------------------
+  // What programs do with it ----------------------------------------------------------------------
 
   Result<std::unique_ptr<kvstore::detail::File>> open(const Path& path, kvstore::detail::OpenMode mode,
                                                       std::uint32_t permissions) override {

@@ -65,29 +65,27 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
 
 /// All of them: a new one is one line here. What needs servers comes alone, in the program that has them.
 [[nodiscard]] inline const std::vector<StorageCase>& storages() {
-  static const std::vector<StorageCase> all {
+  static const std::vector<StorageCase> all{
 #ifdef KVSTORE_TEST_REDIS
-    {"RedisClusterStorage", open_on_redis},
+      {"RedisClusterStorage", open_on_redis},
 #else
-    {"JsonFile", in_file<kvstore::JsonFile>("data.json"), {.in_file = true}},
-        {"JsonJournal",
-         in_file<kvstore::JsonJournal>("data.json"),
-         {.in_file = true, .reads_only_news = true}},
+      {"JsonFile", in_file<kvstore::JsonFile>("data.json"), {.in_file = true}},
+      {"JsonJournal", in_file<kvstore::JsonJournal>("data.json"), {.in_file = true, .reads_only_news = true}},
 #if __has_include(<sqlite3.h>)
-        {"Sqlite", in_file<kvstore::Sqlite>("data.db"), {.in_file = true}},
+      {"Sqlite", in_file<kvstore::Sqlite>("data.db"), {.in_file = true}},
 #endif
-        {"MemoryStorage, everything",
-         [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::everything); }},
-        {"MemoryStorage, changes",
-         [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::changes); }},
-        {"MemoryStorage, everything at first",
-         [](const auto& folder) {
-           return std::make_unique<SettlingStorage>(open_memory(folder, kvstore::SaveScope::changes));
-         }},
+      {"MemoryStorage, everything",
+       [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::everything); }},
+      {"MemoryStorage, changes",
+       [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::changes); }},
+      {"MemoryStorage, everything at first",
+       [](const auto& folder) {
+         return std::make_unique<SettlingStorage>(open_memory(folder, kvstore::SaveScope::changes));
+       }},
 #ifndef _WIN32  // it syncs with POSIX calls
-        {"LengthPrefixedFile, of the examples",
-         in_file<LengthPrefixedFile>("data.entries"),
-         {.locks = false, .keeps_version = false}},
+      {"LengthPrefixedFile, of the examples",
+       in_file<LengthPrefixedFile>("data.entries"),
+       {.locks = false, .keeps_version = false}},
 #endif
 #endif
   };

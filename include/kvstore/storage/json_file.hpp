@@ -26,7 +26,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Keeps a store in one JSON file that a person can open, and writes it anew in each save.
 ///
@@ -202,4 +202,4 @@ class JsonFile : public Storage {
   std::optional<detail::SetAside> aside_;  // once it is owned
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

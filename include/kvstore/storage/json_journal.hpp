@@ -37,7 +37,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
 ///
@@ -136,8 +136,7 @@ class JsonJournal final : public Storage, public Journal {
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
   [[nodiscard]] Journal* journal() noexcept override { return this; }
 
-  // Journal
-  // --------------------------------------------------------------------------------------------------
+  // Journal ---------------------------------------------------------------------------------------
 
   [[nodiscard]] bool append(std::span<const Change> step) override {
     // A line must stay readable in bounded memory. What would be longer is left to a snapshot.
@@ -235,8 +234,7 @@ class JsonJournal final : public Storage, public Journal {
  private:
   static constexpr std::uint64_t kSmallest = std::uint64_t{1} << 20;  // a journal not worth folding, bytes
 
-  // Opening
-  // --------------------------------------------------------------------------------------------------
+  // Opening ---------------------------------------------------------------------------------------
 
   void own() {
     if (lock_) return;
@@ -297,8 +295,7 @@ class JsonJournal final : public Storage, public Journal {
     finish();
   }
 
-  // Appending
-  // --------------------------------------------------------------------------------------------------
+  // Appending -------------------------------------------------------------------------------------
 
   template <class Write>
   void add(const Write& write, std::uint64_t steps = 1) {
@@ -321,8 +318,7 @@ class JsonJournal final : public Storage, public Journal {
     mark.passed();
   }
 
-  // Compaction
-  // ----------------------------------------------------------------------------------------------------
+  // Compaction ------------------------------------------------------------------------------------
 
   void save_everything(ChangeSource& source) {
     try {
@@ -397,4 +393,4 @@ class JsonJournal final : public Storage, public Journal {
   std::atomic<std::uint64_t> retry_at_ = 0;  // journal bytes at which to compact again after that failed
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -19,7 +19,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Keeps a store in a `Contents`, which outlives it, so that a test can look at what was saved, open it
 /// again, or make saves fail.
@@ -118,4 +118,4 @@ class MemoryStorage final : public Storage {
   bool owns_ = false;
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -35,7 +35,7 @@
 #include "kvstore/redis_cluster_options.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Keeps a store in one Redis hash, so in one slot, on one leader and its replicas: `HGETALL
 /// "{name}:entries"` shows it. For data that has to be spread over several leaders there is
@@ -371,4 +371,4 @@ class RedisClusterStorage final : public Storage {
   detail::LeftToParent<std::jthread> renewer_;  // last: it ends before what it uses
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -28,7 +28,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// How `Sqlite` behaves.
 struct SqliteOptions {
@@ -148,8 +148,7 @@ class Sqlite final : public Storage {
  private:
   static constexpr std::int64_t kNothing = -1;  // no version of data
 
-  // Opening
-  // --------------------------------------------------------------------------------------------------
+  // Opening ---------------------------------------------------------------------------------------
 
   void own() {
     if (lock_) return;
@@ -233,8 +232,7 @@ class Sqlite final : public Storage {
     throw StorageError{path_, {}, words};
   }
 
-  // Reading
-  // --------------------------------------------------------------------------------------------------
+  // Reading ---------------------------------------------------------------------------------------
 
   void load_rows(LoadSink& sink, bool owns) {
     if (owns) refuse_exchanged();
@@ -287,8 +285,7 @@ class Sqlite final : public Storage {
     return integer_keys_ ? detail::sqlite_integer(key) : std::nullopt;
   }
 
-  // Writing
-  // --------------------------------------------------------------------------------------------------
+  // Writing ---------------------------------------------------------------------------------------
 
   void write(ChangeSource& source) {
     const bool everything = source.scope() == SaveScope::everything;
@@ -345,8 +342,7 @@ class Sqlite final : public Storage {
       statement.bind(1, key);
   }
 
-  // Others who write
-  // -----------------------------------------------------------------------------------------
+  // Others who write ------------------------------------------------------------------------------
 
   /// Of the entry that the database has under a key; 0 if it has none.
   [[nodiscard]] detail::EntryDigest stored_digest(std::string_view key) {
@@ -394,4 +390,4 @@ class Sqlite final : public Storage {
   detail::SqliteEntry entry_{path_};  // of the row at hand
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -54,7 +54,7 @@ namespace detail {
 }
 
 [[nodiscard]] inline std::string file_system(const std::filesystem::path& folder) {
-  struct statfs about {};
+  struct statfs about{};
   if (::statfs(folder.c_str(), &about) != 0) return "unknown";
   const std::vector<std::pair<unsigned long, std::string>> known{
       {0xEF53, "ext4"},

@@ -17,8 +17,7 @@
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
 
-namespace process_test {
-namespace {
+namespace process_test { namespace {
 
 using kvstore::detail::ForkGuard;
 using kvstore::detail::LeftToParent;

@@ -12,8 +12,7 @@
 #include "kvstore/detail/base/per_thread.hpp"
 #include "support/catch.hpp"
 
-namespace thread_counters_test {
-namespace {
+namespace thread_counters_test { namespace {
 
 struct Counters {
   kvstore::detail::PerThread<kvstore::detail::OwnCounters<2>> threads;

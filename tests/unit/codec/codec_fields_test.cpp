@@ -256,9 +256,7 @@ TEST_CASE("Fields: what could not be read back is refused when it is written, an
   CHECK(refuses(Account{std::nan("")}));
   CHECK(refuses(std::vector<User>{{"A", {}, {{"\xC3", 0}}, {}}}));
   CHECK_THAT(
-      message_of([] {
-        encode(User{"A", {}, {{"\xC3", 0}}, {}});
-      }),
+      message_of([] { encode(User{"A", {}, {{"\xC3", 0}}, {}}); }),
       Catch::Matchers::StartsWith("in field \"addresses\": in field \"city\": text is not valid UTF-8"));
 }
 

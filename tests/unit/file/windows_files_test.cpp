@@ -164,9 +164,7 @@ TEST_CASE("Windows: a sharing violation that lasts is an error that names the fi
     const WindowsHandle other = hold(path, FILE_SHARE_READ);
     REQUIRE(other.is_open());
     CHECK_THAT(
-        words_of<StorageError>([&] {
-          save_to(storage, {{"a", "2"}});
-        }),
+        words_of<StorageError>([&] { save_to(storage, {{"a", "2"}}); }),
         ContainsSubstring(path.string() + ": not saved, and the previous file is intact: cannot rename"));
   }
   CHECK(read_file(path) == R"({"a": 1})");

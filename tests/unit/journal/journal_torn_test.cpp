@@ -227,8 +227,7 @@ TEST_CASE("Torn end: a file of torn ends that is full keeps the oldest, and the 
   CHECK_THAT(told.front(), ContainsSubstring("torn tail not kept") && ContainsSubstring("bytes=6"));
 }
 
-// What vouches
-// -------------------------------------------------------------------------------------------------
+// What vouches ------------------------------------------------------------------------------------
 
 TEST_CASE("Vouching: lines behind damaged line feeds say that a place was synced") {
   const std::string second = line(R"(["b","2"])");

@@ -42,7 +42,7 @@ using Names = std::set<std::string>;
 namespace {
 
 struct ::stat status_of(const fs::path& path) {
-  struct ::stat status {};
+  struct ::stat status{};
   support::require_success(::stat(path.c_str(), &status), "stat");
   return status;
 }

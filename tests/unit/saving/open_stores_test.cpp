@@ -21,8 +21,7 @@
 #include "support/child_process.hpp"
 #include "support/temp_folder.hpp"
 
-namespace open_stores_test {
-namespace {
+namespace open_stores_test { namespace {
 
 using Catch::Matchers::EndsWith;
 using Catch::Matchers::StartsWith;

@@ -65,7 +65,7 @@ std::string value_at(const fs::path& path, const std::string& key) {
 bool is_in_use(const fs::path& path) {
   return support::in_child([&]() -> std::string {
            const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-           struct ::flock lock {};
+           struct ::flock lock{};
            lock.l_type = F_WRLCK;
            if (::fcntl(descriptor, F_GETLK, &lock) != 0) return "failed";
            return lock.l_type == F_UNLCK ? "free" : "in use";

@@ -49,20 +49,14 @@ Calls<S> verbs() {
       {"try_create", [](S& store) { store.try_create("new", 1); }},
       {"read", [](S& store) { (void)store.read("key"); }},
       {"try_read", [](S& store) { (void)store.try_read("key"); }},
-      {"read_many",
-       [](S& store) {
-         (void)store.read_many({"key", "other"});
-       }},
+      {"read_many", [](S& store) { (void)store.read_many({"key", "other"}); }},
       {"update", [](S& store) { store.update("key", 2); }},
       {"try_update", [](S& store) { store.try_update("key", 2); }},
       {"remove", [](S& store) { store.remove("key"); }},
       {"try_remove", [](S& store) { store.try_remove("key"); }},
       {"upsert", [](S& store) { store.upsert("key", 2); }},
       {"visit", [=](S& store) { store.visit("key", ignore); }},
-      {"visit_many",
-       [=](S& store) {
-         store.visit_many({"key", "other"}, ignore);
-       }},
+      {"visit_many", [=](S& store) { store.visit_many({"key", "other"}, ignore); }},
       {"modify", [=](S& store) { store.modify("key", [](int&) {}); }},
       {"compare_exchange", [](S& store) { store.compare_exchange("key", 1, 2); }},
       {"contains", [](S& store) { (void)store.contains("key"); }},

@@ -18,7 +18,7 @@
 
 #include "kvstore/detail/base/sigpipe_guard.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// One line of text in bounded memory: whoever has lost something may have no memory left.
 class ComplaintLine {
@@ -70,4 +70,4 @@ inline void complain(std::string_view path, std::string_view what) noexcept {
   write_to_standard_error(line.add("kvstore: ").add(path).add(": ").add(what).end());
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

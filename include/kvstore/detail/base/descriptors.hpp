@@ -13,7 +13,7 @@
 #include <unistd.h>
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 #ifdef _WIN32
 
@@ -157,4 +157,4 @@ class LockedDescriptor {
 
 #endif
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -5,7 +5,7 @@
 
 #include <atomic>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Sets the flag when it dies, unless `passed` was called before.
 class FailureMark {
@@ -24,4 +24,4 @@ class FailureMark {
   bool passed_ = false;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <mutex>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Makes any shared mutex fair to writers. Meets the standard's SharedMutex requirements as far as
 /// `std::unique_lock` and `std::shared_lock` use them here. Costs readers one relaxed load while no
@@ -53,4 +53,4 @@ template <class Mutex>
   requires requires { typename Mutex::is_fair; }
 class FairSharedMutex<Mutex> : public Mutex {};
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

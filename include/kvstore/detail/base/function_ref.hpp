@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Signature>
 class FunctionRef;
@@ -21,8 +21,7 @@ class FunctionRef<Result(Args...)> {
   template <class Callable>
     requires(!std::same_as<std::remove_cvref_t<Callable>, FunctionRef> &&
              std::is_invocable_r_v<Result, Callable&, Args...>)
-  FunctionRef(Callable&& callable)
-  noexcept  // NOLINT(google-explicit-constructor): a view, made at each call
+  FunctionRef(Callable&& callable) noexcept  // NOLINT(google-explicit-constructor): a view, made at each call
       : callable_{const_cast<void*>(static_cast<const void*>(std::addressof(callable)))},
         call_{[](void* target, Args... args) -> Result {
           return std::invoke(*static_cast<std::remove_reference_t<Callable>*>(target),
@@ -36,4 +35,4 @@ class FunctionRef<Result(Args...)> {
   Result (*call_)(void*, Args...);
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

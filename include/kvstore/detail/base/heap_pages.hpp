@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Maps the whole pages of a piece of memory, whose contents stay as they are.
 inline void map_pages([[maybe_unused]] void* begin, [[maybe_unused]] std::size_t bytes) noexcept {
@@ -68,4 +68,4 @@ class HeapPages {
   std::uintptr_t mapped_ = 0;  // up to where there are pages already
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

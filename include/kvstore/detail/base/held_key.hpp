@@ -9,7 +9,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Keeps a reference where the range gives one, and the key itself where it makes one.
 template <class Reference>
@@ -30,4 +30,4 @@ class HeldKey {
   std::conditional_t<kIsMade, std::optional<Object>, Object*> held_{};
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -17,7 +17,7 @@
 
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kMostThreads = 64;
 
@@ -83,4 +83,4 @@ void for_each_index(std::size_t count, std::size_t threads, const Work& work) {
   if (failure) std::rethrow_exception(failure);
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

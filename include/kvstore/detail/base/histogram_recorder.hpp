@@ -11,7 +11,7 @@
 
 #include "kvstore/metrics.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class HistogramRecorder {
  public:
@@ -49,4 +49,4 @@ class TimeRecorded {
   HistogramRecorder::Clock::time_point start_ = HistogramRecorder::Clock::now();
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

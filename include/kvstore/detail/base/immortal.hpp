@@ -7,7 +7,7 @@
 #include <new>  // IWYU pragma: keep, for placement
 #include <utility>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// An object that is never destroyed, for a static variable: other static objects may still use it as they
 /// end, and threads that outlive them all.
@@ -15,7 +15,7 @@ template <class T>
 class Immortal {
  public:
   template <class... Args>
-  explicit Immortal(Args&&... args) : object_{new (place_) T(std::forward<Args>(args)...)} {}
+  explicit Immortal(Args&&... args) : object_{new(place_) T(std::forward<Args>(args)...)} {}
   Immortal(const Immortal&) = delete;
   Immortal& operator=(const Immortal&) = delete;
 
@@ -26,4 +26,4 @@ class Immortal {
   T* object_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

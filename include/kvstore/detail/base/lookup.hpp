@@ -3,7 +3,7 @@
 
 // What the verbs take to look a key up: a view where the hash offers one, so that no temporary key is made.
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Key, class Hash>
 struct LookupKeyOf {
@@ -19,4 +19,4 @@ struct LookupKeyOf<Key, Hash> {
 template <class Key, class Hash>
 using LookupKey = typename LookupKeyOf<Key, Hash>::type;
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// While one exists, this thread is not cancelled: a request waits.
 class NoCancellation {
@@ -32,4 +32,4 @@ class NoCancellation {
 #endif
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <string>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The path as UTF-8; where paths are bytes, just these. Not `path.string()`, which on Windows may be in the
 /// code page of the machine and throws for what that lacks. A zero byte, which would end the message, is a
@@ -23,4 +23,4 @@ inline std::string path_text(const std::filesystem::path& path) {
   return text;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

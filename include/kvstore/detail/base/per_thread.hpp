@@ -15,7 +15,7 @@
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/thread_object.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// What the calling thread remembers of the objects that it used last. Trivial, so that it can still be read
 /// while the thread ends.
@@ -142,4 +142,4 @@ class PerThread {
   std::map<const void*, std::unique_ptr<Node>> by_seat_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Asks for the cache line at `address`, which may be any address at all.
 inline void prefetch([[maybe_unused]] const void* address) noexcept {
@@ -28,4 +28,4 @@ void prefetch_text([[maybe_unused]] const T& object) noexcept {
   }
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -17,7 +17,7 @@
 #include <unistd.h>
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 #ifdef _WIN32
 
@@ -170,4 +170,4 @@ class LeftToParent {
   Node* node_ = nullptr;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

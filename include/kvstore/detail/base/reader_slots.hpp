@@ -21,7 +21,7 @@
 #include <span>
 #include <thread>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Whether readers may do without a segment's lock.
 class ReaderBias {
@@ -232,4 +232,4 @@ class ReaderSlots {
   std::atomic<std::uint32_t> count_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

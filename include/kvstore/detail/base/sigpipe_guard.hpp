@@ -8,7 +8,7 @@
 #include <signal.h>  // NOLINT(modernize-deprecated-headers)
 #include <time.h>    // NOLINT(modernize-deprecated-headers)
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Keeps a write to a socket or pipe that the other side has closed from killing the process. The signal is
 /// held back in this thread, and taken away if it came.
@@ -43,5 +43,5 @@ class SigpipeGuard {
   bool was_pending_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 #endif

@@ -10,7 +10,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Made of whatever a `String` can be made of implicitly, for the time of a call.
 template <class String>
@@ -49,4 +49,4 @@ class StringArgument {
   std::string_view view_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -12,7 +12,7 @@
 
 #include "kvstore/detail/base/per_thread.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// `kCounters` sums of one thread, which alone adds to them.
 template <std::size_t kCounters>
@@ -62,4 +62,4 @@ class ThreadCounters {
   alignas(64) std::array<std::atomic<std::uint64_t>, kCounters> common_{};  // of threads without their own
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

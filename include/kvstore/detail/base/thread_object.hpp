@@ -10,7 +10,7 @@
 #include <pthread.h>
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 #ifndef __MINGW32__
 
@@ -95,4 +95,4 @@ class TakenOut {
   T object_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

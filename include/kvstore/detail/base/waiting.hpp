@@ -9,7 +9,7 @@
 #include <mutex>
 #include <thread>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 struct StandardMeans {
   using Lock = std::mutex;
@@ -24,4 +24,4 @@ struct Waiting {
   using Means = StandardMeans;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -11,7 +11,7 @@
 #include <thread>
 #include <utility>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Calls `work` after each delay that `delay` names (none: only when woken), or at once when woken.
 /// Destruction stops the thread and waits for a `work` under way. Neither function may throw.
@@ -86,4 +86,4 @@ class AutoSaver final {
   typename Means::Thread thread_;      // last, so that it is joined before what it uses dies
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -13,7 +13,7 @@
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class ChangeBuffer {
  public:
@@ -149,4 +149,4 @@ class ChangeBuffer {
   std::vector<std::size_t> groups_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

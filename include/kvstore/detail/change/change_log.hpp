@@ -11,7 +11,7 @@
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class ChangeLog {
  public:
@@ -86,4 +86,4 @@ class LoggedChanges final : public ChangeSource {
   std::size_t index_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

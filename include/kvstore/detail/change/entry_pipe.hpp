@@ -21,7 +21,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class EntryPipe {
  public:
@@ -180,4 +180,4 @@ class PipeSource final : public ChangeSource {
   EntryPipe& pipe_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

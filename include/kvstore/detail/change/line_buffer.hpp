@@ -15,7 +15,7 @@
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class LineBuffer {
  public:
@@ -71,4 +71,4 @@ class LineBuffer {
   std::uint64_t entries_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

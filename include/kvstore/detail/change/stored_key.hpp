@@ -14,7 +14,7 @@
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Whether a key of this type can have that name as its text.
 template <class Key>
@@ -64,4 +64,4 @@ template <class Key>
   return key;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -13,20 +13,18 @@
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/json/writer.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 template <class T>
 struct Codec;
 
 /// Types that can be written as JSON and read back. Requires `kvstore/codec.hpp`.
 template <class T>
-concept HasCodec = !requires {
-  typename Codec<T>::Missing;
-};
+concept HasCodec = !requires { typename Codec<T>::Missing; };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The kind of JSON value that a codec writes, where it is always the same; else `any`.
 enum class JsonKind { boolean, number, string, array, object, any };
@@ -60,16 +58,13 @@ void kvstore_fields(const volatile T*) = delete;
 
 /// Types whose author wrote a `kvstore_fields`.
 template <class T>
-concept ListsItsFields = std::is_class_v<T> && requires(T* type) {
-  kvstore_fields(type);
-};
+concept ListsItsFields = std::is_class_v<T> && requires(T* type) { kvstore_fields(type); };
 
 /// Types whose author wrote a `to_json` or a list of fields, which then has the say, even if they look like a
 /// container.
 template <class T>
-concept ConvertsItself = ListsItsFields<T> || requires(ToJsonProbe& probe, const T& value) {
-  to_json(probe, value);
-};
+concept ConvertsItself =
+    ListsItsFields<T> || requires(ToJsonProbe& probe, const T& value) { to_json(probe, value); };
 
 /// Stands in for types without a codec, so that using one says what to do.
 template <class T>
@@ -105,4 +100,4 @@ void check_value(const T& value) {
   }
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -21,7 +21,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/fields.hpp"  // IWYU pragma: export
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class T>
 [[nodiscard]] constexpr auto field_list_of() {
@@ -132,8 +132,7 @@ class FieldsReader {
     using Read = void (*)(FieldsReader&);
     static constexpr auto kReaders = []<std::size_t... kIndices>(std::index_sequence<kIndices...>) {
       return std::array<Read, kCount>{&FieldsReader::read_value<kIndices>...};
-    }
-    (Fields::kIndices);
+    }(Fields::kIndices);
     in_.skip_space();
     const std::size_t offset = in_.position();
     const std::string_view name = in_.string();
@@ -208,9 +207,9 @@ class FieldsWriter {
   std::size_t at_ = 0;  // the field being written, for messages
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// The codec of a type whose fields are listed: see `kvstore::fields`. To be derived from for a type that is
 /// not yours; the codec then lists the fields as its member `kFields`.
@@ -232,4 +231,4 @@ struct FieldCodec {
 template <detail::ListsItsFields T>
 struct Codec<T> : FieldCodec<T> {};
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

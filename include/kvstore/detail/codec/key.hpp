@@ -18,7 +18,7 @@
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class T>
 inline constexpr bool kIsString = false;
@@ -31,8 +31,7 @@ concept NameKey = kIsString<Key> || JsonInteger<Key> || std::is_enum_v<Key>;
 
 /// Keys whose JSON is never a string.
 template <class Key>
-concept BareKey = json_kind<Key>()
-!= JsonKind::any&& json_kind<Key>() != JsonKind::string;
+concept BareKey = json_kind<Key>() != JsonKind::any && json_kind<Key>() != JsonKind::string;
 
 /// Reads a text that is one value and nothing else, not even white space around it.
 template <class T>
@@ -127,4 +126,4 @@ void write_name(const Key& key, JsonWriter& out) {
   }
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -20,13 +20,13 @@
 #include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class T>
 concept Map = std::ranges::input_range<const T&> && std::default_initializable<T> &&
-    requires(T& out, typename T::key_type key, typename T::mapped_type value) {
-  out.emplace(std::move(key), std::move(value));
-} && !ConvertsItself<T>;
+              requires(T& out, typename T::key_type key, typename T::mapped_type value) {
+                out.emplace(std::move(key), std::move(value));
+              } && !ConvertsItself<T>;
 
 template <class T>
 concept UniqueMap = requires(T& out, typename T::key_type key, typename T::mapped_type value) {
@@ -40,7 +40,9 @@ struct ObjectCodec {
   static constexpr auto kKind = JsonKind::object;
   static constexpr bool kFlat = true;
 
-  static void check(const Container& value) requires FlatCodec<Value> {
+  static void check(const Container& value)
+    requires FlatCodec<Value>
+  {
     for (const auto& [key, mapped] : value) {
       check_value(key);
       Codec<Value>::check(mapped);
@@ -83,7 +85,9 @@ struct PairListCodec {
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
-  static void check(const Container& value) requires(FlatCodec<Key>&& FlatCodec<Value>) {
+  static void check(const Container& value)
+    requires(FlatCodec<Key> && FlatCodec<Value>)
+  {
     for (const auto& [key, mapped] : value) {
       Codec<Key>::check(key);
       Codec<Value>::check(mapped);
@@ -123,9 +127,9 @@ template <class Container>
 using MapCodec = std::conditional_t<NameKey<typename Container::key_type> && UniqueMap<Container>,
                                     ObjectCodec<Container>, PairListCodec<Container>>;
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Maps as objects, or as arrays of `[key, value]`; a key that occurs twice is refused unless the map takes
 /// it.
@@ -133,4 +137,4 @@ template <detail::Map T>
 struct Codec<T> : detail::CodecIf<HasCodec<typename T::key_type> && HasCodec<typename T::mapped_type>,
                                   detail::MapCodec<T>, T> {};
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

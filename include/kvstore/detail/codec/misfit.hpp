@@ -21,7 +21,7 @@
 
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <std::integral... Narrow>
 [[nodiscard]] bool is_one_cut_off(std::uint64_t before, std::uint64_t after) noexcept {
@@ -136,4 +136,4 @@ void refuse_misfits(std::size_t offset, const Json& before, const Json& after) {
   throw ParseError{offset, kind + misfit->value + where + " does not fit its field"};
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -18,14 +18,16 @@
 #include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// `Holder` is `std::optional<T>` or `std::unique_ptr<T>`: null, or the value.
 template <class Holder, class T>
 struct HolderCodec {
   static constexpr bool kFlat = true;
 
-  static void check(const Holder& value) requires(FlatCodec<T>&& json_kind<T>() != JsonKind::any) {
+  static void check(const Holder& value)
+    requires(FlatCodec<T> && json_kind<T>() != JsonKind::any)
+  {
     if (value) Codec<T>::check(*value);
   }
   static void encode(const Holder& value, JsonWriter& out) {
@@ -60,7 +62,9 @@ struct VariantCodec {
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
-  static void check(const Variant& value) requires(FlatCodec<Choices>&&...) {
+  static void check(const Variant& value)
+    requires(FlatCodec<Choices> && ...)
+  {
     refuse_valueless(value);
     std::visit([]<class T>(const T& choice) { Codec<T>::check(choice); }, value);
   }
@@ -98,9 +102,9 @@ struct VariantCodec {
   }
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Null or the value. A present value that is itself written as null is refused.
 template <class T>
@@ -117,4 +121,4 @@ struct Codec<std::variant<Choices...>>
     : detail::CodecIf<(HasCodec<Choices> && ...), detail::VariantCodec<Choices...>,
                       std::variant<Choices...>> {};
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

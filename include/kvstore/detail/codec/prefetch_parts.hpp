@@ -12,7 +12,7 @@
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/fields.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kCacheLine = 64;
 
@@ -40,4 +40,4 @@ template <class T>
   }
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -15,7 +15,7 @@
 #include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Rep, class Period>
 struct DurationCodec {
@@ -27,9 +27,9 @@ struct DurationCodec {
   static Duration decode(JsonReader& in) { return Duration{Codec<Rep>::decode(in)}; }
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 template <>
 struct Codec<bool> {
@@ -101,4 +101,4 @@ struct Codec<std::monostate> {
   static std::monostate decode(JsonReader& in) { return in.null(), std::monostate{}; }
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -17,18 +17,17 @@
 #include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/writer.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Containers of elements that grow by `push_back` or by `insert` (sets).
 template <class T>
 concept Sequence = std::ranges::input_range<const T&> && std::default_initializable<T> &&
-    requires(T& out, typename T::value_type element) {
-  requires !std::same_as<typename T::value_type, T>;
-  requires !requires { typename T::mapped_type; };
-  requires requires { out.push_back(std::move(element)); } || requires {
-    out.insert(std::move(element));
-  };
-} && !ConvertsItself<T>;
+                   requires(T& out, typename T::value_type element) {
+                     requires !std::same_as<typename T::value_type, T>;
+                     requires !requires { typename T::mapped_type; };
+                     requires requires { out.push_back(std::move(element)); } ||
+                                  requires { out.insert(std::move(element)); };
+                   } && !ConvertsItself<T>;
 
 /// Writes what lies between two brackets: `write(element)` for each, with commas between.
 template <class Range, class Write>
@@ -61,7 +60,9 @@ struct SequenceCodec {
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
-  static void check(const Container& value) requires FlatCodec<Element> {
+  static void check(const Container& value)
+    requires FlatCodec<Element>
+  {
     for (const auto& element : value) Codec<Element>::check(element);
   }
   static void encode(const Container& value, JsonWriter& out) {
@@ -87,7 +88,9 @@ struct TupleCodec {
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
-  static void check(const Tuple& value) requires(FlatCodec<Elements>&&...) {
+  static void check(const Tuple& value)
+    requires(FlatCodec<Elements> && ...)
+  {
     std::apply([](const auto&... elements) { (Codec<Elements>::check(elements), ...); }, value);
   }
   static void encode(const Tuple& value, JsonWriter& out) {
@@ -128,7 +131,9 @@ struct ArrayCodec {
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
-  static void check(const Array& value) requires FlatCodec<T> {
+  static void check(const Array& value)
+    requires FlatCodec<T>
+  {
     for (const T& element : value) Codec<T>::check(element);
   }
   static void encode(const Array& value, JsonWriter& out) {
@@ -146,9 +151,9 @@ struct ArrayCodec {
   }
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Sequences and sets as arrays. An element that occurs twice is refused for a set.
 template <detail::Sequence T>
@@ -170,4 +175,4 @@ struct Codec<std::tuple<Elements...>>
     : detail::CodecIf<(HasCodec<Elements> && ...), detail::TupleCodec<std::tuple<Elements...>, Elements...>,
                       std::tuple<Elements...>> {};
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

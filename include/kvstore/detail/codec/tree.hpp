@@ -24,7 +24,7 @@
 #include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Json>
 struct DomCodec {
@@ -60,8 +60,8 @@ template <class T>
 concept DomConvertible =
     std::is_class_v<T> && !std::same_as<T, std::string_view> &&
     std::is_constructible_v<nlohmann::json, const T&> && requires(const nlohmann::json& dom) {
-  { dom.template get<T>() } -> std::same_as<T>;
-};
+      { dom.template get<T>() } -> std::same_as<T>;
+    };
 
 /// A tree kept per thread and type, since the next value's has mostly the same parts.
 template <class T>
@@ -145,9 +145,8 @@ inline constexpr bool kIsOverBool = std::is_same_v<std::underlying_type_t<E>, bo
 /// Enums that nlohmann/json reads. Its own conversion does not compile for enums over bool, so it must not
 /// even be asked for.
 template <class E>
-concept ReadableEnum = (!kIsOverBool<E> || ConvertsItself<E>)&&requires(const nlohmann::json& dom) {
-  dom.template get<E>();
-};
+concept ReadableEnum =
+    (!kIsOverBool<E> || ConvertsItself<E>) && requires(const nlohmann::json& dom) { dom.template get<E>(); };
 
 /// The enumerator that a tree stands for. NLOHMANN_JSON_SERIALIZE_ENUM maps whatever it does not know to the
 /// first of its list, so only an enumerator that converts back to the same tree counts.
@@ -177,9 +176,9 @@ template <class E>
                    " would not be read back; list it in NLOHMANN_JSON_SERIALIZE_ENUM"};
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 template <>
 struct Codec<nlohmann::json> : detail::DomCodec<nlohmann::json> {};
@@ -205,4 +204,4 @@ struct Codec<E> {
   }
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

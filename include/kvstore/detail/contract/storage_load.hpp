@@ -6,7 +6,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Hands what the storage has to `sink`. @throws CorruptionError, StorageError
 inline void load_from(Storage& storage, LoadSink& sink) {
@@ -18,4 +18,4 @@ inline void load_from(Storage& storage, LoadSink& sink) {
   } catch (const DuplicateEntryError& error) { throw CorruptionError{storage.path(), 0, error.what()}; }
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -23,7 +23,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Whether a request may be sent again although it may have been carried out.
 enum class EtcdRequest : std::uint8_t { read, write };
@@ -223,4 +223,4 @@ class EtcdClient {
   Token token_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

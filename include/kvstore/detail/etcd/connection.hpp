@@ -24,7 +24,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// What came back. Without an answer `status` is 0, and `sent` says whether the server may have the request.
 struct EtcdReply {
@@ -192,4 +192,4 @@ class EtcdConnection {
   ForkGuard home_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

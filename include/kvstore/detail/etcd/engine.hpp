@@ -22,7 +22,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Each verb is one request, so that etcd makes it atomic. Reads are linearizable, which is etcd's default: a
 /// node asks the others whether it is up to date before it answers.
@@ -247,4 +247,4 @@ class EtcdEngine {
   std::shared_ptr<EtcdClient> client_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -18,7 +18,7 @@
 #include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 // --- requests ----------------------------------------------------------------------------------------------
 
@@ -192,4 +192,4 @@ class EtcdTransaction {
   return json_member(all[i], "response_range");
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

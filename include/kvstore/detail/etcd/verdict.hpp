@@ -13,7 +13,7 @@
 
 #include "kvstore/detail/etcd/gateway.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 enum class EtcdOutcome : std::uint8_t {
   done,             // carried out
@@ -63,4 +63,4 @@ struct EtcdVerdict {
   return judge_error(status, std::move(reason));
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -27,7 +27,7 @@
 #include "kvstore/detail/etcd/verdict.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 struct EtcdEvent {
   std::string_view key;              ///< without the prefix
@@ -240,4 +240,4 @@ class EtcdWatcher {
   std::jthread thread_;  // last: it uses all of the above
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

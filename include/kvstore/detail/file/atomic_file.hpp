@@ -18,7 +18,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Writes `<target>.tmp` and, on `commit`, gives it the target's name, permissions and place.
 ///
@@ -202,4 +202,4 @@ class AtomicFile {
   ForkGuard home_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -12,7 +12,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Passes reads on to another file, and sums up what is read for the first time, in order.
 class ChecksummedFile final : public File {
@@ -53,4 +53,4 @@ class ChecksummedFile final : public File {
   std::uint32_t crc_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -14,7 +14,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Throws for `path` if the operating system refused.
 inline void check_usable(const std::filesystem::path& path, std::error_code error, const std::string& what) {
@@ -122,4 +122,4 @@ inline std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesy
   return std::move(opened.value);
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -17,7 +17,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Holds the lock of one file from construction to destruction, which removes the lock file.
 class FileLock {
@@ -155,4 +155,4 @@ class FileLock {
       false;  // the lock file was made here, and no other store was seen to have it, or is locked here
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

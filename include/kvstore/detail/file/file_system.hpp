@@ -14,7 +14,7 @@
 #include <string_view>
 #include <system_error>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Bytes that go to the operating system, or come from it, at a time.
 inline constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
@@ -204,4 +204,4 @@ inline Result<std::filesystem::path> resolve(FileSystem& files, std::filesystem:
   return {{}, std::make_error_code(std::errc::too_many_symbolic_link_levels)};
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -11,7 +11,7 @@
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: none.
 class FollowedPath {
@@ -69,4 +69,4 @@ class SeenFile {
   FileStatus status_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

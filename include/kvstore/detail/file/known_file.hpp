@@ -17,7 +17,7 @@
 #include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// How a file stands to what is remembered of it.
 enum class FileState {
@@ -126,4 +126,4 @@ class KnownFile {
   std::optional<Seen> expected_;  // what a rename whose outcome is not known has put there, if it did
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -8,7 +8,7 @@
 #include "kvstore/detail/file/posix.hpp"    // IWYU pragma: export, empty on Windows
 #include "kvstore/detail/file/windows.hpp"  // IWYU pragma: export, empty elsewhere
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The one that every store uses unless a test hands over its own. Never destroyed: the auto-saver of a store
 /// that a program never deletes uses it until the process is gone.
@@ -21,4 +21,4 @@ inline FileSystem& system_file_system() {
   return *files;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

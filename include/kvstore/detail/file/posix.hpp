@@ -30,7 +30,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 static_assert(sizeof(::off_t) >= 8, "compile with -D_FILE_OFFSET_BITS=64: files outgrow 2 GiB");
 
@@ -146,7 +146,7 @@ class PosixFile final : public File {
 
   std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
     // Beyond the limit on the sizes of files the system would end the program, by SIGXFSZ.
-    struct ::rlimit most {};
+    struct ::rlimit most{};
     const bool limited = ::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY;
     if (limited && offset + bytes > most.rlim_cur) return std::make_error_code(std::errc::file_too_large);
     // Not posix_fallocate: where the file system cannot, that one writes zeros behind our back.
@@ -155,7 +155,7 @@ class PosixFile final : public File {
   }
 
   Result<FileStatus> status() override {
-    struct ::stat status {};
+    struct ::stat status{};
     if (::fstat(descriptor_, &status) != 0) return {{}, posix_error()};
     return {posix_status(status), {}};
   }
@@ -176,7 +176,7 @@ class PosixFile final : public File {
   void unlock() noexcept override { ::flock(descriptor_, LOCK_UN); }
 
   Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
-    struct ::statfs where {};
+    struct ::statfs where{};
     if (::fstatfs(descriptor_, &where) != 0) return {nullptr, posix_error()};
     if (!overwrites_in_place(static_cast<std::uint32_t>(where.f_type))) return File::map(offset, bytes);
     auto mapping = std::make_unique<PosixMapping>(descriptor_, static_cast<::off_t>(offset), bytes);
@@ -215,7 +215,7 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<FileStatus> status(const std::filesystem::path& path) override {
-    struct ::stat status {};
+    struct ::stat status{};
     if (::stat(path.c_str(), &status) == 0) return {posix_status(status), {}};
     if (errno == ENOENT) return {};
     return {{}, posix_error()};
@@ -262,6 +262,6 @@ class PosixFileSystem final : public FileSystem {
   [[nodiscard]] long process_id() override { return ::getpid(); }
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
 #endif

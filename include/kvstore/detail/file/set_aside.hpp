@@ -15,7 +15,7 @@
 #include "kvstore/detail/file/known_file.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Keeps a store's entries in `<file>.ours`, or in `<file>.ours.1` and so on where another program's file has
 /// that name already: only a file that this object has written is ever written again or removed.
@@ -76,4 +76,4 @@ class SetAside {
   KnownFile known_;             // the same
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

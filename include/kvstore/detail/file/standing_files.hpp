@@ -13,7 +13,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Remembers the files that names stand for. As long as each is open, nothing else can have its identity.
 class StandingFiles {
@@ -57,4 +57,4 @@ class StandingFiles {
   std::vector<Remembered> remembered_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -31,7 +31,7 @@
 
 #ifdef _WIN32
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr ::DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
@@ -306,6 +306,6 @@ class WindowsFileSystem final : public FileSystem {
   }
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
 #endif

@@ -43,7 +43,7 @@
 #define FAR
 #define NEAR
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Numbers of GetLastError. They keep Windows' own words for messages, which tell a file that is in use from
 /// one that is forbidden, and compare with `std::errc`.
@@ -166,6 +166,6 @@ class WindowsHandle {
   ::HANDLE handle_ = INVALID_HANDLE_VALUE;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
 #endif

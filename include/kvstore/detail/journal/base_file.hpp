@@ -18,7 +18,7 @@
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: `look` and `bytes` may be called beside everything; the rest one at a time.
 class JournalBase {
@@ -111,4 +111,4 @@ class JournalBase {
   std::atomic<std::uint64_t> bytes_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

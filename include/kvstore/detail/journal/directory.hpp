@@ -24,7 +24,7 @@
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: none. Every function throws StorageError for what the operating system refuses.
 class JournalFolder {
@@ -189,4 +189,4 @@ class JournalFolder {
   mutable bool unsure_ = false;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -28,7 +28,7 @@
 #include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// How a journal's space is laid out ahead, in bytes. Tests make it tiny.
 struct JournalSpace {
@@ -197,4 +197,4 @@ class JournalFile {
   ForkGuard home_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

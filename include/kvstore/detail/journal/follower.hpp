@@ -37,7 +37,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class JournalFollower {
  public:
@@ -262,4 +262,4 @@ class JournalFollower {
   std::optional<Following> following_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

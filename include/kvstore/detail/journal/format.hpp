@@ -22,7 +22,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::uint64_t kJournalVersion = 1;
 inline constexpr std::size_t kCrcDigits = 8;
@@ -277,4 +277,4 @@ inline void read_body(std::string_view body, JournalBodyHandler& handler) {
   in.finish();
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

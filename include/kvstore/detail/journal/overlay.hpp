@@ -12,7 +12,7 @@
 
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// What changed since a snapshot, by key: so that each key can be handed over once.
 class JournalOverlay final : public LoadSink {
@@ -68,4 +68,4 @@ class OverlaidSink final : public LoadSink {
   const JournalOverlay& overlay_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

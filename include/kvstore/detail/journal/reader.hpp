@@ -25,7 +25,7 @@
 #include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// What stands where the good lines end.
 enum class JournalTail {
@@ -236,4 +236,4 @@ class JournalReader {
   std::uint64_t vouched_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

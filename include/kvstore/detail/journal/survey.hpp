@@ -24,7 +24,7 @@
 #include "kvstore/log.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// One journal file as it was found.
 struct FoundJournal {
@@ -291,4 +291,4 @@ struct JournalSet {
   }
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -25,7 +25,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Bytes of a file from `begin` to before `end`.
 struct FileStretch {
@@ -187,4 +187,4 @@ class TornKeeper {
   std::uint64_t end_ = 0;  // of the file
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 struct JsonEscape {
   char text[7];       ///< filled up, so that copying it takes one step whatever its size
@@ -48,4 +48,4 @@ inline constexpr std::array<JsonEscape, 128> kJsonEscapes = make_json_escapes();
 /// for the u before a number.
 inline constexpr std::array<char, 128> kJsonUnescapes = make_json_unescapes();
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -3,7 +3,7 @@
 
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// How deep arrays and objects may nest in one value. Deeper ones are refused both when they are written and
 /// when they are read, so that no text can exhaust the stack.
@@ -22,10 +22,10 @@ class Nested {
   Text& text_;
 };
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 [[noreturn]] inline void throw_too_deep() { throw ValueError{"value is nested more than 512 levels deep"}; }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

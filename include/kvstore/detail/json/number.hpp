@@ -26,7 +26,7 @@
 
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Integers that JSON text carries here: up to 64 bits, character types included, `bool` excluded.
 template <class T>
@@ -36,9 +36,9 @@ concept JsonInteger = std::integral<T> && !std::same_as<std::remove_cv_t<T>, boo
 template <class T>
 concept JsonFloat = std::same_as<T, float> || std::same_as<T, double>;
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The widest integer with the sign of `T`, which `std::from_chars` knows whatever `T` is.
 template <JsonInteger T>
@@ -157,4 +157,4 @@ void check_finite(T value) {
   if (!std::isfinite(value)) throw ValueError{"JSON has no number for NaN or infinity"};
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

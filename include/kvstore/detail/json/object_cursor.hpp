@@ -13,7 +13,7 @@
 #include "kvstore/detail/json/scan.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// One entry where it stands in its text.
 struct JsonEntry {
@@ -177,4 +177,4 @@ inline JsonCursor::Step JsonCursor::close(std::string_view text, bool last) {
   return last ? Step::end : Step::more;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -22,7 +22,7 @@
 #include "kvstore/detail/text/utf8_sequence.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Reads JSON values one after another from a text that must outlive it.
 ///
@@ -393,4 +393,4 @@ inline void JsonReader::keyword(std::string_view word, const char* expected) {
   at_ += word.size();
 }
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

@@ -14,7 +14,7 @@
 #include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 struct JsonEnd {
   enum class Outcome { complete, incomplete, malformed };
@@ -253,4 +253,4 @@ inline JsonEnd value_end(std::string_view text, std::size_t start) {
   }
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

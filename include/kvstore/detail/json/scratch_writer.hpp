@@ -9,7 +9,7 @@
 #include "kvstore/detail/base/thread_object.hpp"
 #include "kvstore/detail/json/writer.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// A writer kept per thread, to encode what nobody will look at.
 class ScratchWriter {
@@ -30,4 +30,4 @@ class ScratchWriter {
   TakenOut<JsonWriter, ScratchWriter> writer_;  // for a codec that needs a second one
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

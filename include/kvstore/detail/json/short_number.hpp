@@ -14,7 +14,7 @@
 
 #include "kvstore/detail/text/byte_block.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Digits read so far, as one number.
 struct Digits {
@@ -152,4 +152,4 @@ struct ShortDecimal {
   return decimal.negative ? -value : value;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

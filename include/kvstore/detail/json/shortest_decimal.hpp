@@ -16,7 +16,7 @@
 
 #include "kvstore/detail/json/short_number.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 #if defined(__SIZEOF_INT128__)
 
@@ -124,4 +124,4 @@ inline constexpr std::size_t kRoomForShortest = 0;
 
 #endif
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

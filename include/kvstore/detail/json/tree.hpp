@@ -22,7 +22,7 @@
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// A stack of which the first elements need no allocation.
 template <class Element>
@@ -392,4 +392,4 @@ void check_dom(const Json& value) {
   DomWalk<Json, DomChecker<Json>>{checker}.run(value);
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

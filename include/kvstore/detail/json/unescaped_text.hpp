@@ -8,7 +8,7 @@
 #include <string_view>
 #include <utility>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Text that grows: short ones need no memory of their own, and nothing is initialised before it is written.
 class UnescapedText {
@@ -48,4 +48,4 @@ class UnescapedText {
   char short_[kShort];
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -26,7 +26,7 @@
 #include "kvstore/detail/text/byte_block.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 
-namespace kvstore::inline v0 {
+namespace kvstore { inline namespace v1 {
 
 /// Appends JSON text to a buffer that it owns and reuses.
 ///
@@ -231,4 +231,4 @@ inline char* JsonWriter::escape_into(char* out, char byte, std::size_t more) {
   return ensure(more + detail::kBlockSize);
 }
 
-}  // namespace kvstore::inline v0
+}}  // namespace kvstore::v1

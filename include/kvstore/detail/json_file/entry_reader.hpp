@@ -23,7 +23,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Writes every entry of `source` to `out`, which has `append(std::string_view)`.
 template <class Output>
@@ -186,4 +186,4 @@ inline std::uint64_t find_second(File& file, const std::filesystem::path& path, 
   return offset;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

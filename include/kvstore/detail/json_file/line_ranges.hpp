@@ -15,7 +15,7 @@
 
 #include "kvstore/detail/file/file_system.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Text of a file that begins, as far as one can guess, behind a comma between two entries, and ends behind
 /// another.
@@ -110,4 +110,4 @@ class LineRanges {
   std::string rest_;  // read already, and the beginning of the next range
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

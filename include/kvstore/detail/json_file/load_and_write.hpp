@@ -23,7 +23,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Whether a file that begins with `start` (its first bytes, or all) may be what a crash left of a save: it
 /// begins as `write_json_entries` does, but for zeros where power was lost before something was on disk.
@@ -92,4 +92,4 @@ inline std::uint32_t write_json_snapshot(AtomicFile& file, ChangeSource& source)
   return output.crc;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -26,7 +26,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Where reading is to go on, and what stands there.
 struct JsonPosition {
@@ -226,4 +226,4 @@ class ParallelLoad {
   std::vector<std::jthread> helpers_;  // last, so that they end before what they use
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

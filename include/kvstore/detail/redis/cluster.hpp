@@ -21,7 +21,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: any thread.
 class RedisCluster {
@@ -71,4 +71,4 @@ class RedisCluster {
   RedisTopology topology_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -36,7 +36,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 using RedisClock = std::chrono::steady_clock;
 using RedisArguments = std::span<const std::string_view>;
@@ -210,4 +210,4 @@ class RedisConnection {
   ForkGuard home_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

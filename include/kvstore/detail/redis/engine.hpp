@@ -25,7 +25,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Replaces KEYS[1] by ARGV[2] if it equals ARGV[1]; else returns what it is.
 inline constexpr std::string_view kRedisReplaceIf =
@@ -253,4 +253,4 @@ class RedisEngine {
   RedisCluster cluster_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -26,7 +26,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// A command all of whose keys are in one slot. Its arguments must outlive the call that it is given to.
 struct RedisCommand {
@@ -271,4 +271,4 @@ class RedisPipeline {
   std::optional<ReplicationError> unconfirmed_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

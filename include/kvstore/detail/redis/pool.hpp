@@ -15,7 +15,7 @@
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: any thread.
 class RedisPool {
@@ -63,4 +63,4 @@ class RedisPool {
   std::map<RedisAddress, std::vector<std::unique_ptr<RedisConnection>>> idle_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

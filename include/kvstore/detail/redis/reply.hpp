@@ -14,7 +14,7 @@
 
 #include <hiredis/hiredis.h>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Where a server listens.
 struct RedisAddress {
@@ -113,4 +113,4 @@ struct RedisRefusal {
   }
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

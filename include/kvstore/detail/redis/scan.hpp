@@ -21,7 +21,7 @@
 #include "kvstore/detail/redis/topology.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// A pattern of SCAN that matches what starts with `prefix`.
 [[nodiscard]] inline std::string pattern_of_prefix(std::string_view prefix) {
@@ -116,4 +116,4 @@ class RedisScan {
   std::unordered_set<std::string> seen_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

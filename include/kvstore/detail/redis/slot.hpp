@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <string_view>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kRedisSlots = 16384;
 
@@ -44,4 +44,4 @@ inline constexpr auto kCrc16Table = [] {
   return static_cast<std::uint16_t>(crc16(hashed_part(key)) % kRedisSlots);
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -9,7 +9,7 @@
 
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The keys of one stored store.
 struct RedisStoreKeys {
@@ -105,4 +105,4 @@ inline constexpr std::string_view kRedisSaveEverything =
     "redis.call('UNLINK', KEYS[2]) "
     "if redis.call('EXISTS', KEYS[3]) == 1 then redis.call('RENAME', KEYS[3], KEYS[2]) end ";
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -22,7 +22,7 @@
 #include "kvstore/detail/redis/slot.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The nodes and the leader of each slot; never changed once others see it.
 class RedisSlotMap {
@@ -221,4 +221,4 @@ class RedisTopology {
   std::string why_not_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -20,7 +20,7 @@
 #include "kvstore/storage.hpp"
 #include "kvstore/write_batch.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Stores whose entries are on servers: `detail::RemoteStore` and what derives from it.
 template <class S>
@@ -94,4 +94,4 @@ class RemoteStorage final : public Storage {
   bool replace_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -17,7 +17,7 @@
 #include "kvstore/key_text.hpp"
 #include "kvstore/write_batch.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The changes of a batch, in the order of each key's first operation.
 template <class Key, class Value>
@@ -97,4 +97,4 @@ class RemoteBatch {
   std::unordered_map<std::string_view, std::size_t> places_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

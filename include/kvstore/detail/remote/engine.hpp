@@ -13,7 +13,7 @@
 
 #include "kvstore/detail/base/function_ref.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Whether a key has to be there for a change to be carried out.
 enum class Before : std::uint8_t { any, absent, present };
@@ -52,4 +52,4 @@ concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span
   { engine.name() } -> std::convertible_to<std::string>;  // for messages
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -25,7 +25,7 @@
 #include "kvstore/key_text.hpp"
 #include "kvstore/write_batch.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The base of such stores. No lock is held while a callback runs, so callbacks may call the store.
 template <class Key, class Value, class Engine>
@@ -112,8 +112,9 @@ class RemoteStore {
   /// Replaces the value if it equals `expected`, as one atomic step. @returns whether it did; false also if
   /// the key does not exist. *Complexity*: one request as a rule, and one more if the stored text differs
   /// from that of `expected` although the values are equal.
-  bool compare_exchange(LookupKey key, const Value& expected,
-                        const Value& desired) requires std::equality_comparable<Value> {
+  bool compare_exchange(LookupKey key, const Value& expected, const Value& desired)
+    requires std::equality_comparable<Value>
+  {
     std::string text{ValueBytes{expected}.text()};
     while (true) {
       RemoteExchange exchange = engine_->replace_if(KeyBytes{key}.text(), text, ValueBytes{desired}.text());
@@ -201,4 +202,4 @@ class RemoteStore {
   std::unique_ptr<Engine> engine_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

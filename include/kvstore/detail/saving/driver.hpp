@@ -38,7 +38,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// `Means` is what it waits with: see `Waiting`.
 template <class Means>
@@ -84,8 +84,7 @@ class SaveDriver final : private OpenStore {
     observer_.log(LogLevel::info, "opened", {{"entries", entries}});
   }
 
-  // For operations
-  // -------------------------------------------------------------------------------------------
+  // For operations --------------------------------------------------------------------------------
 
   /// @throws UsageError in a forked child, where the files are its parent's. Before any lock, which a thread
   /// that is not there may hold.
@@ -127,8 +126,7 @@ class SaveDriver final : private OpenStore {
     if (!handed_over || numbers_.owes(ticket, bound())) settle_owed(ticket);
   }
 
-  // For the store's own calls
-  // ----------------------------------------------------------------------------------
+  // For the store's own calls ---------------------------------------------------------------------
 
   void save() {
     refuse_foreign_process();
@@ -252,8 +250,7 @@ class SaveDriver final : private OpenStore {
   void start_threads() {
     if (has_journal_) threads_.start_compactor(path(), [this] { compact_outgrown(); });
     if (options_.auto_save_interval.count() == 0 && options_.batch_size == 0) return;
-    threads_.start_saver(
-        path(), [this] { return next_delay(); }, [this] { auto_save(); });
+    threads_.start_saver(path(), [this] { return next_delay(); }, [this] { auto_save(); });
   }
 
   void compact_outgrown() noexcept {
@@ -290,8 +287,7 @@ class SaveDriver final : private OpenStore {
     closed_.notify_all();
   }
 
-  // Saving
-  // -----------------------------------------------------------------------------------------------------
+  // Saving ----------------------------------------------------------------------------------------
 
   /// Out of line, as most operations have nothing to settle.
   [[gnu::noinline]] void settle_owed(std::uint64_t ticket) {
@@ -394,4 +390,4 @@ class SaveDriver final : private OpenStore {
   SaveThreads<Means> threads_;  // last, as they end before what they use dies
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

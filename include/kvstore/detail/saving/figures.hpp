@@ -10,7 +10,7 @@
 
 #include "kvstore/metrics.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class SaveFigures {
  public:
@@ -65,4 +65,4 @@ class SaveFigures {
   std::exception_ptr failure_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -11,7 +11,7 @@
 
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class NotOnDisk {
  public:
@@ -47,4 +47,4 @@ class NotOnDisk {
   std::exception_ptr out_of_memory_ = prepared(path_);
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -10,7 +10,7 @@
 #include "kvstore/detail/saving/state.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: all of it is wait-free; `publish` one at a time.
 class SaveNumbers {
@@ -64,4 +64,4 @@ class SaveNumbers {
   std::atomic<bool> owed_ = false;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

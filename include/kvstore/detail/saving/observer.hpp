@@ -18,7 +18,7 @@
 #include "kvstore/log.hpp"
 #include "kvstore/options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// How much was done in what time, for the log.
 struct WorkDone {
@@ -90,4 +90,4 @@ class Observer {
   std::string path_text_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -21,7 +21,7 @@
 #define KVSTORE_HIDDEN [[gnu::visibility("hidden")]]
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Operations that end with the process.
 struct Loss {
@@ -133,6 +133,6 @@ inline void OpenStores::complain_of_all() noexcept {
   }
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
 #undef KVSTORE_HIDDEN

@@ -10,7 +10,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class ProgressSource final : public ChangeSource {
  public:
@@ -60,4 +60,4 @@ class ProgressSource final : public ChangeSource {
   double fraction_ = 0;  // as last reported
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

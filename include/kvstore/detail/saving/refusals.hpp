@@ -9,7 +9,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 [[noreturn]] inline void throw_closed() { throw UsageError{"the store is closed; open another one"}; }
 
@@ -26,4 +26,4 @@ namespace kvstore::inline v0::detail {
   return storage->path();
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -12,7 +12,7 @@
 #include "kvstore/detail/saving/work.hpp"
 #include "kvstore/log.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Why a thread has come to a store's `SaveDriver`, and what came of it.
 struct Errand {
@@ -100,4 +100,4 @@ class SaveReports {
   SaveFigures figures_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

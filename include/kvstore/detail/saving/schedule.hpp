@@ -9,7 +9,7 @@
 
 #include "kvstore/detail/saving/state.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The time of a clock, as `SaveState` counts it.
 template <class Clock>
@@ -49,4 +49,4 @@ class SaveSchedule {
   Time saved_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -42,7 +42,7 @@
 #include <cstdint>
 #include <utility>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// What only one thread at a time may do, as bits.
 enum class Turn : std::uint8_t { none = 0, append = 1, save = 2, snapshot = 4, all = 7 };
@@ -123,8 +123,7 @@ class SaveState {
     wants_everything_ = wants_everything;
   }
 
-  // What is so
-  // ---------------------------------------------------------------------------------------------------------
+  // What is so ------------------------------------------------------------------------------------
 
   [[nodiscard]] std::uint64_t handed_over() const noexcept { return handed_; }
   [[nodiscard]] std::uint64_t durable() const noexcept { return durable_; }
@@ -148,8 +147,7 @@ class SaveState {
   /// Only a snapshot can tell the storage what is so from now on.
   void owe_everything() noexcept { ++breaks_; }
 
-  // What to do
-  // ---------------------------------------------------------------------------------------------------------
+  // What to do ------------------------------------------------------------------------------------
 
   /// What a thread that wants `want` is to do at `now`. `logged` is the number of the last operation.
   [[nodiscard]] Step next(const Want& want, std::uint64_t logged, Time now) const noexcept {
@@ -394,4 +392,4 @@ class SaveState {
   std::chrono::milliseconds delay_ = kFirstDelay;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -13,7 +13,7 @@
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/base/waking_thread.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Means>
 class SaveThreads {
@@ -59,4 +59,4 @@ class SaveThreads {
   std::optional<AutoSaver<Means>> saver_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -7,7 +7,7 @@
 
 #include "kvstore/detail/saving/state.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: `wait` under the owner's lock, `wake` under none.
 template <class Means>
@@ -34,4 +34,4 @@ class SaveTurns {
   std::array<typename Means::Condition, 3> conditions_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -24,7 +24,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// How a step went.
 struct StepResult {
@@ -223,4 +223,4 @@ class SaveWork final {
   std::vector<Change> step_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -25,7 +25,7 @@
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The number of the current cut: odd while a snapshot is being taken.
 using Epoch = std::uint64_t;
@@ -169,4 +169,4 @@ class SegmentCut {
   std::optional<Table> detached_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

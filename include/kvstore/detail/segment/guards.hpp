@@ -21,7 +21,7 @@
 #include "kvstore/detail/segment/shared_group.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// What lies beside one table. `mutex` guards `cut`, and the table for all but readers who come by `bias`: to
 /// write the table takes `Segments::Writing` or `lock`.
@@ -189,4 +189,4 @@ class Segments {
   alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -24,7 +24,7 @@
 #include "kvstore/detail/change/line_buffer.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class ParallelEncode {
  public:
@@ -218,4 +218,4 @@ class ParallelEncode {
   std::vector<std::jthread> helpers_;  // last, so that they end before what they use
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

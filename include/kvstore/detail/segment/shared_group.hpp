@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <span>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Guard>
 class SharedGroup {
@@ -48,4 +48,4 @@ class SharedGroup {
   std::uint32_t owned_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -18,7 +18,7 @@
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Every entry of a store as of the moment of its construction, while writers go on. One at a time.
 template <class Key, class Value, class Mutex>
@@ -91,4 +91,4 @@ class SnapshotSource final : public ChangeSource {
   std::size_t index_ = 0;  // of the next change in the slice
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

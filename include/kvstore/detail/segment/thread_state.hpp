@@ -12,7 +12,7 @@
 #include "kvstore/detail/base/thread_counters.hpp"
 #include "kvstore/metrics.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 enum class Outcome : std::uint8_t { done, refused, failed };
 
@@ -43,4 +43,4 @@ struct StoreThread : ReaderSlot, OwnCounters<kStoreCounters> {};
 
 using StoreCounters = ThreadCounters<kStoreCounters, StoreThread>;
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -22,7 +22,7 @@
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class SqliteDatabase {
  public:
@@ -239,4 +239,4 @@ class SqliteTransaction {
   bool ended_ = false;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

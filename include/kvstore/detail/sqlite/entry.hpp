@@ -21,7 +21,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The number that a key of an integer type is to be stored as; none if it is too large for SQLite.
 [[nodiscard]] inline std::optional<std::int64_t> sqlite_integer(std::string_view key) noexcept {
@@ -104,4 +104,4 @@ class SqliteEntry {
   bool has_integer_key_ = false;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -20,7 +20,7 @@
 #include "kvstore/detail/sqlite/log.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::uint32_t kSqliteApplication = 0x6B767374;  // "kvst"
 inline constexpr std::uint32_t kSqliteFormat = 1;
@@ -181,4 +181,4 @@ inline void check_sqlite_log(FileSystem& files, const std::filesystem::path& pat
   }
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

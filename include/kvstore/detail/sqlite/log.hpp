@@ -19,7 +19,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 [[nodiscard]] inline std::uint32_t big_endian(std::string_view bytes) noexcept {
   std::uint32_t number = 0;
@@ -120,4 +120,4 @@ class SqliteLog {
   std::vector<char> frame_;  // the one at hand
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -14,7 +14,7 @@
 #include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 class ChangeTrace {
  public:
@@ -52,4 +52,4 @@ class ChangeTrace {
   std::optional<std::vector<std::string>> keys_;  // none unless wanted
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

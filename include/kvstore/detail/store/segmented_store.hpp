@@ -37,7 +37,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// What a persistent store is but for its loading, and the words of its user.
 template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
@@ -396,4 +396,4 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   LeftToParent<Driver> driver_;  // last, so that its threads end before what they use dies
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

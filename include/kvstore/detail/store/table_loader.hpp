@@ -29,7 +29,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kDefaultSegments = 256;
 inline constexpr std::size_t kMostSegments = 65536;
@@ -213,4 +213,4 @@ class TableLoader final : public LoadSink {
   bool finished_ = false;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -21,7 +21,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Key, class Value, class HashOf, class KeyEqual>
 class TableUpdate final : public LoadSink {
@@ -119,4 +119,4 @@ class TableUpdate final : public LoadSink {
   bool cleared_ = false;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

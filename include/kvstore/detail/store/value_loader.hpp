@@ -18,7 +18,7 @@
 #include "kvstore/error.hpp"
 #include "kvstore/options.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Whether a key's text is always that of an integer, which some storages keep as such.
 template <class Key>
@@ -69,4 +69,4 @@ class ValueLoader {
   std::uint32_t stored_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -15,7 +15,7 @@
 #include "kvstore/key_text.hpp"
 #include "kvstore/write_batch.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Key, class Value, class KeyEqual>
 class BatchPlan {
@@ -90,4 +90,4 @@ class BatchPlan {
   DenseMap<const Key*, std::size_t> seen_;  // key -> place in items_
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class T>
 class BlockVector {
@@ -141,4 +141,4 @@ class BlockVector {
   std::size_t capacity_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -22,7 +22,7 @@
 #include "kvstore/detail/table/block_vector.hpp"
 #include "kvstore/detail/table/place_index.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// One key and its value, side by side.
 template <class Key, class Value>
@@ -184,4 +184,4 @@ class alignas(64) DenseMap {
   std::vector<std::uint32_t> tags_;  // of each entry, so that moving one needs no hash
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

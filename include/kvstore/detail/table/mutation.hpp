@@ -10,7 +10,7 @@
 
 #include "kvstore/detail/table/dense_map.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Key, class Value>
 struct Mutation {
@@ -58,4 +58,4 @@ struct Mutation {
   }
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

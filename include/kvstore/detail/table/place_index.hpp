@@ -21,7 +21,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Sixteen bytes, compared at once.
 struct alignas(16) ByteLine {
@@ -223,4 +223,4 @@ class PlaceIndex {
   std::atomic<std::size_t> count_ = 0;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

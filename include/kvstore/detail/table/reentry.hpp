@@ -5,7 +5,7 @@
 
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Lives while a thread runs a user's callback and keeps a store's writers out.
 class CallbackScope {
@@ -41,4 +41,4 @@ class CallbackScope {
   const CallbackScope* outer_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

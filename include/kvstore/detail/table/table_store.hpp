@@ -30,11 +30,12 @@
 #include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Ranges of keys to look up.
 template <class Keys, class Key, class Lookup>
-concept KeyRange = std::ranges::forward_range<const Keys> &&
+concept KeyRange =
+    std::ranges::forward_range<const Keys> &&
     (std::same_as<std::ranges::range_value_t<const Keys>, Key> ||
      (!std::is_reference_v<Lookup> &&
       std::convertible_to<const std::remove_reference_t<std::ranges::range_reference_t<const Keys>>&,
@@ -312,4 +313,4 @@ class TableStore {
   KeyEqual equal_;
 };
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -13,7 +13,7 @@
 #include <emmintrin.h>
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr int kBlockSize = 16;
 
@@ -134,4 +134,4 @@ struct TextStep {
   return {block, plain, escape != 0, beyond != 0};
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -16,7 +16,7 @@
 #define KVSTORE_HAS_CRC32_INSTRUCTION 1
 #endif
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::array<std::uint32_t, 256> kCrc32cTable = [] {
   std::array<std::uint32_t, 256> table{};
@@ -64,4 +64,4 @@ inline const bool kHasCrc32Instruction = __builtin_cpu_supports("sse4.2") != 0;
   return ~crc32c_by_table(~crc, bytes);
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

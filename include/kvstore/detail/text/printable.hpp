@@ -9,7 +9,7 @@
 
 #include "kvstore/detail/text/utf8_sequence.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 [[nodiscard]] inline std::string hex_escape(char byte) {
   constexpr std::string_view kHex = "0123456789abcdef";
@@ -37,4 +37,4 @@ namespace kvstore::inline v0::detail {
   return out.append(at == end ? "" : "...").append(quote);
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

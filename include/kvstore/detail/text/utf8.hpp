@@ -12,7 +12,7 @@
 #include "kvstore/detail/text/utf8_sequence.hpp"
 #include "kvstore/error.hpp"
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The first byte that breaks UTF-8, or `end`.
 [[nodiscard]] inline const char* find_invalid_utf8(const char* at, const char* end) noexcept {
@@ -66,4 +66,4 @@ inline std::size_t write_utf8(char* out, char32_t code) noexcept {
   return size;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail

@@ -18,7 +18,7 @@
 #define KVSTORE_UTF8_BLOCKS 1
 #include <tmmintrin.h>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 // What a pair of bytes may be, by bit.
 inline constexpr std::uint8_t kTooShort = 1 << 0;   // 11______ 0_______, 11______ 11______
@@ -96,6 +96,6 @@ inline constexpr Utf8Table kSecondUpper{
 #endif
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
 
 #endif

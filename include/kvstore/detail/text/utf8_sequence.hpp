@@ -6,7 +6,7 @@
 
 #include <cstddef>
 
-namespace kvstore::inline v0::detail {
+namespace kvstore { inline namespace v1 { namespace detail {
 
 [[nodiscard]] constexpr bool is_ascii(char byte) noexcept { return static_cast<unsigned char>(byte) < 0x80; }
 
@@ -35,4 +35,4 @@ namespace kvstore::inline v0::detail {
   return end;
 }
 
-}  // namespace kvstore::inline v0::detail
+}}}  // namespace kvstore::v1::detail
