@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iostream>
 #include <kvstore/kvstore.hpp>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>

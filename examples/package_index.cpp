@@ -15,6 +15,7 @@
 #include <iostream>
 #include <kvstore/kvstore.hpp>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <utility>

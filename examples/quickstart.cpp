@@ -8,6 +8,7 @@
 #include <iostream>
 #include <kvstore/kvstore.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <thread>
 #include <vector>

@@ -5,6 +5,7 @@
 
 // IWYU pragma: begin_exports
 #include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/enum.hpp"
 #include "kvstore/detail/codec/fields.hpp"
 #include "kvstore/detail/codec/map.hpp"
 #include "kvstore/detail/codec/optional.hpp"
@@ -32,6 +33,9 @@ namespace kvstore { inline namespace v1 {
 /// | `variant` | `[index, value]` |
 /// | types with a list of `kvstore::fields` | an object with these members |
 /// | types with `to_json` and `from_json` | what they make; a number that does not fit its field is refused |
+///
+/// What needs nlohmann/json (trees, enums with names, types with `to_json` and `from_json`) needs
+/// `#include <nlohmann/json.hpp>` in the program; nothing else does.
 ///
 /// For any other type specialise it before its first use:
 ///

@@ -8,10 +8,10 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
 #include "kvstore/log.hpp"
+#include "kvstore/schema_upgrade.hpp"
 
 namespace kvstore { inline namespace v1 {
 
@@ -87,7 +87,8 @@ struct Options {
 
   /// Brings the JSON of a value from version `from` to `schema_version`, in place. What it throws leaves the
   /// constructor; nothing was changed then. Never called by two threads at once: such a load has one thread.
-  std::function<void(std::uint32_t from, std::string_view key, nlohmann::json& value)> upgrade = {};
+  /// A function `(std::uint32_t from, std::string_view key, nlohmann::json& value)`.
+  SchemaUpgrade upgrade = {};
 
   /// Told of each failed save, with the exception; from the thread that saved, under no lock of the data, so
   /// it may use the store. What it throws is swallowed. It must not destroy the store.

@@ -10,6 +10,7 @@
 #include <iostream>
 #include <kvstore/kvstore.hpp>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstddef>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <string_view>

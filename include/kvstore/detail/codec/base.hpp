@@ -46,6 +46,21 @@ concept FlatCodec = requires(const T& value) {
   requires Codec<T>::kFlat;
 };
 
+template <class T>
+struct TreeFor {
+  using type = nlohmann::json;
+};
+
+/// `nlohmann::json` by a name that depends on `T`, so that a template which mentions it compiles where only
+/// its declaration is known, as long as no value goes through a tree.
+template <class T>
+using TreeOf = typename TreeFor<T>::type;
+
+/// Whether the program has included nlohmann/json.hpp. It depends on `T`, since the answer may differ further
+/// down in the same file.
+template <class T>
+concept KnowsTrees = requires { sizeof(TreeOf<T>); };
+
 /// Passed to a user's `to_json` to see whether there is one, without seeing those that come with nlohmann.
 struct ToJsonProbe {
   operator nlohmann::json&() const;  // NOLINT(google-explicit-constructor)
@@ -74,13 +89,15 @@ struct MissingCodec {
   static void encode(const U&, JsonWriter&) {
     static_assert(!std::same_as<U, T>,
                   "kvstore: no way to write this type (or one inside it) as JSON. List its fields "
-                  "by kvstore::fields, or give it to_json and from_json, or specialise kvstore::Codec");
+                  "by kvstore::fields, or specialise kvstore::Codec, or give it to_json and from_json "
+                  "and include <nlohmann/json.hpp>");
   }
   template <class Reader>
   static void decode(Reader&) {
     static_assert(!std::same_as<Reader, JsonReader>,
                   "kvstore: no way to read this type (or one inside it) from JSON. List its fields "
-                  "by kvstore::fields, or give it to_json and from_json, or specialise kvstore::Codec");
+                  "by kvstore::fields, or specialise kvstore::Codec, or give it to_json and from_json "
+                  "and include <nlohmann/json.hpp>");
   }
 };
 

@@ -5,8 +5,8 @@
 // Such a change shows when the member is converted back, so the two trees are compared where both have a
 // value. Other differences are the type's own business: defaults, renamed members, normalising.
 //
-// `Json` is always `nlohmann::json`. These are templates so that whoever converts no type of his own need not
-// wait for the compiler to work through its trees.
+// `Json` is always `nlohmann::json`. These are templates so that a program which converts no type of its own
+// need not include it.
 
 #include <algorithm>
 #include <cmath>
@@ -16,8 +16,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-
-#include <nlohmann/json.hpp>
 
 #include "kvstore/error.hpp"
 

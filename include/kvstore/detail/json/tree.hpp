@@ -3,7 +3,8 @@
 
 // Converts between JSON text and a tree (`nlohmann::json`, or `nlohmann::ordered_json`, which keeps the order
 // of keys). Stricter than nlohmann's own parser and serialiser: depth is bounded, and duplicate keys, NaN and
-// infinity are refused rather than dropped or written as null.
+// infinity are refused rather than dropped or written as null. All are templates: who stores no trees need not
+// include nlohmann/json.hpp.
 
 #include <array>
 #include <cstddef>
@@ -12,8 +13,6 @@
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/detail/json/number.hpp"

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string_view>
 #include <type_traits>
 
@@ -41,25 +40,23 @@ class ValueLoader {
 
   /// @throws ParseError; SchemaVersionError if it is old and there is no `Options::upgrade`; what that throws
   [[nodiscard]] Value parse(std::string_view key, std::string_view text) const {
-    return outdated() ? upgraded(key, text) : decode<Value>(text);
+    return outdated() ? upgraded(key, text) : decode(text);
   }
 
  private:
-  template <class Any>
-  [[nodiscard]] static Any decode(std::string_view text) {
+  [[nodiscard]] static Value decode(std::string_view text) {
     JsonReader reader{text};
-    Any value = Codec<Any>::decode(reader);
+    Value value = Codec<Value>::decode(reader);
     reader.finish();
     return value;
   }
 
   [[nodiscard]] Value upgraded(std::string_view key, std::string_view text) const {
     if (!options_.upgrade) refuse();
-    auto json = decode<nlohmann::json>(text);
-    options_.upgrade(stored_, key, json);
+    JsonReader reader{text};
     ScratchWriter scratch;
-    Codec<nlohmann::json>::encode(json, *scratch);
-    return decode<Value>(scratch->text());
+    options_.upgrade(stored_, key, reader, *scratch);
+    return decode(scratch->text());
   }
 
   [[noreturn]] void refuse() const { throw SchemaVersionError{path_, stored_, options_.schema_version}; }

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Codecs of enums: by their number, or as their author says by way of an nlohmann tree.
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <type_traits>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/misfit.hpp"
+#include "kvstore/detail/codec/tree.hpp"
+#include "kvstore/detail/json/number.hpp"
+#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/tree.hpp"
+#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/error.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+template <class E>
+using Underlying = std::conditional_t<std::same_as<std::underlying_type_t<E>, bool>, unsigned char,
+                                      std::underlying_type_t<E>>;
+
+template <class E>
+inline constexpr bool kIsOverBool = std::same_as<std::underlying_type_t<E>, bool>;
+
+/// The enumerator that has this number; none if the underlying type does not have it.
+template <class E, class Number>
+[[nodiscard]] std::optional<E> numbered_enumerator(Number number) {
+  const auto narrowed = narrow<Underlying<E>>(number);
+  if (!narrowed || (kIsOverBool<E> && *narrowed > 1)) return std::nullopt;
+  return static_cast<E>(*narrowed);
+}
+
+/// Enums that nobody gave another form.
+template <class E>
+struct NumberedEnumCodec {
+  static constexpr bool kFlat = true;
+  static void check(const E&) noexcept {}
+  static void encode(const E& value, JsonWriter& out) { out.integer(static_cast<Underlying<E>>(value)); }
+
+  static E decode(JsonReader& in) {
+    const char first = in.peek();
+    const std::size_t offset = in.position();
+    if (first == '-' || (first >= '0' && first <= '9')) {
+      const auto [text, is_integer] = in.number_text();
+      const auto number = is_integer ? to_integer<Widest<Underlying<E>>>(text) : std::nullopt;
+      if (const auto value = number ? numbered_enumerator<E>(*number) : std::nullopt) return *value;
+    }
+    JsonReader::fail_at(offset, "expected one of the enumerators");
+  }
+};
+
+// Comparisons of trees. Templates, so that the compiler asks which of the many comparisons in sight is meant
+// only where they are used. NaN is neither equal to itself nor different.
+template <class Json>
+[[nodiscard]] bool are_equal(const Json& a, const Json& b) {
+  return a == b;
+}
+template <class Json>
+[[nodiscard]] bool are_different(const Json& a, const Json& b) {
+  return a != b;
+}
+
+/// What nlohmann/json makes of an enumerator: its number, unless its author says otherwise.
+template <class E>
+[[nodiscard]] TreeOf<E> enumerator_to_dom(E value) {
+  TreeOf<E> number(static_cast<Widest<Underlying<E>>>(value));
+  if constexpr (std::is_constructible_v<TreeOf<E>, E>) {
+    TreeOf<E> dom = to_dom(value);
+    if (are_different(dom, number)) return dom;
+  }
+  return number;  // rather than `dom`, which holds large unsigned numbers as negative ones
+}
+
+template <class E>
+[[nodiscard]] std::optional<E> numbered_enumerator_of(const TreeOf<E>& dom) {
+  if (!dom.is_number_integer()) return std::nullopt;
+  return dom.is_number_unsigned() ? numbered_enumerator<E>(dom.template get<std::uint64_t>())
+                                  : numbered_enumerator<E>(dom.template get<std::int64_t>());
+}
+
+/// Enums that nlohmann/json reads. Its own conversion does not compile for enums over bool, so it must not
+/// even be asked for.
+template <class E>
+concept ReadableEnum =
+    (!kIsOverBool<E> || ConvertsItself<E>) && requires(const TreeOf<E>& dom) { dom.template get<E>(); };
+
+/// The enumerator that a tree stands for. NLOHMANN_JSON_SERIALIZE_ENUM maps whatever it does not know to the
+/// first of its list, so only an enumerator that converts back to the same tree counts.
+template <class E>
+[[nodiscard]] std::optional<E> enumerator_from_dom(const TreeOf<E>& dom) {
+  const auto stands_for = [&dom](E value) {
+    const TreeOf<E> back = enumerator_to_dom(value);
+    return are_equal(back, dom) && !is_misfit(dom, back);
+  };
+  const auto numbered = numbered_enumerator_of<E>(dom);
+  if (numbered && stands_for(*numbered)) return numbered;
+  if constexpr (ReadableEnum<E>) {
+    try {
+      const auto value = dom.template get<E>();
+      if (stands_for(value)) return value;
+    } catch (const typename TreeOf<E>::exception&) { return std::nullopt; }
+  }
+  return std::nullopt;
+}
+
+/// Like `enumerator_to_dom`, for enumerators that can be read back only.
+template <class E>
+[[nodiscard]] TreeOf<E> checked_enumerator_to_dom(E value) {
+  TreeOf<E> dom = enumerator_to_dom(value);
+  if (numbered_enumerator_of<E>(dom) == value || enumerator_from_dom<E>(dom) == value) return dom;
+  throw ValueError{"enumerator " + std::to_string(static_cast<Widest<Underlying<E>>>(value)) +
+                   " would not be read back; list it in NLOHMANN_JSON_SERIALIZE_ENUM"};
+}
+
+/// Enums as nlohmann/json converts them.
+template <class E>
+struct ConvertedEnumCodec {
+  static constexpr bool kFlat = true;
+  static void check(const E& value) { static_cast<void>(checked_enumerator_to_dom(value)); }
+  static void encode(const E& value, JsonWriter& out) { write_dom(checked_enumerator_to_dom(value), out); }
+  static E decode(JsonReader& in) {
+    in.skip_space();
+    const std::size_t offset = in.position();
+    const auto value = enumerator_from_dom<E>(read_dom<TreeOf<E>>(in));
+    if (!value) JsonReader::fail_at(offset, "expected one of the enumerators");
+    return *value;
+  }
+};
+
+/// Enums whose author specialised `nlohmann::adl_serializer`: what comes with nlohmann has a template there.
+template <class E>
+concept SpecialisesSerializer = KnowsTrees<E> && !requires(TreeOf<E>& dom, const E& value) {
+  nlohmann::adl_serializer<E>::template to_json<TreeOf<E>, const E&>(dom, value);
+};
+
+template <class E>
+using EnumCodec = std::conditional_t<ConvertsItself<E> || SpecialisesSerializer<E>, ConvertedEnumCodec<E>,
+                                     NumberedEnumCodec<E>>;
+
+}}}  // namespace kvstore::v1::detail
+
+namespace kvstore { inline namespace v1 {
+
+/// Enums: numbers, or whatever NLOHMANN_JSON_SERIALIZE_ENUM or a `to_json` says.
+template <class E>
+  requires std::is_enum_v<E>
+struct Codec<E> : detail::EnumCodec<E> {};
+
+}}  // namespace kvstore::v1
