@@ -15,8 +15,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_writer.hpp"
 #include "kvstore/log.hpp"
 
 namespace kvstore { inline namespace v1 {

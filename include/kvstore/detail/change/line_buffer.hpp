@@ -10,8 +10,8 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/key.hpp"
-#include "kvstore/detail/json/number.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
+#include "kvstore/json_text.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 

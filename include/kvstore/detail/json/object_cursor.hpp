@@ -9,9 +9,9 @@
 #include <string>
 #include <string_view>
 
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/scan.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

@@ -15,12 +15,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/detail/json/number.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

@@ -16,11 +16,11 @@
 
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/json/object_cursor.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/json_file/line_ranges.hpp"
 #include "kvstore/detail/json_file/parallel_load.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_writer.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
