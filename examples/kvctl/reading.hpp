@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
+#include <kvstore/detail/json_file/entry_writer.hpp>
 #include <kvstore/migrate.hpp>
 #include <optional>
 #include <string>

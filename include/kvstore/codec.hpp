@@ -12,6 +12,9 @@
 #include "kvstore/detail/codec/scalar.hpp"
 #include "kvstore/detail/codec/sequence.hpp"
 #include "kvstore/detail/codec/tree.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 // IWYU pragma: end_exports
 
 namespace kvstore { inline namespace v1 {

@@ -14,9 +14,9 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "kvstore/detail/codec/base.hpp"
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/tree.hpp"
-#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 {
 

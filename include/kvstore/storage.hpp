@@ -15,11 +15,12 @@
 #include <string_view>
 #include <system_error>
 
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/log.hpp"
 
 namespace kvstore { inline namespace v1 {
+
+class LineSource;
 
 /// The one key that no entry may have: JSON files keep the schema version under it, as their first member.
 inline constexpr std::string_view kSchemaVersionKey = "$schema_version";
@@ -140,12 +141,6 @@ class LoadSink {
   bool missing_ = false;
 };
 
-/// Some entries as they stand in a JSON file: `,\n"key": value` each.
-struct EntryLines {
-  std::string_view text;      ///< lives until the next call on the source
-  std::uint64_t entries = 0;  ///< at least one
-};
-
 /// Hands the entries of a save to a storage, one at a time.
 class ChangeSource {
  public:
@@ -160,25 +155,11 @@ class ChangeSource {
   /// Pull from one thread until it returns false, or abandon the save by throwing.
   virtual bool next(Change& change) = 0;
 
-  /// The same for a storage that keeps a JSON file and is handed everything: the next entries as lines, by
-  /// the hundred where they come from a store; false when there are no more. A save calls one or the other.
-  /// @throws ValueError for an entry named `kSchemaVersionKey`
-  virtual bool next_lines(EntryLines& lines) {
-    Change change;
-    do {
-      if (!next(change)) return false;
-    } while (!change.value);  // among everything that is there, nothing is removed
-    if (change.key == kSchemaVersionKey) detail::throw_reserved("key \"$schema_version\": ");
-    line_.clear();
-    line_.raw(",\n");
-    line_.string(change.key);
-    line_.raw(": ");
-    line_.raw(*change.value);
-    lines = {line_.text(), 1};
-    return true;
-  }
+  /// The same entries as lines of a JSON file, if the source can encode them so and hands over everything;
+  /// otherwise null. A save pulls from this or from `next`, not from both.
+  [[nodiscard]] virtual LineSource* lines() noexcept { return nullptr; }
 
-  /// How much of it `next` has handed over, 0 to 1, for progress reports. Optional: 0 if that is not known.
+  /// How much of it has been handed over, 0 to 1, for progress reports. Optional: 0 if that is not known.
   [[nodiscard]] virtual double fraction() const noexcept { return 0; }
 
   /// What it hands over. A storage that wants changes may get everything: then what it kept before is gone.
@@ -189,7 +170,6 @@ class ChangeSource {
  private:
   SaveScope scope_;
   std::uint32_t schema_version_;
-  JsonWriter line_;  // what `next_lines` hands out
 };
 
 /// What a storage offers besides if it keeps a journal: it takes each change as it happens, so that a killed

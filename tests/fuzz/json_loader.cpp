@@ -16,8 +16,8 @@
 #include <nlohmann/json.hpp>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_text.hpp"
 #include "kvstore/storage/json_file.hpp"
 #include "support/fuzz.hpp"
 #include "support/simulated_disk.hpp"

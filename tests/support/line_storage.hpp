@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/json_file/entry_reader.hpp"
+#include "kvstore/detail/json_file/entry_writer.hpp"
 #include "kvstore/storage.hpp"
 
 namespace support {

@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
 #include "kvstore/storage.hpp"
 
 namespace support {

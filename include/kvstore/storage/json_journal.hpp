@@ -32,9 +32,9 @@
 #include "kvstore/detail/journal/follower.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/survey.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_writer.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 {

@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "kvstore/detail/json/number.hpp"
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/short_number.hpp"
+#include "kvstore/json_reader.hpp"
 #include "support/catch.hpp"
 
 namespace json_digits_test {

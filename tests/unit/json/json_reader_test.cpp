@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/json_reader.hpp"
 #include "support/catch.hpp"
 
 namespace json_reader_test {

@@ -8,8 +8,8 @@
 #include <string>
 #include <string_view>
 
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/scan.hpp"
+#include "kvstore/json_reader.hpp"
 #include "support/catch.hpp"
 
 namespace json_scan_test {

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/json_writer.hpp"
 #include "support/catch.hpp"
 
 namespace json_writer_test {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "kvstore/detail/json/shortest_decimal.hpp"
-#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/json_writer.hpp"
 #include "support/catch.hpp"
 
 namespace shortest_decimal_test {

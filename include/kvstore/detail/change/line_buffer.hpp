@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Entries as they stand in a JSON file, written straight from the tables: `,\n"key": value` each.
+// Entries as lines of a JSON file, written straight from the tables.
 
 #include <cstddef>
 #include <cstdint>
@@ -10,9 +10,12 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/key.hpp"
-#include "kvstore/detail/json/number.hpp"
+#include "kvstore/detail/json/entry_line.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 #include "kvstore/key_text.hpp"
+#include "kvstore/line_source.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -22,19 +25,13 @@ class LineBuffer {
   /// Appends an entry. If encoding throws, part of it may have been appended.
   template <class Key, class Value>
   void put(const Key& key, const Value& value) {
-    out_.raw(",\n");
-    put_name(key);
-    out_.raw(": ");
-    Codec<Value>::encode(value, out_);
+    write_entry_line(out_, [&] { put_name(key); }, [&] { Codec<Value>::encode(value, out_); });
     ++entries_;
   }
 
   /// The same for an entry that is text already.
   void put(const Change& change) {
-    out_.raw(",\n");
-    out_.string(change.key);
-    out_.raw(": ");
-    out_.raw(*change.value);
+    write_entry_line(out_, change.key, *change.value);
     ++entries_;
   }
 

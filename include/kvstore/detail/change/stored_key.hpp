@@ -8,9 +8,9 @@
 #include <string_view>
 
 #include "kvstore/detail/codec/key.hpp"
-#include "kvstore/detail/json/number.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_text.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 

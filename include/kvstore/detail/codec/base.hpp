@@ -9,9 +9,9 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
-#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 {
 

@@ -16,10 +16,10 @@
 #include "kvstore/detail/codec/misfit.hpp"
 #include "kvstore/detail/codec/tree.hpp"
 #include "kvstore/detail/json/number.hpp"
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/tree.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

@@ -15,11 +15,11 @@
 #include <vector>
 
 #include "kvstore/detail/codec/base.hpp"
-#include "kvstore/detail/json/nesting.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/fields.hpp"  // IWYU pragma: export
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -90,7 +90,7 @@ class FieldsReader {
   void read() {
     in_.skip_space();
     const std::size_t start = in_.position();
-    const Nested depth{in_};
+    const NestingGuard depth{in_};
     try {
       read_members();
     } catch (const ParseError& error) {
@@ -179,7 +179,7 @@ class FieldsWriter {
   FieldsWriter(JsonWriter& out, const T& value) noexcept : out_{out}, value_{value} {}
 
   void write() {
-    const Nested depth{out_};
+    const NestingGuard depth{out_};
     try {
       write_members(Fields::kIndices);
     } catch (const ValueError& error) { throw ValueError{in_field(Fields::kNames[at_], error.what())}; }

@@ -12,11 +12,11 @@
 #include <utility>
 
 #include "kvstore/detail/codec/base.hpp"
-#include "kvstore/detail/json/number.hpp"
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

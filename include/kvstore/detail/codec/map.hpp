@@ -15,10 +15,10 @@
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/key.hpp"
 #include "kvstore/detail/codec/sequence.hpp"
-#include "kvstore/detail/json/nesting.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -95,7 +95,7 @@ struct PairListCodec {
   }
   static void encode(const Container& value, JsonWriter& out) {
     write_elements(value, out, '[', ']', [&out](const auto& entry) {
-      const Nested depth{out};
+      const NestingGuard depth{out};
       out.raw('[');
       Codec<Key>::encode(entry.first, out);
       out.raw(',');

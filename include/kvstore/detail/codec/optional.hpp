@@ -13,10 +13,10 @@
 #include <variant>
 
 #include "kvstore/detail/codec/base.hpp"
-#include "kvstore/detail/json/nesting.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -70,7 +70,7 @@ struct VariantCodec {
   }
   static void encode(const Variant& value, JsonWriter& out) {
     refuse_valueless(value);
-    const Nested depth{out};
+    const NestingGuard depth{out};
     out.raw('[');
     out.integer(value.index());
     out.raw(',');
@@ -79,7 +79,7 @@ struct VariantCodec {
   }
   static Variant decode(JsonReader& in) {
     in.expect('[');
-    const Nested depth{in};
+    const NestingGuard depth{in};
     const auto index = in.integer<std::size_t>();
     if (index >= sizeof...(Choices)) in.fail("expected the index of one of the variant's types");
     in.expect(',');

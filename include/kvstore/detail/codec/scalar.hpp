@@ -11,9 +11,10 @@
 
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/json/number.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/text/utf8.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

@@ -13,9 +13,9 @@
 #include <utility>
 
 #include "kvstore/detail/codec/base.hpp"
-#include "kvstore/detail/json/nesting.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -32,7 +32,7 @@ concept Sequence = std::ranges::input_range<const T&> && std::default_initializa
 /// Writes what lies between two brackets: `write(element)` for each, with commas between.
 template <class Range, class Write>
 void write_elements(const Range& range, JsonWriter& out, char open, char close, Write&& write) {
-  const Nested depth{out};
+  const NestingGuard depth{out};
   out.raw(open);
   bool first = true;
   for (const auto& element : range) {
@@ -94,7 +94,7 @@ struct TupleCodec {
     std::apply([](const auto&... elements) { (Codec<Elements>::check(elements), ...); }, value);
   }
   static void encode(const Tuple& value, JsonWriter& out) {
-    const Nested depth{out};
+    const NestingGuard depth{out};
     out.raw('[');
     [[maybe_unused]] std::size_t index = 0;
     [[maybe_unused]] const auto write = [&]<class Element>(std::type_identity<Element>, const auto& element) {
@@ -107,7 +107,7 @@ struct TupleCodec {
   }
   static Tuple decode(JsonReader& in) {
     in.expect('[');
-    const Nested depth{in};
+    const NestingGuard depth{in};
     [[maybe_unused]] std::size_t index = 0;
     // Braces, because they keep the order from left to right.
     auto out = Tuple{decode_element<Elements>(in, index)...};

@@ -25,8 +25,8 @@
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/format.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

@@ -21,9 +21,9 @@
 
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/format.hpp"
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

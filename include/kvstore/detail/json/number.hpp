@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
@@ -21,33 +21,17 @@
 #include <locale.h>
 #include <stdlib.h>
 
-#include <string>
+#include <concepts>
 #endif
 
 #include "kvstore/error.hpp"
-
-namespace kvstore { inline namespace v1 {
-
-/// Integers that JSON text carries here: up to 64 bits, character types included, `bool` excluded.
-template <class T>
-concept JsonInteger = std::integral<T> && !std::same_as<std::remove_cv_t<T>, bool> && sizeof(T) <= 8;
-
-/// Floating-point numbers that JSON text carries here.
-template <class T>
-concept JsonFloat = std::same_as<T, float> || std::same_as<T, double>;
-
-}}  // namespace kvstore::v1
+#include "kvstore/json_text.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The widest integer with the sign of `T`, which `std::from_chars` knows whatever `T` is.
 template <JsonInteger T>
 using Widest = std::conditional_t<std::is_signed_v<T>, long long, unsigned long long>;
-
-struct NumberText {
-  std::string_view text;  ///< empty if there is no number
-  bool is_integer;        ///< neither fraction nor exponent
-};
 
 [[nodiscard]] inline const char* skip_digits(const char* at, const char* end) noexcept {
   while (at != end && *at >= '0' && *at <= '9') ++at;
@@ -62,7 +46,7 @@ struct NumberText {
 
 /// The longest number at the start of a text. What follows an incomplete one ("1.", "1e", "01") can follow no
 /// JSON value, so whoever reads on refuses it.
-[[nodiscard]] inline NumberText scan_number(const char* const start, const char* const end) noexcept {
+[[nodiscard]] inline JsonNumber scan_number(const char* const start, const char* const end) noexcept {
   const char* at = start;
   if (at != end && *at == '-') ++at;
   const char* const digits = at;
@@ -149,6 +133,17 @@ template <JsonFloat T>
   if (error == std::errc::result_out_of_range && is_below_one(text)) return text[0] == '-' ? -T{0} : T{0};
   if (error != std::errc{} || stop != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
   return value;
+}
+
+/// The words for a number that does not fit `T`.
+template <JsonInteger T>
+[[nodiscard]] std::string expected_integer() {
+  const std::string kind = std::is_signed_v<T> ? "a signed" : "an unsigned";
+  return "expected " + kind + " integer of " + std::to_string(sizeof(T) * 8) + " bits";
+}
+template <JsonFloat T>
+[[nodiscard]] std::string expected_float() {
+  return "expected a number in the range of a " + std::to_string(sizeof(T) * 8) + "-bit float";
 }
 
 /// Refuses the numbers that JSON does not have.

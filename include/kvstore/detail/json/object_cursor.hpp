@@ -9,9 +9,10 @@
 #include <string>
 #include <string_view>
 
-#include "kvstore/detail/json/reader.hpp"
+#include "kvstore/detail/json/entry_line.hpp"
 #include "kvstore/detail/json/scan.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -126,11 +127,10 @@ inline JsonCursor::Step JsonCursor::next(std::string_view text, bool last, JsonE
 
 /// Stands at the next entry's opening quote. False at the object's end, or where the text ends first.
 inline bool JsonCursor::reach_key(std::string_view text, bool last) {
-  const char* const rest = text.data() + position_;
-  const bool as_written = text.size() - position_ >= 3 && rest[0] == ',' && rest[1] == '\n' && rest[2] == '"';
-  if (place_ == JsonPlace::after_value && as_written) {  // by this library: one entry a line
+  const std::string_view rest{text.data() + position_, text.size() - position_};
+  if (place_ == JsonPlace::after_value && rest.starts_with(kNextKeyStarts)) {  // as this library writes it
     place_ = JsonPlace::after_comma;
-    position_ += 2;
+    position_ += kNextKeyStarts.size() - 1;
     return true;
   }
   if (place_ <= JsonPlace::outside && !open(text, last)) return false;

@@ -11,8 +11,8 @@
 #include <cstring>
 #include <string_view>
 
-#include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
+#include "kvstore/json_text.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "kvstore/detail/base/thread_object.hpp"
-#include "kvstore/detail/json/writer.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

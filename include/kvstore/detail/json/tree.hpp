@@ -3,8 +3,8 @@
 
 // Converts between JSON text and a tree (`nlohmann::json`, or `nlohmann::ordered_json`, which keeps the order
 // of keys). Stricter than nlohmann's own parser and serialiser: depth is bounded, and duplicate keys, NaN and
-// infinity are refused rather than dropped or written as null. All are templates: who stores no trees need not
-// include nlohmann/json.hpp.
+// infinity are refused rather than dropped or written as null. All are templates: who stores no trees need
+// not include nlohmann/json.hpp.
 
 #include <array>
 #include <cstddef>
@@ -14,12 +14,12 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/detail/json/number.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_text.hpp"
+#include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A file that is one JSON object, entry by entry: written one a line, read in any shape that is valid JSON.
-// Neither needs more memory than a block or the largest entry.
+// Reads a file that is one JSON object, in any shape that is valid JSON, entry by entry, in the memory of a
+// block or of the largest entry.
 
 #include <algorithm>
 #include <cstddef>
@@ -16,38 +16,13 @@
 
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/json/object_cursor.hpp"
-#include "kvstore/detail/json/reader.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/json_file/line_ranges.hpp"
 #include "kvstore/detail/json_file/parallel_load.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
-
-/// Writes every entry of `source` to `out`, which has `append(std::string_view)`.
-template <class Output>
-void write_json_entries(Output& out, ChangeSource& source) {
-  bool first = true;
-  const auto append = [&](std::string_view lines) {
-    if (first) {
-      out.append("{");
-      lines.remove_prefix(1);  // the comma before the first line
-    }
-    first = false;
-    out.append(lines);
-  };
-  if (source.schema_version() != 0) {
-    JsonWriter version;
-    version.raw(",\n");
-    version.string(kSchemaVersionKey);
-    version.raw(": ");
-    version.integer(source.schema_version());
-    append(version.text());
-  }
-  for (EntryLines lines; source.next_lines(lines);) append(lines.text);
-  out.append(first ? "{}\n" : "\n}\n");
-}
 
 /// Reads the entries of a file in order, as `JsonCursor` finds them. *Thread safety*: none.
 class JsonEntryReader {

@@ -18,7 +18,9 @@
 #include "kvstore/detail/file/atomic_file.hpp"
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/json/entry_line.hpp"
 #include "kvstore/detail/json_file/entry_reader.hpp"
+#include "kvstore/detail/json_file/entry_writer.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
@@ -32,9 +34,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
     return std::equal(start.begin(), start.begin() + std::ssize(start.substr(0, whole.size())), whole.begin(),
                       [](char found, char wanted) { return found == wanted || found == '\0'; });
   };
-  constexpr std::string_view kEmpty = "{}\n";
-  const bool ends = start.find_first_not_of('\0', kEmpty.size()) == std::string_view::npos;
-  return fits("{\n\"") || (fits(kEmpty) && ends);
+  const bool ends = start.find_first_not_of('\0', kEmptyObject.size()) == std::string_view::npos;
+  return fits(kFirstKeyStarts) || (fits(kEmptyObject) && ends);
 }
 
 /// Throws if there is something at `name` that is not what a crash has left of a save.

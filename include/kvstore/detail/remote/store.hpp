@@ -15,13 +15,13 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/base/lookup.hpp"
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/remote/batch.hpp"
 #include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/hash.hpp"
+#include "kvstore/json_reader.hpp"
 #include "kvstore/key_text.hpp"
 #include "kvstore/write_batch.hpp"
 

@@ -7,17 +7,20 @@
 #include <cstdint>
 #include <functional>
 
+#include "kvstore/detail/json/entry_line.hpp"
+#include "kvstore/line_source.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-class ProgressSource final : public ChangeSource {
+class ProgressSource final : public ChangeSource, private LineSource {
  public:
   ProgressSource(ChangeSource& source, const std::function<void(const Progress&)>& progress,
                  Progress::Phase phase = Progress::Phase::save)
       : ChangeSource{source.scope(), source.schema_version()},
         source_{source},
+        lines_{source.lines()},
         progress_{progress},
         phase_{phase} {}
 
@@ -27,18 +30,19 @@ class ProgressSource final : public ChangeSource {
     return more;
   }
 
-  bool next_lines(EntryLines& lines) override {
-    constexpr std::uint64_t kPunctuation = 6;  // of a line
-    const bool more = source_.next_lines(lines);
-    count(more ? lines.entries : 0, more ? lines.text.size() - kPunctuation * lines.entries : 0, !more);
-    return more;
-  }
+  [[nodiscard]] LineSource* lines() noexcept override { return lines_ != nullptr ? this : nullptr; }
   [[nodiscard]] double fraction() const noexcept override { return source_.fraction(); }
 
   [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:
+  bool next_lines(EntryLines& lines) override {
+    const bool more = lines_->next_lines(lines);
+    count(more ? lines.entries : 0, more ? lines.text.size() - kLinePunctuation * lines.entries : 0, !more);
+    return more;
+  }
+
   void count(std::uint64_t entries, std::uint64_t bytes, bool finished) {
     constexpr std::uint64_t kEvery = 4096;
     const bool due = (entries_ + entries) / kEvery != entries_ / kEvery;
@@ -53,6 +57,7 @@ class ProgressSource final : public ChangeSource {
   }
 
   ChangeSource& source_;
+  LineSource* lines_;  // of the source, if it has them
   const std::function<void(const Progress&)>& progress_;
   Progress::Phase phase_;
   std::uint64_t entries_ = 0;

@@ -22,7 +22,7 @@
 
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/change/line_buffer.hpp"
-#include "kvstore/storage.hpp"
+#include "kvstore/line_source.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

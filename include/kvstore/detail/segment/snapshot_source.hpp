@@ -16,13 +16,14 @@
 #include "kvstore/detail/segment/guards.hpp"
 #include "kvstore/detail/segment/parallel_encode.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/line_source.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Every entry of a store as of the moment of its construction, while writers go on. One at a time.
 template <class Key, class Value, class Mutex>
-class SnapshotSource final : public ChangeSource {
+class SnapshotSource final : public ChangeSource, private LineSource {
  public:
   using Table = DenseMap<Key, Value>;
 
@@ -56,6 +57,14 @@ class SnapshotSource final : public ChangeSource {
     return true;
   }
 
+  [[nodiscard]] LineSource* lines() noexcept override { return this; }
+
+  [[nodiscard]] double fraction() const noexcept override {
+    const auto segments = static_cast<double>(segments_.size());
+    return lines_ ? lines_->fraction() : static_cast<double>(segment_) / segments;
+  }
+
+ private:
   bool next_lines(EntryLines& lines) override {
     if (!lines_) {
       const auto encode = [this](std::size_t segment, LineBuffer& out) { return encode_slice(segment, out); };
@@ -65,12 +74,6 @@ class SnapshotSource final : public ChangeSource {
     return !ended_;
   }
 
-  [[nodiscard]] double fraction() const noexcept override {
-    const auto segments = static_cast<double>(segments_.size());
-    return lines_ ? lines_->fraction() : static_cast<double>(segment_) / segments;
-  }
-
- private:
   template <class Out>
   bool encode_slice(std::size_t segment, Out& out) {
     auto& guard = segments_[segment];

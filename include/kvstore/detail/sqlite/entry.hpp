@@ -16,9 +16,9 @@
 #include <utility>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_writer.hpp"
 #include "kvstore/key_text.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {

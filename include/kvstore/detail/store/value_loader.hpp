@@ -11,10 +11,10 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/codec/base.hpp"
-#include "kvstore/detail/json/reader.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
-#include "kvstore/detail/json/writer.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_writer.hpp"
 #include "kvstore/options.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {

@@ -20,11 +20,11 @@
 #include <utility>
 
 #include "kvstore/detail/json/escape.hpp"
-#include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/detail/json/number.hpp"
 #include "kvstore/detail/json/shortest_decimal.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
 #include "kvstore/detail/text/utf8.hpp"
+#include "kvstore/json_text.hpp"
 
 namespace kvstore { inline namespace v1 {
 
@@ -37,20 +37,25 @@ namespace kvstore { inline namespace v1 {
 ///
 /// ```cpp
 /// kvstore::JsonWriter out;
-/// const kvstore::Nested depth{out};
+/// const kvstore::NestingGuard depth{out};
 /// out.raw('['), out.integer(1), out.raw(','), out.string("two"), out.raw(']');
 /// assert(out.text() == R"([1,"two"])");
 /// ```
 class JsonWriter {
  public:
+  /// A writer of nothing yet, without a buffer.
   JsonWriter() noexcept = default;
+  /// Takes over what `other` has written, and its buffer.
   JsonWriter(JsonWriter&& other) noexcept { swap(other); }
+  /// Takes over what `other` has written, and its buffer.
   JsonWriter& operator=(JsonWriter&& other) noexcept {
     JsonWriter{std::move(other)}.swap(*this);
     return *this;
   }
 
+  /// Writes `null`.
   void null() { raw("null"); }
+  /// Writes `true` or `false`.
   void boolean(bool value) { raw(value ? std::string_view{"true"} : std::string_view{"false"}); }
 
   /// Writes an integer of any width; character types as their code.
@@ -71,22 +76,26 @@ class JsonWriter {
 
   /// Appends bytes as they are; they must not be a view of this writer's own text.
   void raw(std::string_view bytes);
+  /// Appends one byte as it is.
   void raw(char byte) {
     *ensure(1) = byte;
     ++size_;
   }
 
-  /// Enters an array or object; better through `Nested`, which leaves it again.
+  /// Enters an array or object; a `NestingGuard` does so and leaves it again.
   /// @throws ValueError deeper than `kMaxDepth`.
   void enter() {
     if (depth_ == kMaxDepth) detail::throw_too_deep();
     ++depth_;
   }
+  /// Leaves it.
   void leave() noexcept { --depth_; }
 
   /// What was written so far; valid until the next call that changes it.
   [[nodiscard]] std::string_view text() const noexcept { return {buffer_.get(), size_}; }
+  /// How many bytes were written.
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
+  /// How many bytes the buffer holds.
   [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
 
   /// Forgets what was written and keeps the buffer.

@@ -13,7 +13,6 @@
 #include <string_view>
 
 #include "kvstore/detail/json/escape.hpp"
-#include "kvstore/detail/json/nesting.hpp"
 #include "kvstore/detail/json/number.hpp"
 #include "kvstore/detail/json/short_number.hpp"
 #include "kvstore/detail/json/unescaped_text.hpp"
@@ -21,12 +20,13 @@
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/detail/text/utf8_sequence.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_text.hpp"
 
 namespace kvstore { inline namespace v1 {
 
 /// Reads JSON values one after another from a text that must outlive it.
 ///
-/// Every call skips white space first. Every call that finds something else than it was asked for throws
+/// Every call skips white space first. A call that does not find what it was asked for throws
 /// `ParseError` with the offset in the text; the reader is of no use afterwards.
 ///
 /// *Thread safety*: none; one thread at a time.
@@ -39,12 +39,14 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class JsonReader {
  public:
+  /// A reader at the start of `text`.
   explicit JsonReader(std::string_view text) noexcept
       : begin_{text.data()}, at_{text.data()}, end_{text.data() + text.size()} {}
 
   /// Offset of the next byte to read.
   [[nodiscard]] std::size_t position() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
 
+  /// Skips white space, for `position` to be that of what follows.
   void skip_space() noexcept {
     while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
   }
@@ -61,6 +63,7 @@ class JsonReader {
     ++at_;
     return true;
   }
+  /// Consumes one byte of punctuation, and refuses anything else.
   void expect(char byte) {
     if (!try_consume(byte)) fail_expecting(byte);
   }
@@ -73,7 +76,9 @@ class JsonReader {
     return true;
   }
 
+  /// Reads `null`.
   void null() { keyword("null", "expected null"); }
+  /// Reads `true` or `false`.
   [[nodiscard]] bool boolean() {
     const bool value = peek() == 't';
     keyword(value ? "true" : "false", "expected true or false");
@@ -89,10 +94,10 @@ class JsonReader {
   [[nodiscard]] T number();
 
   /// Reads a number as text, checked for its grammar only.
-  [[nodiscard]] detail::NumberText number_text();
+  [[nodiscard]] JsonNumber number_text();
 
-  /// Reads a string. The view is into the text where nothing was escaped, else into a buffer of this reader,
-  /// valid until it reads the next string.
+  /// Reads a string. The view is into the text where nothing was escaped, otherwise into a buffer of this
+  /// reader, valid until it reads the next string.
   [[nodiscard]] std::string_view string();
 
   /// Checks one value as strictly as if it were read, but for the range of numbers and for duplicate keys,
@@ -113,19 +118,21 @@ class JsonReader {
   template <class Read>
   void each_member(Read&& read);
 
-  /// Enters an array or object; better through `Nested`, which leaves it again.
+  /// Enters an array or object; a `NestingGuard` does so and leaves it again.
   void enter() {
     if (depth_ == kMaxDepth) fail("expected at most 512 levels of nesting");
     ++depth_;
   }
+  /// Leaves it.
   void leave() noexcept { --depth_; }
 
-  /// Refuses the text at the current position, or at another.
+  /// Refuses the text at the current position.
   [[noreturn]] void fail(const std::string& expected) const {
     throw ParseError{position(), at_ == end_ ? expected + ", but the text ends" : expected};
   }
   /// Out of line, since the words would take room on the stack for each level of nesting.
   [[noreturn, gnu::noinline]] void fail(const char* expected) const { fail(std::string{expected}); }
+  /// Refuses the text at `offset`.
   [[noreturn]] static void fail_at(std::size_t offset, const std::string& expected) {
     throw ParseError{offset, expected};
   }
@@ -168,10 +175,7 @@ T JsonReader::integer() {
   const auto [text, is_integer] = number_text();
   if (!is_integer) fail_at(start, "expected an integer");
   const auto value = detail::to_integer<T>(text);
-  if (!value) {
-    const std::string kind = std::is_signed_v<T> ? "a signed" : "an unsigned";
-    fail_at(start, "expected " + kind + " integer of " + std::to_string(sizeof(T) * 8) + " bits");
-  }
+  if (!value) fail_at(start, detail::expected_integer<T>());
   return *value;
 }
 
@@ -191,14 +195,13 @@ T JsonReader::number() {
     }
   }
   const auto value = detail::to_float<T>(text);
-  if (!value)
-    fail_at(start, "expected a number in the range of a " + std::to_string(sizeof(T) * 8) + "-bit float");
+  if (!value) fail_at(start, detail::expected_float<T>());
   return *value;
 }
 
-inline detail::NumberText JsonReader::number_text() {
+inline JsonNumber JsonReader::number_text() {
   skip_space();
-  const detail::NumberText number = detail::scan_number(at_, end_);
+  const JsonNumber number = detail::scan_number(at_, end_);
   if (number.text.empty()) fail("expected a number");
   at_ += number.text.size();
   return number;
@@ -311,7 +314,7 @@ inline char32_t JsonReader::four_hex_digits() {
 template <class Read>
 void JsonReader::each_element(Read&& read) {
   expect('[');
-  const Nested depth{*this};
+  const NestingGuard depth{*this};
   if (try_consume(']')) return;
   do read();
   while (try_consume(','));
@@ -321,7 +324,7 @@ void JsonReader::each_element(Read&& read) {
 template <class Read>
 void JsonReader::each_member(Read&& read) {
   expect('{');
-  const Nested depth{*this};
+  const NestingGuard depth{*this};
   if (try_consume('}')) return;
   do {
     const std::string_view key = string();
