@@ -34,7 +34,7 @@ int main() {
     visits.compact();
     const kvstore::Metrics metrics = visits.metrics();
     std::cout << metrics.of(kvstore::Verb::modify).done << " changed, " << metrics.unsaved
-              << " not yet on disk, " << metrics.journal.foldings << " folding\n";
+              << " not yet on disk, " << metrics.journal.compactions << " compactions\n";
     const std::string page = kvstore::to_prometheus(metrics, {{"store", "visits"}});
     std::cout << page.substr(0, page.find('\n', 200)) << "\n...\n";
   } catch (const std::exception& error) {

@@ -11,7 +11,7 @@ inline constexpr const char* kHelp = R"(kvctl looks at a key-value store and wor
   kvctl ls PATH                    list the keys; --prefix P, --values
   kvctl stat PATH                  how many entries, how large, who has it open
   kvctl verify PATH                read everything and say where a damaged file stops making sense
-  kvctl compact PATH               fold the journal, or give back the room of what was removed
+  kvctl compact PATH               compact the journal, or give back the room of what was removed
   kvctl export PATH [FILE]         the entries as a JSON object, one a line
   kvctl import PATH [FILE]         take the entries of a JSON object; --replace removes all others
   kvctl migrate FROM TO            copy everything to another store, of another kind perhaps

@@ -28,7 +28,7 @@ struct JournalText {
   fs::path path;
   bool exists = false;
   std::optional<kvstore::detail::JournalHeader> header;
-  std::vector<kvstore::detail::SnapshotId> folds;
+  std::vector<kvstore::detail::BaseId> bases;
   std::vector<std::vector<Entry>> steps;  ///< without an entry: everything is removed
   std::vector<std::string> notes;         ///< what is lost is told only if the journal counts
   std::vector<std::string> losses;
@@ -48,7 +48,7 @@ class LineHandler final : public kvstore::detail::JournalBodyHandler {
   }
 
   void on_header(const kvstore::detail::JournalHeader& header) override { journal_.header = header; }
-  void on_fold(const kvstore::detail::SnapshotId& id) override { journal_.folds.push_back(id); }
+  void on_base(const kvstore::detail::BaseId& id) override { journal_.bases.push_back(id); }
   void on_clear() override { is_step_ = true; }
   void on_change(const kvstore::Change& change) override {
     is_step_ = true;
@@ -154,14 +154,14 @@ class JournalSalvage {
   /// Whether the journal came to continue this snapshot. Its size will do: its checksum may be what is
   /// damaged.
   [[nodiscard]] bool is_folded(const JournalText& journal) const {
-    for (const auto& fold : journal.folds) {
-      if (fold.exists == snapshot_.exists && fold.size == snapshot_.size) return true;
+    for (const auto& base : journal.bases) {
+      if (base.exists == snapshot_.exists && base.size == snapshot_.size) return true;
     }
     return false;
   }
 
   void compare_with_snapshot(const JournalText& journal) {
-    auto known = journal.folds;
+    auto known = journal.bases;
     if (journal.header && journal.header->snapshot) known.push_back(*journal.header->snapshot);
     for (const auto& id : known) {
       if (id == snapshot_) return;
@@ -190,7 +190,7 @@ class JournalSalvage {
   const fs::path& path_;
   bool until_damage_;
   Salvage& result_;
-  kvstore::detail::SnapshotId snapshot_;
+  kvstore::detail::BaseId snapshot_;
 };
 
 }  // namespace kvctl

@@ -112,10 +112,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     this->driver().save();
   }
 
-  /// Folds a journal into a new snapshot now and makes everything durable; the same as `save` for a storage
-  /// that keeps no journal. @throws StorageError: the old snapshot and journal still count; UsageError if the
-  /// store is closed.
-  /// *Thread safety*: readers and writers go on.
+  /// Compacts a journal into a new base file now and makes everything durable; the same as `save` for a
+  /// storage that keeps no journal. @throws StorageError: the old snapshot and journal still count;
+  /// UsageError if the store is closed. *Thread safety*: readers and writers go on.
   void compact() {
     detail::CallbackScope::refuse_reentry(this);
     this->driver().compact();

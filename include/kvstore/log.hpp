@@ -15,7 +15,7 @@ namespace kvstore { inline namespace v1 {
 /// Severity of a `LogEvent`.
 enum class LogLevel : std::uint8_t {
   debug,    ///< each change, with its key, and each save of a batch
-  info,     ///< what happens now and then: opened, loaded, a whole snapshot saved, folded, closed
+  info,     ///< what happens now and then: opened, loaded, a whole snapshot saved, compacted, closed
   warning,  ///< what went well in the end: a torn journal, a save that is tried again
   error,    ///< what failed
 };
@@ -44,8 +44,8 @@ struct LogField {
 /// | `saved` | info, or debug if only changes were saved | `entries`, `bytes`, `seconds` |
 /// | `save failed` | error | `error` |
 /// | `retried` | warning | `failures` before; whether it succeeded now comes next |
-/// | `folded` | info | `entries`, `bytes`, `seconds` |
-/// | `folding failed` | error | `error` |
+/// | `compacted` | info | `entries`, `bytes`, `seconds` |
+/// | `compaction failed` | error | `error` |
 /// | `checkpoint written` | info | `to`, `entries`, `bytes`, `seconds` |
 /// | `replaced` | info | `from`, `entries`: by `load_from` |
 /// | `refreshed` | debug | `entries` |

@@ -99,13 +99,13 @@ void give_journal(const JournalMetrics& journal, Fn& fn) {
   using Kind = MetricPoint::Kind;
   constexpr MetricFamily kSize{"kvstore.journal.size", Kind::gauge, "By", "Size of the journal."};
   kSize.give(fn, journal.bytes);
-  constexpr MetricFamily kFoldings{"kvstore.journal.foldings", Kind::counter, "{folding}",
-                                   "Times that the journal was folded into a new snapshot."};
-  kFoldings.give_outcome(fn, journal.foldings, "succeeded");
-  kFoldings.give_outcome(fn, journal.failed_foldings, "failed");
-  constexpr MetricFamily kLast{"kvstore.journal.last.folding.duration", Kind::gauge, "s",
-                               "How long the last folding took."};
-  kLast.give(fn, seconds_of(journal.last_folding));
+  constexpr MetricFamily kCompactions{"kvstore.journal.compactions", Kind::counter, "{compaction}",
+                                      "Times that the journal was compacted into a new base file."};
+  kCompactions.give_outcome(fn, journal.compactions, "succeeded");
+  kCompactions.give_outcome(fn, journal.failed_compactions, "failed");
+  constexpr MetricFamily kLast{"kvstore.journal.last.compaction.duration", Kind::gauge, "s",
+                               "How long the last compaction took."};
+  kLast.give(fn, seconds_of(journal.last_compaction));
 }
 
 }  // namespace detail

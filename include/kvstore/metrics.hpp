@@ -99,10 +99,10 @@ struct SaveMetrics {
 
 /// The journal, of a storage that keeps one.
 struct JournalMetrics {
-  std::uint64_t bytes = 0;     ///< its size: what a load has to replay
-  std::uint64_t foldings = 0;  ///< times that it was folded into a new snapshot since the store was opened
-  std::uint64_t failed_foldings = 0;         ///< since the store was opened
-  std::chrono::nanoseconds last_folding{0};  ///< how long that took, failed or not
+  std::uint64_t bytes = 0;                      ///< its size: what a load has to replay
+  std::uint64_t compactions = 0;                ///< into a new base file each, since the store was opened
+  std::uint64_t failed_compactions = 0;         ///< since the store was opened
+  std::chrono::nanoseconds last_compaction{0};  ///< how long that took, failed or not
 };
 
 /// What `BatchPersistentKeyValueStore::metrics` returns: a plain copy. Beside operations under way, its

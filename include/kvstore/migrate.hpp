@@ -111,7 +111,7 @@ std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& opt
 ///         LockedError, CorruptionError, StorageError, also where there is no source: the target is as it
 ///         was, except that a count which does not match says so of a target that was saved.
 /// *Complexity*: O(entries) time; the memory of two blocks, and of what a journal has changed since it was
-/// folded.
+/// compacted.
 ///
 /// ```cpp
 /// kvstore::JsonFile from{"data.json"};

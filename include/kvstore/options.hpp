@@ -28,7 +28,7 @@ struct Progress {
   enum class Phase {
     load,
     save,
-    compact,  ///< a journal is folded into a new snapshot
+    compact,  ///< a journal is compacted into a new base file
     migrate,
   };
   Phase phase;            ///< what is going on

@@ -146,10 +146,12 @@ void update(bench::Report& report, const bench::Arguments& arguments, const Data
   compare_with_leveldb(table, all, 2.5);
 }
 
-/// Latency of an upsert beside the folding of the journal, and without; and how many bytes the journal takes.
-void folding(bench::Report& report, const bench::Arguments& arguments, const Data& data) {
-  auto table = report.section("folding", "An update beside the folding of the journal into a new snapshot",
-                              {"p50", "p99.9", "longest"});
+/// Latency of an upsert beside the compaction of the journal, and without; and how many bytes the journal
+/// takes.
+void compaction(bench::Report& report, const bench::Arguments& arguments, const Data& data) {
+  auto table =
+      report.section("compaction", "An update beside the compaction of the journal into a new base file",
+                     {"p50", "p99.9", "longest"});
   using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
   const bench::WorkFolder folder;
   Store store{std::make_unique<kvstore::JsonJournal>(folder / "data.json"),
@@ -179,19 +181,19 @@ void folding(bench::Report& report, const bench::Arguments& arguments, const Dat
   for (std::size_t round = 0; round < arguments.runs; ++round) {
     std::size_t left = std::min<std::size_t>(data.size(), 200'000);
     measure([&] { return left-- > 0; }, at_rest);
-    std::atomic<bool> folding = true;
+    std::atomic<bool> compaction = true;
     std::jthread folder_thread{[&] {
       store.compact();
-      folding = false;
+      compaction = false;
     }};
-    measure([&] { return folding.load(); }, beside);
+    measure([&] { return compaction.load(); }, beside);
   }
   const auto row = [&](const std::string& name, const Samples(&samples)[3]) {
     table.row(name, {{samples[0], Unit::seconds}, {samples[1], Unit::seconds}, {samples[2], Unit::seconds}});
   };
   row("at rest", at_rest);
-  row("while it is folded", beside);
-  table.at_most("p99.9 beside folding", {beside[1], Unit::seconds}, 50e-6);
+  row("while it is compacted", beside);
+  table.at_most("p99.9 beside compaction", {beside[1], Unit::seconds}, 50e-6);
   store.save();
   store.compact();
   const std::size_t operations = std::min<std::size_t>(data.size(), 10'000);
@@ -234,7 +236,7 @@ void flat(bench::Report& report, const bench::Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  constexpr std::string_view kSections[] = {"fill", "update", "folding", "flat"};
+  constexpr std::string_view kSections[] = {"fill", "update", "compaction", "flat"};
   const auto arguments = bench::parse_arguments(
       argc, argv, "Durable writes against LevelDB, RocksDB, LMDB, SQLite and the disk.", kSections);
   bench::Report report{arguments};
@@ -243,7 +245,7 @@ int main(int argc, char** argv) {
     if (arguments.wants("fill")) fill(report, arguments, data, batch);
   }
   if (arguments.wants("update")) update(report, arguments, data);
-  if (arguments.wants("folding")) folding(report, arguments, data);
+  if (arguments.wants("compaction")) compaction(report, arguments, data);
   if (arguments.wants("flat")) flat(report, arguments);
   report.finish();
 }

@@ -38,7 +38,7 @@ constexpr std::size_t kBlockBytes = 4096;
 
 std::string identity_of(std::string_view snapshot) {
   kvstore::JsonWriter out;
-  kvstore::detail::write_snapshot_id(
+  kvstore::detail::write_base_id(
       out, {.exists = !snapshot.empty(), .size = snapshot.size(), .crc = kvstore::detail::crc32c(snapshot)});
   return std::string{out.text()};
 }
@@ -93,12 +93,13 @@ std::string lines_of(SimulatedDisk& disk, const std::string& path, std::size_t b
   } catch (const kvstore::CorruptionError& error) { return words + error.what(); }
 }
 
-/// Folds everything into one JSON file, as a store's `compact` does.
-void fold(kvstore::JsonJournal& storage, const JsonContents& contents) {
+/// Compacts everything into one JSON file, as a store's `compact` does.
+void compact(kvstore::JsonJournal& storage, const JsonContents& contents) {
   do {
     support::ListSource everything{support::text_entries(contents)};
     storage.save(everything);
-  } while (storage.wants_compaction());  // the first may only have ended a fold that a crash had interrupted
+  } while (
+      storage.wants_compaction());  // the first may only have ended a compaction that a crash had interrupted
 }
 
 /// Opens what was opened before, goes on with it, and ends with the JSON file alone.
@@ -114,11 +115,11 @@ void go_on(SimulatedDisk& disk, JsonContents contents) {
   {
     kvstore::JsonJournal storage{kPath, disk};
     require(support::load_json(storage) == contents, "what is added is found");
-    fold(storage, contents);
+    compact(storage, contents);
   }
   support::DiskImage left = disk.visible();
   left.erase(std::string{kPath} + ".journal.torn");  // stays until a person removes it
-  require(left.size() == 1, "folded, there is the JSON file alone");
+  require(left.size() == 1, "compacted, there is the JSON file alone");
   kvstore::JsonFile storage{kPath, disk, kBlockBytes};
   require(support::load_json(storage) == contents, "which holds everything");
 }

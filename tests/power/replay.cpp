@@ -30,7 +30,7 @@ namespace fs = std::filesystem;
 /// What one image has shown.
 struct Look {
   bool mounted = false;
-  bool folding = false;  ///< the crash came while a journal was folded
+  bool compaction = false;  ///< the crash came while a journal was compacted
   Verdict verdict{};
 };
 
@@ -69,7 +69,7 @@ class Recording {
     Look look{image.mounted()};
     if (!look.mounted) return look;
     const fs::path journal = image.folder() / "data.json.journal";
-    look.folding = fs::exists(journal.string() + ".next") || fs::exists(journal.string() + ".new");
+    look.compaction = fs::exists(journal.string() + ".next") || fs::exists(journal.string() + ".new");
     look.verdict = judge(image.folder(), cut.place, thorough);
     return look;
   }
@@ -135,7 +135,7 @@ struct Tally {
   std::size_t violations = 0;
   std::size_t most_lost = 0;
   std::size_t with_loss = 0;
-  std::size_t folding = 0;
+  std::size_t compaction = 0;
   std::size_t not_mounted = 0;
   std::size_t not_repeated = 0;  ///< violations that a fresh copy of the same image did not show
 };
@@ -143,7 +143,7 @@ struct Tally {
 void count(Tally& tally, const Look& look) {
   ++tally.images;
   if (!look.mounted) ++tally.not_mounted;
-  if (look.folding) ++tally.folding;
+  if (look.compaction) ++tally.compaction;
   if (!look.verdict.violation.empty()) {
     ++tally.violations;
     return;
@@ -178,7 +178,7 @@ int judge_images(const fs::path& folder, std::size_t number, std::uint64_t seed)
   const Setup& setup = recording.setup();
   std::cout << tally.images << '\t' << tally.violations << '\t' << tally.most_lost << '\t'
             << (setup.has_bound() ? std::to_string(setup.bound()) : "-") << '\t' << tally.with_loss << '\t'
-            << tally.folding << '\t' << tally.not_mounted << '\t' << tally.not_repeated << '\t'
+            << tally.compaction << '\t' << tally.not_mounted << '\t' << tally.not_repeated << '\t'
             << recording.promises().steps() << '\n';
   return EXIT_SUCCESS;
 }

@@ -93,7 +93,7 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
 }
 
 /// Whether a file that a reader has open can be replaced, as systems do that users have. Wine 8 does not, so
-/// that no journal is folded there beside a reader.
+/// that no journal is compacted there beside a reader.
 [[nodiscard]] inline bool replaces_open_files() {
   static const bool result = [] {
     const TempFolder folder;

@@ -42,7 +42,7 @@ namespace kvstore { inline namespace v1 {
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
 ///
 /// An operation's line is in the operating system's hands before the operation returns; a save syncs it. When
-/// the journal has outgrown the snapshot (and a mebibyte), it is folded into a new one in the background,
+/// the journal has outgrown the snapshot (and a mebibyte), it is compacted into a new one in the background,
 /// while operations go on. An existing JSON file is taken over as the first snapshot. After `compact` and
 /// `close` without further changes only the JSON file is left, for people and for `JsonFile`; and beside it,
 /// until somebody removes `<file>.journal.torn`, what opening has dropped as torn by crashes (at most 16 MiB
@@ -84,7 +84,7 @@ class JsonJournal final : public Storage, public Journal {
     follower_.look_again();
     if (sink.request().purpose != LoadPurpose::own) return follower_.load(sink);
     own();
-    const detail::SnapshotId snapshot = load_snapshot(sink);
+    const detail::BaseId snapshot = load_snapshot(sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
     folder_.refuse_held(found);
@@ -122,7 +122,7 @@ class JsonJournal final : public Storage, public Journal {
   /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own.
   [[nodiscard]] bool is_intact() override {
     lock_->check_still_held();
-    return folder_.has_name(*current_) && base_.serves(steps_ != 0 || folding_);
+    return folder_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
   }
 
   /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
@@ -175,7 +175,7 @@ class JsonJournal final : public Storage, public Journal {
     interrupted_ = false;
     // A name that may not be on disk is not relied upon: the snapshot is written once more.
     if (unfinished_ && (afresh || !folder_.is_unsure())) finish();
-    if (folding_ && !afresh) return;  // it goes on with the journal that it had begun
+    if (compacting_ && !afresh) return;  // it goes on with the journal that it had begun
     successor_path_ = detail::JournalSet::name(path_, afresh ? ".new" : ".next");
     successor_ = folder_.make(successor_path_);
   }
@@ -195,7 +195,7 @@ class JsonJournal final : public Storage, public Journal {
     previous_ = afresh_ ? nullptr : std::move(current_);
     current_ = std::move(successor_);
     current_path_ = std::move(successor_path_);  // not copied: nothing may throw here
-    folding_ = true;
+    compacting_ = true;
     failed_ = false;
     steps_ = 0;
   }
@@ -210,7 +210,7 @@ class JsonJournal final : public Storage, public Journal {
   /// get the old one's name. Whichever of the two names is met after a crash, it fits a journal.
   void join() override {
     if (previous_) sync(*previous_);
-    add([&](JsonWriter& out) { detail::write_fold(out, base_.next_id()); }, 0);
+    add([&](JsonWriter& out) { detail::write_base(out, base_.next_id()); }, 0);
     flush();
     sync(*current_);
     previous_.reset();  // all of it is on disk; and not every Windows file system replaces an open file
@@ -232,7 +232,7 @@ class JsonJournal final : public Storage, public Journal {
   }
 
  private:
-  static constexpr std::uint64_t kSmallest = std::uint64_t{1} << 20;  // a journal not worth folding, bytes
+  static constexpr std::uint64_t kSmallest = std::uint64_t{1} << 20;  // a journal not worth compacting, bytes
 
   // Opening ---------------------------------------------------------------------------------------
 
@@ -244,8 +244,8 @@ class JsonJournal final : public Storage, public Journal {
     detail::remove_leftover(files_, path_);
   }
 
-  [[nodiscard]] detail::SnapshotId load_snapshot(LoadSink& sink) {
-    detail::SnapshotId id;
+  [[nodiscard]] detail::BaseId load_snapshot(LoadSink& sink) {
+    detail::BaseId id;
     detail::FileStatus status;
     if (const auto file = detail::open_if_exists(files_, path_)) {
       const auto found = detail::uninterrupted([&] { return file->status(); });
@@ -260,7 +260,7 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   /// Begins the first journal of a snapshot, or of nothing.
-  void begin(const detail::SnapshotId& snapshot) {
+  void begin(const detail::BaseId& snapshot) {
     for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
     current_path_ = detail::JournalSet::name(path_, "");
     current_ = folder_.make(current_path_);
@@ -287,7 +287,7 @@ class JsonJournal final : public Storage, public Journal {
     if (chain.size() == 2) {
       previous_ = folder_.reopen(*chain.front());
       previous_bytes_ = previous_->end();
-      folding_ = true;  // still to be done
+      compacting_ = true;  // still to be done
       interrupted_ = true;
       folder_.remove(detail::JournalSet::name(path_, ".new"));
       return;
@@ -344,7 +344,7 @@ class JsonJournal final : public Storage, public Journal {
       folder_.check(error, "cannot rename a journal to " + detail::path_text(main));
     }
     unfinished_ = false;
-    folding_ = false;
+    compacting_ = false;
     previous_bytes_ = 0;
     for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
     folder_.sync();
@@ -357,7 +357,7 @@ class JsonJournal final : public Storage, public Journal {
       lock_->check_still_held();
       if (base_.look() == detail::FileState::missing) return;  // that the journal is there tells of it
       detail::remove_leftover(files_, path_);                  // of a compaction that failed as it began
-      if (!folding_ && !unfinished_ && steps_ == 0) return folder_.remove_own(current_path_, *current_);
+      if (!compacting_ && !unfinished_ && steps_ == 0) return folder_.remove_own(current_path_, *current_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
       static_cast<void>(current_->file().truncate(current_->end()));
@@ -378,8 +378,8 @@ class JsonJournal final : public Storage, public Journal {
   std::shared_ptr<detail::JournalFile> successor_;  // made ready for switch_over
   std::filesystem::path successor_path_;
   std::filesystem::path current_path_;
-  std::atomic<bool> folding_ = false;  // current_ was begun for a compaction that has not got through
-  bool unfinished_ = false;            // the snapshot was renamed, finish() has not got through
+  std::atomic<bool> compacting_ = false;  // current_ was begun for a compaction that has not got through
+  bool unfinished_ = false;               // the snapshot was renamed, finish() has not got through
 
   // Changed when nobody appends or syncs.
   std::shared_ptr<detail::JournalFile> previous_;  // which current_ follows, as long as it may lack a sync

@@ -106,7 +106,7 @@ TEST_CASE("Following a journal: a look reads what is new, and not what was alloc
   CHECK(files.bytes <= 8192);
 }
 
-TEST_CASE("Following a journal: as long as nothing was written after a fold began, there is no news") {
+TEST_CASE("Following a journal: as long as nothing was written after a compaction began, there is no news") {
   const TempFolder folder;
   Owner owner{folder / "data.json"};
   owner.set("a", "1");
@@ -123,7 +123,7 @@ TEST_CASE("Following a journal: as long as nothing was written after a fold bega
   CHECK(news(reader).empty());
 }
 
-TEST_CASE("Following a journal: news of before a fold began come before it has written") {
+TEST_CASE("Following a journal: news of before a compaction began come before it has written") {
   const TempFolder folder;
   Owner owner{folder / "data.json"};
   owner.set("a", "1");

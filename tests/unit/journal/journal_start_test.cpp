@@ -190,7 +190,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("Journal start: a journal that a fold has not made is no reason to drop the one beside it") {
+TEST_CASE("Journal start: a journal that a compaction has not made is no reason to drop the one beside it") {
   const std::string snapshot = "{\n\"a\": 1\n}\n";
   const auto digits = kvstore::detail::crc_digits(kvstore::detail::crc32c(snapshot));
   const std::string identity = R"({"size":)" + std::to_string(snapshot.size()) + R"(,"crc32c":")" +

@@ -165,7 +165,7 @@ TEST_CASE("Journal: operations after a compaction are kept beside the new snapsh
   REQUIRE(after.at("round") == 4);
 }
 
-TEST_CASE("Journal: when it has outgrown its snapshot it is folded in the background") {
+TEST_CASE("Journal: when it has outgrown its snapshot it is compacted in the background") {
   const TempFolder folder;
   kvstore::BatchPersistentKeyValueStore<int, std::string> store{
       std::make_unique<JsonJournal>(folder / "data.json"), kManual};

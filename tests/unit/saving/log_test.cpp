@@ -134,7 +134,7 @@ TEST_CASE("Log: a save that failed, that it is tried again, and that it succeede
   CHECK(log.last("retried").ends_with(" failures=1"));
 }
 
-TEST_CASE("Log: a journal tells of what it recovered, dropped and folded") {
+TEST_CASE("Log: a journal tells of what it recovered, dropped and compacted") {
   const TempFolder folder;
   const auto path = folder / "data.json";
   Log log;
@@ -152,8 +152,8 @@ TEST_CASE("Log: a journal tells of what it recovered, dropped and folded") {
   CHECK(log.last("dropped torn tail").ends_with(" bytes=4"));
   CHECK(log.last("recovered").ends_with(" records=2"));
   store.compact();
-  CHECK(log.events().back() == "folded");
-  CHECK(log.last("folded").ends_with(" entries=2 bytes=8"));
+  CHECK(log.events().back() == "compacted");
+  CHECK(log.last("compacted").ends_with(" entries=2 bytes=8"));
 }
 
 TEST_CASE("Log: checkpoints, what replaces everything, and schema upgrades") {

@@ -265,7 +265,7 @@ TEST_CASE("Metrics: a writer that waits for a segment's lock is recorded") {
   CHECK(waits.sum > 0ns);
 }
 
-TEST_CASE("Metrics: a journal's size, and its foldings") {
+TEST_CASE("Metrics: a journal's size, and its compactions") {
   const TempFolder folder;
   Store store{std::make_unique<kvstore::JsonJournal>(folder / "data.json"), kManual};
   const auto empty = store.metrics().journal.bytes;
@@ -274,13 +274,13 @@ TEST_CASE("Metrics: a journal's size, and its foldings") {
   const auto filled = store.metrics();
   CHECK(filled.journal.bytes > empty);
   CHECK(filled.saves.bytes == std::string{"key\"value\""}.size());
-  CHECK(filled.journal.foldings == 0);
+  CHECK(filled.journal.compactions == 0);
   store.compact();
-  const auto folded = store.metrics();
-  CHECK(folded.journal.bytes < filled.journal.bytes + 60);
-  CHECK(folded.journal.foldings == 1);
-  CHECK(folded.journal.last_folding > 0ns);
-  CHECK(folded.saves.succeeded == 1);
+  const auto compacted = store.metrics();
+  CHECK(compacted.journal.bytes < filled.journal.bytes + 60);
+  CHECK(compacted.journal.compactions == 1);
+  CHECK(compacted.journal.last_compaction > 0ns);
+  CHECK(compacted.saves.succeeded == 1);
   store.close();
   CHECK(store.metrics().journal.bytes == 0);
 }

@@ -69,7 +69,7 @@ TEST_CASE("Progress: a save and a load say how far they are") {
   check_steps(steps, Phase::load);
 }
 
-TEST_CASE("Progress: folding a journal says how far it is") {
+TEST_CASE("Progress: compacting a journal says how far it is") {
   const TempFolder folder;
   Steps steps;
   Store store{std::make_unique<kvstore::JsonJournal>(folder / "data.json"), options(steps)};

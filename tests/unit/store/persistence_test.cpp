@@ -251,7 +251,7 @@ TEST_CASE("Close: what needs the storage afterwards says that the store is close
   journaled.close();
   journaled.save();
   REQUIRE_THROWS_WITH(journaled.compact(), ContainsSubstring("the store is closed"));
-  REQUIRE(journaled.metrics().journal.failed_foldings == 0);
+  REQUIRE(journaled.metrics().journal.failed_compactions == 0);
 
   Store{folder / "data.json", kManual}.create("a", "1");
   Store reader{folder / "data.json", {.read_only = true}};

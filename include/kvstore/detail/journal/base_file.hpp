@@ -28,7 +28,7 @@ class JournalBase {
       : files_{files}, path_{std::move(path)}, aside_{files_, path_} {}
 
   /// Takes what was loaded for what belongs there; `status` is of a missing file if there was none.
-  void remember(const FileStatus& status, const SnapshotId& id) {
+  void remember(const FileStatus& status, const BaseId& id) {
     known_.remember(status, id.crc);
     mark_ = mark_of(status);
     next_mark_ = mark_.load();  // until it is known, no file at all would look as if it belonged there
@@ -67,7 +67,7 @@ class JournalBase {
   }
 
   /// Which snapshot the next one is.
-  [[nodiscard]] const SnapshotId& next_id() const noexcept { return next_id_; }
+  [[nodiscard]] const BaseId& next_id() const noexcept { return next_id_; }
 
   /// Gives the next one its name. @throws ConflictError if another program has changed the file: it stays,
   /// and the next one is put aside
@@ -105,7 +105,7 @@ class JournalBase {
   KnownFile known_;
   SetAside aside_;
   std::unique_ptr<AtomicFile> next_;
-  SnapshotId next_id_;
+  BaseId next_id_;
   std::atomic<std::uint64_t> mark_ = 0;
   std::atomic<std::uint64_t> next_mark_ = 0;  // of what a rename is about to put there
   std::atomic<std::uint64_t> bytes_ = 0;

@@ -91,7 +91,7 @@ class JournalFollower {
     std::shared_ptr<File> snapshot;
     FileStatus status;  // of the snapshot
     JournalSet journals;
-    SnapshotId id;
+    BaseId id;
 
     [[nodiscard]] bool is_missing() const noexcept {
       return !snapshot && !journals.main.file && !journals.next.file && !journals.fresh.file;
@@ -108,7 +108,7 @@ class JournalFollower {
 
   enum class Successor {
     followed,   ///< it is the one that is read now
-    unwritten,  ///< a fold has begun, and nothing was written since
+    unwritten,  ///< a compaction has begun, and nothing was written since
     unknown,    ///< what came after the journal that was read cannot be told
   };
 

@@ -5,7 +5,7 @@
 //
 //   line     = crc separator body newline      crc: CRC-32C of separator and body, 8 lower-case hex digits
 //   separator= " " | "|" offset " "            offset: all bytes of this file before it were synced earlier
-//   body     = header | step | fold | null     one JSON value
+//   body     = header | step | base | null     one JSON value
 
 #include <array>
 #include <charconv>
@@ -30,19 +30,18 @@ inline constexpr std::size_t kCrcDigits = 8;
 inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
 
 /// Which snapshot a journal continues: the size and CRC-32C of `data.json`, or that there was none.
-struct SnapshotId {
+struct BaseId {
   bool exists = false;
   std::uint64_t size = 0;
   std::uint32_t crc = 0;
-  bool operator==(const SnapshotId&) const = default;
+  bool operator==(const BaseId&) const = default;
 };
 
 /// The first line of a journal.
 struct JournalHeader {
   std::uint64_t version = kJournalVersion;
-  std::string id;  ///< random, to tell journals apart
-  std::optional<SnapshotId>
-      snapshot;                     ///< which it continues; none if it follows another journal or a failure
+  std::string id;                   ///< random, to tell journals apart
+  std::optional<BaseId> snapshot;   ///< which it continues; none if it follows another journal or a failure
   std::string follows;              ///< id of the journal that it continues; empty if none
   std::uint64_t follows_bytes = 0;  ///< how long that one is
 };
@@ -69,7 +68,7 @@ struct JournalHeader {
 
 // Bodies ---------------------------------------------------------------------------------------------------
 
-inline void write_snapshot_id(JsonWriter& out, const SnapshotId& id) {
+inline void write_base_id(JsonWriter& out, const BaseId& id) {
   if (!id.exists) return out.null();
   out.raw(R"({"size":)");
   out.integer(id.size);
@@ -86,7 +85,7 @@ inline void write_header(JsonWriter& out, const JournalHeader& header) {
   out.string(header.id);
   if (header.snapshot) {
     out.raw(R"(,"snapshot":)");
-    write_snapshot_id(out, *header.snapshot);
+    write_base_id(out, *header.snapshot);
   }
   if (!header.follows.empty()) {
     out.raw(R"(,"follows":)");
@@ -128,9 +127,9 @@ inline void write_header(JsonWriter& out, const JournalHeader& header) {
 }
 
 /// `{"snapshot":…}`: from here on the file continues that snapshot as well.
-inline void write_fold(JsonWriter& out, const SnapshotId& id) {
+inline void write_base(JsonWriter& out, const BaseId& id) {
   out.raw(R"({"snapshot":)");
-  write_snapshot_id(out, id);
+  write_base_id(out, id);
   out.raw('}');
 }
 
@@ -181,19 +180,19 @@ class JournalBodyHandler {
   JournalBodyHandler& operator=(const JournalBodyHandler&) = delete;
   virtual ~JournalBodyHandler() = default;
   virtual void on_header(const JournalHeader& header) = 0;
-  virtual void on_fold(const SnapshotId& id) = 0;
+  virtual void on_base(const BaseId& id) = 0;
   virtual void on_change(const Change& change) = 0;
   virtual void on_clear() = 0;
 
   std::string key;  ///< room for the key of the change being read, reused
 };
 
-[[nodiscard]] inline SnapshotId read_snapshot_id(JsonReader& in) {
+[[nodiscard]] inline BaseId read_base_id(JsonReader& in) {
   if (in.peek() == 'n') {
     in.null();
     return {};
   }
-  SnapshotId id;
+  BaseId id;
   id.exists = true;
   in.expect('{');
   for (bool more = true; more; more = in.try_consume(',')) {
@@ -214,7 +213,7 @@ class JournalBodyHandler {
   return id;
 }
 
-/// Reads an object: a header or a fold. Unknown members are passed over.
+/// Reads an object: a header or a base. Unknown members are passed over.
 inline void read_object(JsonReader& in, JournalBodyHandler& handler) {
   JournalHeader header;
   header.version = 0;
@@ -227,7 +226,7 @@ inline void read_object(JsonReader& in, JournalBodyHandler& handler) {
     else if (name == "id")
       header.id = in.string();
     else if (name == "snapshot")
-      header.snapshot = read_snapshot_id(in);
+      header.snapshot = read_base_id(in);
     else if (name == "follows")
       header.follows = in.string();
     else if (name == "bytes")
@@ -239,9 +238,9 @@ inline void read_object(JsonReader& in, JournalBodyHandler& handler) {
   if (header.version != 0)
     handler.on_header(header);
   else if (header.snapshot)
-    handler.on_fold(*header.snapshot);
+    handler.on_base(*header.snapshot);
   else
-    throw ParseError{0, "expected a header or a fold"};
+    throw ParseError{0, "expected a header or a base"};
 }
 
 /// Reads what follows the '[' of a change.

@@ -32,18 +32,18 @@ struct FoundJournal {
   std::shared_ptr<File> file = nullptr;  ///< null if there is none
   bool counts = false;                   ///< it exists and has a header
   JournalHeader header;
-  std::vector<SnapshotId> folds;  ///< snapshots that it came to continue later
+  std::vector<BaseId> bases;  ///< snapshots that it came to continue later
   std::uint64_t steps = 0;
   std::uint64_t end = 0;         ///< where its good lines end
   std::uint64_t torn_bytes = 0;  ///< what stands behind that end
   bool marked = false;           ///< a line says that something was synced
   std::uint64_t vouched = 0;     ///< how much of it a line says was synced
 
-  [[nodiscard]] bool folded_into(const SnapshotId& snapshot) const {
-    return counts && std::find(folds.begin(), folds.end(), snapshot) != folds.end();
+  [[nodiscard]] bool compacted_into(const BaseId& snapshot) const {
+    return counts && std::find(bases.begin(), bases.end(), snapshot) != bases.end();
   }
-  [[nodiscard]] bool continues(const SnapshotId& snapshot) const {
-    return folded_into(snapshot) || (counts && header.snapshot == snapshot);
+  [[nodiscard]] bool continues(const BaseId& snapshot) const {
+    return compacted_into(snapshot) || (counts && header.snapshot == snapshot);
   }
 };
 
@@ -63,7 +63,7 @@ class JournalSurvey final : public JournalBodyHandler {
     found_.header = header;
     found_.counts = true;
   }
-  void on_fold(const SnapshotId& id) override { found_.folds.push_back(id); }
+  void on_base(const BaseId& id) override { found_.bases.push_back(id); }
   void on_change(const Change&) override { ++found_.steps; }
   void on_clear() override { ++found_.steps; }
 
@@ -76,7 +76,7 @@ class JournalReplay final : public JournalBodyHandler {
  public:
   explicit JournalReplay(LoadSink& sink) : sink_{sink} {}
   void on_header(const JournalHeader&) override {}
-  void on_fold(const SnapshotId&) override {}
+  void on_base(const BaseId&) override {}
   void on_change(const Change& change) override { sink_.change(change); }
   void on_clear() override { sink_.clear(); }
 
@@ -181,9 +181,9 @@ inline void note_recovery(const std::vector<const FoundJournal*>& chain, LoadSin
 
 /// The journals that lie beside a snapshot, and the ones of them that continue it.
 ///
-/// Three names are in use. `.journal` continues the snapshot. While it is folded into a new snapshot, changes
-/// go to `.journal.next`, which follows it. After a failed write or sync they go to `.journal.new`, which
-/// counts only once the new snapshot is in place.
+/// Three names are in use. `.journal` continues the snapshot. While it is compacted into a new base file,
+/// changes go to `.journal.next`, which follows it. After a failed write or sync they go to `.journal.new`,
+/// which counts only once the new snapshot is in place.
 struct JournalSet {
   FoundJournal main, next, fresh;
 
@@ -209,11 +209,11 @@ struct JournalSet {
 
   /// The journals to carry out after the snapshot, in order; the last is to be gone on with. Empty if there
   /// is none, or none that could matter. @throws CorruptionError if what is there does not belong together
-  [[nodiscard]] std::vector<const FoundJournal*> chain(const SnapshotId& snapshot) const {
+  [[nodiscard]] std::vector<const FoundJournal*> chain(const BaseId& snapshot) const {
     // Where the folder could not be synced, what `.new` replaced may still lie beside what came after it.
     const bool later = fresh.counts && next.counts && next.header.follows == fresh.header.id;
-    if (fresh.folded_into(snapshot) && !(later && next.folded_into(snapshot))) return {&fresh};
-    if (next.folded_into(snapshot)) {
+    if (fresh.compacted_into(snapshot) && !(later && next.compacted_into(snapshot))) return {&fresh};
+    if (next.compacted_into(snapshot)) {
       if (main.counts && follows_another(next) && !later) refuse_stranger(main, next);
       return {&next};
     }
@@ -262,7 +262,7 @@ struct JournalSet {
     throw CorruptionError{main.path, main.end, "expected more lines, which were synced once"};
   }
 
-  void refuse_strangers(const SnapshotId& snapshot) const {
+  void refuse_strangers(const BaseId& snapshot) const {
     for (const FoundJournal* found : {&main, &next, &fresh}) {
       if (!found->counts) continue;
       const bool misses_snapshot =

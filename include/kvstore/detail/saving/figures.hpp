@@ -34,8 +34,8 @@ class SaveFigures {
   }
   /// The same of a compaction that nobody owed; if it succeeded, everything is saved as well.
   void note_compaction(std::chrono::nanoseconds took, const std::exception_ptr& failure) noexcept {
-    journal_.last_folding = took;
-    ++(failure ? journal_.failed_foldings : journal_.foldings);
+    journal_.last_compaction = took;
+    ++(failure ? journal_.failed_compactions : journal_.compactions);
     if (!failure) keep(nullptr);
   }
   /// Nothing is wrong any more.

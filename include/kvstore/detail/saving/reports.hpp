@@ -69,7 +69,7 @@ class SaveReports {
     if (!ends_save(step, errand, result.outcome)) return false;
     if (errand.failures != 0) observer_.log(LogLevel::warning, "retried", {{"failures", errand.failures}});
     if (result.failure)
-      observer_.report(result.failure, errand.counts_as_compaction ? "folding failed" : "save failed");
+      observer_.report(result.failure, errand.counts_as_compaction ? "compaction failed" : "save failed");
     else
       observer_.log(errand.whole ? LogLevel::info : LogLevel::debug, name_of(step), errand.done);
     return result.failure != nullptr;
@@ -86,7 +86,7 @@ class SaveReports {
   }
 
   [[nodiscard]] static const char* name_of(Step step) noexcept {
-    return step == Step::replace_base ? "folded" : "saved";
+    return step == Step::replace_base ? "compacted" : "saved";
   }
 
   /// Whether the step was the last of what counts as a save.
