@@ -16,15 +16,15 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// Calls `work` after each delay that `delay` names (none: only when woken), or at once when woken.
 /// Destruction stops the thread and waits for a `work` under way. Neither function may throw.
 template <class Means>
-class AutoSaver final {
+class WakingThread final {
  public:
   using Delay = std::optional<std::chrono::steady_clock::duration>;
 
-  AutoSaver(std::function<Delay()> delay, std::function<void()> work)
+  WakingThread(std::function<Delay()> delay, std::function<void()> work)
       : delay_{std::move(delay)}, work_{std::move(work)}, thread_{[this] { run(); }} {}
-  AutoSaver(const AutoSaver&) = delete;
-  AutoSaver& operator=(const AutoSaver&) = delete;
-  ~AutoSaver() { stop(); }
+  WakingThread(const WakingThread&) = delete;
+  WakingThread& operator=(const WakingThread&) = delete;
+  ~WakingThread() { stop(); }
 
   /// Has `work` called soon. From any thread.
   void wake() {

@@ -18,7 +18,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Means>
 class SaveThreads {
  public:
-  using Delay = typename AutoSaver<Means>::Delay;
+  using Delay = typename WakingThread<Means>::Delay;
 
   /// `path` is for messages. @throws StorageError if the system has no thread to give
   void start_saver(const std::filesystem::path& path, std::function<Delay()> delay,
@@ -55,8 +55,8 @@ class SaveThreads {
 
  private:
   std::atomic<bool> outgrown_ = false;  // until the compactor has seen it
-  std::optional<AutoSaver<Means>> compactor_;
-  std::optional<AutoSaver<Means>> saver_;
+  std::optional<WakingThread<Means>> compactor_;
+  std::optional<WakingThread<Means>> saver_;
 };
 
 }}}  // namespace kvstore::v1::detail
