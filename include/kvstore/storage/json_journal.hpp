@@ -65,7 +65,7 @@ class JsonJournal final : public Storage, public Journal {
                        const detail::JournalSpace& space = {})
       : files_{files},
         path_{detail::usable_path(files, path)},
-        folder_{files_, path_, space},
+        directory_{files_, path_, space},
         follower_{files_, path},
         base_{files_, path_} {}
 
@@ -87,7 +87,7 @@ class JsonJournal final : public Storage, public Journal {
     const detail::BaseId snapshot = load_snapshot(sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
-    folder_.refuse_held(found);
+    directory_.refuse_held(found);
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
@@ -122,7 +122,7 @@ class JsonJournal final : public Storage, public Journal {
   /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own.
   [[nodiscard]] bool is_intact() override {
     lock_->check_still_held();
-    return folder_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
+    return directory_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
   }
 
   /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
@@ -174,10 +174,10 @@ class JsonJournal final : public Storage, public Journal {
     afresh_ = afresh;
     interrupted_ = false;
     // A name that may not be on disk is not relied upon: the snapshot is written once more.
-    if (unfinished_ && (afresh || !folder_.is_unsure())) finish();
+    if (unfinished_ && (afresh || !directory_.is_unsure())) finish();
     if (compacting_ && !afresh) return;  // it goes on with the journal that it had begun
     successor_path_ = detail::JournalSet::name(path_, afresh ? ".new" : ".next");
-    successor_ = folder_.make(successor_path_);
+    successor_ = directory_.make(successor_path_);
   }
 
   void switch_over() override {
@@ -261,15 +261,15 @@ class JsonJournal final : public Storage, public Journal {
 
   /// Begins the first journal of a snapshot, or of nothing.
   void begin(const detail::BaseId& snapshot) {
-    for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
+    for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
     current_path_ = detail::JournalSet::name(path_, "");
-    current_ = folder_.make(current_path_);
+    current_ = directory_.make(current_path_);
     detail::JournalHeader header;
     header.id = current_->id();
     header.snapshot = snapshot;
     try {
       current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
-      folder_.check(current_->flush(), "cannot write");
+      directory_.check(current_->flush(), "cannot write");
       sync(*current_);
     } catch (...) {  // it says nothing yet, and would look like changes that JsonFile cannot read
       current_.reset();
@@ -282,14 +282,14 @@ class JsonJournal final : public Storage, public Journal {
   void go_on(const std::vector<const detail::FoundJournal*>& chain) {
     const detail::FoundJournal& last = *chain.back();
     current_path_ = last.path;
-    current_ = folder_.reopen(last);
+    current_ = directory_.reopen(last);
     steps_ = last.steps;
     if (chain.size() == 2) {
-      previous_ = folder_.reopen(*chain.front());
+      previous_ = directory_.reopen(*chain.front());
       previous_bytes_ = previous_->end();
       compacting_ = true;  // still to be done
       interrupted_ = true;
-      folder_.remove(detail::JournalSet::name(path_, ".new"));
+      directory_.remove(detail::JournalSet::name(path_, ".new"));
       return;
     }
     finish();
@@ -335,19 +335,19 @@ class JsonJournal final : public Storage, public Journal {
 
   /// Once the snapshot has its name: makes that durable, then drops the journals that it replaces.
   void finish() {
-    folder_.sync();
+    directory_.sync();
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
-      folder_.refuse_other(main);
+      directory_.refuse_other(main);
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
-      folder_.check(error, "cannot rename a journal to " + detail::path_text(main));
+      directory_.check(error, "cannot rename a journal to " + detail::path_text(main));
     }
     unfinished_ = false;
     compacting_ = false;
     previous_bytes_ = 0;
-    for (const char* suffix : {".next", ".new"}) folder_.remove(detail::JournalSet::name(path_, suffix));
-    folder_.sync();
+    for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
+    directory_.sync();
   }
 
   /// At the end: everything is saved, nobody else is here, unless the lock is lost. What fails here does no
@@ -357,7 +357,7 @@ class JsonJournal final : public Storage, public Journal {
       lock_->check_still_held();
       if (base_.look() == detail::FileState::missing) return;  // that the journal is there tells of it
       detail::remove_leftover(files_, path_);                  // of a compaction that failed as it began
-      if (!compacting_ && !unfinished_ && steps_ == 0) return folder_.remove_own(current_path_, *current_);
+      if (!compacting_ && !unfinished_ && steps_ == 0) return directory_.remove_own(current_path_, *current_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
       static_cast<void>(current_->file().truncate(current_->end()));
@@ -367,7 +367,7 @@ class JsonJournal final : public Storage, public Journal {
 
   detail::FileSystem& files_;
   std::filesystem::path path_;
-  detail::JournalFolder folder_;
+  detail::JournalDirectory directory_;
   detail::JournalFollower follower_;
   detail::JournalBase base_;
   std::optional<detail::FileLock> lock_;  // none before it is owned

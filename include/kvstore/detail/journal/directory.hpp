@@ -27,10 +27,10 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: none. Every function throws StorageError for what the operating system refuses.
-class JournalFolder {
+class JournalDirectory {
  public:
   /// `files` outlives it. `path` is that of the snapshot.
-  JournalFolder(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
+  JournalDirectory(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
       : files_{files}, path_{std::move(path)}, space_{space} {}
 
   /// A journal is locked for as long as it is open for writing. @throws LockedError if a store that is not
