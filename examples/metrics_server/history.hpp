@@ -94,7 +94,7 @@ class History {
       return static_cast<double>(count) / seconds;
     };
     std::uint64_t refused = 0;
-    for (std::size_t i = 0; i < kvstore::kVerbs; ++i) {
+    for (std::size_t i = 0; i < kvstore::kVerbCount; ++i) {
       const auto &last = now.metrics.operations[i], &first = before.metrics.operations[i];
       refused += last.refused + last.failed - first.refused - first.failed;
     }

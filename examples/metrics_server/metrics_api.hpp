@@ -27,7 +27,7 @@ namespace metrics_server {
 
 [[nodiscard]] inline nlohmann::ordered_json operations_of(const kvstore::Metrics& metrics) {
   nlohmann::ordered_json out;
-  for (std::size_t i = 0; i < kvstore::kVerbs; ++i) {
+  for (std::size_t i = 0; i < kvstore::kVerbCount; ++i) {
     const auto verb = static_cast<kvstore::Verb>(i);
     const kvstore::OperationMetrics& count = metrics.of(verb);
     out[std::string{kvstore::name_of(verb)}] = {

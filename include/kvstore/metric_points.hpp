@@ -62,7 +62,7 @@ template <class Fn>
 void give_operations(const Metrics& metrics, Fn& fn) {
   constexpr MetricFamily kOperations{"kvstore.operations", MetricPoint::Kind::counter, "{operation}",
                                      "Operations by verb, and what became of them."};
-  for (std::size_t i = 0; i < kVerbs; ++i) {
+  for (std::size_t i = 0; i < kVerbCount; ++i) {
     const auto verb = static_cast<Verb>(i);
     const OperationMetrics& of = metrics.of(verb);
     const auto give = [&](std::string_view outcome, std::uint64_t value) {

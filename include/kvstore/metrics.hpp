@@ -31,11 +31,11 @@ enum class Verb : std::uint8_t {
   clear,
 };
 /// The number of verbs.
-inline constexpr std::size_t kVerbs = 13;
+inline constexpr std::size_t kVerbCount = 13;
 
 /// The verb as it is written in code.
 [[nodiscard]] constexpr std::string_view name_of(Verb verb) noexcept {
-  constexpr std::array<std::string_view, kVerbs> kNames{
+  constexpr std::array<std::string_view, kVerbCount> kNames{
       "create",           "read",     "update", "upsert",   "remove", "visit", "modify",
       "compare_exchange", "contains", "size",   "for_each", "apply",  "clear"};
   return kNames[static_cast<std::size_t>(verb)];
@@ -112,9 +112,9 @@ struct Metrics {
   std::uint64_t segments = 0;  ///< tables with a lock of their own
   std::uint64_t applied = 0;   ///< changes since the store was opened; each change of a batch counts
   std::uint64_t unsaved = 0;   ///< of these, not yet on disk
-  std::array<OperationMetrics, kVerbs> operations{};  ///< by `Verb`; see `of`
-  SaveMetrics saves;                                  ///< of all causes
-  JournalMetrics journal;                             ///< zeros where the storage keeps none
+  std::array<OperationMetrics, kVerbCount> operations{};  ///< by `Verb`; see `of`
+  SaveMetrics saves;                                      ///< of all causes
+  JournalMetrics journal;                                 ///< zeros where the storage keeps none
   Histogram save_waits;  ///< how long operations waited until enough was on disk, where they had to
   Histogram lock_waits;  ///< how long writers waited for the lock of a segment, where it was not free
   std::chrono::nanoseconds load_duration{0};  ///< of the load that opened the store

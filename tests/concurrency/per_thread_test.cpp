@@ -25,14 +25,14 @@ bool remembered(const void* object) {
 
 TEST_CASE("PerThread: a thread has its own object, and finds it again") {
   PerThread<int> numbers;
-  *numbers.own() = 5;
+  *numbers.local() = 5;
   int* other = nullptr;
   std::jthread{[&] {
-    other = numbers.own();
+    other = numbers.local();
     CHECK(*other == 0);
   }}.join();
-  CHECK(numbers.own() != other);
-  CHECK(*numbers.own() == 5);
+  CHECK(numbers.local() != other);
+  CHECK(*numbers.local() == 5);
   CHECK(numbers.size() == 2);
 }
 
@@ -45,7 +45,7 @@ TEST_CASE("PerThread: objects of different types are remembered side by side") {
   std::array<Store, 20> stores;
   std::vector<const void*> objects;
   for (Store& store : stores) {
-    objects.insert(objects.end(), {store.numbers.own(), store.figures.own(), store.letters.own()});
+    objects.insert(objects.end(), {store.numbers.local(), store.figures.local(), store.letters.local()});
   }
   for (const void* object : objects) {
     REQUIRE(object != nullptr);
@@ -62,9 +62,9 @@ TEST_CASE("PerThread: what another type has left at the same address is not take
   };
   std::variant<std::monostate, PerThread<First>, PerThread<Second>> here;
   for (int life = 0; life < 3; ++life) {
-    here.emplace<1>().own()->figure = 7;
-    CHECK(here.emplace<2>().own()->figure == 0);
-    std::get<2>(here).own()->figure = 9;
+    here.emplace<1>().local()->figure = 7;
+    CHECK(here.emplace<2>().local()->figure == 0);
+    std::get<2>(here).local()->figure = 9;
   }
 }
 
@@ -73,12 +73,12 @@ TEST_CASE("PerThread: a thread keeps its object among many, and leaves it to the
   for (int i = 0; i < 100; ++i) many.push_back(std::make_unique<PerThread<int>>());
   std::vector<const int*> first;
   std::jthread{[&] {
-    for (const auto& objects : many) first.push_back(objects->own());
-    for (std::size_t i = 0; i < many.size(); ++i) CHECK(many[i]->own() == first[i]);
+    for (const auto& objects : many) first.push_back(objects->local());
+    for (std::size_t i = 0; i < many.size(); ++i) CHECK(many[i]->local() == first[i]);
   }}.join();
   std::vector<const int*> next;
   std::jthread{[&] {
-    for (const auto& objects : many) next.push_back(objects->own());
+    for (const auto& objects : many) next.push_back(objects->local());
   }}.join();
   CHECK(next == first);
   for (const auto& objects : many) CHECK(objects->size() == 1);
@@ -91,7 +91,7 @@ TEST_CASE("PerThread: threads that live at once have objects of their own") {
     std::vector<std::jthread> team;
     for (int t = 0; t < 4; ++t) {
       team.emplace_back([&] {
-        std::atomic<int>* const own = objects.own();
+        std::atomic<int>* const own = objects.local();
         if (own == nullptr || own->exchange(1) != 0) ++wrong;
         std::this_thread::yield();
         if (own != nullptr) own->store(0);
@@ -105,7 +105,7 @@ TEST_CASE("PerThread: threads that live at once have objects of their own") {
 /// Reads as its thread ends, after what the store keeps for that thread is gone: it was made before.
 struct LateReader {
   ~LateReader() {
-    if (objects != nullptr) *result = objects->own();
+    if (objects != nullptr) *result = objects->local();
   }
   PerThread<int>* objects = nullptr;
   const int** result = nullptr;
@@ -119,7 +119,7 @@ TEST_CASE("PerThread: a thread that is ending has none, as the next one may have
     thread_local LateReader reader;
     reader.objects = &objects;
     reader.result = &late;
-    CHECK(objects.own() != nullptr);
+    CHECK(objects.local() != nullptr);
   }}.join();
   CHECK(late == nullptr);
 }

@@ -39,7 +39,7 @@ struct Segments : kvstore::detail::Segments<int, int, Mutex> {
 
   struct Reading : Base::Reading {
     Reading(const Segments& segments, std::size_t index)
-        : Base::Reading{segments, index, segments.threads.own()} {}
+        : Base::Reading{segments, index, segments.threads.local()} {}
   };
 
   mutable kvstore::detail::PerThread<ReaderSlot> threads;
@@ -215,7 +215,7 @@ TEMPLATE_TEST_CASE("Segments: a writer waits for readers of groups who came with
   std::atomic<bool> inside = false;
   std::optional<std::jthread> writer;
   int calls = 0;
-  const std::uint32_t seen = segments.read_group(group, segments.threads.own(), [&](std::uint32_t which) {
+  const std::uint32_t seen = segments.read_group(group, segments.threads.local(), [&](std::uint32_t which) {
     ++calls;
     CHECK(which == 0b1111);
     for (const std::size_t index : {1U, 3U}) {
@@ -245,14 +245,14 @@ TEST_CASE("Segments: reading groups opens segments, and leaves them when the fun
   segments.resize(3);
   const std::array<std::size_t, 2> group{0, 2};
   const auto read = [&] {
-    return segments.read_group(group, segments.threads.own(), [](std::uint32_t which) { return which; });
+    return segments.read_group(group, segments.threads.local(), [](std::uint32_t which) { return which; });
   };
   for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) CHECK(read() == 0b11);
   CHECK(segments[0].bias.is_open(std::memory_order_seq_cst));
   CHECK_FALSE(segments[1].bias.is_open(std::memory_order_seq_cst));
   CHECK(segments[2].bias.is_open(std::memory_order_seq_cst));
   const auto fail = [](std::uint32_t) -> std::uint32_t { throw std::runtime_error{"no"}; };
-  CHECK_THROWS_AS(segments.read_group(group, segments.threads.own(), fail), std::runtime_error);
+  CHECK_THROWS_AS(segments.read_group(group, segments.threads.local(), fail), std::runtime_error);
   const auto locks = segments.lock_all();  // waits for nobody
   CHECK(segments.waits().histogram().count() == 0);
 }
@@ -385,7 +385,7 @@ TEMPLATE_TEST_CASE("Segments: readers of groups see whole writes only", "", std:
               }
               return which;
             };
-            static_cast<void>(segments.read_group(groups[turn], segments.threads.own(), see));
+            static_cast<void>(segments.read_group(groups[turn], segments.threads.local(), see));
           }
           ++rounds;
           std::this_thread::yield();

@@ -93,7 +93,7 @@ TEST_CASE("ScratchWriter: it works where the thread's objects have ended") {
 
 TEST_CASE("PerThread: a thread whose objects have ended has none") {
   kvstore::detail::PerThread<int> numbers;
-  live_and_die([&] { CHECK(numbers.own() != nullptr); }, [&] { CHECK(numbers.own() == nullptr); });
+  live_and_die([&] { CHECK(numbers.local() != nullptr); }, [&] { CHECK(numbers.local() == nullptr); });
 }
 
 }  // namespace

@@ -15,10 +15,10 @@
 namespace thread_counters_test { namespace {
 
 struct Counters {
-  kvstore::detail::PerThread<kvstore::detail::OwnCounters<2>> threads;
+  kvstore::detail::PerThread<kvstore::detail::LocalCounters<2>> threads;
   kvstore::detail::ThreadCounters<2> sums{threads};
 
-  void add(std::size_t at, std::uint64_t amount) noexcept { sums.add(threads.own(), at, amount); }
+  void add(std::size_t at, std::uint64_t amount) noexcept { sums.add(threads.local(), at, amount); }
   [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept { return sums.sum(at); }
 };
 

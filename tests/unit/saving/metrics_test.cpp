@@ -52,7 +52,7 @@ class Counted {
   Store store{storage_on(std::make_shared<Disk>()), kManual};
 
  private:
-  std::array<OperationMetrics, kvstore::kVerbs> before_{};
+  std::array<OperationMetrics, kvstore::kVerbCount> before_{};
 };
 
 template <class Operation>

@@ -89,9 +89,9 @@ class PerThread {
 
   /// The calling thread's; null where there is no memory for one, and for a thread that is just ending.
   /// Wait-free but for a thread's first call, and for its next one after it has used many of these.
-  [[nodiscard, gnu::always_inline]] T* own() noexcept {
+  [[nodiscard, gnu::always_inline]] T* local() noexcept {
     const ThreadMemory::Place& place = thread_memory.places[place_];
-    return place.id == id_ ? static_cast<T*>(place.object) : find_own();
+    return place.id == id_ ? static_cast<T*>(place.object) : make_local();
   }
 
   /// In a forked child, before its end.
@@ -116,7 +116,7 @@ class PerThread {
   };
 
   /// Out of line, so that finding it is a handful of instructions in the caller.
-  [[gnu::noinline, gnu::cold]] T* find_own() noexcept {
+  [[gnu::noinline, gnu::cold]] T* make_local() noexcept {
     if (thread_memory.ended) return nullptr;
     try {
       const ThreadSeat* const seat = thread_object<ThreadSeat, ThreadSeat>();

@@ -16,7 +16,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 /// `kCounters` sums of one thread, which alone adds to them.
 template <std::size_t kCounters>
-class OwnCounters {
+class LocalCounters {
  public:
   /// Nobody else writes, so that loading and storing loses nothing.
   void add(std::size_t at, std::uint64_t amount) noexcept {
@@ -31,19 +31,19 @@ class OwnCounters {
   std::array<std::atomic<std::uint64_t>, kCounters> sums_{};
 };
 
-/// `kCounters` sums over all threads, which only grow. `Own` is what there is for each thread: an
-/// `OwnCounters`, or what derives from it.
-template <std::size_t kCounters, class Own = OwnCounters<kCounters>>
+/// `kCounters` sums over all threads, which only grow. `Local` is what there is for each thread: an
+/// `LocalCounters`, or what derives from it.
+template <std::size_t kCounters, class Local = LocalCounters<kCounters>>
 class ThreadCounters {
  public:
   /// `threads` outlives this.
-  explicit ThreadCounters(const PerThread<Own>& threads) noexcept : threads_{threads} {}
+  explicit ThreadCounters(const PerThread<Local>& threads) noexcept : threads_{threads} {}
 
-  /// Adds to the counter number `at`, for the calling thread, which has `own` of the threads', or null.
+  /// Adds to the counter number `at`, for the calling thread, which has `local` of the threads', or null.
   /// Wait-free.
-  void add(Own* own, std::size_t at, std::uint64_t amount) noexcept {
-    if (own != nullptr) [[likely]]
-      own->add(at, amount);
+  void add(Local* local, std::size_t at, std::uint64_t amount) noexcept {
+    if (local != nullptr) [[likely]]
+      local->add(at, amount);
     else
       common_[at].fetch_add(amount, std::memory_order_release);
   }
@@ -53,12 +53,12 @@ class ThreadCounters {
   /// *Complexity*: O(threads). Wait-free.
   [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept {
     std::uint64_t result = common_[at].load(std::memory_order_acquire);
-    threads_.for_each([&](const Own& own) { result += own.sum(at); });
+    threads_.for_each([&](const Local& local) { result += local.sum(at); });
     return result;
   }
 
  private:
-  const PerThread<Own>& threads_;
+  const PerThread<Local>& threads_;
   alignas(64) std::array<std::atomic<std::uint64_t>, kCounters> common_{};  // of threads without their own
 };
 

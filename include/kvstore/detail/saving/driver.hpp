@@ -97,11 +97,11 @@ class SaveDriver final : private OpenStore {
   [[nodiscard]] bool logs() const noexcept { return logs_; }
   [[nodiscard]] bool has_journal() const noexcept { return has_journal_; }
 
-  /// Counts operations of the calling thread, whose counters are `own`; under the lock of what they change.
+  /// Counts operations of the calling thread, whose counters are `local`; under the lock of what they change.
   /// Wait-free. @returns their ticket.
-  std::uint64_t record(std::uint64_t operations, StoreThread* own) noexcept {
+  std::uint64_t record(std::uint64_t operations, ThreadState* local) noexcept {
     if (options_.batch_size != 0) return numbers_.count(operations);
-    numbers_.count_unnumbered(own, operations);
+    numbers_.count_unnumbered(local, operations);
     return kNeverOwed;
   }
   /// The same, and logs them as one step.

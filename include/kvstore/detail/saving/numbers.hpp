@@ -22,10 +22,10 @@ class SaveNumbers {
   std::uint64_t count(std::uint64_t operations) noexcept {
     return numbered_.fetch_add(operations, std::memory_order_seq_cst) + operations;
   }
-  /// Counts operations without a number, for the calling thread, whose counters are `own`: one number would
+  /// Counts operations without a number, for the calling thread, whose counters are `local`: one number would
   /// be a line that all writers write.
-  void count_unnumbered(StoreThread* own, std::uint64_t operations) noexcept {
-    counters_.add(own, kUnnumberedChanges, operations);
+  void count_unnumbered(ThreadState* local, std::uint64_t operations) noexcept {
+    counters_.add(local, kUnnumberedChanges, operations);
   }
 
   /// The number of the last operation that has one.

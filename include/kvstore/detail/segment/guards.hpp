@@ -49,13 +49,14 @@ class Segments {
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
 
-  /// Holds a segment for a reader of its table: by `own`, the calling thread's slot, if it has one and may,
+  /// Holds a segment for a reader of its table: by `local`, the calling thread's slot, if it has one and may,
   /// else by the shared lock.
   class Reading {
    public:
-    Reading(const Segments& segments, std::size_t index, ReaderSlot* own) : guard_{segments.guards_[index]} {
-      if (own != nullptr && segments.slots_.enter(*own, guard_.bias, index)) {
-        slot_ = own;
+    Reading(const Segments& segments, std::size_t index, ReaderSlot* local)
+        : guard_{segments.guards_[index]} {
+      if (local != nullptr && segments.slots_.enter(*local, guard_.bias, index)) {
+        slot_ = local;
         return;
       }
       guard_.mutex.lock_shared();
@@ -117,14 +118,14 @@ class Segments {
   }
 
   /// Runs `fn` for those of `indices`, at most `SegmentNames::kMost`, that can be read at once, whose bits it
-  /// is given; then for the others, one by one. `own` is as for `Reading`. @returns the bits that `fn`
+  /// is given; then for the others, one by one. `local` is as for `Reading`. @returns the bits that `fn`
   /// returned, together
-  [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices, ReaderSlot* own,
+  [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices, ReaderSlot* local,
                                          FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
     auto left = static_cast<std::uint32_t>((std::uint64_t{1} << indices.size()) - 1);
     std::uint32_t result = 0;
     {
-      const OpenGroup open{*this, indices, own};
+      const OpenGroup open{*this, indices, local};
       const SharedGroup locked{guards_.get(), indices, left & ~open.which()};
       const std::uint32_t together = open.which() | locked.owned();
       left &= ~together;
@@ -148,12 +149,12 @@ class Segments {
   /// Those of some segments that are open, held by the calling thread's slot.
   class OpenGroup {
    public:
-    OpenGroup(const Segments& segments, std::span<const std::size_t> indices, ReaderSlot* own) noexcept
-        : own_{own} {
+    OpenGroup(const Segments& segments, std::span<const std::size_t> indices, ReaderSlot* local) noexcept
+        : own_{local} {
       const auto bias_of = [&](std::size_t i) -> const ReaderBias& {
         return segments.guards_[indices[i]].bias;
       };
-      if (own != nullptr) which_ = segments.slots_.enter(*own, indices, bias_of);
+      if (local != nullptr) which_ = segments.slots_.enter(*local, indices, bias_of);
     }
     OpenGroup(const OpenGroup&) = delete;
     OpenGroup& operator=(const OpenGroup&) = delete;

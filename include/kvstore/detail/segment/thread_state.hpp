@@ -20,13 +20,13 @@ enum class Outcome : std::uint8_t { done, refused, failed };
 [[nodiscard]] constexpr std::size_t operation_counter(Verb verb, Outcome outcome) noexcept {
   return 3 * static_cast<std::size_t>(verb) + static_cast<std::size_t>(outcome);
 }
-inline constexpr std::size_t kOperationCounters = 3 * kVerbs;
+inline constexpr std::size_t kOperationCounters = 3 * kVerbCount;
 
 /// What `counters` have counted. Includes whatever had returned before, and may include some that has not.
 template <class Counters>
-[[nodiscard]] std::array<OperationMetrics, kVerbs> operation_totals(const Counters& counters) noexcept {
-  std::array<OperationMetrics, kVerbs> result{};
-  for (std::size_t i = 0; i < kVerbs; ++i) {
+[[nodiscard]] std::array<OperationMetrics, kVerbCount> operation_totals(const Counters& counters) noexcept {
+  std::array<OperationMetrics, kVerbCount> result{};
+  for (std::size_t i = 0; i < kVerbCount; ++i) {
     const auto of = [&](Outcome outcome) {
       return counters.sum(operation_counter(static_cast<Verb>(i), outcome));
     };
@@ -39,8 +39,8 @@ template <class Counters>
 inline constexpr std::size_t kUnnumberedChanges = kOperationCounters;
 inline constexpr std::size_t kStoreCounters = kOperationCounters + 1;
 
-struct StoreThread : ReaderSlot, OwnCounters<kStoreCounters> {};
+struct ThreadState : ReaderSlot, LocalCounters<kStoreCounters> {};
 
-using StoreCounters = ThreadCounters<kStoreCounters, StoreThread>;
+using StoreCounters = ThreadCounters<kStoreCounters, ThreadState>;
 
 }}}  // namespace kvstore::v1::detail

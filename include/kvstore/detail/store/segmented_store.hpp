@@ -66,9 +66,9 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
-    StoreThread* const own = threads_.own();
-    return counted(verb, own, [&] {
-      const typename Segments::Reading reading{segments_, index, own};
+    ThreadState* const local = threads_.local();
+    return counted(verb, local, [&] {
+      const typename Segments::Reading reading{segments_, index, local};
       return fn(this->tables()[index]);
     });
   }
@@ -80,14 +80,14 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
       indices[i] = this->table_index(hashes[i]);
       this->tables()[indices[i]].prefetch(hashes[i]);
     }
-    StoreThread* const own = threads_.own();
-    counted(verb, own, hashes.size(),
-            [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), own, fn); });
+    ThreadState* const local = threads_.local();
+    counted(verb, local, hashes.size(),
+            [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), local, fn); });
   }
 
   void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
     driver_->refuse_foreign_process();
-    counted(verb, threads_.own(), [&] {
+    counted(verb, threads_.local(), [&] {
       visit_tables(fn);
       return true;
     });
@@ -95,37 +95,37 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
     driver_->refuse_foreign_process();
-    StoreThread* const own = threads_.own();
-    counted(verb, own, [&] {
+    ThreadState* const local = threads_.local();
+    counted(verb, local, [&] {
       ChangeTrace trace{driver_->observer()};
-      return settled(verb, edit_locked(index, decide, own, trace), trace);
+      return settled(verb, edit_locked(index, decide, local, trace), trace);
     });
   }
 
   void edit_tables(std::span<const std::uint64_t> hashes,
                    FunctionRef<std::vector<Mutation>()> decide) override {
     driver_->refuse_foreign_process();
-    StoreThread* const own = threads_.own();
-    counted(Verb::apply, own, [&] {
+    ThreadState* const local = threads_.local();
+    counted(Verb::apply, local, [&] {
       ChangeTrace trace{driver_->observer()};
-      settled(Verb::apply, edit_locked(hashes, decide, own, trace), trace);
+      settled(Verb::apply, edit_locked(hashes, decide, local, trace), trace);
       return true;  // a batch that had nothing to change as well
     });
   }
 
   void clear_tables() override {
     driver_->refuse_foreign_process();
-    StoreThread* const own = threads_.own();
-    counted(Verb::clear, own, [&] {
+    ThreadState* const local = threads_.local();
+    counted(Verb::clear, local, [&] {
       std::vector<Table> old(segments_.size());  // destroyed after the locks
       ChangeTrace trace{driver_->observer()};
-      settled(Verb::clear, clear_locked(old, own), trace);
+      settled(Verb::clear, clear_locked(old, local), trace);
       return true;
     });
   }
 
   void note_failure(Verb verb) const noexcept override {
-    if (counts()) count(threads_.own(), verb, Outcome::failed);
+    if (counts()) count(threads_.local(), verb, Outcome::failed);
   }
 
   // For the store's own calls -----------------------------------------------------------------------------
@@ -201,21 +201,21 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   [[nodiscard]] bool counts() const noexcept { return driver_->options().count_operations; }
 
-  void count(StoreThread* own, Verb verb, Outcome outcome, std::uint64_t operations = 1) const noexcept {
-    counters_.add(own, operation_counter(verb, outcome), operations);
+  void count(ThreadState* local, Verb verb, Outcome outcome, std::uint64_t operations = 1) const noexcept {
+    counters_.add(local, operation_counter(verb, outcome), operations);
   }
 
-  /// Counts what became of an operation of the calling thread, whose counters are `own`: `operation` says
+  /// Counts what became of an operation of the calling thread, whose counters are `local`: `operation` says
   /// whether it was done or refused.
   template <class Operation>
-  bool counted(Verb verb, StoreThread* own, const Operation& operation) const {
+  bool counted(Verb verb, ThreadState* local, const Operation& operation) const {
     try {
       const bool done = operation();
       if (!counts()) return done;
       if (done) [[likely]]
-        count(own, verb, Outcome::done);
+        count(local, verb, Outcome::done);
       else
-        note_refusal(own, verb);
+        note_refusal(local, verb);
       return done;
     } catch (...) {
       note_failure(verb);
@@ -223,18 +223,18 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     }
   }
   /// Out of line, so that which counter it is does not wait for whether the key was found.
-  [[gnu::noinline]] void note_refusal(StoreThread* own, Verb verb) const noexcept {
-    count(own, verb, Outcome::refused);
+  [[gnu::noinline]] void note_refusal(ThreadState* local, Verb verb) const noexcept {
+    count(local, verb, Outcome::refused);
   }
 
   /// The same of `keys` reads at once, which return a bit for each key that was there.
   template <class Reads>
-  void counted(Verb verb, StoreThread* own, std::size_t keys, const Reads& reads) const {
+  void counted(Verb verb, ThreadState* local, std::size_t keys, const Reads& reads) const {
     if (!counts()) return void(reads());
     try {
       const auto found = static_cast<std::size_t>(std::popcount(std::uint32_t{reads()}));
-      count(own, verb, Outcome::done, found);
-      count(own, verb, Outcome::refused, keys - found);
+      count(local, verb, Outcome::done, found);
+      count(local, verb, Outcome::refused, keys - found);
     } catch (...) {
       note_failure(verb);
       throw;
@@ -258,7 +258,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
 
   // Editing: decide, prepare what may fail, then do what cannot -------------------------------------------
 
-  std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide, StoreThread* own,
+  std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide, ThreadState* local,
                             ChangeTrace& trace) {
     auto& guard = segments_[index];
     Table& table = this->tables()[index];
@@ -272,7 +272,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     const Epoch epoch = segments_.epoch();
     if (is_open(epoch)) [[unlikely]]
       guard.cut.prepare(epoch, table, mutation);
-    const std::uint64_t ticket = record({&mutation, 1}, own);
+    const std::uint64_t ticket = record({&mutation, 1}, local);
     if (is_open(epoch)) [[unlikely]]
       guard.cut.perform(epoch, table, mutation);
     else
@@ -281,7 +281,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   std::uint64_t edit_locked(std::span<const std::uint64_t> hashes,
-                            FunctionRef<std::vector<Mutation>()> decide, StoreThread* own,
+                            FunctionRef<std::vector<Mutation>()> decide, ThreadState* local,
                             ChangeTrace& trace) {
     const std::vector<Lock> locks = lock_segments(hashes);
     refuse_unless_open();
@@ -291,7 +291,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
       if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
     }
     const Epoch epoch = prepare_all(mutations);
-    const std::uint64_t ticket = record(mutations, own);
+    const std::uint64_t ticket = record(mutations, local);
     perform_all(epoch, mutations);
     return ticket;
   }
@@ -327,12 +327,12 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     }
   }
 
-  std::uint64_t clear_locked(std::vector<Table>& old, StoreThread* own) {
+  std::uint64_t clear_locked(std::vector<Table>& old, ThreadState* local) {
     const std::vector<Lock> locks = segments_.lock_all();
     std::uint64_t entries = 0;
     for (const Table& table : this->tables()) entries += table.size();
     refuse_unless_open();
-    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(own);
+    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(local);
     const Epoch epoch = segments_.epoch();
     for (std::size_t i = 0; i < old.size(); ++i) {
       old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
@@ -350,8 +350,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
-  std::uint64_t record(std::span<const Mutation> mutations, StoreThread* own) {
-    return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), own);
+  std::uint64_t record(std::span<const Mutation> mutations, ThreadState* local) {
+    return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), local);
   }
   [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
     Reused<ChangeBuffer, SegmentedStore> reused;
@@ -371,8 +371,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   // A journal has a word for it; other storages that save changes are told of each entry.
-  std::uint64_t record_clear(StoreThread* own) {
-    if (!driver_->logs()) return driver_->record(1, own);
+  std::uint64_t record_clear(ThreadState* local) {
+    if (!driver_->logs()) return driver_->record(1, local);
     ChangeBuffer changes;
     for (const Table& table : this->tables()) {
       if (driver_->has_journal()) break;
@@ -389,7 +389,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
 
   const ForkGuard home_;
-  mutable PerThread<StoreThread> threads_;
+  mutable PerThread<ThreadState> threads_;
   Segments segments_;  // whose slots are those of `threads_`
   mutable StoreCounters counters_{threads_};
   std::atomic<State> state_ = State::open;
