@@ -104,7 +104,8 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   [[nodiscard]] std::vector<std::optional<Value>> read_many(const Keys& keys) const
     requires std::copy_constructible<Value>
   {
-    std::vector<std::optional<Value>> values(static_cast<std::size_t>(std::ranges::distance(keys)));
+    std::vector<std::optional<Value>> values(
+        static_cast<std::size_t>(std::ranges::distance(std::begin(keys), std::end(keys))));
     look_at_many(Verb::read, keys,
                  [&](std::size_t index, const Value& value) { values[index].emplace(value); });
     return values;

@@ -15,7 +15,6 @@
 #include <filesystem>
 #include <mutex>
 #include <optional>
-#include <random>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -25,6 +24,7 @@
 #include <vector>
 
 #include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/base/random_bits.hpp"
 #include "kvstore/detail/redis/cluster.hpp"
 #include "kvstore/detail/redis/pipeline.hpp"
 #include "kvstore/detail/redis/reply.hpp"
@@ -160,9 +160,7 @@ class RedisClusterStorage final : public Storage {
   [[nodiscard]] static std::string new_writer() {
     std::string host(256, '\0');
     if (::gethostname(host.data(), host.size() - 1) != 0) host = "unknown";
-    std::random_device random;
-    return std::to_string(::getpid()) + '@' + host.c_str() + '-' + std::to_string(random()) +
-           std::to_string(random());
+    return std::to_string(::getpid()) + '@' + host.c_str() + '-' + std::to_string(detail::random_bits());
   }
 
   /// Errors of the cluster as a storage's.

@@ -6,7 +6,6 @@
 
 #include <concepts>
 #include <cstddef>
-#include <ranges>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -23,7 +22,7 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class T>
-concept Map = std::ranges::input_range<const T&> && std::default_initializable<T> &&
+concept Map = Iterable<T> && std::default_initializable<T> &&
               requires(T& out, typename T::key_type key, typename T::mapped_type value) {
                 out.emplace(std::move(key), std::move(value));
               } && !ConvertsItself<T>;

@@ -6,7 +6,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <ranges>
+#include <iterator>
 #include <string>
 #include <tuple>
 #include <type_traits>
@@ -19,15 +19,22 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
+/// Types whose elements a loop can go through.
+template <class T>
+concept Iterable = requires(const T& value) {
+  requires std::input_iterator<decltype(std::begin(value))>;
+  std::begin(value) != std::end(value);
+};
+
 /// Containers of elements that grow by `push_back` or by `insert` (sets).
 template <class T>
-concept Sequence = std::ranges::input_range<const T&> && std::default_initializable<T> &&
-                   requires(T& out, typename T::value_type element) {
-                     requires !std::same_as<typename T::value_type, T>;
-                     requires !requires { typename T::mapped_type; };
-                     requires requires { out.push_back(std::move(element)); } ||
-                                  requires { out.insert(std::move(element)); };
-                   } && !ConvertsItself<T>;
+concept Sequence =
+    Iterable<T> && std::default_initializable<T> && requires(T& out, typename T::value_type element) {
+      requires !std::same_as<typename T::value_type, T>;
+      requires !requires { typename T::mapped_type; };
+      requires requires { out.push_back(std::move(element)); } ||
+                   requires { out.insert(std::move(element)); };
+    } && !ConvertsItself<T>;
 
 /// Writes what lies between two brackets: `write(element)` for each, with commas between.
 template <class Range, class Write>

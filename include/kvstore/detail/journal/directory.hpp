@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -16,6 +15,7 @@
 #include <vector>
 
 #include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/base/random_bits.hpp"
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
@@ -177,9 +177,9 @@ class JournalDirectory {
   }
 
   [[nodiscard]] static std::string random_id() {
-    std::random_device random;
-    const auto high = crc_digits(random());
-    const auto low = crc_digits(random());
+    const std::uint64_t bits = random_bits();
+    const auto high = crc_digits(static_cast<std::uint32_t>(bits >> 32U));
+    const auto low = crc_digits(static_cast<std::uint32_t>(bits));
     return std::string{high.data(), high.size()}.append(low.data(), low.size());
   }
 

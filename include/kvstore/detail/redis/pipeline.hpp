@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/random_bits.hpp"
 #include "kvstore/detail/redis/connection.hpp"
 #include "kvstore/detail/redis/pool.hpp"
 #include "kvstore/detail/redis/reply.hpp"
@@ -233,7 +234,7 @@ class RedisPipeline {
   bool pause() {
     if (!pause_ && ++redirections_ <= 5) return true;
     pause_ = false;
-    static thread_local std::minstd_rand random{std::random_device{}()};
+    static thread_local std::minstd_rand random{static_cast<unsigned>(random_bits())};
     const auto longest = std::chrono::milliseconds{std::min<unsigned>(300U, 10U << std::min(tries_++, 5U))};
     const auto wait = longest / 2 + longest * (random() % 1024) / 2048;
     if (RedisClock::now() + wait >= until_) return false;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Random bits of the operating system. `std::random_device` gives the same, and its header takes the compiler
+// as long as three thousand lines of ours.
+
+#include <cstdint>
+
+#ifdef _WIN32
+extern "C" int __cdecl rand_s(
+    unsigned int* bits);  // stdlib.h declares it only if asked before its first include
+#else
+#include <unistd.h>
+#if defined(__APPLE__)
+#include <sys/random.h>
+#endif
+
+#include <cerrno>
+#include <system_error>
+#endif
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+/// 64 bits that nobody can guess. @throws std::system_error if the system has none
+[[nodiscard]] inline std::uint64_t random_bits() {
+#ifdef _WIN32
+  unsigned int high = 0;
+  unsigned int low = 0;
+  static_cast<void>(::rand_s(&high));
+  static_cast<void>(::rand_s(&low));
+  return std::uint64_t{high} << 32U | low;
+#else
+  std::uint64_t bits = 0;
+  if (::getentropy(&bits, sizeof bits) != 0) {
+    throw std::system_error{errno, std::generic_category(), "no random bits"};
+  }
+  return bits;
+#endif
+}
+
+}}}  // namespace kvstore::v1::detail
