@@ -119,7 +119,8 @@ need_build_tools() {
 # Another checkout of the same sources compiles to the same, so that a compiler cache can serve it.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=yes
 
-# Configures and builds; on a terminal the progress of the build is shown.
+# Configures and builds all, or `targets`; on a terminal the progress of the build is shown.
+targets=()
 configure_and_build() { # FOLDER CMAKE-ARGUMENT...
   local folder=$1
   shift
@@ -127,9 +128,9 @@ configure_and_build() { # FOLDER CMAKE-ARGUMENT...
   quietly "$folder/configure.txt" cmake -S . -B "$folder" -G Ninja -DCMAKE_CXX_COMPILER_LAUNCHER=ccache "$@"
   say "building in $folder"
   if [ -t 1 ]; then
-    cmake --build "$folder" < /dev/null
+    cmake --build "$folder" ${targets[@]+--target "${targets[@]}"} < /dev/null
   else
-    quietly "$folder/build.txt" cmake --build "$folder"
+    quietly "$folder/build.txt" cmake --build "$folder" ${targets[@]+--target "${targets[@]}"}
   fi
 }
 
