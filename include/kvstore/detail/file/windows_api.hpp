@@ -70,52 +70,44 @@ class WindowsErrors final : public std::error_category {
 
  private:
   static std::errc meaning_of(::DWORD code) noexcept {
-    switch (code) {
-      case ERROR_FILE_NOT_FOUND:
-      case ERROR_PATH_NOT_FOUND:
-      case ERROR_INVALID_DRIVE:
-      case ERROR_BAD_NETPATH:
-        return std::errc::no_such_file_or_directory;
-      case ERROR_FILE_EXISTS:
-      case ERROR_ALREADY_EXISTS:
-        return std::errc::file_exists;
-      case ERROR_ACCESS_DENIED:
-      case ERROR_SHARING_VIOLATION:
-      case ERROR_USER_MAPPED_FILE:
-        return std::errc::permission_denied;
-      case ERROR_WRITE_PROTECT:
-        return std::errc::read_only_file_system;
-      case ERROR_DISK_FULL:
-      case ERROR_HANDLE_DISK_FULL:
-        return std::errc::no_space_on_device;
-      case ERROR_FILE_TOO_LARGE:
-        return std::errc::file_too_large;
-      case ERROR_LOCK_VIOLATION:
-        return std::errc::operation_would_block;
-      case ERROR_INVALID_FUNCTION:
-      case ERROR_NOT_SUPPORTED:
-      case ERROR_CALL_NOT_IMPLEMENTED:
-        return std::errc::operation_not_supported;
-      case ERROR_INVALID_PARAMETER:
-      case ERROR_INVALID_NAME:
-        return std::errc::invalid_argument;
-      case ERROR_FILENAME_EXCED_RANGE:
-        return std::errc::filename_too_long;
-      case ERROR_NOT_SAME_DEVICE:
-        return std::errc::cross_device_link;
-      case ERROR_DIRECTORY:
-        return std::errc::not_a_directory;
-      case ERROR_CANT_RESOLVE_FILENAME:
-        return std::errc::too_many_symbolic_link_levels;
-      case ERROR_NOT_ENOUGH_MEMORY:
-      case ERROR_OUTOFMEMORY:
-        return std::errc::not_enough_memory;
-      case ERROR_TOO_MANY_OPEN_FILES:
-        return std::errc::too_many_files_open;
-      default:
-        return std::errc{};
+    for (const Meaning& known : kMeanings) {
+      if (known.code == code) return known.meaning;
     }
+    return std::errc{};
   }
+
+  struct Meaning {
+    ::DWORD code;
+    std::errc meaning;
+  };
+  static constexpr Meaning kMeanings[] = {
+      {ERROR_FILE_NOT_FOUND, std::errc::no_such_file_or_directory},
+      {ERROR_PATH_NOT_FOUND, std::errc::no_such_file_or_directory},
+      {ERROR_INVALID_DRIVE, std::errc::no_such_file_or_directory},
+      {ERROR_BAD_NETPATH, std::errc::no_such_file_or_directory},
+      {ERROR_FILE_EXISTS, std::errc::file_exists},
+      {ERROR_ALREADY_EXISTS, std::errc::file_exists},
+      {ERROR_ACCESS_DENIED, std::errc::permission_denied},
+      {ERROR_SHARING_VIOLATION, std::errc::permission_denied},
+      {ERROR_USER_MAPPED_FILE, std::errc::permission_denied},
+      {ERROR_WRITE_PROTECT, std::errc::read_only_file_system},
+      {ERROR_DISK_FULL, std::errc::no_space_on_device},
+      {ERROR_HANDLE_DISK_FULL, std::errc::no_space_on_device},
+      {ERROR_FILE_TOO_LARGE, std::errc::file_too_large},
+      {ERROR_LOCK_VIOLATION, std::errc::operation_would_block},
+      {ERROR_INVALID_FUNCTION, std::errc::operation_not_supported},
+      {ERROR_NOT_SUPPORTED, std::errc::operation_not_supported},
+      {ERROR_CALL_NOT_IMPLEMENTED, std::errc::operation_not_supported},
+      {ERROR_INVALID_PARAMETER, std::errc::invalid_argument},
+      {ERROR_INVALID_NAME, std::errc::invalid_argument},
+      {ERROR_FILENAME_EXCED_RANGE, std::errc::filename_too_long},
+      {ERROR_NOT_SAME_DEVICE, std::errc::cross_device_link},
+      {ERROR_DIRECTORY, std::errc::not_a_directory},
+      {ERROR_CANT_RESOLVE_FILENAME, std::errc::too_many_symbolic_link_levels},
+      {ERROR_NOT_ENOUGH_MEMORY, std::errc::not_enough_memory},
+      {ERROR_OUTOFMEMORY, std::errc::not_enough_memory},
+      {ERROR_TOO_MANY_OPEN_FILES, std::errc::too_many_files_open},
+  };
 };
 
 inline std::error_code windows_error(::DWORD code) {
