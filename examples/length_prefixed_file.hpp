@@ -22,8 +22,8 @@ class LengthPrefixedFile final : public kvstore::Storage {
  public:
   explicit LengthPrefixedFile(std::filesystem::path path) : path_{std::move(path)} {}
 
-  void load(kvstore::LoadSink& sink) override {
-    if (!std::filesystem::exists(path_)) return sink.missing(path_);  // an error, unless we own what is to be
+  void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
+    if (!std::filesystem::exists(path_)) return sink.missing(path_, request);  // an error to a reader
     std::ifstream in{path_, std::ios::binary};
     if (!in) fail("cannot open");
     for (std::size_t key_bytes = 0, value_bytes = 0; in.peek() != EOF;) {

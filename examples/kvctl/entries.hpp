@@ -56,7 +56,7 @@ class CheckedSink final : public kvstore::LoadSink {
  public:
   using Check = void (*)(std::string_view);
   explicit CheckedSink(kvstore::LoadSink& sink, Check check_value = check_grammar)
-      : LoadSink{sink.request()}, sink_{sink}, check_{check_value} {}
+      : sink_{sink}, check_{check_value} {}
 
   /// Shows how far it is.
   void show(ProgressBar& bar) noexcept { bar_ = &bar; }
@@ -116,9 +116,9 @@ class CheckedSink final : public kvstore::LoadSink {
 };
 
 /// Loads a storage, and says of which file an entry was bad. A storage that knows offsets has said more.
-inline void load(kvstore::Storage& storage, CheckedSink& checked) {
+inline void load(kvstore::Storage& storage, const kvstore::LoadRequest& request, CheckedSink& checked) {
   try {
-    storage.load(checked);
+    storage.load(request, checked);
     checked.finish();
   } catch (const kvstore::ParseError& error) {
     throw kvstore::CorruptionError{storage.path(), "an entry", error.what()};
@@ -127,20 +127,20 @@ inline void load(kvstore::Storage& storage, CheckedSink& checked) {
   }
 }
 /// The same for a person who waits.
-inline void load_for_a_person(kvstore::Storage& storage, CheckedSink& checked) {
+inline void load_for_a_person(kvstore::Storage& storage, const kvstore::LoadRequest& request,
+                              CheckedSink& checked) {
   ProgressBar bar{"reading"};
   checked.show(bar);
-  load(storage, checked);
+  load(storage, request, checked);
 }
-inline void load(kvstore::Storage& storage, kvstore::LoadSink& sink) {
+inline void load(kvstore::Storage& storage, const kvstore::LoadRequest& request, kvstore::LoadSink& sink) {
   CheckedSink checked{sink};
-  load_for_a_person(storage, checked);
+  load_for_a_person(storage, request, checked);
 }
 
 /// Passes nothing on.
 class NoSink final : public kvstore::LoadSink {
  public:
-  explicit NoSink(kvstore::LoadRequest request) : LoadSink{request} {}
   void expect(std::uint64_t) override {}
   void schema_version(std::uint32_t) override {}
   void put(std::string_view, std::string_view) override {}
@@ -153,7 +153,7 @@ class NoSink final : public kvstore::LoadSink {
 template <class Visit>
 class VisitingSink final : public kvstore::LoadSink {
  public:
-  explicit VisitingSink(Visit visit) : LoadSink{{.purpose = kvstore::LoadPurpose::copy}}, visit_{visit} {}
+  explicit VisitingSink(Visit visit) : visit_{visit} {}
   void expect(std::uint64_t) override {}
   void schema_version(std::uint32_t) override {}
   void put(std::string_view key, std::string_view value) override { visit_(key, value); }
@@ -173,8 +173,6 @@ struct Entry {
 /// The entries of a store, in the order in which they were loaded.
 class Table final : public kvstore::LoadSink {
  public:
-  explicit Table(kvstore::LoadRequest request = {}) : LoadSink{request} {}
-
   void expect(std::uint64_t) override {}
   void schema_version(std::uint32_t stored) override { version = stored; }
   void put(std::string_view key, std::string_view value) override { set(key, value); }

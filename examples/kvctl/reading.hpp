@@ -25,7 +25,7 @@ namespace kvctl {
 template <class Visit>
 void for_each_entry(kvstore::Storage& storage, Visit visit) {
   VisitingSink<Visit> sink{std::move(visit)};
-  load(storage, sink);
+  load(storage, {.purpose = kvstore::LoadPurpose::copy}, sink);
 }
 
 inline Status get(const Arguments& arguments, Output& out) {
@@ -72,9 +72,9 @@ inline Status ls(const Arguments& arguments, Output& out) {
 class CheckedStorage final : public kvstore::Storage {
  public:
   explicit CheckedStorage(kvstore::Storage& storage) : storage_{storage} {}
-  void load(kvstore::LoadSink& sink) override {
+  void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
     CheckedSink checked{sink};
-    kvctl::load(storage_, checked);
+    kvctl::load(storage_, request, checked);
   }
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return storage_.scope(); }
   void save(kvstore::ChangeSource& source) override { storage_.save(source); }
@@ -171,7 +171,7 @@ struct Figures {
   };
   VisitingSink<decltype(count)&> sink{count};
   CheckedSink checked{sink};
-  load_for_a_person(*storage, checked);
+  load_for_a_person(*storage, {.purpose = kvstore::LoadPurpose::copy}, checked);
   figures.version = checked.version();
   figures.file_bytes = size_of(place.path);
   for (const char* suffix : kJournals) figures.journal_bytes += size_of(beside(place.path, suffix));

@@ -35,8 +35,8 @@ inline void salvage(const Place& place, const Arguments& arguments, Salvage& res
 
 inline void write_new(const Place& place, const Table& table, bool integer_keys) {
   const auto storage = open_to_write(place, integer_keys);
-  NoSink none{{.purpose = kvstore::LoadPurpose::own}};
-  storage->load(none);
+  NoSink none;
+  storage->load({.purpose = kvstore::LoadPurpose::exclusive}, none);
   ListSource everything{table.entries(), kvstore::SaveScope::everything, table.version};
   storage->save(everything);
 }

@@ -19,8 +19,8 @@ namespace kvctl {
 [[nodiscard]] inline bool has_integer_keys(const Place& place) {
   if (place.kind != Kind::sqlite || !place.exists) return false;
   const auto storage = open_to_read(place);
-  NoSink none{{.purpose = kvstore::LoadPurpose::copy}};
-  storage->load(none);
+  NoSink none;
+  storage->load({.purpose = kvstore::LoadPurpose::copy}, none);
   return storage->scope() == kvstore::SaveScope::everything;
 }
 
@@ -37,7 +37,7 @@ class Session {
   explicit Session(const Place& place, bool integer_keys = false)
       : integer_keys_{place.kind == Kind::sqlite && (integer_keys || has_integer_keys(place))},
         storage_{open_to_write(place, integer_keys_)} {
-    load(*storage_, table_);
+    load(*storage_, {.purpose = kvstore::LoadPurpose::exclusive}, table_);
     version_ = table_.version;
   }
 

@@ -61,9 +61,9 @@ class UntouchedSqlite final : public kvstore::Storage {
   explicit UntouchedSqlite(const std::filesystem::path& path)
       : database_{path, {.vfs = ImmutableVfs::name()}}, before_{status()} {}
 
-  void load(kvstore::LoadSink& sink) override {
+  void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
     try {
-      database_.load(sink);
+      database_.load(request, sink);
     } catch (const kvstore::CorruptionError&) {
       refuse_change();  // which would explain it
       throw;
@@ -138,30 +138,14 @@ inline void vacuum(const std::filesystem::path&) {}
 
 #endif
 
-/// Passes everything on to another sink, with another request.
-class RequestingSink final : public kvstore::LoadSink {
- public:
-  RequestingSink(kvstore::LoadSink& sink, kvstore::LoadRequest request) : LoadSink{request}, sink_{sink} {}
-  void expect(std::uint64_t bytes) override { sink_.expect(bytes); }
-  void schema_version(std::uint32_t stored) override { sink_.schema_version(stored); }
-  void put(std::string_view key, std::string_view value) override { sink_.put(key, value); }
-  void finish() override { sink_.finish(); }
-  void change(const kvstore::Change& change) override { sink_.change(change); }
-  void clear() override { sink_.clear(); }
-
- private:
-  kvstore::LoadSink& sink_;
-};
-
 /// A storage whose keys are integers, said to whoever loads it: SQLite keeps them as INTEGER then.
 class WithIntegerKeys final : public kvstore::Storage {
  public:
   explicit WithIntegerKeys(std::unique_ptr<kvstore::Storage> storage) : storage_{std::move(storage)} {}
-  void load(kvstore::LoadSink& sink) override {
-    kvstore::LoadRequest request = sink.request();
-    request.integer_keys = true;
-    RequestingSink requesting{sink, request};
-    storage_->load(requesting);
+  void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
+    kvstore::LoadRequest with_integer_keys = request;
+    with_integer_keys.integer_keys = true;
+    storage_->load(with_integer_keys, sink);
   }
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return storage_->scope(); }
   void save(kvstore::ChangeSource& source) override { storage_->save(source); }

@@ -114,11 +114,11 @@ inline void report_soundness(const Place& place, std::size_t entries, const std:
 
 inline Status verify(const Arguments& arguments, Output& out) {
   const Place place = find_existing(arguments.path, arguments.storage);
-  NoSink none{{.purpose = kvstore::LoadPurpose::follow}};
+  NoSink none;
   CheckedSink checked{none, check_strictly};
   std::vector<std::string> remarks;
   try {
-    load_for_a_person(*open_to_read(place), checked);
+    load_for_a_person(*open_to_read(place), {.purpose = kvstore::LoadPurpose::read_only}, checked);
     if (place.kind == Kind::sqlite) check_integrity(place.path);
     remarks = remarks_on(place);
   } catch (const kvstore::CorruptionError& error) {

@@ -28,6 +28,7 @@
 #include "kvstore/detail/store/segmented_store.hpp"
 #include "kvstore/detail/store/table_loader.hpp"
 #include "kvstore/detail/store/table_update.hpp"
+#include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
@@ -152,14 +153,16 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     detail::CallbackScope::refuse_reentry(this);
     JsonFile file{path};
     if (file.path() != this->driver().path()) return load_from(file);
-    take_in(file, [&](LoadSink& loader) {
-      if (!this->driver().take_over(loader)) detail::load_from(file, loader);
+    take_in(file, [&](const LoadRequest& request, LoadSink& loader) {
+      if (!this->driver().take_over(request, loader)) detail::load_from(file, request, loader);
     });
   }
 
-  /// The same, from any storage; it is loaded for `LoadPurpose::follow`.
+  /// The same, from any storage; it is loaded for `LoadPurpose::read_only`.
   void load_from(Storage& storage) {
-    take_in(storage, [&](LoadSink& loader) { detail::load_from(storage, loader); });
+    take_in(storage, [&](const LoadRequest& request, LoadSink& loader) {
+      detail::load_from(storage, request, loader);
+    });
   }
 
   /// Brings a store that was opened read-only up to date with what others have saved, or, in a journal,
@@ -236,7 +239,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
  private:
-  /// Puts what `load(sink)` hands over in place of what there is.
+  /// Puts what `load(request, sink)` hands over in place of what there is.
   template <class Load>
   void take_in(const Storage& storage, const Load& load) {
     detail::CallbackScope::refuse_reentry(this);
@@ -246,8 +249,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     // Before there is anything that out of memory could belie.
     const std::string from_text = detail::path_text(path);
     const detail::Observer from{this->driver().options(), path};
-    auto loader = make_loader(LoadPurpose::follow, this->segments().size(), from);
-    load(loader);
+    auto loader = make_loader(this->segments().size(), from);
+    load(load_request(LoadPurpose::read_only), loader);
     std::vector<Table> tables = std::move(loader).take();  // what they held before ends after the locks
     this->replace_locked(tables);
     this->driver().observer().log(LogLevel::info, "replaced",
@@ -284,20 +287,27 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     return options;
   }
 
-  [[nodiscard]] auto make_loader(LoadPurpose purpose, std::size_t segments, const detail::Observer& observer,
-                                 bool missing_is_empty = false) {
+  [[nodiscard]] LoadRequest load_request(LoadPurpose purpose, bool missing_is_empty = false) const {
+    return {.purpose = purpose,
+            .integer_keys = detail::kIntegerKey<Key>,
+            .threads = detail::threads_to_load(this->driver().options().threads),
+            .missing_is_empty = missing_is_empty};
+  }
+
+  [[nodiscard]] auto make_loader(std::size_t segments, const detail::Observer& observer) {
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
-    return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{
-        purpose, segments, hash_of, this->key_equal(), this->driver().options(), observer, missing_is_empty};
+    return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{segments, hash_of, this->key_equal(),
+                                                                        this->driver().options(), observer};
   }
 
   void load() {
     const auto start = std::chrono::steady_clock::now();
     const bool read_only = this->driver().options().read_only;
-    auto loader =
-        make_loader(read_only ? LoadPurpose::follow : LoadPurpose::own, this->driver().options().segments,
-                    this->driver().observer(), this->driver().options().allow_missing);
-    detail::load_from(this->driver().storage(), loader);
+    auto loader = make_loader(this->driver().options().segments, this->driver().observer());
+    detail::load_from(this->driver().storage(),
+                      load_request(read_only ? LoadPurpose::read_only : LoadPurpose::exclusive,
+                                   this->driver().options().allow_missing),
+                      loader);
     const bool outdated = loader.outdated();
     const std::uint64_t bytes = loader.bytes();
     stored_version_ = loader.stored_version();
@@ -351,9 +361,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   bool refresh_everything() {
     // A file that was there once and is gone is nothing that was allowed.
-    auto loader =
-        make_loader(LoadPurpose::follow, this->segments().size(), this->driver().observer(), missing_);
-    detail::load_from(this->driver().storage(), loader);
+    auto loader = make_loader(this->segments().size(), this->driver().observer());
+    detail::load_from(this->driver().storage(), load_request(LoadPurpose::read_only, missing_), loader);
     const std::uint32_t version = loader.stored_version();
     const bool missing = loader.was_missing();
     std::vector<Table> tables =

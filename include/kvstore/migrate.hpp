@@ -37,7 +37,6 @@ namespace detail {
 /// Counts what a storage holds.
 class CountingSink final : public LoadSink {
  public:
-  explicit CountingSink(LoadPurpose purpose) : LoadSink{{.purpose = purpose}} {}
   void expect(std::uint64_t) override {}
   void schema_version(std::uint32_t) override {}
   void put(std::string_view, std::string_view) override { ++entries_; }
@@ -92,8 +91,8 @@ std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& opt
     to.save(counted);
     count = counted.entries();
   }
-  CountingSink stored{LoadPurpose::copy};
-  to.load(stored);
+  CountingSink stored;
+  to.load({.purpose = LoadPurpose::copy}, stored);
   if (stored.entries() == count) return count;
   throw StorageError{to.path(),
                      {},
@@ -121,8 +120,8 @@ std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& opt
 inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& options = {}) {
   detail::refuse_same(from, to);
   return detail::copy_entries(from, to, options, [&] {
-    detail::CountingSink present{LoadPurpose::own};
-    to.load(present);
+    detail::CountingSink present;
+    to.load({.purpose = LoadPurpose::exclusive}, present);
     if (present.entries() != 0 && !options.replace) {
       detail::refuse_entries(detail::path_text(to.path()), present.entries());
     }

@@ -48,17 +48,17 @@ enum class SaveScope {
 
 /// For what a storage is loaded.
 enum class LoadPurpose {
-  own,     ///< to load and save: nobody else may save then, nor may anybody who wants to save load
-  follow,  ///< to look only: take no lock and change nothing, others may save meanwhile
-  copy,    ///< as `follow`, and hand over each key once, through `LoadSink::put`
+  exclusive,  ///< to load, then to save: take the lock, which keeps other writers out
+  read_only,  ///< to look only: take no lock and change nothing, others may save meanwhile
+  copy,       ///< as `read_only`, and hand over each key once, through `LoadSink::put`
 };
 
-/// What a load is about. Whoever does not care about `integer_keys` may leave it alone.
+/// What the caller of `Storage::load` asks for. A storage may ignore `integer_keys` and `threads`.
 struct LoadRequest {
-  LoadPurpose purpose = LoadPurpose::own;  ///< what for
-  bool integer_keys = false;               ///< the text of every key is an integer's
-  std::size_t threads = 1;                 ///< how many may read at once, the one that loads included
-  bool missing_is_empty = false;           ///< to a reader, a store that is not there is an empty one
+  LoadPurpose purpose = LoadPurpose::exclusive;  ///< what for
+  bool integer_keys = false;                     ///< the text of every key is an integer's
+  std::size_t threads = 1;                       ///< how many may read at once, the one that loads included
+  bool missing_is_empty = false;                 ///< to a reader, a store that is not there is an empty one
 };
 
 /// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
@@ -82,14 +82,10 @@ class LoadStage {
 /// Takes the entries of a storage while it loads.
 class LoadSink {
  public:
-  /// A sink that asks for what `request` says.
-  explicit LoadSink(LoadRequest request = {}) noexcept : request_{request} {}
+  LoadSink() = default;
   LoadSink(const LoadSink&) = delete;
   LoadSink& operator=(const LoadSink&) = delete;
   virtual ~LoadSink() = default;
-
-  /// What the storage is to load, and for what.
-  [[nodiscard]] const LoadRequest& request() const noexcept { return request_; }
 
   /// Says roughly how many bytes of text will come, before the first `put`. Optional: it sizes the tables.
   virtual void expect(std::uint64_t bytes) = 0;
@@ -103,7 +99,7 @@ class LoadSink {
   ///         its file turns it into a `CorruptionError`.
   virtual void put(std::string_view key, std::string_view value) = 0;
 
-  /// A stage, for `request().threads` above 1; none if entries are taken by `put` alone. Comes after
+  /// A stage, for `LoadRequest::threads` above 1; none if entries are taken by `put` alone. Comes after
   /// `schema_version`.
   [[nodiscard]] virtual std::unique_ptr<LoadStage> stage() { return nullptr; }
 
@@ -116,15 +112,15 @@ class LoadSink {
   /// key that is not there is no error. @throws ParseError as `put`; DuplicateEntryError as `finish`.
   virtual void change(const Change& change) = 0;
 
-  /// Takes that every entry so far was removed.
+  /// Discards every entry received so far.
   virtual void clear() = 0;
 
-  /// Takes that there is no store at `path`, not even an empty one.
+  /// Records that there is no store at `path`, not even an empty one. `request` is that of the load.
   /// @throws StorageError (ENOENT) unless the request may begin empty: a slip in a name, or a file that is
   ///         away for a moment, is never a store without entries.
-  void missing(const std::filesystem::path& path) {
+  void missing(const std::filesystem::path& path, const LoadRequest& request) {
     missing_ = true;
-    if (request_.purpose == LoadPurpose::own || request_.missing_is_empty) return;
+    if (request.purpose == LoadPurpose::exclusive || request.missing_is_empty) return;
     throw StorageError{path, std::make_error_code(std::errc::no_such_file_or_directory),
                        "there is no store to read; check the name, put the file back, or let its owner make "
                        "it first"};
@@ -137,7 +133,6 @@ class LoadSink {
                     std::initializer_list<LogField> /*fields*/) {}
 
  private:
-  LoadRequest request_;
   bool missing_ = false;
 };
 
@@ -233,7 +228,7 @@ class Journal {
 ///
 /// ```cpp
 /// class Discard : public kvstore::Storage {
-///   void load(kvstore::LoadSink&) override {}
+///   void load(const kvstore::LoadRequest&, kvstore::LoadSink&) override {}
 ///   kvstore::SaveScope scope() const noexcept override { return kvstore::SaveScope::changes; }
 ///   void save(kvstore::ChangeSource& source) override { for (kvstore::Change c; source.next(c);) {} }
 /// };
@@ -247,10 +242,11 @@ class Storage {
   virtual ~Storage() = default;
 
   /// Hands every stored entry to `sink`, as of one moment. Comes before any save, and may come again.
-  /// `sink.request()` says what for: a storage that others could use meanwhile takes its lock for
-  /// `LoadPurpose::own`. Where there is no store, not even an empty one, it says so by `LoadSink::missing`.
+  /// `request` says what for: a storage that others could use meanwhile takes its lock for
+  /// `LoadPurpose::exclusive`. Where there is no store, not even an empty one, it says so by
+  /// `LoadSink::missing`.
   /// @throws LockedError, CorruptionError, StorageError; what is stored is as it was.
-  virtual void load(LoadSink& sink) = 0;
+  virtual void load(const LoadRequest& request, LoadSink& sink) = 0;
 
   /// Brings whoever follows up to date: hands over what changed since the last `load` or `load_changes`.
   /// False if that cannot be told, and `load` is to be called again.
@@ -273,9 +269,9 @@ class Storage {
   /// `Journal::sync`. @throws StorageError if nothing may be written any more
   [[nodiscard]] virtual bool is_intact() { return true; }
 
-  /// Loads, as `load` for its owner, what another program has put in the place of what was saved, and takes
-  /// that for its own from now on. False if it cannot. @throws as `load`
-  virtual bool take_over(LoadSink& /*sink*/) { return false; }
+  /// Loads what another program has put in the place of what was saved, under the lock that the storage has,
+  /// and takes that for its own from now on. False if it cannot. @throws as `load`
+  virtual bool take_over(const LoadRequest& /*request*/, LoadSink& /*sink*/) { return false; }
 
   /// The journal, if the storage keeps one. A store uses that then instead of `scope` and `save`.
   [[nodiscard]] virtual Journal* journal() noexcept { return nullptr; }

@@ -152,7 +152,7 @@ class World {
       support::SimulatedDisk disk;
       const auto storage = make_storage(Keeping::file, disk);
       support::CollectingSink sink;
-      storage->load(sink);
+      storage->load({}, sink);
       support::save_to(*storage, {{"old", "7"}});
       image = disk.visible();
     }
@@ -278,7 +278,7 @@ class World {
   }
   [[nodiscard]] static State state_of(kvstore::Storage& storage) {
     support::CollectingSink sink;
-    storage.load(sink);
+    storage.load({}, sink);
     sink.finish();
     State state;
     for (const auto& [key, value] : sink.entries) state[key] = std::stoi(value);

@@ -52,8 +52,8 @@ TextEntries entries_at(const std::filesystem::path& path) {
 
 /// As another program sees them.
 TextEntries seen_at(const std::filesystem::path& path) {
-  support::CollectingSink seen{kvstore::LoadPurpose::copy};
-  Sqlite{path}.load(seen);
+  support::CollectingSink seen;
+  Sqlite{path}.load({.purpose = kvstore::LoadPurpose::copy}, seen);
   return sorted(seen.entries);
 }
 

@@ -53,7 +53,7 @@ class NaiveLog final : public kvstore::Storage {
  public:
   explicit NaiveLog(std::filesystem::path path) : path_{std::move(path)} {}
 
-  void load(kvstore::LoadSink& sink) override {
+  void load(const kvstore::LoadRequest&, kvstore::LoadSink& sink) override {
     sink.finish();
     std::ifstream log{path_, std::ios::binary};
     for (std::string line; std::getline(log, line) && !log.eof();) {  // without a newline, it is a torn end

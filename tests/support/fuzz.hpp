@@ -40,8 +40,8 @@ inline JsonContents load_json(kvstore::Storage& storage) {
   const kvstore::Options options;
   const kvstore::detail::Observer observer{options, storage.path()};
   kvstore::detail::TableLoader<std::string, nlohmann::json, decltype(hash_of), std::equal_to<>> loader{
-      kvstore::LoadPurpose::own, 1, hash_of, {}, options, observer};
-  storage.load(loader);
+      1, hash_of, {}, options, observer};
+  storage.load({}, loader);
   loader.finish();
   JsonContents contents;
   const auto tables = std::move(loader).take();

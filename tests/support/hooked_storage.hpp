@@ -19,7 +19,9 @@ class HookedStorage final : public kvstore::Storage {
   HookedStorage(std::unique_ptr<kvstore::Storage> storage, std::function<void()> on_save)
       : storage_{std::move(storage)}, on_save_{std::move(on_save)} {}
 
-  void load(kvstore::LoadSink& sink) override { storage_->load(sink); }
+  void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
+    storage_->load(request, sink);
+  }
   bool load_changes(kvstore::LoadSink& sink) override { return storage_->load_changes(sink); }
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return storage_->scope(); }
   void save(kvstore::ChangeSource& source) override {
@@ -48,7 +50,9 @@ class SettlingStorage final : public kvstore::Storage {
   /// `storage` takes whichever it is handed.
   explicit SettlingStorage(std::unique_ptr<kvstore::Storage> storage) : storage_{std::move(storage)} {}
 
-  void load(kvstore::LoadSink& sink) override { storage_->load(sink); }
+  void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
+    storage_->load(request, sink);
+  }
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return scope_; }
   void save(kvstore::ChangeSource& source) override {
     storage_->save(source);

@@ -28,7 +28,7 @@ class LineStorage final : public kvstore::Storage {
  public:
   explicit LineStorage(std::shared_ptr<LineDisk> disk) : disk_{std::move(disk)} {}
 
-  void load(kvstore::LoadSink&) override {}
+  void load(const kvstore::LoadRequest&, kvstore::LoadSink&) override {}
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return kvstore::SaveScope::everything; }
 
   void save(kvstore::ChangeSource& source) override {

@@ -24,9 +24,6 @@ using TextEntries = std::vector<std::pair<std::string, std::string>>;
 /// Keeps what a load hands over; checks values and keys as strictly as a store does.
 class CollectingSink : public kvstore::LoadSink {
  public:
-  explicit CollectingSink(kvstore::LoadPurpose purpose = kvstore::LoadPurpose::own)
-      : LoadSink{{.purpose = purpose}} {}
-
   void schema_version(std::uint32_t stored) override { version = stored; }
   void expect(std::uint64_t bytes) override { expected_bytes = bytes; }
 
@@ -100,7 +97,7 @@ inline void save_to(kvstore::Storage& storage, const TextEntries& entries) {
 
 inline TextEntries load_from(kvstore::Storage& storage) {
   CollectingSink sink;
-  storage.load(sink);
+  storage.load({}, sink);
   return sink.entries;
 }
 

@@ -58,22 +58,21 @@ class JsonFile : public Storage {
   /// Hands over every entry. To own it, takes its lock first; then a missing file is an empty store. A reader
   /// follows links anew in each load.
   /// @throws LockedError if another store has it; CorruptionError with the offset at which the file stops
-  /// making
-  ///         sense; StorageError if it cannot be read, its folder is not writable, or the journal of a
+  ///         making sense; StorageError if it cannot be read, its folder is not writable, or the journal of a
   ///         `JsonJournal` lies beside it, or if there is no file and the load is not its owner's (ENOENT).
   ///         The file is only read.
-  void load(LoadSink& sink) override {
+  void load(const LoadRequest& request, LoadSink& sink) override {
     if (!lock_) path_.look_again();
-    if (sink.request().purpose == LoadPurpose::own) return load_own(sink);
+    if (request.purpose == LoadPurpose::exclusive) return load_own(request, sink);
     refuse_journal();
     std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
     if (!file) {
-      sink.missing(path());
+      sink.missing(path(), request);
       seen_ = {};
       return sink.finish();
     }
     const detail::FileStatus status = status_of(*file);
-    detail::load_json_snapshot(*file, path(), sink, block_bytes_);
+    detail::load_json_snapshot(*file, path(), request.threads, sink, block_bytes_);
     if (!lock_) seen_ = {std::move(file), status};
   }
 
@@ -115,8 +114,8 @@ class JsonFile : public Storage {
     return known_.compare(files_, path()) != detail::FileState::missing;
   }
 
-  bool take_over(LoadSink& sink) override {
-    load_own(sink);
+  bool take_over(const LoadRequest& request, LoadSink& sink) override {
+    load_own(request, sink);
     return true;
   }
 
@@ -126,17 +125,17 @@ class JsonFile : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return path_.target(); }
 
  private:
-  void load_own(LoadSink& sink) {
+  void load_own(const LoadRequest& request, LoadSink& sink) {
     own();
     const auto file = detail::open_if_exists(files_, path());
     if (!file) {
-      sink.missing(path());
+      sink.missing(path(), request);
       sink.finish();
       return known_.remember({});
     }
     const detail::FileStatus status = status_of(*file);
     detail::ChecksummedFile checksummed{*file};
-    detail::load_json_snapshot(checksummed, path(), sink, block_bytes_);
+    detail::load_json_snapshot(checksummed, path(), request.threads, sink, block_bytes_);
     known_.remember(status, checksummed.crc());
   }
 

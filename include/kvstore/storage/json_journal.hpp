@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -78,13 +79,13 @@ class JsonJournal final : public Storage, public Journal {
   /// takes the file's lock first, and ends what a crash has interrupted. @throws LockedError if another store
   /// has it, or still has a journal open since its lock file was removed; CorruptionError for damage in
   /// either, or if they do not belong together; StorageError; nothing that counts was changed.
-  void load(LoadSink& sink) override {
+  void load(const LoadRequest& request, LoadSink& sink) override {
     // By one that keeps no file open afterwards: some Windows systems cannot replace an open one.
-    if (current_) return detail::JournalFollower{files_, path_}.load(sink);
+    if (current_) return detail::JournalFollower{files_, path_}.load(request, sink);
     follower_.look_again();
-    if (sink.request().purpose != LoadPurpose::own) return follower_.load(sink);
+    if (request.purpose != LoadPurpose::exclusive) return follower_.load(request, sink);
     own();
-    const detail::BaseId snapshot = load_snapshot(sink);
+    const detail::BaseId snapshot = load_snapshot(request.threads, sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
     directory_.refuse_held(found);
@@ -110,7 +111,7 @@ class JsonJournal final : public Storage, public Journal {
   /// Everything becomes a new snapshot; changes are appended, each as a step of its own.
   void save(ChangeSource& source) override {
     if (!current_)
-      throw UsageError{detail::path_text(path_) + ": load it for LoadPurpose::own before saving"};
+      throw UsageError{detail::path_text(path_) + ": load it for LoadPurpose::exclusive before saving"};
     if (source.scope() == SaveScope::everything) return save_everything(source);
     for (Change change; source.next(change);) {
       if (!append({&change, 1})) throw StorageError{path_, {}, "a change is too long for a journal's line"};
@@ -126,8 +127,8 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
-  bool take_over(LoadSink& sink) override {
-    static_cast<void>(load_snapshot(sink));
+  bool take_over(const LoadRequest& request, LoadSink& sink) override {
+    static_cast<void>(load_snapshot(request.threads, sink));
     sink.finish();
     return true;
   }
@@ -244,7 +245,7 @@ class JsonJournal final : public Storage, public Journal {
     detail::remove_leftover(files_, path_);
   }
 
-  [[nodiscard]] detail::BaseId load_snapshot(LoadSink& sink) {
+  [[nodiscard]] detail::BaseId load_snapshot(std::size_t threads, LoadSink& sink) {
     detail::BaseId id;
     detail::FileStatus status;
     if (const auto file = detail::open_if_exists(files_, path_)) {
@@ -252,7 +253,7 @@ class JsonJournal final : public Storage, public Journal {
       detail::check_usable(path_, found.error, "cannot look at it");
       status = found.value;
       detail::ChecksummedFile checksummed{*file};
-      detail::load_json_snapshot(checksummed, path_, sink);
+      detail::load_json_snapshot(checksummed, path_, threads, sink);
       id = {true, checksummed.size(), checksummed.crc()};
     }
     base_.remember(status, id);

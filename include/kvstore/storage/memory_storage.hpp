@@ -69,10 +69,10 @@ class MemoryStorage final : public Storage {
     if (owns_) contents_->owned = false;
   }
 
-  void load(LoadSink& sink) override {
-    if (sink.request().purpose == LoadPurpose::own) own();
+  void load(const LoadRequest& request, LoadSink& sink) override {
+    if (request.purpose == LoadPurpose::exclusive) own();
     const std::scoped_lock lock{contents_->mutex};
-    if (!contents_->saved && contents_->entries.empty()) sink.missing(path());
+    if (!contents_->saved && contents_->entries.empty()) sink.missing(path(), request);
     sink.schema_version(contents_->schema_version);
     for (const auto& [key, value] : contents_->entries) sink.put(key, value);
   }

@@ -83,15 +83,15 @@ class RedisClusterStorage final : public Storage {
     } catch (const std::exception&) {}  // then it runs out
   }
 
-  void load(LoadSink& sink) override {
+  void load(const LoadRequest& request, LoadSink& sink) override {
     translated([&] {
-      const bool owns = sink.request().purpose == LoadPurpose::own;
+      const bool owns = request.purpose == LoadPurpose::exclusive;
       if (owns) own();
       const detail::RedisReply meta = run(false, {"HMGET", keys_.meta, "format", "schema", "save", "writer"});
       intact_ = true;
       check(detail::is_array(*meta, 4), "HMGET");
       if (detail::is_nil(*meta->element[0]) && detail::is_nil(*meta->element[3])) {
-        sink.missing(path_);  // nobody has ever owned a store of that name
+        sink.missing(path_, request);  // nobody has ever owned a store of that name
       }
       check_format(detail::text_of(*meta->element[0]));
       if (!detail::is_nil(*meta->element[1])) sink.schema_version(number_of(*meta->element[1]));

@@ -74,16 +74,16 @@ class Sqlite final : public Storage {
   /// row is no entry, or its log is damaged; StorageError if it is another program's, of a newer version,
   /// busy, or cannot be read, or, to own it, cannot be written or would not keep entries as they are saved:
   /// it is untouched.
-  void load(LoadSink& sink) override {
+  void load(const LoadRequest& request, LoadSink& sink) override {
     const detail::StandardFiles taken;  // SQLite opens files under their numbers, and takes these for good
-    const bool owns = sink.request().purpose == LoadPurpose::own;
-    integer_keys_ = sink.request().integer_keys;
+    const bool owns = request.purpose == LoadPurpose::exclusive;
+    integer_keys_ = request.integer_keys;
     const bool locks = owns && !lock_;
     try {
       if (owns) own();
       if (!owns && !lock_ && standing_.first_exchanged()) disconnect();
       if (!connect(owns)) {
-        sink.missing(path_);
+        sink.missing(path_, request);
         return sink.finish();
       }
       if (const auto status = files_.status(path_); !status.error) sink.expect(status.value.size);

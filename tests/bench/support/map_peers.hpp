@@ -22,7 +22,7 @@ namespace bench {
 /// Saves nothing, like a map.
 class NoStorage final : public kvstore::Storage {
  public:
-  void load(kvstore::LoadSink&) override {}
+  void load(const kvstore::LoadRequest&, kvstore::LoadSink&) override {}
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return kvstore::SaveScope::everything; }
   void save(kvstore::ChangeSource&) override {}
 };

@@ -25,7 +25,7 @@ using Store = kvstore::BatchPersistentKeyValueStore<std::string, Value>;
 /// Takes the whole text of a JSON file, and counts it.
 class Discard final : public kvstore::Storage {
  public:
-  void load(kvstore::LoadSink&) override {}
+  void load(const kvstore::LoadRequest&, kvstore::LoadSink&) override {}
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return kvstore::SaveScope::everything; }
   void save(kvstore::ChangeSource& source) override {
     Counter counter;

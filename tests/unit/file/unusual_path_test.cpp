@@ -134,16 +134,17 @@ TEST_CASE("Unusual path: an open file that has its name is read by its descripto
 
 TEST_CASE("Unusual path: a pipe that takes a file's place is refused when it is read, and not waited for") {
   for (const char* name : {"data.json", "data.json.journal", "data.json.journal.next", "data.json.tmp"}) {
-    for (const LoadPurpose purpose : {LoadPurpose::own, LoadPurpose::follow, LoadPurpose::copy}) {
-      if (std::string_view{name}.ends_with(".tmp") && purpose != LoadPurpose::own) continue;
+    for (const LoadPurpose purpose : {LoadPurpose::exclusive, LoadPurpose::read_only, LoadPurpose::copy}) {
+      if (std::string_view{name}.ends_with(".tmp") && purpose != LoadPurpose::exclusive) continue;
       CAPTURE(name);
       const TempFolder folder;
       if (name != std::string_view{"data.json"}) write_file(folder / "data.json", R"({"a": 1})");
       JsonJournal storage{folder / "data.json"};
       require_success(::mkfifo((folder / name).c_str(), 0600), "mkfifo");
-      support::CollectingSink sink{purpose};
-      CHECK_THROWS_WITH(storage.load(sink), ContainsSubstring((folder / name).string()) &&
-                                                ContainsSubstring("a pipe, a socket or a device"));
+      support::CollectingSink sink;
+      CHECK_THROWS_WITH(
+          storage.load({.purpose = purpose}, sink),
+          ContainsSubstring((folder / name).string()) && ContainsSubstring("a pipe, a socket or a device"));
       CHECK(fs::is_fifo(folder / name));
     }
   }

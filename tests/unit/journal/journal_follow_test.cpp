@@ -79,7 +79,7 @@ class Owner {
 
 /// The news since the last look; one entry named "everything" if that cannot be told.
 TextEntries news(JsonJournal& reader) {
-  CollectingSink sink{LoadPurpose::follow};
+  CollectingSink sink;
   if (!reader.load_changes(sink)) return {{"everything", ""}};
   return sink.entries;
 }
@@ -111,8 +111,8 @@ TEST_CASE("Following a journal: as long as nothing was written after a compactio
   Owner owner{folder / "data.json"};
   owner.set("a", "1");
   JsonJournal reader{folder / "data.json"};
-  CollectingSink loaded{LoadPurpose::follow};
-  reader.load(loaded);
+  CollectingSink loaded;
+  reader.load({.purpose = LoadPurpose::read_only}, loaded);
   REQUIRE(loaded.entries == TextEntries{{"a", "1"}});
   owner.storage().prepare(false);
   CHECK(news(reader).empty());
@@ -128,8 +128,8 @@ TEST_CASE("Following a journal: news of before a compaction began come before it
   Owner owner{folder / "data.json"};
   owner.set("a", "1");
   JsonJournal reader{folder / "data.json"};
-  CollectingSink loaded{LoadPurpose::follow};
-  reader.load(loaded);
+  CollectingSink loaded;
+  reader.load({.purpose = LoadPurpose::read_only}, loaded);
   owner.set("b", "2");
   owner.storage().prepare(false);
   CHECK(news(reader) == TextEntries{{"b", "2"}});
@@ -143,8 +143,8 @@ TEST_CASE("Following a journal: a line that is not whole yet is no news and no d
   Owner owner{folder / "data.json"};
   owner.set("a", "1");
   JsonJournal reader{folder / "data.json"};
-  CollectingSink loaded{LoadPurpose::follow};
-  reader.load(loaded);
+  CollectingSink loaded;
+  reader.load({.purpose = LoadPurpose::read_only}, loaded);
   const std::string before = support::read_file(folder / "data.json.journal");
   owner.set("b", "2");
   owner.set("c", "3");
@@ -154,8 +154,8 @@ TEST_CASE("Following a journal: a line that is not whole yet is no news and no d
   half.replace(start + 4, 4, 4, '\0');  // another processor sees the stores into a mapping in any order
   support::write_file(folder / "copy.json.journal", before);
   JsonJournal other{folder / "copy.json"};
-  CollectingSink copied{LoadPurpose::follow};
-  other.load(copied);
+  CollectingSink copied;
+  other.load({.purpose = LoadPurpose::read_only}, copied);
   const auto rewrite = [&](const std::string& text) {  // in place
     std::fstream file{folder / "copy.json.journal", std::ios::in | std::ios::out | std::ios::binary};
     file.write(text.data(), static_cast<std::streamsize>(text.size()));

@@ -40,7 +40,7 @@ using Contents = std::map<std::string, int>;
 namespace {
 
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
-constexpr LoadPurpose kPurposes[] = {LoadPurpose::own, LoadPurpose::follow, LoadPurpose::copy};
+constexpr LoadPurpose kPurposes[] = {LoadPurpose::exclusive, LoadPurpose::read_only, LoadPurpose::copy};
 constexpr const char* kJournals[] = {"data.json.journal", "data.json.journal.next", "data.json.journal.new"};
 
 std::string line(std::string_view body, std::string_view separator = " ") {
@@ -95,8 +95,8 @@ void check_refused(const TempFolder& folder, const char* name, LoadPurpose purpo
   for (const std::string& file : folder.names()) before[file] = read_file(folder / file);
   {
     JsonJournal storage{folder / "data.json"};
-    support::CollectingSink sink{purpose};
-    CHECK_THROWS_WITH(storage.load(sink), ContainsSubstring((folder / name).string()));
+    support::CollectingSink sink;
+    CHECK_THROWS_WITH(storage.load({.purpose = purpose}, sink), ContainsSubstring((folder / name).string()));
   }
   std::map<std::string, std::string> after;
   for (const std::string& file : folder.names()) after[file] = read_file(folder / file);
@@ -133,9 +133,9 @@ TEST_CASE("Journal start: what another program made of a journal is reported by 
       const TempFolder folder;
       write_file(folder / "data.json", R"({"a": 1})");
       write_file(folder / name, foreign.bytes);
-      check_refused(folder, name, LoadPurpose::own);
+      check_refused(folder, name, LoadPurpose::exclusive);
       fs::remove(folder / "data.json");
-      check_refused(folder, name, LoadPurpose::own);
+      check_refused(folder, name, LoadPurpose::exclusive);
     }
   }
 }
@@ -143,7 +143,7 @@ TEST_CASE("Journal start: what another program made of a journal is reported by 
 TEST_CASE("Journal start: what another program made of a journal is reported to readers too") {
   const auto all = foreign_journals();
   for (const char* name : kJournals) {
-    for (const LoadPurpose purpose : {LoadPurpose::follow, LoadPurpose::copy}) {
+    for (const LoadPurpose purpose : {LoadPurpose::read_only, LoadPurpose::copy}) {
       const TempFolder folder;
       write_file(folder / "data.json", R"({"a": 1})");
       write_file(folder / name, all.front().bytes);

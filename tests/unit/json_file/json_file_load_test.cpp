@@ -118,7 +118,7 @@ TEST_CASE("JsonFile: a missing file is an empty store") {
   const TempFolder folder;
   JsonFile storage{folder / "data.json"};
   CollectingSink sink;
-  storage.load(sink);
+  storage.load({}, sink);
   CHECK(sink.finished);
   CHECK(sink.entries.empty());
   CHECK(sink.expected_bytes == 0);
@@ -129,7 +129,7 @@ TEST_CASE("JsonFile: the sink is told the size of the file and that the load is 
   write_file(folder / "data.json", "{\"a\": 1}");
   JsonFile storage{folder / "data.json"};
   CollectingSink sink;
-  storage.load(sink);
+  storage.load({}, sink);
   CHECK(sink.expected_bytes == 8);
   CHECK(sink.finished);
 }

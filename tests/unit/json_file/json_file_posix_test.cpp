@@ -272,8 +272,8 @@ TEST_CASE("JsonFile: a name is long enough if the names of its own side files fi
     JsonFile storage{path};
     CHECK(load_from(storage) == TextEntries{{"key", "1"}});
     JsonFile followed{path};
-    support::CollectingSink sink{kvstore::LoadPurpose::follow};
-    followed.load(sink);
+    support::CollectingSink sink;
+    followed.load({.purpose = kvstore::LoadPurpose::read_only}, sink);
     CHECK(sink.entries == TextEntries{{"key", "1"}});
   }
   const TempFolder folder;

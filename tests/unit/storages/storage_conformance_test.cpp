@@ -227,8 +227,8 @@ TEST_CASE("Storage: a save that fails on the way leaves what was there") {
     support::save_to(*one, {{"a", "1"}, {"b", "2"}});
     Broken broken;
     REQUIRE_THROWS_WITH(one->save(broken), "no more");
-    support::CollectingSink sink{LoadPurpose::copy};
-    one->load(sink);
+    support::CollectingSink sink;
+    one->load({.purpose = LoadPurpose::copy}, sink);
     REQUIRE(support::sorted(sink.entries) == TextEntries{{"a", "1"}, {"b", "2"}});
   });
 }
@@ -275,10 +275,10 @@ TEST_CASE("Storage: a load may come twice, and again after a save") {
 TEST_CASE("Storage: to look at a file that is missing is an error, and makes none") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
     if (!storage.traits.in_file) return;
-    for (const LoadPurpose purpose : {LoadPurpose::follow, LoadPurpose::copy}) {
+    for (const LoadPurpose purpose : {LoadPurpose::read_only, LoadPurpose::copy}) {
       const auto one = storage.open(folder.path());
-      support::CollectingSink sink{purpose};
-      REQUIRE_THROWS_WITH(one->load(sink), ContainsSubstring(one->path().string()));
+      support::CollectingSink sink;
+      REQUIRE_THROWS_WITH(one->load({.purpose = purpose}, sink), ContainsSubstring(one->path().string()));
       REQUIRE(folder.names().empty());
     }
   });
@@ -409,8 +409,8 @@ TEST_CASE("Storage: every durable operation is there again, whatever its saves w
       store.remove(run * 7);
       model.erase(run * 7);
       REQUIRE(store.unsaved() == 0);
-      support::CollectingSink sink{LoadPurpose::copy};
-      storage.open(folder.path())->load(sink);
+      support::CollectingSink sink;
+      storage.open(folder.path())->load({.purpose = LoadPurpose::copy}, sink);
       REQUIRE(sink.entries.size() == model.size());  // already, and not only once it is closed
     }
     REQUIRE(contents_of(Store<int, int>{storage.open(folder.path()), kManual}) == model);
@@ -529,8 +529,8 @@ TEST_CASE("Storage: upgraded values are stored before the store has opened") {
       value = value.get<int>() * 2;
     };
     const Store<std::string, int> open{storage.open(folder.path()), with(kManual, 2, doubled)};
-    support::CollectingSink sink{LoadPurpose::copy};
-    storage.open(folder.path())->load(sink);
+    support::CollectingSink sink;
+    storage.open(folder.path())->load({.purpose = LoadPurpose::copy}, sink);
     REQUIRE(sink.version == 2);
     REQUIRE(sink.entries == TextEntries{{"a", "2"}});
   });
@@ -586,14 +586,14 @@ TEST_CASE("Storage: copied into any other, nothing is lost") {
       if (&source == &storage && from->path() == to->path()) return;  // two memories are one to migrate()
       if (from->path() == to->path()) return;
       REQUIRE(kvstore::migrate(*from, *to) == entries.size());
-      support::CollectingSink sink{LoadPurpose::copy};
-      to->load(sink);
+      support::CollectingSink sink;
+      to->load({.purpose = LoadPurpose::copy}, sink);
       REQUIRE(support::sorted(sink.entries) == entries);
       REQUIRE_THROWS_WITH(kvstore::migrate(*from, *to), ContainsSubstring("holds 4 entries already"));
       support::save_to(*from, {{"only", "1"}});
       REQUIRE(kvstore::migrate(*from, *to, {.replace = true}) == 1);
-      support::CollectingSink again{LoadPurpose::copy};
-      to->load(again);
+      support::CollectingSink again;
+      to->load({.purpose = LoadPurpose::copy}, again);
       REQUIRE(again.entries == TextEntries{{"only", "1"}});
     });
   }

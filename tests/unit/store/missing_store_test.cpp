@@ -80,10 +80,10 @@ void write_store(const StorageCase& storage, const TempFolder& folder, const std
 
 TEST_CASE("Missing store: only a load for its owner may begin empty") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
-    for (const LoadPurpose purpose : {LoadPurpose::follow, LoadPurpose::copy}) {
+    for (const LoadPurpose purpose : {LoadPurpose::read_only, LoadPurpose::copy}) {
       const auto missing = storage.open(folder.path());
-      support::CollectingSink sink{purpose};
-      CHECK(missing_path([&] { missing->load(sink); }) == missing->path());
+      support::CollectingSink sink;
+      CHECK(missing_path([&] { missing->load({.purpose = purpose}, sink); }) == missing->path());
       CHECK(folder.names().empty());
     }
     const auto made = storage.open(folder.path());

@@ -144,8 +144,8 @@ TEST_CASE("Reserved key: a line of a journal that holds it is refused, by its ow
   Strings follower{std::make_unique<kvstore::JsonJournal>(path), follows};
   {
     kvstore::JsonJournal journal{path};
-    kvstore::detail::CountingSink sink{kvstore::LoadPurpose::own};
-    journal.load(sink);
+    kvstore::detail::CountingSink sink;
+    journal.load({}, sink);
     const std::vector<kvstore::Change> step{{kvstore::kSchemaVersionKey, "1"}};
     REQUIRE(journal.journal()->append(step));
     journal.journal()->flush();
@@ -160,8 +160,8 @@ TEST_CASE("Reserved key: a row of a database that holds it is refused") {
   const TempFolder folder;
   {
     kvstore::Sqlite storage{folder / "data.db"};
-    kvstore::detail::CountingSink sink{kvstore::LoadPurpose::own};
-    storage.load(sink);
+    kvstore::detail::CountingSink sink;
+    storage.load({}, sink);
     OneEntry entry;
     storage.save(entry);
   }

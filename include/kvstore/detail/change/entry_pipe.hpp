@@ -34,7 +34,7 @@ class EntryPipe {
     Sink sink{*this};
     std::exception_ptr failure;
     try {
-      from.load(sink);
+      from.load({.purpose = LoadPurpose::copy}, sink);
       sink.finish();
     } catch (const ParseError& error) {
       failure = std::make_exception_ptr(CorruptionError{from.path(), error.offset(), error.what()});
@@ -94,7 +94,7 @@ class EntryPipe {
 
   class Sink final : public LoadSink {
    public:
-    explicit Sink(EntryPipe& pipe) : LoadSink{{.purpose = LoadPurpose::copy}}, pipe_{pipe} {}
+    explicit Sink(EntryPipe& pipe) : pipe_{pipe} {}
     void expect(std::uint64_t bytes) override { pipe_.expected_.store(bytes, std::memory_order_relaxed); }
     void schema_version(std::uint32_t stored) override { pipe_.set_version(stored); }
     void put(std::string_view key, std::string_view value) override {

@@ -8,10 +8,10 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Hands what the storage has to `sink`. @throws CorruptionError, StorageError
-inline void load_from(Storage& storage, LoadSink& sink) {
+/// Loads the storage into `sink` and finishes it. @throws CorruptionError, StorageError
+inline void load_from(Storage& storage, const LoadRequest& request, LoadSink& sink) {
   try {
-    storage.load(sink);
+    storage.load(request, sink);
     sink.finish();
   } catch (const ParseError& error) {
     throw CorruptionError{storage.path(), error.offset(), error.what()};

@@ -52,13 +52,13 @@ class JournalFollower {
   }
 
   /// Hands over the state as of some moment during the call. @throws CorruptionError, StorageError
-  void load(LoadSink& sink) {
+  void load(const LoadRequest& request, LoadSink& sink) {
     following_.reset();
     View view = open();
-    if (view.is_missing()) sink.missing(path());
+    if (view.is_missing()) sink.missing(path(), request);
     const auto chain = view.journals.chain(view.id);
-    if (sink.request().purpose == LoadPurpose::copy) return copy(view, chain, sink);
-    load_snapshot(view, sink);
+    if (request.purpose == LoadPurpose::copy) return copy(view, chain, sink);
+    load_snapshot(view, request.threads, sink);
     std::uint64_t end = 0;
     for (const FoundJournal* journal : chain) end = replay_journal(*journal, sink);
     if (!chain.empty())
@@ -183,8 +183,8 @@ class JournalFollower {
     view.id = {true, checksummed.size(), checksummed.crc()};
   }
 
-  void load_snapshot(View& view, LoadSink& sink) {
-    if (view.snapshot) load_json_snapshot(*view.snapshot, path(), sink);
+  void load_snapshot(View& view, std::size_t threads, LoadSink& sink) {
+    if (view.snapshot) load_json_snapshot(*view.snapshot, path(), threads, sink);
     sink.finish();
     seen_ = {view.snapshot, view.status};
     version_ = view.snapshot ? version_of(*view.snapshot) : 0;
@@ -194,7 +194,7 @@ class JournalFollower {
     JournalOverlay overlay;
     for (const FoundJournal* journal : chain) replay_journal(*journal, overlay);
     OverlaidSink overlaid{sink, overlay};
-    if (view.snapshot) return load_json_snapshot(*view.snapshot, path(), overlaid);
+    if (view.snapshot) return load_json_snapshot(*view.snapshot, path(), 1, overlaid);
     overlaid.finish();
   }
 

@@ -49,8 +49,7 @@ class JournalOverlay final : public LoadSink {
 /// Passes on those entries of a snapshot that an overlay keeps.
 class OverlaidSink final : public LoadSink {
  public:
-  OverlaidSink(LoadSink& sink, const JournalOverlay& overlay)
-      : LoadSink{sink.request()}, sink_{sink}, overlay_{overlay} {}
+  OverlaidSink(LoadSink& sink, const JournalOverlay& overlay) : sink_{sink}, overlay_{overlay} {}
   void expect(std::uint64_t bytes) override { sink_.expect(bytes); }
   void schema_version(std::uint32_t stored) override { sink_.schema_version(stored); }
   void put(std::string_view key, std::string_view value) override {

@@ -118,17 +118,18 @@ inline constexpr std::uint64_t kBlocksForThreads = 4;
 /// Has several threads read on from where `reader` stands, which then stands behind what they have read.
 /// False if what follows there is not in memory.
 inline bool read_in_parallel(JsonEntryReader& reader, File& file, const std::filesystem::path& path,
-                             LoadSink& sink, std::size_t range_bytes) {
+                             std::size_t threads, LoadSink& sink, std::size_t range_bytes) {
   LineRanges ranges{file, reader.position().offset, reader.unread(), range_bytes};
   if (!ranges.can_cut()) return false;
-  reader.go_to(ParallelLoad{ranges, path, sink}.run());
+  reader.go_to(ParallelLoad{ranges, path, threads, sink}.run());
   return true;
 }
 
 /// Hands every entry of `file`, of `file_bytes` about, to `sink`, but does not finish it.
 /// @throws CorruptionError, StorageError
-inline void read_json_entries(File& file, const std::filesystem::path& path, LoadSink& sink,
-                              std::uint64_t file_bytes, std::size_t block_bytes = kBlockBytes) {
+inline void read_json_entries(File& file, const std::filesystem::path& path, std::size_t threads,
+                              LoadSink& sink, std::uint64_t file_bytes,
+                              std::size_t block_bytes = kBlockBytes) {
   JsonEntryReader reader{file, path, block_bytes};
   JsonEntry entry;
   bool more = reader.next(entry);
@@ -139,11 +140,11 @@ inline void read_json_entries(File& file, const std::filesystem::path& path, Loa
     more = reader.next(entry);
   }
   const std::size_t range_bytes = std::max<std::size_t>(block_bytes / 4, 1);
-  bool alone = sink.request().threads < 2 || file_bytes / kBlocksForThreads < block_bytes || !sink.stage();
+  bool alone = threads < 2 || file_bytes / kBlocksForThreads < block_bytes || !sink.stage();
   for (; more; more = reader.next(entry)) {
     put_entry(reader, entry, sink);
     if (!alone && reader.position().offset >= range_bytes)
-      alone = read_in_parallel(reader, file, path, sink, range_bytes);
+      alone = read_in_parallel(reader, file, path, threads, sink, range_bytes);
   }
 }
 

@@ -62,14 +62,14 @@ inline void remove_leftover(FileSystem& files, const std::filesystem::path& path
   throw StorageError{path, error, "cannot remove the leftover " + path_text(name)};
 }
 
-/// Hands every entry of `file` to `sink` and finishes it.
+/// Hands every entry of `file` to `sink` and finishes it. `threads`: see `LoadRequest`.
 /// @throws CorruptionError with the offset at which the file stops making sense; StorageError
-inline void load_json_snapshot(File& file, const std::filesystem::path& path, LoadSink& sink,
-                               std::size_t block_bytes = kBlockBytes) {
+inline void load_json_snapshot(File& file, const std::filesystem::path& path, std::size_t threads,
+                               LoadSink& sink, std::size_t block_bytes = kBlockBytes) {
   const auto status = uninterrupted([&] { return file.status(); });
   if (status.error) throw StorageError{path, status.error, "cannot read its size"};
   sink.expect(status.value.size);
-  read_json_entries(file, path, sink, status.value.size, block_bytes);
+  read_json_entries(file, path, threads, sink, status.value.size, block_bytes);
   try {
     sink.finish();
   } catch (const DuplicateEntryError& error) {

@@ -80,11 +80,11 @@ class LineRangeReader {
 
 class ParallelLoad {
  public:
-  /// `sink` must offer stages. All outlive it. *Thread safety*: none.
-  ParallelLoad(LineRanges& ranges, const std::filesystem::path& path, LoadSink& sink)
-      : ranges_{ranges}, path_{path}, sink_{sink}, slots_(2 * sink.request().threads) {
+  /// `sink` must offer stages. All outlive it. `threads` include the one that calls. *Thread safety*: none.
+  ParallelLoad(LineRanges& ranges, const std::filesystem::path& path, std::size_t threads, LoadSink& sink)
+      : ranges_{ranges}, path_{path}, sink_{sink}, slots_(2 * threads) {
     for (Slot& slot : slots_) slot.stage = sink.stage();
-    helpers_ = start_helpers(sink.request().threads - 1, [this] { help(); });
+    helpers_ = start_helpers(threads - 1, [this] { help(); });
   }
   ParallelLoad(const ParallelLoad&) = delete;
   ParallelLoad& operator=(const ParallelLoad&) = delete;

@@ -39,7 +39,7 @@ class RemoteStorage final : public Storage {
   explicit RemoteStorage(S& store, bool replace = false)
       : store_{store}, path_{store.name()}, replace_{replace} {}
 
-  void load(LoadSink& sink) override {
+  void load(const LoadRequest&, LoadSink& sink) override {
     store_.for_each([&](const Key& key, const Value& value) {
       ScratchWriter key_text;
       KeyText<Key>::append(key, *key_text);

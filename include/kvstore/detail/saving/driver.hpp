@@ -187,9 +187,9 @@ class SaveDriver final : private OpenStore {
   }
 
   /// Loads what another program has put in the place of what was saved. False if the storage cannot.
-  bool take_over(LoadSink& sink) {
+  bool take_over(const LoadRequest& request, LoadSink& sink) {
     refuse_foreign_process();
-    Errand errand{.want = {.kind = Want::Kind::take_over}, .targets = {.into = &sink}};
+    Errand errand{.want = {.kind = Want::Kind::take_over}, .targets = {.request = request, .into = &sink}};
     run(errand);
     return errand.taken_over;
   }

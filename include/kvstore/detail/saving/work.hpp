@@ -40,7 +40,8 @@ struct StepResult {
 /// Where a step puts what is not the storage's own.
 struct Targets {
   Storage* copy = nullptr;   ///< of a checkpoint
-  LoadSink* into = nullptr;  ///< what is taken over
+  LoadRequest request = {};  ///< of what is taken over
+  LoadSink* into = nullptr;  ///< and where it goes
 };
 
 /// *Thread safety*: `take` and `finish` under the owner's lock; `perform` under the turns of its step.
@@ -110,7 +111,7 @@ class SaveWork final {
         result.outcome.broke = !storage_->is_intact();
         return;
       case Step::take_over:
-        result.outcome.refused = !storage_->take_over(*targets.into);
+        result.outcome.refused = !storage_->take_over(targets.request, *targets.into);
         return;
       case Step::save_changes:
         return save_changes(log, result);

@@ -40,18 +40,15 @@ class TableLoader final : public LoadSink {
   using Table = DenseMap<Key, Value>;
 
   /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
-  /// `observer` outlive it. `missing_is_empty`: see `LoadRequest`.
-  TableLoader(LoadPurpose purpose, std::size_t segments, HashOf hash_of, KeyEqual equal,
-              const Options& options, const Observer& observer, bool missing_is_empty = false)
-      : LoadSink{{.purpose = purpose,
-                  .integer_keys = kIntegerKey<Key>,
-                  .threads = threads_to_load(options.threads),
-                  .missing_is_empty = missing_is_empty}},
-        fixed_{segments != 0},
+  /// `observer` outlive it.
+  TableLoader(std::size_t segments, HashOf hash_of, KeyEqual equal, const Options& options,
+              const Observer& observer)
+      : fixed_{segments != 0},
         tables_(std::bit_ceil(fixed_ ? segments : kDefaultSegments)),
         hash_of_{std::move(hash_of)},
         equal_{std::move(equal)},
         values_{options, observer.path()},
+        threads_{threads_to_load(options.threads)},
         progress_{options.on_progress},
         observer_{observer} {}
 
@@ -80,7 +77,7 @@ class TableLoader final : public LoadSink {
 
   void finish() override {
     if (std::exchange(finished_, true)) return;
-    for_each_index(tables_.size(), maps_pages_ ? request().threads : 1, [this](std::size_t i) {
+    for_each_index(tables_.size(), maps_pages_ ? threads_ : 1, [this](std::size_t i) {
       const std::size_t twice = tables_[i].build_index(equal_);
       if (twice != Table::kNone) throw DuplicateEntryError{text_of(tables_[i][twice].key)};
     });
@@ -203,6 +200,7 @@ class TableLoader final : public LoadSink {
   HashOf hash_of_;
   KeyEqual equal_;
   ValueLoader<Value> values_;
+  std::size_t threads_;  // that build indexes
   const std::function<void(const Progress&)>& progress_;
   const Observer& observer_;
   std::uint64_t expected_ = 0;  // bytes

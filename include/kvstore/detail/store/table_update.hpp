@@ -32,10 +32,7 @@ class TableUpdate final : public LoadSink {
   /// `stored_version` is that of what was loaded before. `options` and `path` outlive it.
   TableUpdate(HashOf hash_of, KeyEqual equal, const Options& options, const std::filesystem::path& path,
               std::uint32_t stored_version)
-      : LoadSink{{.purpose = LoadPurpose::follow, .integer_keys = kIntegerKey<Key>}},
-        hash_of_{std::move(hash_of)},
-        equal_{std::move(equal)},
-        values_{options, path} {
+      : hash_of_{std::move(hash_of)}, equal_{std::move(equal)}, values_{options, path} {
     values_.stored_version(stored_version);
   }
 
