@@ -43,19 +43,20 @@ namespace kvstore { inline namespace v1 {
 
 /// A `KeyValueStore` whose entries are kept by a `Storage`, by default a JSON file, and reloaded on restart.
 ///
-/// *Thread safety*: every member may be called from any thread. Readers block on a writer of the same segment
-/// only; writers on readers and writers of the same segment, and for at most one slice of a snapshot's
-/// encoding; nobody blocks on the disk but the operation that fills a batch (`BatchSave::wait`), `save` and
-/// `close`. Writers are not starved by readers.
+/// *Thread safety*: every member may be called from any thread. Readers block only on a writer of the same
+/// segment. Writers block on readers and writers of the same segment, and on at most one slice of a
+/// snapshot's encoding. Only the operation that fills a batch (`BatchSave::wait`), `save` and `close` block
+/// on the disk. Readers do not starve writers.
 ///
 /// *Durability*: with `BatchSave::wait`, when an operation returns, fewer than `batch_size` operations are
-/// not yet on disk, and none stays so for longer than `auto_save_interval`. While saves fail this does not
-/// hold: operations that would break it throw `StorageError`, `on_error` is told, and `last_error` tells.
+/// not yet on disk, and none stays unsaved for longer than `auto_save_interval`. While saves fail this bound
+/// does not hold: operations that would exceed it throw `StorageError`, `on_error` is called, and
+/// `last_error` gives the reason.
 ///
 /// *Requirements*: those of `KeyValueStore`, and a `Codec` for `Key` and `Value` (there is one for most
 /// types; see codec.hpp). `Mutex` meets the standard's SharedMutex requirements.
 ///
-/// *Lock order*: a batch or `clear` locks its segments in ascending order; then the change log. Saving locks
+/// *Lock order*: a batch or `clear` locks its segments in ascending order, then the change log. A save locks
 /// the snapshot, then one segment at a time. No storage, file or handler is called under a segment's lock.
 ///
 /// ```cpp
@@ -75,24 +76,24 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   using typename Base::LookupKey;
 
   /// Opens the JSON file at `path`, which need not exist unless `Options::read_only` is set, and loads it.
-  /// @throws LockedError, CorruptionError, SchemaVersionError, StorageError: the file is as it was;
-  /// UsageError
-  ///         for a bad option; what `Options::upgrade` throws.
+  /// @throws LockedError, CorruptionError, SchemaVersionError, StorageError: the file is unchanged;
+  /// UsageError for a bad option; any exception of `Options::upgrade`.
   explicit BatchPersistentKeyValueStore(const std::filesystem::path& path, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
       : BatchPersistentKeyValueStore(std::make_unique<JsonFile>(path), std::move(options), std::move(hash),
                                      std::move(equal)) {}
 
-  /// Takes any other storage and loads it. Errors as above.
+  /// Takes ownership of any other storage and loads it. Errors as above.
   explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
       : Base(std::move(hash), std::move(equal), std::move(storage), checked(std::move(options))) {
     load();
   }
 
-  /// Closes the store. A failure goes to `on_error`, since a destructor cannot throw: call `close` to see it.
+  /// Closes the store. A destructor cannot throw, so a failure goes to `on_error`; call `close` to get the
+  /// exception.
   ~BatchPersistentKeyValueStore() override {
-    // A callback that has ended the program holds a lock, or a turn to save, and never gives it back.
+    // A callback that has ended the program holds a lock, or a turn to save, and never releases it.
     if (detail::CallbackScope::is_inside(this) || this->driver().is_at_work_here()) {
       this->driver().complain_of_loss("the program ended inside a callback of the store");
       this->leave_driver();
@@ -105,25 +106,25 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     }
   }
 
-  /// Makes every operation that has returned durable. Does nothing if all are.
-  /// @throws StorageError if that failed: memory and the last good file are as they were.
-  /// *Thread safety*: blocks on a save under way; blocks nobody who does not need the same save.
+  /// Makes every operation that has returned durable. Does nothing if all are durable already.
+  /// @throws StorageError if the save failed: memory and the last good file are unchanged. *Thread safety*:
+  /// blocks on a save under way; blocks no thread that does not need the same save.
   void save() {
     detail::CallbackScope::refuse_reentry(this);
     this->driver().save();
   }
 
-  /// Compacts a journal into a new base file now and makes everything durable; the same as `save` for a
-  /// storage that keeps no journal. @throws StorageError: the old snapshot and journal still count;
-  /// UsageError if the store is closed. *Thread safety*: readers and writers go on.
+  /// Compacts a journal into a new base file now and makes everything durable. Does the same as `save` for a
+  /// storage without a journal. @throws StorageError: the old snapshot and journal still count; UsageError if
+  /// the store is closed. *Thread safety*: does not block readers and writers.
   void compact() {
     detail::CallbackScope::refuse_reentry(this);
     this->driver().compact();
   }
 
   /// Saves, stops the auto-saver and releases the file. Afterwards reads still work, and writes throw
-  /// `UsageError`. A second call does nothing. @throws StorageError if saving failed; the store stays open
-  /// then, so that the cause can be mended and `close` called again. Not from `on_error`.
+  /// `UsageError`. A second call does nothing. @throws StorageError if the save failed; the store then stays
+  /// open, so that the caller can fix the cause and call `close` again. Do not call it from `on_error`.
   void close() {
     detail::CallbackScope::refuse_reentry(this);
     refuse_within_refresh();
@@ -132,23 +133,23 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     if (this->driver().begin_close()) finish_close();
   }
 
-  /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all,
-  /// while readers and writers go on. @throws LockedError if `path` is open as a store, this one included;
-  /// StorageError. *Durability*: when it returns, the copy survives power loss.
+  /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all.
+  /// Readers and writers go on meanwhile. @throws LockedError if `path` is open as a store, this one
+  /// included; StorageError. *Durability*: when it returns, the copy survives power loss.
   void checkpoint(const std::filesystem::path& path) {
     detail::CallbackScope::refuse_reentry(this);
     JsonFile copy{path};
     this->driver().checkpoint(copy, path);
   }
 
-  /// Replaces every entry by those of another JSON file, such as a `checkpoint`, which is only read. Readers
-  /// and writers go on: they see the old entries or the new ones, never some of both. When it returns, the
-  /// new ones are durable. @throws CorruptionError, SchemaVersionError, StorageError from the file, which
-  /// must exist: nothing was changed; StorageError from saving: applied in memory, not yet on disk.
-  /// *Complexity*: O(entries), and the memory of both.
+  /// Replaces all entries with those of another JSON file, such as a `checkpoint`, which is only read.
+  /// Readers and writers go on: they see the old entries or the new ones, never a mixture. When the call
+  /// returns, the new entries are durable. @throws CorruptionError, SchemaVersionError, StorageError from the
+  /// file, which must exist: nothing was changed; StorageError from saving: applied in memory, not yet on
+  /// disk. *Complexity*: O(entries) time, and memory for the old and the new entries together.
   ///
-  /// Of the store's own path it takes what another program has put there since: the way to end a
-  /// `ConflictError` in favour of the other. With a journal that is the JSON file alone.
+  /// Given the store's own path, it loads the file that another program has put there since. This resolves a
+  /// `ConflictError` in favour of the other program. With a journal, only the JSON file is loaded.
   void load_from(const std::filesystem::path& path) {
     detail::CallbackScope::refuse_reentry(this);
     JsonFile file{path};
@@ -165,12 +166,11 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     });
   }
 
-  /// Brings a store that was opened read-only up to date with what others have saved, or, in a journal,
-  /// merely written. Readers see it all at once. False if nothing had changed. @throws UsageError if it was
-  /// not opened read-only; CorruptionError, SchemaVersionError, StorageError, also where the file is gone:
-  /// nothing was changed, and a later call sees what is there then.
-  /// *Complexity*: O(changes) for a journal, O(entries) for what else has changed. *Thread safety*: one at a
-  /// time, others wait.
+  /// Brings a store that was opened read-only up to date with the changes that others have saved or, in a
+  /// journal, merely written. Readers see all of them at once. @returns false if nothing had changed. @throws
+  /// UsageError if the store was not opened read-only; CorruptionError, SchemaVersionError, StorageError,
+  /// also if the file is gone: nothing was changed, and a later call tries again. *Complexity*: O(changes)
+  /// for a journal, otherwise O(entries). *Thread safety*: one refresh runs at a time, others wait.
   bool refresh() {
     detail::CallbackScope::refuse_reentry(this);
     if (!this->driver().options().read_only) {
@@ -183,10 +183,10 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     return changed;
   }
 
-  /// Operations that are applied and not yet on disk. Wait-free.
+  /// The number of operations that are applied and not yet on disk. Wait-free.
   [[nodiscard]] std::uint64_t unsaved() const noexcept { return this->driver().numbers().unsaved(); }
 
-  /// Why the last save failed; nothing once a save has succeeded since.
+  /// The reason why the last save failed; empty if it succeeded, or if nothing was saved yet.
   [[nodiscard]] std::optional<std::string> last_error() const {
     this->driver().refuse_foreign_process();
     return this->driver().figures().saves().last_error;
@@ -239,26 +239,26 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
  private:
-  /// Puts what `load(request, sink)` hands over in place of what there is.
+  /// Replaces the present entries with those that `load(request, sink)` hands over.
   template <class Load>
   void take_in(const Storage& storage, const Load& load) {
     detail::CallbackScope::refuse_reentry(this);
     this->driver().refuse_foreign_process();
     this->refuse_unless_open();
     const std::filesystem::path path = storage.path();
-    // Before there is anything that out of memory could belie.
+    // Allocate first: once the change is applied, bad_alloc would wrongly say that nothing was changed.
     const std::string from_text = detail::path_text(path);
     const detail::Observer from{this->driver().options(), path};
     auto loader = make_loader(this->segments().size(), from);
     load(load_request(LoadPurpose::read_only), loader);
-    std::vector<Table> tables = std::move(loader).take();  // what they held before ends after the locks
+    std::vector<Table> tables = std::move(loader).take();  // the old entries are destroyed after the locks
     this->replace_locked(tables);
     this->driver().observer().log(LogLevel::info, "replaced",
                                   {{"from", from_text}, {"entries", this->count_entries()}});
     this->driver().save_applied();
   }
 
-  /// Writes are refused first, so that what the last save misses has not been acknowledged.
+  /// Refuses writes first, so that no write is acknowledged that the last save misses.
   void finish_close() {
     this->refuse_writes(true);
     try {
@@ -323,7 +323,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   // Following another process ---------------------------------------------------------------------
 
-  /// From a handler that a refresh calls, which holds the mutex.
+  /// Refuses a call from a handler of a refresh, which holds the mutex.
   void refuse_within_refresh() const {
     detail::CallbackScope::refuse_reentry(&refresh_mutex_,
                                           "a handler that refresh() runs called refresh() or close() of the "
@@ -338,13 +338,13 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     return changed ? *changed : refresh_everything();
   }
 
-  /// None if everything is to be loaded again.
+  /// Nothing if everything must be loaded again.
   [[nodiscard]] std::optional<bool> refresh_changes() {
     if (reload_) return std::nullopt;
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     detail::TableUpdate<Key, Value, decltype(hash_of), KeyEqual> update{
         hash_of, this->key_equal(), this->driver().options(), this->driver().path(), stored_version_};
-    reload_ = true;  // unless all of this gets through, part of it is lost
+    reload_ = true;  // unless every change is applied, some are lost
     if (!this->driver().storage().load_changes(update)) return std::nullopt;
     if (update.replaces_everything()) {
       std::vector<Table> tables(this->segments().size());
@@ -360,13 +360,12 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
   bool refresh_everything() {
-    // A file that was there once and is gone is nothing that was allowed.
+    // `allow_missing` does not cover a file that existed once and is gone.
     auto loader = make_loader(this->segments().size(), this->driver().observer());
     detail::load_from(this->driver().storage(), load_request(LoadPurpose::read_only, missing_), loader);
     const std::uint32_t version = loader.stored_version();
     const bool missing = loader.was_missing();
-    std::vector<Table> tables =
-        std::move(loader).take();  // what they held before is destroyed after the locks
+    std::vector<Table> tables = std::move(loader).take();  // the old entries are destroyed after the locks
     this->follow(tables);
     stored_version_ = version;
     missing_ = missing;

@@ -27,7 +27,7 @@ namespace kvstore { inline namespace v1 {
 /// | integers, character types, durations | a number without fraction; on reading it must fit |
 /// | `float`, `double` | a number that reads back bit for bit; NaN and infinity are refused |
 /// | `std::string` | a string; invalid UTF-8 is refused |
-/// | enums | a number, or what `NLOHMANN_JSON_SERIALIZE_ENUM` says |
+/// | enums | a number, or the value given by `NLOHMANN_JSON_SERIALIZE_ENUM` |
 /// | `nlohmann::json`, `nlohmann::ordered_json` | itself |
 /// | `vector`, `list`, `deque`, sets | an array |
 /// | `array`, `pair`, `tuple` | an array of exactly that length |
@@ -35,12 +35,12 @@ namespace kvstore { inline namespace v1 {
 /// | `optional`, `unique_ptr` | null or the value, which must not be null itself |
 /// | `variant` | `[index, value]` |
 /// | types with a list of `kvstore::fields` | an object with these members |
-/// | types with `to_json` and `from_json` | what they make; a number that does not fit its field is refused |
+/// | types with `to_json` and `from_json` | their JSON; a number that does not fit its field is refused |
 ///
-/// What needs nlohmann/json (trees, enums with names, types with `to_json` and `from_json`) needs
-/// `#include <nlohmann/json.hpp>` in the program; nothing else does.
+/// Types that need nlohmann/json (trees, enums with names, types with `to_json` and `from_json`) need
+/// `#include <nlohmann/json.hpp>` in the program; the others do not.
 ///
-/// For any other type specialise it before its first use:
+/// For any other type, specialise `Codec` before its first use:
 ///
 /// ```cpp
 /// template <>
@@ -50,10 +50,10 @@ namespace kvstore { inline namespace v1 {
 /// };
 /// ```
 ///
-/// `encode` writes exactly one value and throws `ValueError` for what could not be read back; it may leave
-/// part of it behind then. `decode` reads exactly one value and throws `ParseError` (best by the reader's own
-/// functions) for what `encode` could not have written. `decode(encode(x))` must equal `x`. Where telling
-/// whether a value can be encoded is cheaper than encoding it, add `static void check(const T&)`, which
+/// `encode` writes exactly one value. It throws `ValueError` for a value that could not be read back, and may
+/// then leave part of its output behind. `decode` reads exactly one value. It throws `ParseError` (best
+/// through the reader's own functions) for text that `encode` could not have written. `decode(encode(x))`
+/// must equal `x`. If checking a value is cheaper than encoding it, add `static void check(const T&)`, which
 /// throws `ValueError`.
 ///
 /// *Thread safety*: the functions are called from several threads at once.

@@ -15,7 +15,7 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// The base of every error that this library throws on purpose.
+/// The base of every error that this library throws deliberately.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -51,8 +51,8 @@ class KeyNotFoundError : public Error {
   std::string key_;
 };
 
-/// A key or value that could not be read back from its JSON text (NaN, infinity, invalid UTF-8, nested too
-/// deep): refused when it is written, so that whatever was accepted can be loaded again. Nothing was changed.
+/// A key or value could not be read back from its JSON text (NaN, infinity, invalid UTF-8, nested too deep).
+/// It is refused when written, so that everything accepted can be loaded again. Nothing was changed.
 class ValueError : public Error {
  public:
   using Error::Error;
@@ -65,17 +65,17 @@ class ReentryError : public Error {
   using Error::Error;
 };
 
-/// The operating system refused something. Thrown by an operation that changes an entry, it means: the change
+/// The operating system refused a request. Thrown by an operation that changes an entry, it means: the change
 /// is applied in memory and not yet on disk.
 class StorageError : public Error {
  public:
-  /// `what` failed at `path`, in words, and the operating system's reason, if it gave one.
+  /// `what` says in words what failed at `path`; `code` is the operating system's reason, if it gave one.
   StorageError(std::filesystem::path path, std::error_code code, const std::string& what)
       : Error{detail::path_text(path) + ": " + what + (code ? ": " + code.message() : std::string{})},
         path_{std::move(path)},
         code_{code} {}
 
-  /// What a verb throws when the save that it waited for failed.
+  /// The error that a verb throws when the save that it waited for failed.
   [[nodiscard]] static StorageError not_on_disk(std::filesystem::path path, std::error_code code,
                                                 const std::string& reason) {
     StorageError error{std::move(path),
@@ -88,7 +88,7 @@ class StorageError : public Error {
 
   /// The file or folder concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// The operating system's reason; empty where the reason is not one of its own.
+  /// The operating system's reason; empty if the failure did not come from the operating system.
   [[nodiscard]] const std::error_code& code() const noexcept { return code_; }
 
  private:
@@ -96,10 +96,10 @@ class StorageError : public Error {
   std::error_code code_;
 };
 
-/// Another program has edited, replaced or made the store's file while the store was open. That file was left
-/// as it is, and the store's entries were saved, durably, in a file beside it. It stays so, save by save,
-/// until the other file is moved away or removed, which lets the store's entries win, or is taken over by
-/// `load_from(path())` or by opening it anew.
+/// Another program has edited, replaced or created the store's file while the store was open. That file was
+/// left unchanged, and the store's entries were saved, durably, in a file next to it. Every further save does
+/// the same until the other file is moved away or removed (the store's entries win), or is taken over by
+/// `load_from(path())` or by opening the store again.
 class ConflictError : public StorageError {
  public:
   /// The store of the file `path` has saved its entries as `ours` instead.
@@ -121,7 +121,7 @@ class ConflictError : public StorageError {
   std::filesystem::path ours_;
 };
 
-/// A stored file is not what this library could have written or can read. The file is left as it was.
+/// A stored file is not one that this library could have written or can read. The file is left unchanged.
 class CorruptionError : public Error {
  public:
   /// `expected` says in words what is wrong at a byte offset of the file.
@@ -132,8 +132,8 @@ class CorruptionError : public Error {
         offset_{offset},
         expected_{std::move(expected)} {}
 
-  /// For what is no sequence of bytes to its reader, such as a database or a server: `where` says in words
-  /// where it is.
+  /// For data that its reader does not see as a sequence of bytes, such as a database or a server: `where`
+  /// says in words where the damage is.
   CorruptionError(std::filesystem::path path, const std::string& where, std::string expected)
       : Error{detail::path_text(path) + ": " + where + ": " + expected +
               "; nothing was changed: mend it or move it away"},
@@ -143,9 +143,9 @@ class CorruptionError : public Error {
 
   /// The file, database or server concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// Byte offset in the file at which the damage was noticed, counted from 0; 0 if the file has no such.
+  /// Byte offset in the file at which the damage was noticed, counted from 0; 0 if there is no such offset.
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
-  /// What stood wrong there, in words.
+  /// What was wrong there, in words.
   [[nodiscard]] const std::string& expected() const noexcept { return expected_; }
 
  private:
@@ -157,14 +157,14 @@ class CorruptionError : public Error {
 /// Another store, in this process or another, has the file open.
 class LockedError : public Error {
  public:
-  /// `holder` is the process id of whoever has `path` open; 0 if that is not known.
+  /// `holder` is the id of the process that has `path` open; 0 if unknown.
   LockedError(std::filesystem::path path, long holder)
       : Error{detail::path_text(path) + ": already open for writing" +
               (holder > 0 ? " by process " + std::to_string(holder) : std::string{" by another process"}) +
               "; close that store first, or use another file"},
         path_{std::move(path)},
         holder_{holder} {}
-  /// A store without a lock file of its own has `path` open, as `how` says.
+  /// A store without a lock file of its own has `path` open; `how` says in which way.
   LockedError(std::filesystem::path path, const std::string& how)
       : Error{detail::path_text(path) + ": already open for writing " + how +
               "; end that store first, or use another file"},
@@ -173,7 +173,7 @@ class LockedError : public Error {
 
   /// The file concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// Process id of the holder, as far as it is known; 0 if not.
+  /// Process id of the holder; 0 if unknown.
   [[nodiscard]] long holder() const noexcept { return holder_; }
 
  private:
@@ -181,10 +181,10 @@ class LockedError : public Error {
   long holder_;
 };
 
-/// What is stored has values of a schema version that this program cannot read. Nothing was changed.
+/// The stored values have a schema version that this program cannot read. Nothing was changed.
 class SchemaVersionError : public Error {
  public:
-  /// What is stored at `path` has version `stored`, and the program knows version `known`.
+  /// The values stored at `path` have version `stored`; the program knows version `known`.
   SchemaVersionError(const std::filesystem::path& path, std::uint32_t stored, std::uint32_t known)
       : Error{detail::path_text(path) + ": its values have schema version " + std::to_string(stored) +
               (stored > known ? ", and this program knows versions up to " + std::to_string(known) +
@@ -194,7 +194,7 @@ class SchemaVersionError : public Error {
         stored_{stored},
         known_{known} {}
 
-  /// The version of what is stored.
+  /// The version of the stored values.
   [[nodiscard]] std::uint32_t stored() const noexcept { return stored_; }
   /// The `Options::schema_version` of this program.
   [[nodiscard]] std::uint32_t known() const noexcept { return known_; }
@@ -204,20 +204,20 @@ class SchemaVersionError : public Error {
   std::uint32_t known_;
 };
 
-/// A piece of JSON text is not what was expected; from a `Codec` or a `LoadSink` to a storage, which knows
-/// the file and turns it into a `CorruptionError`.
+/// A piece of JSON text is not what was expected. A `Codec` or a `LoadSink` throws it to a storage, which
+/// knows the file and turns it into a `CorruptionError`.
 class ParseError : public Error {
  public:
   /// `expected` says in words what is wrong at a byte offset of the text.
   ParseError(std::size_t offset, const std::string& expected) : Error{expected}, offset_{offset} {}
-  /// Byte offset in the text that was handed over, counted from 0.
+  /// Byte offset in the text that was passed in, counted from 0.
   [[nodiscard]] std::size_t offset() const noexcept { return offset_; }
 
  private:
   std::size_t offset_;
 };
 
-/// Two stored entries have the same key; from a `LoadSink` to a storage, which knows the file.
+/// Two stored entries have the same key. A `LoadSink` throws it to a storage, which knows the file.
 class DuplicateEntryError : public Error {
  public:
   /// `key` is the text of the key that two entries have.
@@ -229,32 +229,33 @@ class DuplicateEntryError : public Error {
   std::string key_;
 };
 
-/// No server that can carry the request out answered before its deadline. Nothing was changed, except where a
-/// batch goes to several servers: its message says how far it got.
+/// No server that can carry out the request answered before its deadline. Nothing was changed, unless a batch
+/// goes to several servers: then the message says how far it got.
 class UnavailableError : public Error {
  public:
   using Error::Error;
 };
 
-/// A server refused a request: wrong password, no right to do this, out of memory, a key that holds another
+/// A server refused a request: wrong password, missing permission, out of memory, a key that holds another
 /// program's type. Nothing was changed by that request. The message names the server and quotes it.
 class ServerError : public Error {
  public:
   using Error::Error;
 };
 
-/// A write was sent and no answer came: it may have been carried out, may still be, or never. It is not
-/// repeated by itself, since that could undo what somebody else wrote since: read, then decide.
+/// A write was sent and no answer came. The write may have been carried out, may be carried out later, or
+/// never. It is not retried automatically, since a retry could undo a later write by another client: read,
+/// then decide.
 class OutcomeUnknownError : public Error {
  public:
   using Error::Error;
 };
 
-/// A write was carried out, and fewer replicas than asked for confirmed in time that they have it: it may be
-/// lost if its leader is. Whoever cannot have that writes once more.
+/// A write was carried out, but fewer replicas than requested confirmed it in time. It may be lost if its
+/// leader is lost. If that is not acceptable, write again.
 class ReplicationError : public Error {
  public:
-  /// Of the replicas that were `wanted`, as many as `confirmed` have the write; `server` is their leader.
+  /// Of the `wanted` replicas, `confirmed` have the write; `server` is their leader.
   ReplicationError(const std::string& server, std::size_t wanted, std::size_t confirmed)
       : Error{server + ": the write was carried out, but only " + std::to_string(confirmed) + " of " +
               std::to_string(wanted) +
@@ -264,7 +265,7 @@ class ReplicationError : public Error {
 
   /// The number of replicas that the options ask for.
   [[nodiscard]] std::size_t wanted() const noexcept { return wanted_; }
-  /// The number that confirmed the write in time.
+  /// The number of replicas that confirmed the write in time.
   [[nodiscard]] std::size_t confirmed() const noexcept { return confirmed_; }
 
  private:

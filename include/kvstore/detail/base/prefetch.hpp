@@ -2,7 +2,7 @@
 #pragma once
 
 // Asks for memory before it is needed. Entries, and the texts of long strings, lie scattered over the heap:
-// who asks for several and then reads them waits once instead of once for each.
+// prefetching several before reading them overlaps the cache misses.
 
 #include <algorithm>
 #include <concepts>

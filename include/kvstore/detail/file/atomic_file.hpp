@@ -75,7 +75,7 @@ class AtomicFile {
     sync_folder();
   }
 
-  // The steps of `commit`, for who has something to do between them.
+  // The steps of `commit`, for callers that must act between them.
 
   /// Makes the new contents durable under the temporary name.
   void seal() {

@@ -35,7 +35,7 @@ class RemoteStore {
   using mapped_type = Value;
   using engine_type = Engine;
   using Batch = WriteBatch<Key, Value>;
-  /// What lookups take: `std::string_view` for string keys, else `const Key&`.
+  /// What lookups take: `std::string_view` for string keys, otherwise `const Key&`.
   using LookupKey = detail::LookupKey<Key, Hash<Key>>;
 
   RemoteStore(const RemoteStore&) = delete;

@@ -197,7 +197,7 @@ class SaveDriver final : private OpenStore {
   /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
   void checkpoint(Storage& copy, const std::filesystem::path& path) {
     refuse_foreign_process();
-    const std::string to = path_text(path);  // before there is anything that out of memory could belie
+    const std::string to = path_text(path);  // first: after the copy, bad_alloc would deny it
     Errand errand{.want = {.kind = Want::Kind::copy}, .targets = {.copy = &copy}};
     run(errand);
     const double seconds = std::chrono::duration<double>(errand.done.duration).count();

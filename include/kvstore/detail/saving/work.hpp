@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What each step of `SaveState` asks of the storage. Knows nothing of keys and values, since the store gives
-// it text, and nothing of who saves, when, and whom that concerns.
+// What each step of `SaveState` asks of the storage. Knows nothing about keys and values, since the store
+// passes text, and nothing about scheduling.
 
 #include <chrono>
 #include <cstddef>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The shared locks of several segments at once, as many as can be had without waiting: who waited for one
-// while holding others would make the writers of those wait for a writer that they have nothing to do with.
+// The shared locks of several segments at once, taken by try_lock only: blocking on one while holding others
+// would stall their writers behind an unrelated one.
 
 #include <array>
 #include <bit>

@@ -35,7 +35,7 @@ template <class Counters>
   return result;
 }
 
-/// Counts changes that get no number: whoever counts so compares none with what is durable.
+/// Counts changes that get no number, because nothing compares them with what is durable.
 inline constexpr std::size_t kUnnumberedChanges = kOperationCounters;
 inline constexpr std::size_t kStoreCounters = kOperationCounters + 1;
 

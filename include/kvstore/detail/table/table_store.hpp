@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The tables of a store in memory, and the primitives through which alone its verbs reach an entry.
+// The tables of a store in memory, and the primitives on which all verbs are built.
 
 #include <algorithm>
 #include <array>
@@ -104,7 +104,7 @@ class TableStore {
   /// Refuses a key or value that a persistent store could not read back. @throws ValueError
   virtual void check_entry(CheckedKey /*key*/, const Value& /*value*/) const {}
   virtual void check_value(LookupKey /*key*/, const Value& /*value*/) const {}
-  /// Takes that a check failed before a primitive was reached.
+  /// Records a check that failed before any primitive ran.
   virtual void note_failure(Verb /*verb*/) const noexcept {}
 
   /// A copy of a value for `modify` to work on; nothing if the value must be modified where it stands.
