@@ -21,12 +21,12 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// Follows a store's changes for as long as it exists; made by `EtcdKeyValueStore::watch`. Destroying it
-/// waits for a callback that is running, so it must not be destroyed from one, and for at most
-/// `EtcdOptions::connect_timeout` else. It must not outlive its store. A forked child does not follow.
+/// Follows a store's changes for as long as it exists; made by `EtcdKeyValueStore::watch`. The destructor
+/// waits for a running callback (never destroy the watch from one), otherwise for at most
+/// `EtcdOptions::connect_timeout`. The watch must not outlive its store. A forked child does not follow.
 class EtcdWatch {
  public:
-  /// For `EtcdKeyValueStore::watch`.
+  /// Called by `EtcdKeyValueStore::watch`.
   explicit EtcdWatch(std::unique_ptr<detail::EtcdWatcher> watcher)
       : watcher_{std::in_place, std::move(watcher)} {}
 
@@ -34,26 +34,27 @@ class EtcdWatch {
   detail::LeftToParent<std::unique_ptr<detail::EtcdWatcher>> watcher_;
 };
 
-/// Keeps entries in an etcd cluster (3.4 or later), through its JSON gateway. A key's text, after
-/// `EtcdOptions::key_prefix`, is etcd's key, and the value's JSON is its value, so `etcdctl get --prefix`
-/// shows them and other programs may write them.
+/// Keeps entries in an etcd cluster (3.4 or later), through its JSON gateway. etcd's key is
+/// `EtcdOptions::key_prefix` and the key's text; etcd's value is the value's JSON. `etcdctl get --prefix`
+/// shows the entries, and other programs may write them.
 ///
 /// *Thread safety*: any thread may call any member at any time; callbacks run without a lock, and may call
-/// the store. Every verb is one request to one node. *Consistency*: linearizable, reads too: a read sees
-/// every write that was acknowledged before it began, whoever made it. *Durability*: a write that returned is
-/// on the disks of a majority of nodes, synced, and stays while a majority can be brought back; a minority of
-/// nodes may be lost at any time.
+/// the store. Every verb is one request to one node. *Consistency*: linearizable, including reads: a read
+/// sees every write that any client had acknowledged before the read began. *Durability*: a write that
+/// returned is synced to the disks of a majority of nodes, and survives as long as a majority can be brought
+/// back. A minority of nodes may be lost at any time.
 ///
-/// *Errors*: UnavailableError if no node could carry a verb out before `EtcdOptions::timeout` (nothing was
+/// *Errors*: UnavailableError if no node could carry out a verb before `EtcdOptions::timeout` (nothing was
 /// changed); OutcomeUnknownError if a write was sent and its answer was lost, as may happen to writes under
-/// way when a node dies (it is not repeated by itself); ServerError if etcd refuses (no permission, no
-/// space); ValueError if an entry or a batch is larger than etcd takes.
+/// way when a node dies (such a write is not retried automatically); ServerError if etcd refuses (no
+/// permission, no space); ValueError if an entry or a batch is larger than etcd accepts.
 ///
-/// *Batches*: `apply` is one transaction, all or nothing whatever fails, of at most
-/// `EtcdOptions::max_operations` keys. *Whole store*: `for_each` reads pages of `EtcdOptions::page_size` in
-/// order of etcd's keys, all at the revision of the first page, so it shows one moment; if etcd is compacted
-/// beyond that revision meanwhile, it throws ServerError ("required revision has been compacted") after what
-/// it has shown. `size` is one request that etcd answers in O(entries of the prefix), `clear` one atomic one.
+/// *Batches*: `apply` is one transaction of at most `EtcdOptions::max_operations` keys, all or nothing
+/// whatever fails. *Whole store*: `for_each` reads pages of `EtcdOptions::page_size` in order of etcd's keys.
+/// All pages have the revision of the first, so they are a snapshot. If etcd is compacted beyond that
+/// revision meanwhile, `for_each` throws ServerError ("required revision has been compacted") after the
+/// entries already shown. `size` is one request that etcd answers in O(entries of the prefix); `clear` is one
+/// atomic request.
 ///
 /// ```cpp
 /// kvstore::EtcdKeyValueStore<std::string, int> store{
@@ -68,18 +69,18 @@ class EtcdKeyValueStore : public detail::RemoteStore<Key, Value, detail::EtcdEng
   using Base = detail::RemoteStore<Key, Value, detail::EtcdEngine>;
 
  public:
-  /// Connects to a node, and logs in if there is a user. @throws UsageError if an option makes no sense;
+  /// Connects to a node, and logs in if a user is set. @throws UsageError if an option makes no sense;
   /// UnavailableError if no node answers; ServerError if the password is wrong.
   explicit EtcdKeyValueStore(EtcdOptions options)
       : Base{std::make_unique<detail::EtcdEngine>(std::move(options))} {}
 
-  /// Runs `fn(const Key&, const std::optional<Value>&, std::int64_t revision)` on each later change in a
-  /// thread of its own, in the order in which they happened, each once; no value means that the key was
-  /// removed. When a connection or node fails, it goes on at the next endpoint, as long as it takes.
-  /// @param on_error called at most once, in the same thread, with why watching has ended by itself: etcd
-  ///   refused (ServerError), also because it compacted changes away before they were seen; an entry is no
-  ///   `Key` or `Value` (CorruptionError); or `fn` threw.
-  /// @param first_revision watch from this revision on, such as the last one seen plus one; 0 (the default) =
+  /// Runs `fn(const Key&, const std::optional<Value>&, std::int64_t revision)` once for each later change, in
+  /// order, in a thread of its own. No value means that the key was removed. When a connection or node fails,
+  /// the watch goes on at the next endpoint, and retries until one answers.
+  /// @param on_error called at most once, in the same thread, with the error that ended the watch: etcd
+  ///   refused (ServerError), for example because changes were compacted away before they were seen; an entry
+  ///   is not a valid `Key` or `Value` (CorruptionError); or `fn` threw.
+  /// @param first_revision the first revision to watch, such as the last one seen plus one; 0 (the default) =
   ///   every change that is acknowledged after this call returns.
   /// @throws UnavailableError, ServerError, UsageError
   template <class Fn>
@@ -98,7 +99,7 @@ class EtcdKeyValueStore : public detail::RemoteStore<Key, Value, detail::EtcdEng
                                                            std::move(see), std::move(on_error))};
   }
 
-  /// etcd's revision as of now: it grows by one with each write to the cluster, whatever its key.
+  /// etcd's current revision. It grows by one with each write to the cluster, to any key.
   [[nodiscard]] std::int64_t revision() const { return this->engine().revision(); }
 };
 

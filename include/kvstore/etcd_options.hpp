@@ -14,49 +14,49 @@ namespace kvstore { inline namespace v1 {
 /// `{.endpoints = {"10.0.0.1:2379", "10.0.0.2:2379"}}`.
 struct EtcdOptions {
   /// Client addresses of the cluster's nodes, each "host:port" ("[::1]:2379" for IPv6). One that answers is
-  /// enough; the more are named, the more may fail. At least one is needed, there is no default.
+  /// enough; naming more tolerates more failures. At least one is required; there is no default.
   std::vector<std::string> endpoints{};
 
-  /// What every key starts with in etcd, such as "shop/users/"; keys that start otherwise are not seen, nor
-  /// removed by `clear`. Empty (the default) = all of etcd's keys. Two stores must not have prefixes of which
-  /// one begins with the other.
+  /// The prefix of every key in etcd, such as "shop/users/". Keys without the prefix are not seen, nor
+  /// removed by `clear`. Empty (the default) = all of etcd's keys. The prefix of one store must not begin
+  /// with the prefix of another.
   std::string key_prefix{};
 
-  /// The name of an etcd user, where authentication is on; empty (the default) = none.
+  /// The name of an etcd user, if authentication is on; empty (the default) = none.
   std::string user{};
   /// That user's password.
   std::string password{};
 
-  /// Whether to talk TLS (https). Default: no. The server's certificate is always verified.
+  /// Whether to use TLS (https). Default: no. The server's certificate is always verified.
   bool tls = false;
   /// PEM file of the authorities that may have signed the servers' certificates; empty = the system's.
   std::string ca_file{};
-  /// PEM file of this client's certificate, for clusters that ask for one; empty (the default) = none.
+  /// PEM file of this client's certificate, for clusters that require one; empty (the default) = none.
   std::string certificate_file{};
-  /// PEM file of that certificate's key; both files or none.
+  /// PEM file of that certificate's key. Set both files or neither.
   std::string key_file{};
 
-  /// The deadline of each verb, over all its attempts. A read, or a write that was certainly not carried out,
-  /// is tried on the other endpoints until then. Default: 5 s. A callback's time is not counted, and
-  /// `for_each` and `modify` have it for each of their requests.
+  /// The deadline of each verb, over all its attempts. Until then, a read, or a write that was certainly not
+  /// carried out, is tried on the other endpoints. Default: 5 s. The time of a callback is not counted. In
+  /// `for_each` and `modify` the deadline is that of each request.
   std::chrono::milliseconds timeout = std::chrono::seconds{5};
 
   /// How long one attempt may take to connect, before the next endpoint is tried. Default: 1 s.
   std::chrono::milliseconds connect_timeout = std::chrono::seconds{1};
 
-  /// How long one attempt may wait for its answer: then a read is tried elsewhere, and a write throws
-  /// OutcomeUnknownError. Default: 2 s; much shorter than an election of etcd's (1 to 2 s with its defaults)
-  /// makes for unknown outcomes.
+  /// How long one attempt may wait for its answer. After that a read is tried on another endpoint, and a
+  /// write throws OutcomeUnknownError. Default: 2 s. A time much shorter than etcd's leader election (1 to 2
+  /// s with its defaults) makes unknown outcomes likely.
   std::chrono::milliseconds response_timeout = std::chrono::seconds{2};
 
   /// The most keys that a batch may change; etcd's `--max-txn-ops`. Default: 128, as etcd's.
   std::size_t max_operations = 128;
 
-  /// The most bytes that a change or batch may have on its way to etcd, keys, values and their framing
-  /// together; etcd's `--max-request-bytes`. Default: 1.5 MiB, as etcd's.
+  /// The most bytes that a change or batch may take in a request, including keys, values and framing; etcd's
+  /// `--max-request-bytes`. Default: 1.5 MiB, as etcd's.
   std::size_t max_request_bytes = 1'572'864;
 
-  /// How many entries `for_each` asks for at once; as many are in memory. Default: 500.
+  /// How many entries `for_each` requests at once and holds in memory. Default: 500.
   std::size_t page_size = 500;
 };
 

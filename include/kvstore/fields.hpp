@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Lists the fields of a type, so that it becomes JSON and comes back without a tree in between. Cheap to
-// include where types are declared: it knows neither the stores nor nlohmann/json.
+// Lists the fields of a type, so that values become JSON and come back without a tree in between. Cheap to
+// include where types are declared: includes neither the stores nor nlohmann/json.
 
 #include <array>
 #include <cstddef>
@@ -20,7 +20,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <std::size_t kLength>
 class FieldName {
  public:
-  /// `before` is what stands before it in an object: a bracket or comma.
+  /// `before` is the character before the name in an object: a bracket or comma.
   constexpr FieldName(const char (&name)[kLength + 1], char before) {
     for (std::size_t i = 0; i < kLength; ++i) plain_[i] = name[i];
     put(before);
@@ -70,7 +70,7 @@ struct FieldList {
   std::tuple<Each...> each;
 };
 
-// Not constexpr: calling it ends the compilation, and its name is part of the compiler's message.
+// Not constexpr: a call ends the compilation, and the function's name is part of the compiler's message.
 inline void two_fields_have_the_same_name() {}
 inline void the_name_of_a_field_is_not_valid_utf8() {}
 
@@ -102,8 +102,9 @@ constexpr auto make_list_of(const Given& given, std::index_sequence<kIndices...>
 
 namespace kvstore { inline namespace v1 {
 
-/// The fields of a type, as they are called in JSON: a name, a pointer to the member, the next name, and so
-/// on. Return it from a function beside the type (or from a friend inside it, if the members are private):
+/// The fields of a type with their names in JSON: a name, a pointer to the member, the next name, and so on.
+/// Return the list from a function next to the type (or from a friend inside the type, if the members are
+/// private):
 ///
 /// ```cpp
 /// struct User {
@@ -115,16 +116,16 @@ namespace kvstore { inline namespace v1 {
 /// }
 /// ```
 ///
-/// The type then is a JSON object, encoded and decoded without a tree in between. It needs a default
-/// constructor; each member needs a `Codec` (another type with fields, a container, an optional, ...), and
-/// may be one of a base class. A list says nothing about derived classes: each has its own. If there are
-/// `to_json` and `from_json` as well, the list is what counts here.
+/// A value is then a JSON object, encoded and decoded without a tree in between. The type needs a default
+/// constructor. Each member needs a `Codec` (another type with fields, a container, an optional, ...), and
+/// may belong to a base class. A list does not apply to derived classes: each needs its own. If the type has
+/// `to_json` and `from_json` as well, the list takes precedence.
 ///
-/// Reading is as with `NLOHMANN_DEFINE_TYPE_INTRUSIVE`: in any order; further members are skipped; a missing
-/// one is refused. So is a name that occurs twice, and a number that does not fit. Names must be valid UTF-8
-/// and differ, or it does not compile.
+/// Reading works as with `NLOHMANN_DEFINE_TYPE_INTRUSIVE`: members come in any order, unknown ones are
+/// skipped, and a missing one is refused. A name that occurs twice and a number that does not fit are refused
+/// too. Names must be valid UTF-8 and differ from each other, otherwise the code does not compile.
 ///
-/// For a type whose namespace is not yours, specialise its codec instead:
+/// For a type in someone else's namespace, specialise its codec instead:
 ///
 /// ```cpp
 /// template <>
@@ -138,7 +139,7 @@ template <class... NamesAndMembers>
   return detail::make_list_of<false>(std::tie(given...), std::make_index_sequence<sizeof...(given) / 2>{});
 }
 
-/// The same, but what is missing in the text stays as the default constructor made it, as with
+/// The same, but a member missing in the text keeps the value of the default constructor, as with
 /// `NLOHMANN_DEFINE_TYPE_INTRUSIVE_WITH_DEFAULT`.
 template <class... NamesAndMembers>
 [[nodiscard]] consteval auto fields_with_default(const NamesAndMembers&... given) {

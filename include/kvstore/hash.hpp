@@ -52,7 +52,7 @@ inline std::uint64_t hash_bytes(std::string_view text) noexcept {
     for (; left > 16; left -= 16, at += 16) {
       seed = mix(load_word<std::uint64_t>(at) ^ kSecret[1], load_word<std::uint64_t>(at + 8) ^ seed);
     }
-    a = load_word<std::uint64_t>(at + left - 16);  // the last 16 bytes, overlapping what went before
+    a = load_word<std::uint64_t>(at + left - 16);  // the last 16 bytes, overlapping those before
     b = load_word<std::uint64_t>(at + left - 8);
   } else if (length >= 4) {
     const std::size_t step = (length >> 3) << 2;
@@ -77,9 +77,9 @@ concept TupleLike = requires { std::tuple_size<Tuple>::value; };
 }  // namespace detail
 
 /// The default hash of keys: strings (any string-like type hashes like its `std::string_view`, so that
-/// lookups need no temporary), integers, enums, pairs and tuples of these, and whatever `std::hash` takes.
-/// For another key type, specialise it or pass a hash of your own to the store. It is not keyed: who lets
-/// strangers choose keys and fears flooding passes a keyed hash.
+/// lookups need no temporary), integers, enums, pairs and tuples of these, and any type that `std::hash`
+/// accepts. For another key type, specialise `Hash` or pass a hash of your own to the store. It is unkeyed.
+/// If untrusted input chooses keys, pass a keyed hash.
 template <class Key>
 struct Hash {
   using is_avalanching = void;  ///< its bits are well mixed already; a store mixes those of other hashes

@@ -17,20 +17,20 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// Turns keys into the text under which they are stored, and back. Strings are their own text; other keys are
-/// written as JSON, and where that is a string, without its quotes and escapes.
+/// Turns keys into the text under which they are stored, and back. Strings are their own text. Other keys are
+/// written as JSON; if the JSON is a string, its quotes and escapes are left out.
 ///
 /// *Thread safety*: the functions are called from several threads at once.
 template <class Key>
 struct KeyText {
   /// Appends the text of a key.
-  /// @throws ValueError if it could not be read back; `out` may hold part of it then.
+  /// @throws ValueError if the key could not be read back; `out` may then hold part of the text.
   static void append(const Key& key, JsonWriter& out)
     requires(!detail::kIsString<Key>)
   {
     detail::append_key(key, out);
   }
-  /// The same for strings, which are refused if they are no valid UTF-8.
+  /// The same for strings, which are refused unless they are valid UTF-8.
   static void append(std::string_view key, JsonWriter& out)
     requires detail::kIsString<Key>
   {
@@ -38,7 +38,7 @@ struct KeyText {
     out.raw(key);
   }
 
-  /// The key of a text that `append` wrote. Strict: "042", "+5" and " 5" are no integers.
+  /// The key whose text `append` wrote. Strict: "042", "+5" and " 5" are not integers.
   /// @throws ParseError
   [[nodiscard]] static Key parse(std::string_view text) { return detail::parse_key<Key>(text); }
 
@@ -61,9 +61,9 @@ struct KeyText {
     detail::check_utf8(key);
   }
 
-  /// A key as error messages show it: strings in quotes, shortened to about 64 bytes, with what is no
-  /// printable UTF-8 made visible; "(key)" if there is no codec. Takes whatever a store can look up, such as
-  /// a `std::string_view` for a `std::string`. Throws nothing but `std::bad_alloc`.
+  /// A key as error messages show it: shortened to about 64 bytes, strings in quotes, bytes that are not
+  /// printable UTF-8 made visible; "(key)" if there is no codec. Accepts every type that a store can look up,
+  /// such as a `std::string_view` for a `std::string`. Throws only `std::bad_alloc`.
   template <class Lookup>
   [[nodiscard]] static std::string for_message(const Lookup& key) {
     if constexpr (HasCodec<Lookup> && !detail::kIsString<Lookup>) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The store's verbs, written once. See BatchPersistentKeyValueStore for the one that many threads share and
-// that survives a restart.
+// The store's verbs, written once. BatchPersistentKeyValueStore is the store that many threads share and that
+// survives a restart.
 
 #include <concepts>
 #include <cstddef>
@@ -29,13 +29,14 @@ namespace kvstore { inline namespace v1 {
 /// A map in memory with clear verbs and clear errors.
 ///
 /// *Thread safety*: one thread at a time, like a standard container. The persistent store, which derives from
-/// this class, may be used from any thread; through a reference to this class as well.
+/// this class, may be used from any thread, also through a reference to this class.
 ///
-/// *Requirements*: `Key` and `Value` move without throwing. `read` and its kin copy values, so that they need
-/// copyable ones; `visit` and `modify` do not. `Value` need not be default-constructible.
+/// *Requirements*: `Key` and `Value` move without throwing. `read` and its variants copy values, so they need
+/// a copyable `Value`; `visit` and `modify` do not. `Value` need not be default-constructible.
 ///
-/// *Exception safety*: strong for every verb: if it throws, nothing was changed (`modify` on a move-only
-/// value of a store in memory excepted). Only `StorageError` of a persistent store differs; it says so.
+/// *Exception safety*: strong for every verb: if it throws, nothing was changed (except by `modify` on a
+/// move-only value of a store in memory). The one exception is `StorageError` of a persistent store, as
+/// documented at its class.
 ///
 /// *Complexity*: amortised O(1) for verbs on one key, which is hashed once.
 ///
@@ -56,22 +57,22 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   using key_type = Key;                  ///< as the standard's maps call it
   using mapped_type = Value;             ///< as the standard's maps call it
   using Batch = WriteBatch<Key, Value>;  ///< what `apply` takes
-  /// What lookups take: `std::string_view` for string keys, else `const Key&`. A hash with a member type
+  /// What lookups take: `std::string_view` for string keys, otherwise `const Key&`. A hash with a member type
   /// `lookup_type` chooses its own.
   using LookupKey = typename Base::LookupKey;
-  /// What a new entry's key comes as: a `Key`; for string keys whatever can be viewed as a string, which is
-  /// copied only if the entry is added.
+  /// The type of a new entry's key: a `Key`; for string keys anything that can be viewed as a string, which
+  /// is copied only if the entry is added.
   using KeyArgument = typename Base::KeyArgument;
 
   /// Empty.
   KeyValueStore() : KeyValueStore(1, Hash{}, KeyEqual{}) {}
-  /// Empty, with a hash and a comparison that have a state.
+  /// Empty, with a hash and a comparison that carry state.
   explicit KeyValueStore(Hash hash, KeyEqual equal = KeyEqual{})
       : KeyValueStore(1, std::move(hash), std::move(equal)) {}
 
   /// Adds an entry.
-  /// @throws DuplicateKeyError if the key exists; ValueError if the store persists and could not read it
-  /// back.
+  /// @throws DuplicateKeyError if the key exists; ValueError if the store persists and could not read the
+  /// entry back.
   void create(KeyArgument key, Value value) {
     if (!add_new(key, value)) throw_duplicate(key);
   }
@@ -97,9 +98,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   }
 
   /// Copies of the values of many keys, in their order: `read_many(keys)`, or `read_many({"a", "b"})`. Faster
-  /// than one by one from a few keys on, since it waits for memory once for sixteen of them. Each value is
-  /// that of some moment of the call, so that together they are no point in time. *Thread safety*: holds the
-  /// shared locks of up to sixteen segments, but waits for none while it holds another.
+  /// than single reads from a few keys on, since the cache misses of sixteen keys overlap. Each value is from
+  /// some moment during the call; together they are not a snapshot. *Thread safety*: holds the shared locks
+  /// of up to sixteen segments, but never waits for one while holding another.
   template <detail::KeyRange<Key, LookupKey> Keys = std::initializer_list<std::remove_cvref_t<LookupKey>>>
   [[nodiscard]] std::vector<std::optional<Value>> read_many(const Keys& keys) const
     requires std::copy_constructible<Value>
@@ -136,7 +137,8 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     });
   }
 
-  /// Replaces the value or adds an entry. @returns true if it was added. @throws ValueError as `create`.
+  /// Replaces the value or adds an entry. @returns true if an entry was added. @throws ValueError as
+  /// `create`.
   bool upsert(KeyArgument key, Value value) {
     return add(Verb::upsert, key, value, [&](std::uint64_t hash, std::size_t position) {
       return Mutation::replace(hash, position, value);
@@ -144,8 +146,8 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   }
 
   /// Runs `fn(const Value&)` on the value without copying it. @returns false if the key does not exist.
-  /// *Thread safety*: `fn` runs while writers of the key's segment are kept out; calling this store from it
-  /// throws `ReentryError`. The reference dies when `fn` returns.
+  /// *Thread safety*: `fn` runs while writers of the key's segment are kept out; calling this store from `fn`
+  /// throws `ReentryError`. The reference is valid only until `fn` returns.
   template <class Fn>
     requires std::invocable<Fn&, const Value&>
   bool visit(LookupKey key, Fn&& fn) const {
@@ -155,8 +157,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     });
   }
 
-  /// Runs `fn(index, const Value&)` for each of many keys that exists, without copying; `index` counts the
-  /// keys. In no certain order. @returns how many exist. Otherwise as `read_many` and `visit`.
+  /// Runs `fn(index, const Value&)` for each existing key of many, without copying, in unspecified order;
+  /// `index` is the key's position in `keys`. @returns how many keys exist. Otherwise as `read_many` and
+  /// `visit`.
   template <detail::KeyRange<Key, LookupKey> Keys = std::initializer_list<std::remove_cvref_t<LookupKey>>,
             class Fn>
     requires std::invocable<Fn&, std::size_t, const Value&>
@@ -167,11 +170,10 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     });
   }
 
-  /// Runs `fn(Value&)` on a copy of the value and puts the result back, as one atomic step. @returns false if
-  /// the key does not exist. If `fn` throws, the entry stays as it was. A move-only value is modified in
-  /// place (in a persistent store it is restored from its JSON if `fn` throws).
-  /// *Thread safety*: `fn` runs under the exclusive lock of the key's segment; calling this store from it
-  /// throws `ReentryError`.
+  /// Runs `fn(Value&)` on a copy of the value and stores the result, as one atomic step. @returns false if
+  /// the key does not exist. If `fn` throws, the entry is unchanged. A move-only value is modified in place
+  /// (in a persistent store it is restored from its JSON if `fn` throws). *Thread safety*: `fn` runs under
+  /// the exclusive lock of the key's segment; calling this store from `fn` throws `ReentryError`.
   template <class Fn>
     requires std::invocable<Fn&, Value&>
   bool modify(LookupKey key, Fn&& fn) {
@@ -207,8 +209,8 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     return look(Verb::contains, key, [](const Value&) {});
   }
 
-  /// The number of entries. *Complexity*: O(segments). *Thread safety*: beside writers, a number that each
-  /// segment had at some moment of the call.
+  /// The number of entries. *Complexity*: O(segments). *Thread safety*: while others write, each segment is
+  /// counted at some moment of its own during the call.
   [[nodiscard]] std::size_t size() const {
     std::size_t total = 0;
     detail::CallbackScope::refuse_reentry(this);
@@ -219,9 +221,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// Whether there is no entry; as `size`.
   [[nodiscard]] bool empty() const { return size() == 0; }
 
-  /// Runs `fn(const Key&, const Value&)` on every entry, in no order. *Thread safety*: holds the shared lock
-  /// of one segment at a time, so it is no point in time beside writers; `checkpoint` is. Calling this store
-  /// from `fn` throws `ReentryError`.
+  /// Runs `fn(const Key&, const Value&)` on every entry, in unspecified order. *Thread safety*: holds the
+  /// shared lock of one segment at a time. While others write, the entries are not a snapshot; `checkpoint`
+  /// writes one. Calling this store from `fn` throws `ReentryError`.
   template <class Fn>
     requires std::invocable<Fn&, const Key&, const Value&>
   void for_each(Fn&& fn) const {
@@ -239,7 +241,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   }
 
   /// Carries out every change of the batch, in order, or none of them. @throws DuplicateKeyError,
-  /// KeyNotFoundError, ValueError: as the verbs do, and nothing was changed. *Thread safety*: atomic to
+  /// KeyNotFoundError, ValueError as the verbs do; then nothing was changed. *Thread safety*: atomic for
   /// other threads; holds the exclusive locks of the segments concerned. *Complexity*: O(size of the batch).
   void apply(Batch batch) {
     detail::CallbackScope::refuse_reentry(this);

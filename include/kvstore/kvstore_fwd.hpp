@@ -2,8 +2,8 @@
 #pragma once
 
 // Names for code that only declares: a class that keeps a reference to a store, a function that takes one.
-// What uses them includes kvstore/kvstore.hpp, which takes many times as long to compile. The default
-// arguments of the stores stand here and nowhere else.
+// Code that uses the classes includes kvstore/kvstore.hpp, which takes many times as long to compile. The
+// default arguments of the stores are given only here.
 
 #include <functional>
 #include <shared_mutex>
@@ -48,7 +48,7 @@ class MemoryStorage;
 class Sqlite;
 class RedisClusterStorage;
 
-// Options, and what stores tell.
+// Options, and reports of stores.
 struct Options;
 struct Metrics;
 struct Progress;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store tells a log, whichever library writes it.
+// The events that a store reports to a log, written by any library.
 
 #include <charconv>
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace kvstore { inline namespace v1 {
 /// Severity of a `LogEvent`.
 enum class LogLevel : std::uint8_t {
   debug,    ///< each change, with its key, and each save of a batch
-  info,     ///< what happens now and then: opened, loaded, a whole snapshot saved, compacted, closed
-  warning,  ///< what went well in the end: a torn journal, a save that is tried again
-  error,    ///< what failed
+  info,     ///< infrequent events: opened, loaded, a whole snapshot saved, compacted, closed
+  warning,  ///< a problem that was overcome: a torn journal, a save that is tried again
+  error,    ///< a failure
 };
 
 /// One figure or word of an event.
@@ -29,21 +29,21 @@ struct LogField {
   Value value;            ///< its figure or text
 };
 
-/// One thing that happened to a store. Values of entries never appear, and keys in events of
-/// `LogLevel::debug` only. All views die when the logger returns.
+/// One thing that happened to a store. Values of entries never appear; keys appear only in events of
+/// `LogLevel::debug`. All views are valid only until the logger returns.
 ///
 /// | event | level | fields besides `path` |
 /// |---|---|---|
 /// | `loaded` | info | `entries`, `bytes`, `seconds` |
 /// | `recovered` | info | `records` of a journal that were replayed |
 /// | `dropped torn tail` | warning | `file`, `kept`, `offset`, `bytes`: of a journal; `kept` has a copy |
-/// | `torn tail not kept` | warning | the same, where `kept` is full (16 MiB): look at it and remove it |
+/// | `torn tail not kept` | warning | the same, if `kept` is full (16 MiB): look at `kept` and remove it |
 /// | `opened` | info | `entries` |
 /// | `upgraded` | info | `entries`, `schema_version` |
 /// | `changed` | debug | `verb`, `key` |
 /// | `saved` | info, or debug if only changes were saved | `entries`, `bytes`, `seconds` |
 /// | `save failed` | error | `error` |
-/// | `retried` | warning | `failures` before; whether it succeeded now comes next |
+/// | `retried` | warning | `failures` before; the outcome is the next event |
 /// | `compacted` | info | `entries`, `bytes`, `seconds` |
 /// | `compaction failed` | error | `error` |
 /// | `checkpoint written` | info | `to`, `entries`, `bytes`, `seconds` |
