@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A store's metrics one by one, each with its name, unit and meaning: for whatever hands them to a monitoring
-// system.
+// A store's metrics one by one, each with its name, unit and meaning: for code that exports them to a
+// monitoring system.
 
 #include <array>
 #include <chrono>
@@ -17,11 +17,11 @@
 namespace kvstore { inline namespace v1 {
 
 /// One figure, as OpenTelemetry describes one: points of the same name differ in their attributes and follow
-/// each other. The views live as long as the call that hands the point over.
+/// each other. The views are valid only during the call that passes the point.
 struct MetricPoint {
-  /// How a figure moves, or that it is a `Histogram` of durations.
+  /// Whether a figure only grows, goes up and down, or is a `Histogram` of durations.
   enum class Kind : std::uint8_t { counter, gauge, histogram };
-  /// Tells apart the points of one name.
+  /// Distinguishes the points of one name.
   struct Attribute {
     std::string_view name;   ///< such as "verb"
     std::string_view value;  ///< such as "create"
@@ -29,15 +29,15 @@ struct MetricPoint {
 
   std::string_view name;         ///< such as "kvstore.save.duration"
   Kind kind;                     ///< a counter only grows while the store is open
-  std::string_view unit;         ///< as UCUM writes it: "s", "By" (bytes), or what is counted, "{operation}"
+  std::string_view unit;         ///< in UCUM notation: "s", "By" (bytes), or the thing counted, "{operation}"
   std::string_view description;  ///< one sentence
-  std::span<const Attribute> attributes;                        ///< none where a name has one point only
+  std::span<const Attribute> attributes;                        ///< none if the name has only one point
   std::variant<std::uint64_t, double, const Histogram*> value;  ///< a duration is in seconds
 };
 
 namespace detail {
 
-/// What all points of one name share.
+/// The properties that all points of one name share.
 struct MetricFamily {
   std::string_view name;
   MetricPoint::Kind kind;
@@ -110,7 +110,7 @@ void give_journal(const JournalMetrics& journal, Fn& fn) {
 
 }  // namespace detail
 
-/// Calls `fn(const MetricPoint&)` for every figure, those of one name one after another.
+/// Calls `fn(const MetricPoint&)` for every figure; figures of the same name follow each other.
 ///
 /// ```cpp
 /// kvstore::for_each_metric(store.metrics(), [](const kvstore::MetricPoint& point) {

@@ -14,7 +14,7 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// What an operation is counted as; the form that throws and the one that does not are one verb.
+/// The name under which an operation is counted. Its throwing and non-throwing forms are one verb.
 enum class Verb : std::uint8_t {
   create,
   read,
@@ -41,10 +41,10 @@ inline constexpr std::size_t kVerbCount = 13;
   return kNames[static_cast<std::size_t>(verb)];
 }
 
-/// What became of the operations of one verb since the store was opened. Calls that a callback makes into its
-/// own store, which throw `ReentryError`, are not counted.
+/// The outcomes of one verb's operations since the store was opened. Calls of a callback into its own store,
+/// which throw `ReentryError`, are not counted.
 struct OperationMetrics {
-  std::uint64_t done = 0;     ///< did what was asked
+  std::uint64_t done = 0;     ///< succeeded
   std::uint64_t refused = 0;  ///< changed nothing: the key was missing, existed, or held another value
   std::uint64_t failed = 0;   ///< threw anything else: a bad value, a closed store, a save that failed
 
@@ -52,12 +52,12 @@ struct OperationMetrics {
   [[nodiscard]] friend bool operator==(const OperationMetrics&, const OperationMetrics&) = default;
 };
 
-/// How many durations were how long. Bucket `i` counts those up to 2^i µs that no smaller one took; the last
-/// bucket counts all that were longer than 34 s.
+/// A histogram of durations. Bucket `i` counts the durations up to 2^i µs that no smaller bucket counts; the
+/// last bucket counts those longer than 34 s.
 struct Histogram {
-  static constexpr std::size_t kBounds = 26;  ///< buckets that have a longest duration
+  static constexpr std::size_t kBounds = 26;  ///< buckets with an upper bound
 
-  std::array<std::uint64_t, kBounds + 1> buckets{};  ///< how many durations each counts
+  std::array<std::uint64_t, kBounds + 1> buckets{};  ///< the number of durations in each
   std::chrono::nanoseconds sum{0};                   ///< of all durations
 
   /// The longest duration that bucket `index` counts.
@@ -87,31 +87,31 @@ struct Histogram {
   [[nodiscard]] friend bool operator==(const Histogram&, const Histogram&) = default;
 };
 
-/// Saves since the store was opened, by count, by time, or asked for.
+/// Saves since the store was opened, whether triggered by count, by time, or by a call.
 struct SaveMetrics {
-  std::uint64_t succeeded = 0;                ///< saves that did what they should
-  std::uint64_t failed = 0;                   ///< saves that threw; one that is tried again counts again
+  std::uint64_t succeeded = 0;                ///< saves that succeeded
+  std::uint64_t failed = 0;                   ///< saves that threw; a retry that fails counts again
   std::uint64_t bytes = 0;                    ///< of keys and values that were handed to the storage
   std::chrono::nanoseconds last_duration{0};  ///< of the last save, failed or not
   Histogram durations;                        ///< of all of them
-  std::optional<std::string> last_error;      ///< why the last one failed; nothing if it succeeded
+  std::optional<std::string> last_error;      ///< the reason why the last one failed; empty if it succeeded
 };
 
 /// The journal, of a storage that keeps one.
 struct JournalMetrics {
-  std::uint64_t bytes = 0;                      ///< its size: what a load has to replay
+  std::uint64_t bytes = 0;                      ///< its size, which a load must replay
   std::uint64_t compactions = 0;                ///< into a new base file each, since the store was opened
   std::uint64_t failed_compactions = 0;         ///< since the store was opened
   std::chrono::nanoseconds last_compaction{0};  ///< how long that took, failed or not
 };
 
-/// What `BatchPersistentKeyValueStore::metrics` returns: a plain copy. Beside operations under way, its
-/// figures are of slightly different moments.
+/// The result of `BatchPersistentKeyValueStore::metrics`: a plain copy. While operations run, its figures are
+/// from slightly different moments.
 struct Metrics {
   std::uint64_t entries = 0;   ///< in memory
   std::uint64_t segments = 0;  ///< tables with a lock of their own
   std::uint64_t applied = 0;   ///< changes since the store was opened; each change of a batch counts
-  std::uint64_t unsaved = 0;   ///< of these, not yet on disk
+  std::uint64_t unsaved = 0;   ///< changes of these that are not yet on disk
   std::array<OperationMetrics, kVerbCount> operations{};  ///< by `Verb`; see `of`
   SaveMetrics saves;                                      ///< of all causes
   JournalMetrics journal;                                 ///< zeros where the storage keeps none
@@ -119,7 +119,7 @@ struct Metrics {
   Histogram lock_waits;  ///< how long writers waited for the lock of a segment, where it was not free
   std::chrono::nanoseconds load_duration{0};  ///< of the load that opened the store
 
-  /// What became of the operations of `verb`.
+  /// The outcomes of the operations of `verb`.
   [[nodiscard]] const OperationMetrics& of(Verb verb) const noexcept {
     return operations[static_cast<std::size_t>(verb)];
   }

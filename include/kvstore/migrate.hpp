@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Moves what a store keeps from one storage to another, and to stores on servers and back.
+// Copies the entries of a store from one storage to another, and to stores on servers and back.
 
 #include <algorithm>
 #include <cstdint>
@@ -25,16 +25,16 @@ namespace kvstore { inline namespace v1 {
 
 /// How `migrate` copies.
 struct MigrateOptions {
-  /// Replace what the target holds. Otherwise a target that is not empty is refused.
+  /// Replace the entries of the target. Otherwise a target that is not empty is refused.
   bool replace = false;
 
-  /// Told how it gets on, every few thousand entries. It must not throw.
+  /// Called with the progress every few thousand entries. It must not throw.
   std::function<void(const Progress&)> on_progress = {};
 };
 
 namespace detail {
 
-/// Counts what a storage holds.
+/// Counts the entries of a storage.
 class CountingSink final : public LoadSink {
  public:
   void expect(std::uint64_t) override {}
@@ -72,8 +72,8 @@ inline void refuse_same(Storage& from, Storage& to) {
                      ": one of them has a name that the other keeps for its own files; rename it first"};
 }
 
-/// `check_target()` comes once it is clear that there is a source, and before the target is written: a source
-/// that is missing or damaged from the start leaves not even an empty target behind.
+/// Calls `check_target()` once the source is known to exist, and before the target is written: a source that
+/// is missing or damaged from the start leaves not even an empty target behind.
 template <class CheckTarget>
 std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& options,
                            const CheckTarget& check_target, bool to_file = true) {
@@ -102,15 +102,15 @@ std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& opt
 
 }  // namespace detail
 
-/// Copies every entry of one storage into another, as text, in one pass: as of one moment, durable as a whole
-/// or not at all, and counted again afterwards. The source is only read, also while a store has it open for
-/// writing; the target must not be open. The schema version comes along. @returns the number of entries
+/// Copies every entry of one storage into another, as text, in one pass. The copy is a snapshot, durable as a
+/// whole or not at all, and is counted again afterwards. The source is only read, and may be open for writing
+/// by a store; the target must not be open. The schema version is copied too. @returns the number of entries
 ///
-/// @throws UsageError if the target is not empty, or keeps no schema version where the source has one;
-///         LockedError, CorruptionError, StorageError, also where there is no source: the target is as it
-///         was, except that a count which does not match says so of a target that was saved.
-/// *Complexity*: O(entries) time; the memory of two blocks, and of what a journal has changed since it was
-/// compacted.
+/// @throws UsageError if the target is not empty, or keeps no schema version although the source has one;
+///         LockedError, CorruptionError, StorageError, also if the source does not exist: the target is
+///         unchanged, unless the error is a count that does not match, which is found after the target was
+///         saved. *Complexity*: O(entries) time; memory for two blocks, and for the changes in a journal
+///         since it was compacted.
 ///
 /// ```cpp
 /// kvstore::JsonFile from{"data.json"};
@@ -128,10 +128,10 @@ inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& o
   });
 }
 
-/// The same into a store on servers, such as a `RedisClusterKeyValueStore` or an `EtcdKeyValueStore`: in
-/// batches, so that a failure on the way leaves part of it there, and whoever looks meanwhile sees that.
-/// `replace` clears the target first.
-/// @throws ValueError if a key or value is not of the target's types; what its verbs throw
+/// The same into a store on servers, such as a `RedisClusterKeyValueStore` or an `EtcdKeyValueStore`. The
+/// entries go in batches: a failure on the way leaves some of them there, and other clients see a partial
+/// copy meanwhile. `replace` clears the target first. @throws ValueError if a key or value is not of the
+/// target's types; the errors of the target's verbs
 ///
 /// ```cpp
 /// kvstore::JsonFile from{"data.json"};
@@ -155,8 +155,8 @@ std::uint64_t migrate(From& from, Storage& to, const MigrateOptions& options = {
   return migrate(static_cast<Storage&>(source), to, options);
 }
 
-/// The same from one store on servers to another, which must not be the same data by another name: with
-/// `replace` that would clear it.
+/// The same from one store on servers to another. The two must not be the same data under different names:
+/// with `replace`, that data would be cleared.
 template <detail::OnServers From, detail::OnServers To>
 std::uint64_t migrate(From& from, To& to, const MigrateOptions& options = {}) {
   detail::RemoteStorage<From> source{from};

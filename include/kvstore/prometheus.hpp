@@ -22,23 +22,22 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// Names and values that tell one store's metrics from another's, such as `{{"store", "users"}}`. A name is
-/// made of letters, digits and `_`, and begins with none of the digits; `le`, `verb`, `outcome` and names
-/// that begin with
-/// `__` are taken.
+/// Names and values that tell one store's metrics from another's, such as `{{"store", "users"}}`. A name
+/// consists of letters, digits and `_`, and does not begin with a digit; `le`, `verb`, `outcome` and names
+/// that begin with `__` are reserved.
 using MetricLabels = std::vector<std::pair<std::string, std::string>>;
 
 /// One store's metrics among several.
 struct LabelledMetrics {
-  Metrics metrics;      ///< what it tells about itself
-  MetricLabels labels;  ///< which store it is
+  Metrics metrics;      ///< the figures of the store
+  MetricLabels labels;  ///< labels that name the store
 };
 
 namespace detail {
 
 /// Samples of one name, of all stores.
 struct PrometheusFamily {
-  std::string name;  // as Prometheus has it
+  std::string name;  // in Prometheus' form
   std::string text;
 };
 

@@ -18,21 +18,22 @@ namespace kvstore { inline namespace v1 {
 ///
 /// *Thread safety*: any thread; each uses a connection of its own. No lock is held while a callback runs.
 ///
-/// *Atomicity*: of each verb on one key, `modify` and `compare_exchange` included. `apply` is all or nothing
-/// per hash slot: wholly, if the keys share a hash tag (`{user1}.name`, `{user1}.mail`); else a failure may
-/// leave the changes of some slots done. `clear` and `for_each` are no points in time.
+/// *Atomicity*: each verb on one key is atomic, including `modify` and `compare_exchange`. `apply` is all or
+/// nothing per hash slot. If all keys share a hash tag (`{user1}.name`, `{user1}.mail`), the whole batch is
+/// atomic; otherwise a failure may leave the changes of some slots applied. `clear` and `for_each` do not
+/// work on a snapshot.
 ///
-/// *Durability*: a write that returned is in the memory of one leader, and with `replicas` = n of n replicas
-/// more: it survives the loss of as many nodes. Whether any disk has it, the servers' `appendfsync` says.
-/// With `replicas` = 0 a failover may lose writes that returned.
+/// *Durability*: a write that returned is in the memory of one leader, and with `replicas` = n also of n
+/// replicas: it survives the loss of n nodes. The servers' `appendfsync` decides whether and when the write
+/// reaches a disk. With `replicas` = 0 a failover may lose writes that returned.
 ///
-/// *Errors*: beside those of each verb, UnavailableError (nothing was changed), ServerError,
+/// *Errors*: in addition to those of each verb, UnavailableError (nothing was changed), ServerError,
 /// OutcomeUnknownError and ReplicationError, each as documented at its class; ValueError for a value of more
-/// than 512 MiB. A write is never repeated once it may have been carried out.
+/// than 512 MiB. A write that may have been carried out is never retried.
 ///
 /// *Complexity*: one request per verb, two or more for `modify`, one per slot for `apply`, pipelined per
-/// node. `size`, `for_each` and `clear` scan all keys of the cluster (O(keys)) and remember those they have
-/// seen (O(entries) memory); `empty` scans until it finds one.
+/// node. `size`, `for_each` and `clear` scan all keys of the cluster (O(keys)) and remember the keys they
+/// have seen (O(entries) memory); `empty` scans until it finds a key.
 ///
 /// ```cpp
 /// kvstore::RedisClusterKeyValueStore<std::string, int> ages{{.seeds = {"127.0.0.1:7001"}}};
@@ -43,7 +44,7 @@ template <class Key, class Value>
 class RedisClusterKeyValueStore : public detail::RemoteStore<Key, Value, detail::RedisEngine> {
  public:
   /// Finds the cluster's nodes. @throws UsageError for options that make no sense; UnavailableError if no
-  /// seed answers within `timeout`; ServerError if none does and one refuses user or password
+  /// seed answers within `timeout`; ServerError if none does and one refuses the user or password
   explicit RedisClusterKeyValueStore(RedisClusterOptions options)
       : detail::RemoteStore<Key, Value, detail::RedisEngine>{
             std::make_unique<detail::RedisEngine>(std::move(options))} {}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The function of a program that brings stored values to its schema version.
+// The function that brings stored values to the program's schema version.
 
 #include <concepts>
 #include <cstddef>
@@ -50,8 +50,8 @@ class SchemaUpgrade {
   /// Whether there is a function.
   explicit operator bool() const noexcept { return static_cast<bool>(apply_); }
 
-  /// Reads a value of version `from`, and writes it as the function left it.
-  /// @throws ParseError; ValueError for what could not be read back; what the function throws
+  /// Reads a value of version `from`, and writes it as the function left it. @throws ParseError; ValueError
+  /// for a value that could not be read back; any exception of the function
   void operator()(std::uint32_t from, std::string_view key, JsonReader& in, JsonWriter& out) const {
     apply_(from, key, in, out);
   }

@@ -2,7 +2,7 @@
 #pragma once
 
 // A shared mutex for sections as short as a store's: one word, which waiters watch for a moment before they
-// sleep. Where nobody waits, std::shared_mutex costs twice as much.
+// sleep. Without contention, std::shared_mutex costs twice as much.
 
 #include <atomic>
 #include <cstdint>
@@ -13,8 +13,9 @@ namespace kvstore { inline namespace v1 {
 
 /// A shared mutex that a store takes as its `Mutex`. It spins for about a microsecond, then sleeps.
 ///
-/// *Fairness*: only readers that are inside already pass a writer that waits. A reader waits for the writer
-/// inside, and for one that waits already; among those who come while a writer waits there is no order.
+/// *Fairness*: only readers that are already inside go before a waiting writer. A reader waits for the writer
+/// inside, and for a writer that is already waiting. Threads that arrive while a writer waits follow in
+/// unspecified order.
 ///
 /// *Requirements met*: SharedMutex of the standard. Not recursive. At most 2^29 - 1 threads at once.
 ///
@@ -24,20 +25,20 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class SpinSharedMutex {
  public:
-  using is_fair = void;  ///< a store need not see to it that writers get in
+  using is_fair = void;  ///< a store need not protect writers from starvation
 
   /// Free.
   SpinSharedMutex() = default;
   SpinSharedMutex(const SpinSharedMutex&) = delete;
   SpinSharedMutex& operator=(const SpinSharedMutex&) = delete;
 
-  /// Gets in as the writer, unless somebody is inside or waits; false if it did not.
+  /// Gets in as the writer, unless a thread is inside or waits. @returns whether it did.
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t free = 0;
     return state_.compare_exchange_strong(free, kWriter, std::memory_order_acquire,
                                           std::memory_order_relaxed);
   }
-  /// Waits until nobody is inside, and gets in as the writer.
+  /// Waits until no thread is inside, and gets in as the writer.
   void lock() {
     if (!try_lock()) wait_to_lock();
   }
@@ -46,7 +47,7 @@ class SpinSharedMutex {
     if ((state_.fetch_sub(kWriter, std::memory_order_release) & kAsleep) != 0) wake();
   }
 
-  /// Gets in as a reader, unless a writer is inside or waits; false if it did not.
+  /// Gets in as a reader, unless a writer is inside or waits. @returns whether it did.
   [[nodiscard]] bool try_lock_shared() noexcept {
     std::uint32_t state = state_.load(std::memory_order_relaxed);
     while ((state & (kWriter | kWriterWaits)) == 0) {
@@ -69,12 +70,12 @@ class SpinSharedMutex {
   }
 
  private:
-  // A reader counts from when it comes. If it finds a writer inside it stays counted, so that it is next: no
-  // writer gets in before it has left. If it finds a writer waiting it steps back, and queues at the
-  // turnstile, which that writer holds.
+  // A reader is counted as soon as it arrives. If it finds a writer inside, it stays counted, so that it is
+  // next: no writer gets in before the reader has left. If it finds a writer waiting, it steps back and
+  // queues at the turnstile, which that writer holds.
   static constexpr std::uint32_t kWriter = 1;       // a writer is inside
   static constexpr std::uint32_t kWriterWaits = 2;  // and holds the turnstile
-  static constexpr std::uint32_t kAsleep = 4;       // somebody sleeps; whoever clears this wakes all of them
+  static constexpr std::uint32_t kAsleep = 4;  // threads sleep; the thread that clears this wakes them all
   static constexpr std::uint32_t kReader = 8;
   static constexpr int kSpins = 40;
 
@@ -88,7 +89,7 @@ class SpinSharedMutex {
     const std::scoped_lock turnstile{std::adopt_lock, turnstile_};
     state_.fetch_or(kWriterWaits, std::memory_order_relaxed);
     std::uint32_t state = wait_while(is_held);
-    // Fails where a reader comes and steps back.
+    // Fails if a reader arrives and steps back.
     while (!state_.compare_exchange_weak(state, kWriter | (state & kAsleep), std::memory_order_acquire,
                                          std::memory_order_relaxed)) {
       state = wait_while(is_held);

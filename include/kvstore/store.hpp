@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What every store can do, wherever its data is: functions written against it run on any of them.
+// The concept of a store, wherever its data is: functions written against it run on every store.
 
 #include <concepts>
 #include <cstddef>
@@ -12,8 +12,8 @@
 namespace kvstore { inline namespace v1 {
 
 /// A store of `Value` by `Key`, in memory, in a file, or on another machine. The verbs mean the same
-/// everywhere, and throw the same errors; what they promise of threads, crashes and other machines is each
-/// store's own.
+/// everywhere, and throw the same errors. Each store makes its own promises about threads, crashes and other
+/// machines.
 ///
 /// ```cpp
 /// template <kvstore::Store<std::string, int> Counters>

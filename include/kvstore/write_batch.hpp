@@ -11,10 +11,10 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// A list of changes for `apply`, which carries them out in order, all or none, in memory and on disk.
-/// A later change of the list sees the earlier ones: `create` then `update` of one key is well-formed.
+/// A list of changes for `apply`, which carries out all of them in order, or none, in memory and on disk. A
+/// later change of the list sees the earlier ones: `create` then `update` of one key is well-formed.
 ///
-/// *Thread safety*: none; a batch is one thread's.
+/// *Thread safety*: none; use a batch from one thread at a time.
 ///
 /// ```cpp
 /// kvstore::WriteBatch<std::string, int> transfer;
@@ -24,13 +24,13 @@ namespace kvstore { inline namespace v1 {
 template <class Key, class Value>
 class WriteBatch {
  public:
-  /// What a change does; as the verbs of a store do.
+  /// The kind of a change; same meaning as the store's verbs.
   enum class Verb : std::uint8_t { create, update, upsert, remove };
 
   /// One change; `value` is empty for `remove`.
   struct Operation {
-    Verb verb;                   ///< what is done
-    Key key;                     ///< to which entry
+    Verb verb;                   ///< the kind of change
+    Key key;                     ///< the key of the entry
     std::optional<Value> value;  ///< its new value
   };
 
