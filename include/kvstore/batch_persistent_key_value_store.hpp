@@ -107,8 +107,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
   /// Makes every operation that has returned durable. Does nothing if all are durable already.
-  /// @throws StorageError if the save failed: memory and the last good file are unchanged. *Thread safety*:
-  /// blocks on a save under way; blocks no thread that does not need the same save.
+  /// @throws StorageError if the save failed: memory and the last good file are unchanged.
+  /// *Thread safety*: blocks on a save under way; blocks no thread that does not need the same save.
   void save() {
     detail::CallbackScope::refuse_reentry(this);
     this->driver().save();
@@ -146,7 +146,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// Readers and writers go on: they see the old entries or the new ones, never a mixture. When the call
   /// returns, the new entries are durable. @throws CorruptionError, SchemaVersionError, StorageError from the
   /// file, which must exist: nothing was changed; StorageError from saving: applied in memory, not yet on
-  /// disk. *Complexity*: O(entries) time, and memory for the old and the new entries together.
+  /// disk.
+  /// *Complexity*: O(entries) time, and memory for the old and the new entries together.
   ///
   /// Given the store's own path, it loads the file that another program has put there since. This resolves a
   /// `ConflictError` in favour of the other program. With a journal, only the JSON file is loaded.
@@ -169,8 +170,9 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// Brings a store that was opened read-only up to date with the changes that others have saved or, in a
   /// journal, merely written. Readers see all of them at once. @returns false if nothing had changed. @throws
   /// UsageError if the store was not opened read-only; CorruptionError, SchemaVersionError, StorageError,
-  /// also if the file is gone: nothing was changed, and a later call tries again. *Complexity*: O(changes)
-  /// for a journal, otherwise O(entries). *Thread safety*: one refresh runs at a time, others wait.
+  /// also if the file is gone: nothing was changed, and a later call tries again.
+  /// *Complexity*: O(changes) for a journal, otherwise O(entries). *Thread safety*: one refresh runs at a
+  /// time, others wait.
   bool refresh() {
     detail::CallbackScope::refuse_reentry(this);
     if (!this->driver().options().read_only) {

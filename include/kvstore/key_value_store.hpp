@@ -172,8 +172,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
 
   /// Runs `fn(Value&)` on a copy of the value and stores the result, as one atomic step. @returns false if
   /// the key does not exist. If `fn` throws, the entry is unchanged. A move-only value is modified in place
-  /// (in a persistent store it is restored from its JSON if `fn` throws). *Thread safety*: `fn` runs under
-  /// the exclusive lock of the key's segment; calling this store from `fn` throws `ReentryError`.
+  /// (in a persistent store it is restored from its JSON if `fn` throws).
+  /// *Thread safety*: `fn` runs under the exclusive lock of the key's segment; calling this store from `fn`
+  /// throws `ReentryError`.
   template <class Fn>
     requires std::invocable<Fn&, Value&>
   bool modify(LookupKey key, Fn&& fn) {

@@ -109,8 +109,9 @@ std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& opt
 /// @throws UsageError if the target is not empty, or keeps no schema version although the source has one;
 ///         LockedError, CorruptionError, StorageError, also if the source does not exist: the target is
 ///         unchanged, unless the error is a count that does not match, which is found after the target was
-///         saved. *Complexity*: O(entries) time; memory for two blocks, and for the changes in a journal
-///         since it was compacted.
+///         saved.
+/// *Complexity*: O(entries) time; memory for two blocks, and for the changes in a journal since it was
+/// compacted.
 ///
 /// ```cpp
 /// kvstore::JsonFile from{"data.json"};
@@ -130,8 +131,8 @@ inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& o
 
 /// The same into a store on servers, such as a `RedisClusterKeyValueStore` or an `EtcdKeyValueStore`. The
 /// entries go in batches: a failure on the way leaves some of them there, and other clients see a partial
-/// copy meanwhile. `replace` clears the target first. @throws ValueError if a key or value is not of the
-/// target's types; the errors of the target's verbs
+/// copy meanwhile. `replace` clears the target first.
+/// @throws ValueError if a key or value is not of the target's types; the errors of the target's verbs
 ///
 /// ```cpp
 /// kvstore::JsonFile from{"data.json"};

@@ -50,8 +50,8 @@ class SchemaUpgrade {
   /// Whether there is a function.
   explicit operator bool() const noexcept { return static_cast<bool>(apply_); }
 
-  /// Reads a value of version `from`, and writes it as the function left it. @throws ParseError; ValueError
-  /// for a value that could not be read back; any exception of the function
+  /// Reads a value of version `from`, and writes it as the function left it.
+  /// @throws ParseError; ValueError for a value that could not be read back; any exception of the function
   void operator()(std::uint32_t from, std::string_view key, JsonReader& in, JsonWriter& out) const {
     apply_(from, key, in, out);
   }

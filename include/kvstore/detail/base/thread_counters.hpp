@@ -50,7 +50,8 @@ class ThreadCounters {
 
   /// The sum over all threads. Includes every addition made before the call, and may include some that are
   /// under way; a reader that sees an addition also sees everything its thread did before it. Never less than
-  /// an earlier sum. *Complexity*: O(threads). Wait-free.
+  /// an earlier sum.
+  /// *Complexity*: O(threads). Wait-free.
   [[nodiscard]] std::uint64_t sum(std::size_t at) const noexcept {
     std::uint64_t result = common_[at].load(std::memory_order_acquire);
     threads_.for_each([&](const Local& local) { result += local.sum(at); });
