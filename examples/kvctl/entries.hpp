@@ -19,6 +19,7 @@
 
 #include "../progress_bar.hpp"
 #include "outcome.hpp"
+#include "text.hpp"
 
 namespace kvctl {
 
@@ -100,7 +101,7 @@ class CheckedSink final : public kvstore::LoadSink {
     bytes_ += key.size() + value.size();
     if (bar_ != nullptr && expected_ != 0 && ++checked_ % 4096 == 0)
       (*bar_)(static_cast<double>(bytes_) / static_cast<double>(expected_));
-    if (!kvstore::detail::is_valid_utf8(key)) throw kvstore::ParseError{0, "expected a key of valid UTF-8"};
+    if (!is_utf8(key)) throw kvstore::ParseError{0, "expected a key of valid UTF-8"};
     check_(value);
   }
 

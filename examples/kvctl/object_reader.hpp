@@ -5,7 +5,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <kvstore/detail/json_file/entry_reader.hpp>
+#include <kvstore/codec.hpp>
+#include <kvstore/storage.hpp>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -21,6 +22,14 @@ struct Imported {
   std::vector<Entry> entries;
   std::uint32_t version = 0;
 };
+
+/// The value of `kvstore::kSchemaVersionKey`. @throws kvstore::ParseError
+[[nodiscard]] inline std::uint32_t read_schema_version(std::string_view value) {
+  kvstore::JsonReader in{value};
+  const auto version = in.integer<std::uint32_t>();
+  in.finish();
+  return version;
+}
 
 /// Reads a JSON object as text, strictly.
 class ObjectReader {
@@ -56,7 +65,7 @@ class ObjectReader {
         result_.entries.push_back({std::move(key), on_one_line(value)});
         return;
       }
-      result_.version = kvstore::detail::read_schema_version({.key = key, .value = value});
+      result_.version = read_schema_version(value);
     } catch (const kvstore::ParseError& error) {
       kvstore::JsonReader::fail_at(value_at + error.offset(), error.what());
     }

@@ -10,14 +10,13 @@
 #include <cerrno>
 #include <cstddef>
 #include <kvstore/codec.hpp>
-#include <kvstore/detail/text/printable.hpp>
-#include <kvstore/detail/text/utf8.hpp>
 #include <kvstore/key_text.hpp>
 #include <string>
 #include <string_view>
 #include <system_error>
 
 #include "outcome.hpp"
+#include "text.hpp"
 
 namespace kvctl {
 
@@ -28,36 +27,31 @@ struct ReaderGone {};
 template <class Escape>
 [[nodiscard]] std::string visible_by(std::string_view text, const Escape& escape) {
   std::string out;
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  while (at != end) {
-    const char* next =
-        static_cast<unsigned char>(*at) < 0x80 ? at + 1 : kvstore::detail::sequence_end(at, end);
-    if (next == nullptr) {  // no UTF-8
-      out += kvstore::detail::hex_escape(*at++);
-      continue;
-    }
-    const auto first = static_cast<unsigned char>(*at);
-    const bool is_c1 = first == 0xC2 && static_cast<unsigned char>(at[1]) < 0xA0;  // U+0080 to U+009F
-    if (first < 0x20 || first == 0x7F || is_c1)
-      out += escape(is_c1 ? at[1] : *at);
+  while (!text.empty()) {
+    const std::size_t bytes = sequence_bytes(text);
+    const auto first = static_cast<unsigned char>(text[0]);
+    const bool is_c1 = bytes == 2 && first == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;
+    if (bytes == 0)  // no UTF-8
+      out += hex_escape(text[0]);
+    else if (first < 0x20 || first == 0x7F || is_c1)
+      out += escape(text[bytes - 1]);
     else
-      out.append(at, next);
-    at = next;
+      out += text.substr(0, bytes);
+    text.remove_prefix(bytes == 0 ? 1 : bytes);
   }
   return out;
 }
 
 /// For keys and messages; their line feeds are escaped too, so that nothing can look like a line of ours.
 [[nodiscard]] inline std::string visible(std::string_view text) {
-  return visible_by(text, [](char byte) { return kvstore::detail::hex_escape(byte); });
+  return visible_by(text, [](char byte) { return hex_escape(byte); });
 }
 
 /// For JSON, which stays JSON: as text has it in strings, and white space between tokens as a space.
 [[nodiscard]] inline std::string visible_json(std::string_view text) {
   return visible_by(text, [](char byte) {
     if (static_cast<unsigned char>(byte) < 0x20) return std::string{" "};
-    return "\\u00" + kvstore::detail::hex_escape(byte).substr(2);
+    return "\\u00" + hex_escape(byte).substr(2);
   });
 }
 

@@ -77,7 +77,8 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
 }
 [[nodiscard]] inline bool is_journal(const fs::path& path) {
   constexpr std::string_view kHeader = R"({"kvstore_journal")";
-  const std::string start = start_of(path, kvstore::detail::kCrcDigits + 1 + kHeader.size());
+  constexpr std::size_t kChecksum = 9;  // eight digits and a space
+  const std::string start = start_of(path, kChecksum + kHeader.size());
   return start.ends_with(kHeader) && !start.starts_with('{');
 }
 
@@ -94,7 +95,7 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
   // What belongs to a store lies beside the file itself, not beside a link to it.
   if (fs::is_symlink(place.path)) {
     static_cast<void>(is_there(place.path));
-    place.path = kvstore::detail::usable_path(kvstore::detail::system_file_system(), place.path);
+    place.path = kvstore::JsonFile{place.path}.path();
   }
   const bool has_file = is_there(place.path);
   const bool journaled = has_journal(place.path);

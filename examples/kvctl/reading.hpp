@@ -6,12 +6,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
-#include <kvstore/detail/json_file/entry_writer.hpp>
 #include <kvstore/migrate.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
+#include <utility>
 
 #include "arguments.hpp"
 #include "entries.hpp"
@@ -68,12 +67,29 @@ inline Status ls(const Arguments& arguments, Output& out) {
 
 // ---- export ---------------------------------------------------------------------------------------------
 
-/// Each entry on one line, checked on its way.
+/// Passes entries on, each value on one line.
+class OneLineSink final : public kvstore::LoadSink {
+ public:
+  explicit OneLineSink(kvstore::LoadSink& sink) : sink_{sink} {}
+  void expect(std::uint64_t bytes) override { sink_.expect(bytes); }
+  void schema_version(std::uint32_t stored) override { sink_.schema_version(stored); }
+  void put(std::string_view key, std::string_view value) override { sink_.put(key, on_one_line(value)); }
+  void finish() override { sink_.finish(); }
+  void change(const kvstore::Change& change) override { sink_.change(change); }
+  void clear() override { sink_.clear(); }
+
+ private:
+  kvstore::LoadSink& sink_;
+};
+
+/// A storage to copy from: its entries are checked on their way, and put on one line each if that is wanted.
 class CheckedStorage final : public kvstore::Storage {
  public:
-  explicit CheckedStorage(kvstore::Storage& storage) : storage_{storage} {}
+  explicit CheckedStorage(kvstore::Storage& storage, bool one_line = false)
+      : storage_{storage}, one_line_{one_line} {}
   void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
-    CheckedSink checked{sink};
+    OneLineSink lines{sink};
+    CheckedSink checked{one_line_ ? static_cast<kvstore::LoadSink&>(lines) : sink};
     kvctl::load(storage_, request, checked);
   }
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return storage_.scope(); }
@@ -85,61 +101,59 @@ class CheckedStorage final : public kvstore::Storage {
 
  private:
   kvstore::Storage& storage_;
+  bool one_line_;
 };
 
-class OneLineSource final : public kvstore::ChangeSource {
+/// Writes entries to standard output, as a JSON file has them.
+class ExportSink final : public kvstore::LoadSink {
  public:
-  explicit OneLineSource(kvstore::ChangeSource& source)
-      : ChangeSource{source.scope(), source.schema_version()}, source_{source} {}
-  bool next(kvstore::Change& change) override {
-    if (!source_.next(change)) return false;
-    if (change.value && change.value->find_first_of("\r\n") != std::string_view::npos) {
-      line_ = on_one_line(*change.value);
-      change.value = line_;
-    }
-    return true;
+  explicit ExportSink(Output& out) : out_{out} {}
+  void expect(std::uint64_t) override {}
+  void schema_version(std::uint32_t stored) override {
+    if (stored != 0) append(kvstore::kSchemaVersionKey, std::to_string(stored));
   }
+  void put(std::string_view key, std::string_view value) override {
+    if (key == kvstore::kSchemaVersionKey) {
+      throw kvstore::ValueError{"key " + shown(key) +
+                                ": JSON files keep the schema version under this name; rename the key"};
+    }
+    append(key, value);
+  }
+  void finish() override {
+    if (std::exchange(finished_, true)) return;
+    out_.append(empty_ ? "{}\n" : "\n}\n");
+  }
+  void change(const kvstore::Change&) override {}  // a copy has none
+  void clear() override {}
 
  private:
-  kvstore::ChangeSource& source_;
-  std::string line_;
-};
-
-/// Standard output as `write_json_entries` wants it.
-struct ExportOutput {
-  Output& out;
-  void append(std::string_view text) { out.append(out.terminal() ? visible_lines(text) : std::string{text}); }
-
- private:
-  /// The line feeds between entries are our own.
-  static std::string visible_lines(std::string_view text) {
-    std::string lines;
-    for (std::size_t feed = text.find('\n'); feed != std::string_view::npos; feed = text.find('\n')) {
-      lines += visible_json(text.substr(0, feed)) + '\n';
-      text.remove_prefix(feed + 1);
-    }
-    return lines + visible_json(text);
+  void append(std::string_view key, std::string_view value) {
+    out_.append(empty_ ? "{\n" : ",\n");
+    empty_ = false;
+    out_.append_json(to_json(key) + ": ");
+    out_.append_json(value);
   }
+
+  Output& out_;
+  bool empty_ = true;
+  bool finished_ = false;
 };
 
 inline Status export_entries(const Arguments& arguments, Output& out) {
   const auto storage = open_to_read(find_existing(arguments.path, arguments.storage));
-  const bool to_file = !arguments.other.empty() && arguments.other != "-";
-  if (to_file && !arguments.replace && find_place(arguments.other, "json").exists) {
-    throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file, or say --replace"};
-  }
-  CheckedStorage checked{*storage};
-  kvstore::detail::EntryPipe pipe{to_file};
-  const std::jthread reader{[&] { pipe.fill_from(checked); }};
-  kvstore::detail::PipeSource entries{pipe};  // destroyed before the reader is waited for
-  OneLineSource lines{entries};
-  if (to_file) {
-    refuse_read_only(arguments.other);
-    kvstore::JsonFile{arguments.other}.save(lines);
+  if (arguments.other.empty() || arguments.other == "-") {
+    ExportSink sink{out};
+    CheckedSink checked{sink};
+    load(*storage, {.purpose = kvstore::LoadPurpose::copy}, checked);
     return kDone;
   }
-  ExportOutput output{out};
-  kvstore::detail::write_json_entries(output, lines);
+  if (!arguments.replace && find_place(arguments.other, "json").exists) {
+    throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file, or say --replace"};
+  }
+  refuse_read_only(arguments.other);
+  CheckedStorage from{*storage, true};
+  kvstore::JsonFile to{arguments.other};
+  kvstore::migrate(from, to, {.replace = true});
   return kDone;
 }
 

@@ -7,9 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <kvstore/detail/file/data_path.hpp>
-#include <kvstore/detail/journal/survey.hpp>
-#include <memory>
+#include <kvstore/journal_lines.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,28 +25,28 @@ namespace kvctl {
 struct JournalText {
   fs::path path;
   bool exists = false;
-  std::optional<kvstore::detail::JournalHeader> header;
-  std::vector<kvstore::detail::BaseId> bases;
+  std::optional<kvstore::JournalHeader> header;
+  std::vector<kvstore::BaseId> bases;
   std::vector<std::vector<Entry>> steps;  ///< without an entry: everything is removed
   std::vector<std::string> notes;         ///< what is lost is told only if the journal counts
   std::vector<std::string> losses;
 };
 
 /// Takes one line, all of it or nothing.
-class LineHandler final : public kvstore::detail::JournalBodyHandler {
+class LineHandler final : public kvstore::JournalHandler {
  public:
   explicit LineHandler(JournalText& journal) : journal_{journal} {}
 
   /// @throws kvstore::ParseError
-  void take(std::string_view body) {
+  void take(kvstore::JournalLines& lines) {
     step_.clear();
     is_step_ = false;
-    kvstore::detail::read_body(body, *this);
+    lines.read(*this);
     if (is_step_) journal_.steps.push_back(step_);
   }
 
-  void on_header(const kvstore::detail::JournalHeader& header) override { journal_.header = header; }
-  void on_base(const kvstore::detail::BaseId& id) override { journal_.bases.push_back(id); }
+  void on_header(const kvstore::JournalHeader& header) override { journal_.header = header; }
+  void on_base(const kvstore::BaseId& id) override { journal_.bases.push_back(id); }
   void on_clear() override { is_step_ = true; }
   void on_change(const kvstore::Change& change) override {
     is_step_ = true;
@@ -70,9 +68,9 @@ class JournalSalvage {
 
   void run() {
     read_snapshot();
-    JournalText main = read_journal("");
-    JournalText next = read_journal(".next");
-    JournalText fresh = read_journal(".new");
+    JournalText main = read_journal(".journal");
+    JournalText next = read_journal(".journal.next");
+    JournalText fresh = read_journal(".journal.new");
     if (is_folded(fresh)) return carry_out(fresh);
     if (is_folded(next)) return carry_out(next);
     if (main.exists) {
@@ -87,67 +85,51 @@ class JournalSalvage {
   void read_snapshot() {
     if (!is_there(path_)) return;
     const std::string text = read_file(path_.string());
-    snapshot_ = {true, text.size(), kvstore::detail::crc32c(text)};
+    snapshot_ = kvstore::BaseId::of(text);
     JsonSalvage{text, path_, result_}.run();
   }
 
   [[nodiscard]] JournalText read_journal(const char* suffix) const {
     JournalText journal;
-    journal.path = kvstore::detail::JournalSet::name(path_, suffix);
-    auto& files = kvstore::detail::system_file_system();
-    const auto file = kvstore::detail::open_if_exists(files, journal.path);
-    journal.exists = file != nullptr;
-    std::optional<std::uint64_t> from = 0;
-    while (file && from) from = read_lines(*file, *from, journal);
+    journal.path = beside(path_, suffix);
+    kvstore::JournalLines lines{journal.path};
+    journal.exists = lines.exists();
+    while (read_lines(lines, journal)) continue;
     return journal;
   }
 
-  /// Reads up to the end, or to damage. @returns where to go on behind damage
-  [[nodiscard]] std::optional<std::uint64_t> read_lines(kvstore::detail::File& file, std::uint64_t from,
-                                                        JournalText& journal) const {
-    kvstore::detail::JournalReader reader{file, journal.path, from};
+  /// Reads up to the end, or to damage. @returns whether to go on behind damage
+  [[nodiscard]] bool read_lines(kvstore::JournalLines& lines, JournalText& journal) const {
     LineHandler handler{journal};
     try {
-      for (std::string_view body; reader.next(body);) take_line(handler, body, reader.body_offset(), journal);
+      while (lines.next()) take_line(handler, lines, journal);
     } catch (const kvstore::CorruptionError& error) {
       if (until_damage_) {
         journal.losses.push_back(journal.path.string() + ": byte " + std::to_string(error.offset()) + ": " +
                                  error.expected() + "; it and all that follows is left out");
-        return std::nullopt;
+        return false;
       }
-      const std::uint64_t resume = line_behind(file, error.offset());
+      const std::uint64_t resume = lines.pass_damage();
       journal.losses.push_back(journal.path.string() + ": bytes " + std::to_string(error.offset()) + " to " +
                                std::to_string(resume) + " are lost: " + error.expected() +
                                "; the entries that this was about have the values of before");
-      return resume;
+      return true;
     }
-    if (reader.torn_bytes() != 0) {
+    if (lines.torn_bytes() != 0) {
       journal.notes.push_back(
-          journal.path.string() + ": byte " + std::to_string(reader.end()) +
+          journal.path.string() + ": byte " + std::to_string(lines.end()) +
           ": what follows was torn by a crash and never promised to be on disk; it is left out");
     }
-    return std::nullopt;
+    return false;
   }
 
-  static void take_line(LineHandler& handler, std::string_view body, std::uint64_t offset,
-                        JournalText& journal) {
+  static void take_line(LineHandler& handler, kvstore::JournalLines& lines, JournalText& journal) {
     try {
-      handler.take(body);
+      handler.take(lines);
     } catch (const kvstore::ParseError& error) {
-      journal.losses.push_back(journal.path.string() + ": byte " + std::to_string(offset + error.offset()) +
-                               ": " + error.what() + "; this line is left out");
-    }
-  }
-
-  /// The offset behind the next line feed.
-  [[nodiscard]] static std::uint64_t line_behind(kvstore::detail::File& file, std::uint64_t offset) {
-    std::string block(std::size_t{64} << 10, '\0');
-    while (true) {
-      const auto got = kvstore::detail::read_full(file, offset, block);
-      const std::size_t feed = std::string_view{block.data(), got.value}.find('\n');
-      if (feed != std::string_view::npos) return offset + feed + 1;
-      offset += got.value;
-      if (got.error || got.value == 0) return offset;
+      journal.losses.push_back(journal.path.string() + ": byte " +
+                               std::to_string(lines.offset() + error.offset()) + ": " + error.what() +
+                               "; this line is left out");
     }
   }
 
@@ -162,7 +144,7 @@ class JournalSalvage {
 
   void compare_with_snapshot(const JournalText& journal) {
     auto known = journal.bases;
-    if (journal.header && journal.header->snapshot) known.push_back(*journal.header->snapshot);
+    if (journal.header && journal.header->base) known.push_back(*journal.header->base);
     for (const auto& id : known) {
       if (id == snapshot_) return;
     }
@@ -190,7 +172,7 @@ class JournalSalvage {
   const fs::path& path_;
   bool until_damage_;
   Salvage& result_;
-  kvstore::detail::BaseId snapshot_;
+  kvstore::BaseId snapshot_;
 };
 
 }  // namespace kvctl

@@ -7,7 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <kvstore/detail/json_file/entry_reader.hpp>
+#include <kvstore/codec.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -94,7 +94,7 @@ class JsonSalvage {
 
   void take_version(const Found& found, std::size_t from) {
     try {
-      result_.table.version = kvstore::detail::read_schema_version({.key = found.key, .value = found.value});
+      result_.table.version = read_schema_version(found.value);
     } catch (const kvstore::ParseError& error) {
       result_.lose(path_, from, at_, std::string{"the schema version: "} + error.what());
     }

@@ -9,6 +9,7 @@
 #include "entries.hpp"
 #include "salvage.hpp"
 #include "sqlite_access.hpp"
+#include "text.hpp"
 
 namespace kvctl {
 
@@ -33,8 +34,8 @@ class RowSalvage {
   /// False if damage ended it.
   bool read_rows(const char* sql, bool forward) {
     try {
-      kvstore::detail::SqliteStatement rows{database_, sql};
-      while (rows.step("cannot read the entries")) {
+      SqliteRows rows{database_, sql};
+      while (rows.next("cannot read the entries")) {
         result_.integer_keys = result_.integer_keys || rows.type(0) == SQLITE_INTEGER;
         const std::string key{rows.text(0)};
         if (!forward && key == last_) return true;  // they met
@@ -48,12 +49,12 @@ class RowSalvage {
     }
   }
 
-  void take(const std::string& key, const kvstore::detail::SqliteStatement& row) {
+  void take(const std::string& key, const SqliteRows& row) {
     if (row.type(1) == SQLITE_BLOB || row.type(1) == SQLITE_NULL)
       return result_.lose(path_.string() + ": entry " + shown(key) + " is lost: expected JSON text as value");
     try {
       const std::string value = on_one_line(row.text(1));
-      if (!kvstore::detail::is_valid_utf8(key)) throw kvstore::ParseError{0, "expected a key of valid UTF-8"};
+      if (!is_utf8(key)) throw kvstore::ParseError{0, "expected a key of valid UTF-8"};
       check_strictly(value);
       result_.table.set(key, value);
     } catch (const kvstore::ParseError& error) {
@@ -63,15 +64,15 @@ class RowSalvage {
 
   void read_version() {
     try {
-      kvstore::detail::SqliteStatement row{database_, "select value from meta where name = 'schema_version'"};
-      if (row.step("cannot read the schema version"))
+      SqliteRows row{database_, "select value from meta where name = 'schema_version'"};
+      if (row.next("cannot read the schema version"))
         result_.table.version = static_cast<std::uint32_t>(row.integer(0));
     } catch (const kvstore::Error& error) { result_.lose(error.what()); }
   }
 
   const fs::path& path_;
   Salvage& result_;
-  kvstore::detail::SqliteDatabase database_;
+  SqliteConnection database_;
   std::string last_;   // key read from the start
   std::string first_;  // from the end
 };

@@ -13,7 +13,12 @@
 
 #include "outcome.hpp"
 #if KVCTL_HAS_SQLITE
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <kvstore/storage/sqlite.hpp>
+
+#include "sqlite_connection.hpp"
 #endif
 
 namespace kvctl {
@@ -59,7 +64,7 @@ class ImmutableVfs {
 class UntouchedSqlite final : public kvstore::Storage {
  public:
   explicit UntouchedSqlite(const std::filesystem::path& path)
-      : database_{path, {.vfs = ImmutableVfs::name()}}, before_{status()} {}
+      : database_{path, {.vfs = ImmutableVfs::name()}}, before_{version()} {}
 
   void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
     try {
@@ -76,19 +81,31 @@ class UntouchedSqlite final : public kvstore::Storage {
   [[nodiscard]] std::filesystem::path path() const override { return database_.path(); }
 
  private:
-  [[nodiscard]] kvstore::detail::FileStatus status() const {
-    const auto found = kvstore::detail::system_file_system().status(database_.path());
-    if (found.error) throw kvstore::StorageError{database_.path(), found.error, "cannot look at it"};
-    return found.value;
+  /// Which file it is, and when it was changed last.
+  struct Version {
+    ::dev_t device;
+    ::ino_t inode;
+    ::off_t size;
+    ::time_t seconds;
+    long nanoseconds;
+    bool operator==(const Version&) const = default;
+  };
+
+  [[nodiscard]] Version version() const {
+    struct ::stat found{};
+    if (::stat(database_.path().c_str(), &found) == 0)
+      return {found.st_dev, found.st_ino, found.st_size, found.st_mtim.tv_sec, found.st_mtim.tv_nsec};
+    const std::error_code error{errno, std::generic_category()};
+    throw kvstore::StorageError{database_.path(), error, "cannot look at it"};
   }
 
   void refuse_change() const {
-    if (status() == before_ && !std::filesystem::exists(database_.path().string() + "-wal")) return;
+    if (version() == before_ && !std::filesystem::exists(database_.path().string() + "-wal")) return;
     throw kvstore::StorageError{database_.path(), {}, "was changed while it was read; try again"};
   }
 
   kvstore::Sqlite database_;
-  kvstore::detail::FileStatus before_;
+  Version before_;
 };
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(
@@ -102,22 +119,22 @@ class UntouchedSqlite final : public kvstore::Storage {
 }
 
 /// A connection of our own, besides the one that a storage keeps.
-[[nodiscard]] inline kvstore::detail::SqliteDatabase connect_to_read(const std::filesystem::path& path) {
+[[nodiscard]] inline SqliteConnection connect_to_read(const std::filesystem::path& path) {
   const bool has_log = std::filesystem::exists(path.string() + "-wal");
-  return {path, SQLITE_OPEN_READONLY, std::chrono::seconds{5}, has_log ? nullptr : ImmutableVfs::name()};
+  return {path, SQLITE_OPEN_READONLY, has_log ? nullptr : ImmutableVfs::name()};
 }
 
 /// Has SQLite check its own structures. @throws kvstore::CorruptionError
 inline void check_integrity(const std::filesystem::path& path) {
   auto database = connect_to_read(path);
-  kvstore::detail::SqliteStatement answer{database, "pragma integrity_check(1)"};
-  if (!answer.step("cannot check the database") || answer.text(0) == "ok") return;
+  SqliteRows answer{database, "pragma integrity_check(1)"};
+  if (!answer.next("cannot check the database") || answer.text(0) == "ok") return;
   throw kvstore::CorruptionError{path, "the database", "SQLite says \"" + std::string{answer.text(0)} + '"'};
 }
 
 /// Gives back the room of what was removed. The caller holds the store's lock.
 inline void vacuum(const std::filesystem::path& path) {
-  kvstore::detail::SqliteDatabase database{path, SQLITE_OPEN_READWRITE, std::chrono::seconds{5}, nullptr};
+  SqliteConnection database{path, SQLITE_OPEN_READWRITE, nullptr};
   database.run("vacuum", "cannot compact");
   database.run("pragma wal_checkpoint(truncate)", "cannot end the write-ahead log");
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <fstream>
+#include <kvstore/journal_lines.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,9 +19,9 @@
 namespace kvctl {
 
 /// What to say of the file that a save would be written to.
-[[nodiscard]] inline std::string remark_on_leftover(const fs::path& leftover) {
+[[nodiscard]] inline std::string remark_on_leftover(const fs::path& path, const fs::path& leftover) {
   try {
-    kvstore::detail::check_leftover(kvstore::detail::system_file_system(), leftover);
+    kvstore::JsonFile::check_leftover(path);
   } catch (const kvstore::StorageError& error) {
     return std::string{error.what()} + "; until then the store does not open for writing";
   }
@@ -38,19 +39,21 @@ namespace kvctl {
                       " ended without closing it; the next to open it takes over");
   }
   const fs::path leftover = beside(place.path, ".tmp");
-  if (!held && fs::exists(fs::symlink_status(leftover))) remarks.push_back(remark_on_leftover(leftover));
-  if (const fs::path kept = kvstore::detail::TornKeeper::path_for(place.path); fs::exists(kept)) {
+  if (!held && fs::exists(fs::symlink_status(leftover)))
+    remarks.push_back(remark_on_leftover(place.path, leftover));
+  if (const fs::path kept = beside(place.path, ".journal.torn"); fs::exists(kept)) {
     remarks.push_back(kept.string() +
                       " keeps what was dropped of a journal as torn; look whether something is missing, and "
                       "remove it then");
   }
   if (held || place.kind != Kind::journal) return remarks;
-  kvstore::detail::JournalSet journals{kvstore::detail::system_file_system(), fs::absolute(place.path)};
-  journals.survey();
-  for (const auto* found : {&journals.main, &journals.next, &journals.fresh}) {
-    if (found->torn_bytes == 0) continue;
+  for (const char* suffix : kJournals) {
+    const fs::path journal = beside(fs::absolute(place.path), suffix);
+    kvstore::JournalLines lines{journal};
+    while (lines.next()) continue;
+    if (lines.torn_bytes() == 0) continue;
     remarks.push_back(
-        found->path.string() + ": byte " + std::to_string(found->end) +
+        journal.string() + ": byte " + std::to_string(lines.end()) +
         ": what follows was torn by a crash, and then nothing in it was promised to be on disk, or was "
         "damaged where no later line tells; the next to open it drops it, and keeps a copy");
   }

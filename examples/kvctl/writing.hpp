@@ -19,13 +19,13 @@
 #include "places.hpp"
 #include "reading.hpp"
 #include "session.hpp"
+#include "text.hpp"
 
 namespace kvctl {
 
 /// @throws Failure for a key that no entry may have
 inline void check_key(std::string_view key) {
-  if (!kvstore::detail::is_valid_utf8(key))
-    throw Failure{kUsage, "key " + shown(key) + " is not valid UTF-8"};
+  if (!is_utf8(key)) throw Failure{kUsage, "key " + shown(key) + " is not valid UTF-8"};
   if (key != kvstore::kSchemaVersionKey) return;
   throw Failure{kUsage, "JSON files keep the schema version under " + shown(key) + "; use another key"};
 }

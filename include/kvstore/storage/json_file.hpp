@@ -121,6 +121,12 @@ class JsonFile : public Storage {
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
 
+  /// For tools: whether a store of `file` could be opened for writing, as far as `<file>.tmp` is concerned.
+  /// @throws StorageError if that holds anything but what an interrupted save has left, which is removed then
+  static void check_leftover(const std::filesystem::path& file) {
+    detail::check_leftover(detail::system_file_system(), detail::AtomicFile::temporary_path(file));
+  }
+
   /// The absolute path of the file itself, where links were followed.
   [[nodiscard]] std::filesystem::path path() const override { return path_.target(); }
 

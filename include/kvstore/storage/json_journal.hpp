@@ -35,6 +35,7 @@
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/journal_format.hpp"
 #include "kvstore/json_writer.hpp"
 #include "kvstore/storage.hpp"
 
@@ -85,7 +86,7 @@ class JsonJournal final : public Storage, public Journal {
     follower_.look_again();
     if (request.purpose != LoadPurpose::exclusive) return follower_.load(request, sink);
     own();
-    const detail::BaseId snapshot = load_snapshot(request.threads, sink);
+    const BaseId snapshot = load_snapshot(request.threads, sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
     directory_.refuse_held(found);
@@ -184,7 +185,7 @@ class JsonJournal final : public Storage, public Journal {
   void switch_over() override {
     covered_ = successor_ ? 0 : steps_.load();
     if (!successor_) return;
-    detail::JournalHeader header;
+    JournalHeader header;
     header.id = successor_->id();
     if (!afresh_) {
       header.follows = current_->id();
@@ -245,8 +246,8 @@ class JsonJournal final : public Storage, public Journal {
     detail::remove_leftover(files_, path_);
   }
 
-  [[nodiscard]] detail::BaseId load_snapshot(std::size_t threads, LoadSink& sink) {
-    detail::BaseId id;
+  [[nodiscard]] BaseId load_snapshot(std::size_t threads, LoadSink& sink) {
+    BaseId id;
     detail::FileStatus status;
     if (const auto file = detail::open_if_exists(files_, path_)) {
       const auto found = detail::uninterrupted([&] { return file->status(); });
@@ -261,13 +262,13 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   /// Begins the first journal of a snapshot, or of nothing.
-  void begin(const detail::BaseId& snapshot) {
+  void begin(const BaseId& snapshot) {
     for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
     current_path_ = detail::JournalSet::name(path_, "");
     current_ = directory_.make(current_path_);
-    detail::JournalHeader header;
+    JournalHeader header;
     header.id = current_->id();
-    header.snapshot = snapshot;
+    header.base = snapshot;
     try {
       current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
       directory_.check(current_->flush(), "cannot write");

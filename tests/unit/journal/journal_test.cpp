@@ -337,4 +337,33 @@ TEST_CASE("Journal: a value too large for a line is saved by a snapshot") {
   REQUIRE(store.read(2) == huge);
 }
 
+/// A storage with a journal, which refuses to be asked for a save.
+class SavesByJournalOnly final : public kvstore::Storage {
+ public:
+  explicit SavesByJournalOnly(const std::filesystem::path& path) : storage_{path} {}
+  void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {
+    storage_.load(request, sink);
+  }
+  [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return storage_.scope(); }
+  void save(kvstore::ChangeSource&) override { throw std::logic_error{"asked for a save"}; }
+  [[nodiscard]] bool is_intact() override { return storage_.is_intact(); }
+  [[nodiscard]] kvstore::Journal* journal() noexcept override { return storage_.journal(); }
+
+ private:
+  JsonJournal storage_;
+};
+
+TEST_CASE("Journal: a store syncs and compacts it by its own calls, never by a save of the storage") {
+  const TempFolder folder;
+  Store store{std::make_unique<SavesByJournalOnly>(folder / "data.json"), {.batch_size = 1}};
+  store.create("a", 1);
+  CHECK_NOTHROW(store.save());
+  store.create("b", 2);
+  store.clear();
+  CHECK_NOTHROW(store.save());
+  CHECK_NOTHROW(store.compact());
+  CHECK(store.unsaved() == 0);
+  CHECK_NOTHROW(store.close());
+}
+
 }  // namespace journal_test

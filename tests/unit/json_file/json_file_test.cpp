@@ -122,4 +122,14 @@ TEST_CASE("JsonFile: a second storage in the same process is refused") {
   CHECK_THROWS_AS(OpenJsonFile{folder / "data.json"}, kvstore::LockedError);
 }
 
+TEST_CASE("JSON file: a tool can tell what an interrupted save has left from a file of somebody else") {
+  const TempFolder folder;
+  CHECK_NOTHROW(JsonFile::check_leftover(folder / "data.json"));
+  write_file(folder / "data.json.tmp", "{\n\"a\": ");
+  CHECK_NOTHROW(JsonFile::check_leftover(folder / "data.json"));
+  write_file(folder / "data.json.tmp", "my notes");
+  CHECK_THROWS_WITH(JsonFile::check_leftover(folder / "data.json"),
+                    Catch::Matchers::ContainsSubstring("data.json.tmp"));
+}
+
 }  // namespace json_file_test

@@ -14,8 +14,8 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/known_file.hpp"
 #include "kvstore/detail/file/set_aside.hpp"
-#include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
+#include "kvstore/journal_format.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {

@@ -147,7 +147,8 @@ class JournalDirectory {
     JournalSurvey survey{found};
     try {
       JournalReader reader{file, name};
-      if (std::string_view body; reader.next(body)) read_body(body, survey);
+      std::string key;
+      if (std::string_view body; reader.next(body)) read_body(body, survey, key);
     } catch (const CorruptionError&) { return false; } catch (const ParseError&) {
       return false;
     }

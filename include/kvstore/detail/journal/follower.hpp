@@ -27,7 +27,6 @@
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/followed_path.hpp"
-#include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/overlay.hpp"
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/survey.hpp"
@@ -35,6 +34,7 @@
 #include "kvstore/detail/json_file/entry_reader.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/journal_format.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {

@@ -18,33 +18,16 @@
 #include <system_error>
 
 #include "kvstore/error.hpp"
+#include "kvstore/journal_format.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/json_writer.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-inline constexpr std::uint64_t kJournalVersion = 1;
 inline constexpr std::size_t kCrcDigits = 8;
 /// A line longer than this is no line. What would make one is saved by a snapshot instead.
 inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
-
-/// Which snapshot a journal continues: the size and CRC-32C of `data.json`, or that there was none.
-struct BaseId {
-  bool exists = false;
-  std::uint64_t size = 0;
-  std::uint32_t crc = 0;
-  bool operator==(const BaseId&) const = default;
-};
-
-/// The first line of a journal.
-struct JournalHeader {
-  std::uint64_t version = kJournalVersion;
-  std::string id;                   ///< random, to tell journals apart
-  std::optional<BaseId> snapshot;   ///< which it continues; none if it follows another journal or a failure
-  std::string follows;              ///< id of the journal that it continues; empty if none
-  std::uint64_t follows_bytes = 0;  ///< how long that one is
-};
 
 [[nodiscard]] inline std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
   constexpr std::string_view kHex = "0123456789abcdef";
@@ -83,9 +66,9 @@ inline void write_header(JsonWriter& out, const JournalHeader& header) {
   out.integer(header.version);
   out.raw(R"(,"id":)");
   out.string(header.id);
-  if (header.snapshot) {
+  if (header.base) {
     out.raw(R"(,"snapshot":)");
-    write_base_id(out, *header.snapshot);
+    write_base_id(out, *header.base);
   }
   if (!header.follows.empty()) {
     out.raw(R"(,"follows":)");
@@ -172,21 +155,6 @@ inline void write_step(JsonWriter& out, std::span<const Change> step) {
   return bytes;
 }
 
-/// Takes what is read of a body.
-class JournalBodyHandler {
- public:
-  JournalBodyHandler() = default;
-  JournalBodyHandler(const JournalBodyHandler&) = delete;
-  JournalBodyHandler& operator=(const JournalBodyHandler&) = delete;
-  virtual ~JournalBodyHandler() = default;
-  virtual void on_header(const JournalHeader& header) = 0;
-  virtual void on_base(const BaseId& id) = 0;
-  virtual void on_change(const Change& change) = 0;
-  virtual void on_clear() = 0;
-
-  std::string key;  ///< room for the key of the change being read, reused
-};
-
 [[nodiscard]] inline BaseId read_base_id(JsonReader& in) {
   if (in.peek() == 'n') {
     in.null();
@@ -214,7 +182,7 @@ class JournalBodyHandler {
 }
 
 /// Reads an object: a header or a base. Unknown members are passed over.
-inline void read_object(JsonReader& in, JournalBodyHandler& handler) {
+inline void read_object(JsonReader& in, JournalHandler& handler) {
   JournalHeader header;
   header.version = 0;
   in.expect('{');
@@ -226,7 +194,7 @@ inline void read_object(JsonReader& in, JournalBodyHandler& handler) {
     else if (name == "id")
       header.id = in.string();
     else if (name == "snapshot")
-      header.snapshot = read_base_id(in);
+      header.base = read_base_id(in);
     else if (name == "follows")
       header.follows = in.string();
     else if (name == "bytes")
@@ -237,23 +205,24 @@ inline void read_object(JsonReader& in, JournalBodyHandler& handler) {
   in.expect('}');
   if (header.version != 0)
     handler.on_header(header);
-  else if (header.snapshot)
-    handler.on_base(*header.snapshot);
+  else if (header.base)
+    handler.on_base(*header.base);
   else
     throw ParseError{0, "expected a header or a base"};
 }
 
-/// Reads what follows the '[' of a change.
-inline void read_change(JsonReader& in, JournalBodyHandler& handler) {
-  handler.key = in.string();
-  Change change{handler.key, std::nullopt};
+/// Reads what follows the '[' of a change. `key` is room for its key.
+inline void read_change(JsonReader& in, JournalHandler& handler, std::string& key) {
+  key = in.string();
+  Change change{key, std::nullopt};
   if (in.try_consume(',')) change.value = in.skip_value();
   in.expect(']');
   handler.on_change(change);
 }
 
-/// Reads one body. @throws ParseError with the offset in `body`
-inline void read_body(std::string_view body, JournalBodyHandler& handler) {
+/// Reads one body. `key` is room for the keys of changes, used again.
+/// @throws ParseError with the offset in `body`
+inline void read_body(std::string_view body, JournalHandler& handler, std::string& key) {
   JsonReader in{body};
   if (in.peek() == 'n') {
     in.null();
@@ -264,11 +233,11 @@ inline void read_body(std::string_view body, JournalBodyHandler& handler) {
     if (in.try_consume(']')) {
       handler.on_clear();
     } else if (in.peek() != '[') {
-      read_change(in, handler);
+      read_change(in, handler, key);
     } else {
       for (bool more = true; more; more = in.try_consume(',')) {
         in.expect('[');
-        read_change(in, handler);
+        read_change(in, handler, key);
       }
       in.expect(']');
     }

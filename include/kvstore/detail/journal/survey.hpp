@@ -21,6 +21,7 @@
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/torn_keeper.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/journal_format.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/storage.hpp"
 
@@ -43,12 +44,12 @@ struct FoundJournal {
     return counts && std::find(bases.begin(), bases.end(), snapshot) != bases.end();
   }
   [[nodiscard]] bool continues(const BaseId& snapshot) const {
-    return compacted_into(snapshot) || (counts && header.snapshot == snapshot);
+    return compacted_into(snapshot) || (counts && header.base == snapshot);
   }
 };
 
 /// Learns what a journal is, without carrying it out.
-class JournalSurvey final : public JournalBodyHandler {
+class JournalSurvey final : public JournalHandler {
  public:
   explicit JournalSurvey(FoundJournal& found) : found_{found} {}
 
@@ -72,7 +73,7 @@ class JournalSurvey final : public JournalBodyHandler {
 };
 
 /// Carries a journal out.
-class JournalReplay final : public JournalBodyHandler {
+class JournalReplay final : public JournalHandler {
  public:
   explicit JournalReplay(LoadSink& sink) : sink_{sink} {}
   void on_header(const JournalHeader&) override {}
@@ -87,10 +88,11 @@ class JournalReplay final : public JournalBodyHandler {
 /// Hands every good line that `reader`, of the journal `path`, comes to to `handler`; returns the reader at
 /// the end. @throws CorruptionError, StorageError
 inline JournalReader read_journal(JournalReader reader, const std::filesystem::path& path,
-                                  JournalBodyHandler& handler) {
+                                  JournalHandler& handler) {
+  std::string key;
   for (std::string_view body; reader.next(body);) {
     try {
-      read_body(body, handler);
+      read_body(body, handler, key);
     } catch (const ParseError& error) {
       throw CorruptionError{path, reader.body_offset() + error.offset(), error.what()};
     }
@@ -249,7 +251,7 @@ struct JournalSet {
   }
   /// Whether it is left from before a failure that `main` was begun after.
   [[nodiscard]] bool is_replaced(const FoundJournal& found) const {
-    return follows_another(found) && !main.header.snapshot && main.header.follows.empty();
+    return follows_another(found) && !main.header.base && main.header.follows.empty();
   }
 
   [[nodiscard]] std::vector<const FoundJournal*> main_and_next() const {
@@ -265,8 +267,7 @@ struct JournalSet {
   void refuse_strangers(const BaseId& snapshot) const {
     for (const FoundJournal* found : {&main, &next, &fresh}) {
       if (!found->counts) continue;
-      const bool misses_snapshot =
-          !snapshot.exists && found->header.snapshot && found->header.snapshot->exists;
+      const bool misses_snapshot = !snapshot.exists && found->header.base && found->header.base->exists;
       if (found->steps == 0 && !misses_snapshot) continue;  // nothing in it can be lost
       const std::string with = "this journal, with " + std::to_string(found->steps) + " changes, ";
       throw CorruptionError{
