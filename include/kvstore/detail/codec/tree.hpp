@@ -5,10 +5,8 @@
 
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <new>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -18,7 +16,6 @@
 #include "kvstore/detail/base/thread_object.hpp"
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/misfit.hpp"
-#include "kvstore/detail/json/number.hpp"
 #include "kvstore/detail/json/tree.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
