@@ -38,7 +38,8 @@ namespace kvstore { inline namespace v1 {
 /// | types with `to_json` and `from_json` | their JSON; a number that does not fit its field is refused |
 ///
 /// Types that need nlohmann/json (trees, enums with names, types with `to_json` and `from_json`) need
-/// `#include <nlohmann/json.hpp>` in the program; the others do not.
+/// `#include <nlohmann/json.hpp>` in the program; the others do not. Declare how a type converts before the
+/// first use of its codec.
 ///
 /// For any other type, specialise `Codec` before its first use:
 ///

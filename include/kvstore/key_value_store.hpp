@@ -106,7 +106,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     requires std::copy_constructible<Value>
   {
     std::vector<std::optional<Value>> values(
-        static_cast<std::size_t>(std::ranges::distance(std::begin(keys), std::end(keys))));
+        static_cast<std::size_t>(std::ranges::distance(std::ranges::begin(keys), std::ranges::end(keys))));
     look_at_many(Verb::read, keys,
                  [&](std::size_t index, const Value& value) { values[index].emplace(value); });
     return values;

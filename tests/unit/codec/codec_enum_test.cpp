@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -30,6 +31,39 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Named, {{Named::unknown, nullptr}, {Named::on, "on"
 
 enum class Digits { one, two };
 NLOHMANN_JSON_SERIALIZE_ENUM(Digits, {{Digits::one, "1"}, {Digits::two, "2"}})
+
+/// Its conversion asks for a tree by name.
+enum class Picky { no, yes };
+template <class Json>
+  requires std::same_as<Json, nlohmann::json>
+void to_json(Json& json, const Picky& value) {
+  json = value == Picky::yes ? "yes" : "no";
+}
+template <class Json>
+  requires std::same_as<Json, nlohmann::json>
+void from_json(const Json& json, Picky& value) {
+  value = json == "yes" ? Picky::yes : Picky::no;
+}
+
+/// Its serializer, below, has the same members as the one that comes with nlohmann.
+enum class Serialized { no, yes };
+
+}  // namespace codec_enum_test
+
+template <>
+struct nlohmann::adl_serializer<codec_enum_test::Serialized> {
+  using Enum = codec_enum_test::Serialized;
+  template <class Json, class Value>
+  static void to_json(Json& json, Value&& value) {
+    json = value == Enum::yes ? "yes" : "no";
+  }
+  template <class Json>
+  static void from_json(const Json& json, Enum& value) {
+    value = json == "yes" ? Enum::yes : Enum::no;
+  }
+};
+
+namespace codec_enum_test {
 
 TEST_CASE("Codec: an enum is its number") {
   CHECK(encode(Small::b) == "1");
@@ -89,6 +123,13 @@ TEST_CASE("Codec: names that look like numbers are kept apart from numbers") {
   CHECK(encode(value) == R"({"1":1,"2":2})");
   CHECK(decode<std::map<Digits, int>>(encode(value)) == value);
   CHECK_THROWS_AS(decode<Digits>("1"), ParseError);
+}
+
+TEST_CASE("Codec: an enum has the form that its author chose, in whatever way that was said") {
+  CHECK(encode(Picky::yes) == "\"yes\"");
+  CHECK(decode<Picky>("\"yes\"") == Picky::yes);
+  CHECK(encode(Serialized::yes) == "\"yes\"");
+  CHECK(decode<Serialized>("\"yes\"") == Serialized::yes);
 }
 
 }  // namespace codec_enum_test

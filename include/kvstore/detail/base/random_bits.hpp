@@ -16,8 +16,8 @@ extern "C" int __cdecl rand_s(
 #endif
 
 #include <cerrno>
-#include <system_error>
 #endif
+#include <system_error>
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -26,8 +26,9 @@ namespace kvstore { inline namespace v1 { namespace detail {
 #ifdef _WIN32
   unsigned int high = 0;
   unsigned int low = 0;
-  static_cast<void>(::rand_s(&high));
-  static_cast<void>(::rand_s(&low));
+  if (::rand_s(&high) != 0 || ::rand_s(&low) != 0) {
+    throw std::system_error{std::make_error_code(std::errc::not_supported), "no random bits"};
+  }
   return std::uint64_t{high} << 32U | low;
 #else
   std::uint64_t bits = 0;

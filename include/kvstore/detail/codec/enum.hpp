@@ -123,6 +123,7 @@ template <class E>
 /// Enums as nlohmann/json converts them.
 template <class E>
 struct ConvertedEnumCodec {
+  static_assert(KnowsTrees<E>, "kvstore: an enum with a to_json needs #include <nlohmann/json.hpp>");
   static constexpr bool kFlat = true;
   static void check(const E& value) { static_cast<void>(checked_enumerator_to_dom(value)); }
   static void encode(const E& value, JsonWriter& out) { write_dom(checked_enumerator_to_dom(value), out); }
@@ -135,15 +136,16 @@ struct ConvertedEnumCodec {
   }
 };
 
-/// Enums whose author specialised `nlohmann::adl_serializer`: what comes with nlohmann has a template there.
+/// Enums whose author said how they convert. Of a serializer that nobody specialised, json_fwd.hpp only has
+/// the declaration.
 template <class E>
-concept SpecialisesSerializer = KnowsTrees<E> && !requires(TreeOf<E>& dom, const E& value) {
-  nlohmann::adl_serializer<E>::template to_json<TreeOf<E>, const E&>(dom, value);
-};
+concept ConvertedEnum = ConvertsItself<E> || requires { sizeof(nlohmann::adl_serializer<E>); };
 
+/// Where trees are known, nlohmann itself is asked: a `to_json` has more forms than can be told from here,
+/// and an enum without one comes out as its number there too.
 template <class E>
-using EnumCodec = std::conditional_t<ConvertsItself<E> || SpecialisesSerializer<E>, ConvertedEnumCodec<E>,
-                                     NumberedEnumCodec<E>>;
+using EnumCodec =
+    std::conditional_t<KnowsTrees<E> || ConvertedEnum<E>, ConvertedEnumCodec<E>, NumberedEnumCodec<E>>;
 
 }}}  // namespace kvstore::v1::detail
 

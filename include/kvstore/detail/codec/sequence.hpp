@@ -22,8 +22,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// Types whose elements a loop can go through.
 template <class T>
 concept Iterable = requires(const T& value) {
-  requires std::input_iterator<decltype(std::begin(value))>;
-  std::begin(value) != std::end(value);
+  requires std::input_iterator<decltype(std::ranges::begin(value))>;
+  std::ranges::begin(value) != std::ranges::end(value);
 };
 
 /// Containers of elements that grow by `push_back` or by `insert` (sets).

@@ -239,29 +239,31 @@ class SaveState {
         want.checked = true;
         return;
       case Step::prepare:
-        phase_ = Step::switch_over;
-        return;
       case Step::switch_over:
-        begun_ = covered_;
-        handed_ = std::max(handed_, appending_);
-        phase_ = Step::write_base;
-        return;
       case Step::write_base:
-        phase_ = Step::join;
-        return;
       case Step::join:
-        phase_ = Step::replace_base;
-        return;
       case Step::replace_base:
-        healed_ = std::max(healed_, covered_);
-        want.met = want.kind == Want::Kind::all;
-        return note_saved(joining_);
+        return note_compaction(step, want);
       case Step::close:
         closed_ = true;
         [[fallthrough]];
       default:
         want.met = true;
     }
+  }
+
+  /// A step of a compaction succeeded: the next one is due, which comes after it in `Step`.
+  void note_compaction(Step step, Want& want) noexcept {
+    if (step == Step::replace_base) {
+      healed_ = std::max(healed_, covered_);
+      want.met = want.kind == Want::Kind::all;
+      return note_saved(joining_);
+    }
+    if (step == Step::switch_over) {
+      begun_ = covered_;
+      handed_ = std::max(handed_, appending_);
+    }
+    phase_ = static_cast<Step>(static_cast<int>(step) + 1);
   }
 
   [[nodiscard]] static constexpr Turn needs(Step step) noexcept {

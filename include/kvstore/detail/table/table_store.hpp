@@ -33,13 +33,13 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 template <class Keys>
-using KeyIterator = decltype(std::begin(std::declval<const Keys&>()));
+using KeyIterator = decltype(std::ranges::begin(std::declval<const Keys&>()));
 
 /// Ranges of keys to look up. Spelt without the header <ranges>, which costs more than it would say.
 template <class Keys, class Key, class Lookup>
 concept KeyRange =
     std::forward_iterator<KeyIterator<Keys>> &&
-    std::sentinel_for<decltype(std::end(std::declval<const Keys&>())), KeyIterator<Keys>> &&
+    std::sentinel_for<decltype(std::ranges::end(std::declval<const Keys&>())), KeyIterator<Keys>> &&
     (std::same_as<std::iter_value_t<KeyIterator<Keys>>, Key> ||
      (!std::is_reference_v<Lookup> &&
       std::convertible_to<const std::remove_reference_t<std::iter_reference_t<KeyIterator<Keys>>>&, Lookup>));
@@ -200,11 +200,11 @@ class TableStore {
     std::size_t found = 0;
     std::size_t first = 0;  // of the group
     CallbackScope::refuse_reentry(this);
-    for (auto at = std::begin(keys); at != std::end(keys);) {
+    for (auto at = std::ranges::begin(keys); at != std::ranges::end(keys);) {
       std::array<std::uint64_t, kGroup> hashes{};
       std::array<HeldKey<std::iter_reference_t<KeyIterator<Keys>>>, kGroup> group{};
       std::size_t count = 0;
-      for (; count < kGroup && at != std::end(keys); ++at, ++count) {
+      for (; count < kGroup && at != std::ranges::end(keys); ++at, ++count) {
         group[count].hold(*at);
         hashes[count] = hash_of(group[count].get());
       }
