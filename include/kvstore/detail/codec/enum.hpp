@@ -136,13 +136,13 @@ struct ConvertedEnumCodec {
   }
 };
 
-/// Enums whose author said how they convert. Of a serializer that nobody specialised, json_fwd.hpp only has
-/// the declaration.
+/// Enums whose author said how they convert. json_fwd.hpp only declares `adl_serializer`: where nlohmann is
+/// not included, a complete one is the author's.
 template <class E>
 concept ConvertedEnum = ConvertsItself<E> || requires { sizeof(nlohmann::adl_serializer<E>); };
 
 /// Where trees are known, nlohmann itself is asked: a `to_json` has more forms than can be told from here,
-/// and an enum without one comes out as its number there too.
+/// and without one the number comes out there too.
 template <class E>
 using EnumCodec =
     std::conditional_t<KnowsTrees<E> || ConvertedEnum<E>, ConvertedEnumCodec<E>, NumberedEnumCodec<E>>;
