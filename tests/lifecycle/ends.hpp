@@ -93,6 +93,33 @@ inline void store_of_a_late_object() {
 
 // Calls of exit() from within ---------------------------------------------------------------------
 
+/// Where the thread of main is. As for any static object, no other thread may be in a verb of a store while
+/// exit() destroys it.
+enum class MainThread : int { in_verbs, waits, exits };
+inline std::atomic<MainThread> main_thread = MainThread::in_verbs;
+inline const std::thread::id kMainThread = std::this_thread::get_id();
+
+inline void note_main_thread(MainThread where) {
+  main_thread = where;
+  main_thread.notify_all();
+}
+
+/// Nothing else is left to do for the thread of main.
+[[noreturn]] inline void wait_for_the_end() {
+  note_main_thread(MainThread::waits);
+  while (true) ::pause();
+}
+
+/// For a handler of a store that saves in the background, which either thread may call.
+inline void exit_out_of_verbs() {
+  if (std::this_thread::get_id() == kMainThread) {
+    note_main_thread(MainThread::exits);
+    std::exit(3);
+  }
+  main_thread.wait(MainThread::in_verbs);
+  if (main_thread == MainThread::waits) std::exit(3);
+}
+
 inline kvstore::Options leaving_at_error(kvstore::Options options) {
   options.on_error = [](const std::exception&) { std::exit(3); };
   return options;
@@ -118,13 +145,10 @@ inline void exit_in_on_error() {
   store.upsert("second", "");
 }
 
-/// Nothing else is left to do for the thread of main.
-[[noreturn]] inline void wait_for_the_end() {
-  while (true) ::pause();
-}
-
 inline void exit_in_on_error_of_the_saver() {
-  Store& store = static_store(leaving_at_error(by_the_saver(each_saved())));
+  kvstore::Options options = by_the_saver(each_saved());
+  options.on_error = [](const std::exception&) { exit_out_of_verbs(); };
+  Store& store = static_store(std::move(options));
   put(store, "first");
   store.save();
   refuse_writes();
@@ -135,7 +159,12 @@ inline void exit_in_on_error_of_the_saver() {
 inline void exit_in_logger() { put(static_store(leaving_when_saved(each_saved())), "first"); }
 
 inline void exit_in_logger_of_the_saver() {
-  put(static_store(leaving_when_saved(by_the_saver(each_saved()))), "first");
+  kvstore::Options options = by_the_saver(each_saved());
+  options.log_level = kvstore::LogLevel::debug;
+  options.logger = [](const kvstore::LogEvent& event) {
+    if (event.event == "saved") exit_out_of_verbs();
+  };
+  put(static_store(std::move(options)), "first");
   wait_for_the_end();
 }
 
