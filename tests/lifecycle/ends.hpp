@@ -120,15 +120,17 @@ inline void exit_out_of_verbs() {
   if (main_thread == MainThread::waits) std::exit(3);
 }
 
-inline kvstore::Options leaving_at_error(kvstore::Options options) {
-  options.on_error = [](const std::exception&) { std::exit(3); };
+inline void exit_at_once() { std::exit(3); }
+
+inline kvstore::Options leaving_at_error(kvstore::Options options, void (*leave)() = exit_at_once) {
+  options.on_error = [leave](const std::exception&) { leave(); };
   return options;
 }
 
-inline kvstore::Options leaving_when_saved(kvstore::Options options) {
+inline kvstore::Options leaving_when_saved(kvstore::Options options, void (*leave)() = exit_at_once) {
   options.log_level = kvstore::LogLevel::debug;
-  options.logger = [](const kvstore::LogEvent& event) {
-    if (event.event == "saved") std::exit(3);
+  options.logger = [leave](const kvstore::LogEvent& event) {
+    if (event.event == "saved") leave();
   };
   return options;
 }
@@ -146,9 +148,7 @@ inline void exit_in_on_error() {
 }
 
 inline void exit_in_on_error_of_the_saver() {
-  kvstore::Options options = by_the_saver(each_saved());
-  options.on_error = [](const std::exception&) { exit_out_of_verbs(); };
-  Store& store = static_store(std::move(options));
+  Store& store = static_store(leaving_at_error(by_the_saver(each_saved()), exit_out_of_verbs));
   put(store, "first");
   store.save();
   refuse_writes();
@@ -159,12 +159,7 @@ inline void exit_in_on_error_of_the_saver() {
 inline void exit_in_logger() { put(static_store(leaving_when_saved(each_saved())), "first"); }
 
 inline void exit_in_logger_of_the_saver() {
-  kvstore::Options options = by_the_saver(each_saved());
-  options.log_level = kvstore::LogLevel::debug;
-  options.logger = [](const kvstore::LogEvent& event) {
-    if (event.event == "saved") exit_out_of_verbs();
-  };
-  put(static_store(std::move(options)), "first");
+  put(static_store(leaving_when_saved(by_the_saver(each_saved()), exit_out_of_verbs)), "first");
   wait_for_the_end();
 }
 
