@@ -19,6 +19,7 @@
 
 #include "kvstore/detail/change/stored_key.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/json_reader.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -99,6 +100,7 @@ class EntryPipe {
     void schema_version(std::uint32_t stored) override { pipe_.set_version(stored); }
     void put(std::string_view key, std::string_view value) override {
       if (pipe_.for_file_) check_stored_text(key);
+      check_one_value(value);
       Block& block = pipe_.filling_;
       const std::size_t begin = block.text.size();
       block.text.append(key).append(value);
@@ -115,6 +117,12 @@ class EntryPipe {
     [[noreturn]] static void refuse() {
       throw UsageError{
           "a storage that is loaded for LoadPurpose::copy hands over each entry once, through put()"};
+    }
+    /// No store decodes what is copied, and a damaged value would take the place of a good one.
+    static void check_one_value(std::string_view value) {
+      JsonReader reader{value};
+      reader.skip_value();
+      reader.finish();
     }
     EntryPipe& pipe_;
   };
