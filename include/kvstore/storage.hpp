@@ -94,7 +94,8 @@ class LoadSink {
   /// @throws SchemaVersionError if the store cannot read that.
   virtual void schema_version(std::uint32_t stored) = 0;
 
-  /// Takes one stored entry. `value` is the JSON text of its value, which is parsed strictly here.
+  /// Takes one stored entry. `value` is the JSON text of its value, which is parsed strictly here. Entries
+  /// come first: after `finish`, `change` or `clear` a store that opens throws UsageError.
   /// @throws ParseError if the key or the value is not of the store's types; a storage that knows offsets in
   ///         its file turns it into a `CorruptionError`.
   virtual void put(std::string_view key, std::string_view value) = 0;
@@ -112,12 +113,14 @@ class LoadSink {
   /// key that is not there is no error. @throws ParseError as `put`; DuplicateEntryError as `finish`.
   virtual void change(const Change& change) = 0;
 
-  /// Discards every entry received so far.
+  /// Discards every entry received so far. What comes after it comes through `change`.
   virtual void clear() = 0;
 
   /// Records that there is no store at `path`, not even an empty one. `request` is that of the load.
   /// @throws StorageError (ENOENT) unless the request may begin empty: a slip in a name, or a file that is
   ///         away for a moment, is never a store without entries.
+  ///
+  /// Not virtual: a sink that passes everything on to another one repeats this call there.
   void missing(const std::filesystem::path& path, const LoadRequest& request) {
     missing_ = true;
     if (request.purpose == LoadPurpose::exclusive || request.missing_is_empty) return;
@@ -249,7 +252,8 @@ class Storage {
   virtual void load(const LoadRequest& request, LoadSink& sink) = 0;
 
   /// Brings whoever follows up to date: hands over what changed since the last `load` or `load_changes`.
-  /// False if that cannot be told, and `load` is to be called again.
+  /// False if that cannot be told, and `load` is to be called again; then `refresh()` always says that
+  /// something has changed.
   virtual bool load_changes(LoadSink& /*sink*/) { return false; }
 
   /// What the next `save` wants to be handed. A storage whose last save failed may ask for `everything`.

@@ -65,6 +65,7 @@ class TableLoader final : public LoadSink {
   void schema_version(std::uint32_t stored) override { values_.stored_version(stored); }
 
   void put(std::string_view key_text, std::string_view value_text) override {
+    check_loading();
     add(parse(key_text, value_text));
     if (maps_pages_) pages_.spend(sizeof(Parsed) + key_text.size() + value_text.size());
     count(1, key_text.size() + value_text.size());
@@ -140,6 +141,7 @@ class TableLoader final : public LoadSink {
       pages_.spend(key_text.size() + value_text.size());
     }
     void commit() override {
+      loader_.check_loading();
       for (Parsed& entry : entries_) {
         loader_.pages_.spend(sizeof entry);
         loader_.add(std::move(entry));
@@ -158,6 +160,14 @@ class TableLoader final : public LoadSink {
     std::size_t bytes_ = 0;
     HeapPages pages_;
   };
+
+  /// An entry that came later would not be in the index.
+  void check_loading() const {
+    if (finished_)
+      throw UsageError{
+          "a storage that loads calls put() after finish(), change() or clear(); hand over later entries "
+          "through change()"};
+  }
 
   /// May be called by several threads at once.
   [[nodiscard]] Parsed parse(std::string_view key_text, std::string_view value_text) const {
