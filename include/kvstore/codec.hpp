@@ -51,11 +51,11 @@ namespace kvstore { inline namespace v1 {
 /// };
 /// ```
 ///
-/// `encode` writes exactly one value. It throws `ValueError` for a value that could not be read back, and may
-/// then leave part of its output behind. `decode` reads exactly one value. It throws `ParseError` (best
-/// through the reader's own functions) for text that `encode` could not have written. `decode(encode(x))`
-/// must equal `x`. If checking a value is cheaper than encoding it, add `static void check(const T&)`, which
-/// throws `ValueError`.
+/// `encode` writes exactly one value, behind what the writer holds already, which it leaves alone. It throws
+/// `ValueError` for a value that could not be read back, and may then leave part of its output behind.
+/// `decode` reads exactly one value. It throws `ParseError` (best through the reader's own functions) for
+/// text that `encode` could not have written. `decode(encode(x))` must equal `x`. If checking a value is
+/// cheaper than encoding it, add `static void check(const T&)`, which throws `ValueError`.
 ///
 /// *Thread safety*: the functions are called from several threads at once.
 template <class T>

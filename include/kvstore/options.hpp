@@ -88,12 +88,14 @@ struct Options {
   std::uint32_t schema_version = 0;
 
   /// Brings the JSON of a value from version `from` to `schema_version`, in place. If it throws, the
-  /// constructor throws the same, and nothing was changed. Never called by two threads at once: such a load
+  /// constructor throws the same (for a `ParseError` or `DuplicateEntryError` a `CorruptionError` that says
+  /// where the value is), and nothing was changed. Never called by two threads at once: such a load
   /// has one thread. A function `(std::uint32_t from, std::string_view key, nlohmann::json& value)`.
   SchemaUpgrade upgrade = {};
 
   /// Called with the exception of each failed save, from the thread that saved. It runs under no lock of the
-  /// data, so it may use the store. Its exceptions are swallowed. It must not destroy the store.
+  /// data, so it may use the store. Its exceptions are swallowed. It must not close the store
+  /// while that is closing, nor destroy it.
   std::function<void(const std::exception&)> on_error = {};
 
   /// Called with the progress of a load, save or compaction every few thousand entries, always by the thread

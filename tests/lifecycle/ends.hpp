@@ -147,6 +147,16 @@ inline void exit_in_on_error() {
   store.upsert("second", "");
 }
 
+inline void exit_in_on_error_of_close() {
+  Store& store = static_store(leaving_at_error(unsaved()));
+  put(store, "first");
+  store.save();
+  store.upsert("second", "");
+  refuse_writes();
+  store.close();
+  std::exit(3);  // a journal has all that it needs already
+}
+
 inline void exit_in_on_error_of_the_saver() {
   Store& store = static_store(leaving_at_error(by_the_saver(each_saved()), exit_out_of_verbs));
   put(store, "first");

@@ -66,6 +66,10 @@ TEST_CASE("Exit: an object that is older than the library opens a store as it en
 
 TEST_CASE("Exit: on_error may leave the program, from a verb") { require_all("exit in on_error", "exit 3"); }
 
+TEST_CASE("Exit: on_error may leave the program, from close()") {
+  require_all("exit in on_error of close", "exit 3");
+}
+
 TEST_CASE("Exit: on_error may leave the program, from the thread that saves") {
   require_all("exit in on_error of the saver", "exit 3");
 }

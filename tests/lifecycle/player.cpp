@@ -25,6 +25,7 @@ const std::map<std::string, Scene> kScenes{
     {"static store of odd keys", static_store_of_odd_keys},
     {"store of a late object", store_of_a_late_object},
     {"exit in on_error", exit_in_on_error},
+    {"exit in on_error of close", exit_in_on_error_of_close},
     {"exit in on_error of the saver", exit_in_on_error_of_the_saver},
     {"exit in logger", exit_in_logger},
     {"exit in logger of the saver", exit_in_logger_of_the_saver},

@@ -294,6 +294,26 @@ TEST_CASE("Failure: changes that could not be saved are handed over again, in or
   REQUIRE(disk->entries == std::map<std::string, std::string>{{"1", "2"}, {"2", "1"}});
 }
 
+TEST_CASE("Failure: on_error that closes a store which is closing is refused, and nobody waits for itself") {
+  const auto disk = std::make_shared<Disk>();
+  int refused = 0;
+  {
+    Store* that = nullptr;
+    Store store{storage_on(disk),
+                {.batch_size = 0, .auto_save_interval = 0s, .on_error = [&](const std::exception&) {
+                   REQUIRE_THROWS_AS(that->close(), kvstore::UsageError);
+                   ++refused;
+                 }}};
+    that = &store;
+    store.create(1, 1);
+    disk->fail = true;
+    REQUIRE_THROWS_AS(store.close(), kvstore::StorageError);
+    REQUIRE(refused == 1);
+    store.create(2, 2);  // what could not be closed goes on
+  }
+  REQUIRE(refused == 2);  // by the destructor
+}
+
 TEST_CASE("Failure: the destructor reports to on_error and does not throw") {
   const auto disk = std::make_shared<Disk>();
   disk->fail = true;

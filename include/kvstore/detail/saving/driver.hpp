@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "kvstore/detail/base/histogram_recorder.hpp"
@@ -151,9 +152,9 @@ class SaveDriver final : private OpenStore {
   /// `finish_close`. Waits for another thread that closes.
   [[nodiscard]] bool begin_close() {
     if (home_.is_foreign_by_id()) return false;
-    if (threads_.has_this_thread()) {
-      throw UsageError{"close() called from a thread of the store itself, in a handler"};
-    }
+    if (threads_.has_this_thread() || is_closing_here())
+      throw UsageError{
+          "close() called in a handler by a thread of the store itself, or by one that is in close()"};
     return take_closing();
   }
   /// The same for a destructor, which a handler may have come to by ending the program.
@@ -273,16 +274,22 @@ class SaveDriver final : private OpenStore {
     return schedule_.next_delay(state_, reports_.figures().last_save(), clock_now());
   }
 
+  [[nodiscard]] bool is_closing_here() const {
+    const std::scoped_lock lock{mutex_};
+    return closer_ == std::this_thread::get_id();
+  }
+  /// Where a handler of this thread's `close` ends the program, that never gets back here.
   [[nodiscard]] bool take_closing() {
+    const auto self = std::this_thread::get_id();
     Lock lock{mutex_};
-    closed_.wait(lock, [this] { return !closing_; });
+    closed_.wait(lock, [&] { return closer_ == std::thread::id{} || closer_ == self; });
     if (state_.is_closed()) return false;
-    closing_ = true;
+    closer_ = self;
     return true;
   }
   void leave_closing() noexcept {
     Lock lock{mutex_};
-    closing_ = false;
+    closer_ = {};
     lock.unlock();
     closed_.notify_all();
   }
@@ -378,7 +385,7 @@ class SaveDriver final : private OpenStore {
   SaveState state_;
   ChangeLog log_;                   // the set-aside part belongs to the thread that has the save turn
   SaveReports reports_{observer_};  // its figures
-  bool closing_ = false;
+  std::thread::id closer_;          // the thread that is in close()
   typename Means::Condition closed_;
   SaveTurns<Means> turns_;
 
