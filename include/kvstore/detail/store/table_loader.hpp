@@ -16,7 +16,6 @@
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/base/heap_pages.hpp"
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/change/stored_key.hpp"
 #include "kvstore/detail/saving/observer.hpp"
@@ -55,7 +54,7 @@ class TableLoader final : public LoadSink {
   void expect(std::uint64_t bytes) override {
     expected_ = bytes;
     constexpr std::uint64_t kSegmentBytes = std::uint64_t{256} << 10;
-    maps_pages_ = bytes >= kWorthMappingPages;
+    is_large_ = bytes >= kLarge;
     if (fixed_ || entries_ != 0) return;
     const std::uint64_t wanted =
         std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMostSegments);
@@ -66,7 +65,6 @@ class TableLoader final : public LoadSink {
 
   void put(std::string_view key_text, std::string_view value_text) override {
     add(parse(key_text, value_text));
-    if (maps_pages_) pages_.spend(sizeof(Parsed) + key_text.size() + value_text.size());
     count(1, key_text.size() + value_text.size());
   }
 
@@ -77,7 +75,7 @@ class TableLoader final : public LoadSink {
 
   void finish() override {
     if (std::exchange(finished_, true)) return;
-    for_each_index(tables_.size(), maps_pages_ ? threads_ : 1, [this](std::size_t i) {
+    for_each_index(tables_.size(), is_large_ ? threads_ : 1, [this](std::size_t i) {
       const std::size_t twice = tables_[i].build_index(equal_);
       if (twice != Table::kNone) throw DuplicateEntryError{text_of(tables_[i][twice].key)};
     });
@@ -121,7 +119,7 @@ class TableLoader final : public LoadSink {
   [[nodiscard]] bool outdated() const noexcept { return values_.outdated(); }
 
  private:
-  static constexpr std::uint64_t kWorthMappingPages = std::uint64_t{4} << 20;
+  static constexpr std::uint64_t kLarge = std::uint64_t{4} << 20;  // worth threads that build indexes
 
   struct Parsed {
     std::uint64_t hash;
@@ -137,13 +135,9 @@ class TableLoader final : public LoadSink {
     void put(std::string_view key_text, std::string_view value_text) override {
       entries_.push_back(loader_.parse(key_text, value_text));
       bytes_ += key_text.size() + value_text.size();
-      pages_.spend(key_text.size() + value_text.size());
     }
     void commit() override {
-      for (Parsed& entry : entries_) {
-        loader_.pages_.spend(sizeof entry);
-        loader_.add(std::move(entry));
-      }
+      for (Parsed& entry : entries_) loader_.add(std::move(entry));
       loader_.count(entries_.size(), bytes_);
       clear();
     }
@@ -156,7 +150,6 @@ class TableLoader final : public LoadSink {
     TableLoader& loader_;
     std::vector<Parsed> entries_;
     std::size_t bytes_ = 0;
-    HeapPages pages_;
   };
 
   /// May be called by several threads at once.
@@ -206,8 +199,7 @@ class TableLoader final : public LoadSink {
   std::uint64_t expected_ = 0;  // bytes
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
-  bool maps_pages_ = false;  // much will come
-  HeapPages pages_;
+  bool is_large_ = false;  // much will come
   bool finished_ = false;
 };
 
