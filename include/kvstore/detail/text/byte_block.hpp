@@ -50,7 +50,7 @@ template <class Word>
 }
 
 // Of each of these, one bit for each byte of a block, the first byte's lowest: `special_bits` for those that
-// are special, `beyond_ascii_bits` for those outside ASCII.
+// are special, `beyond_ascii_bits` for those outside ASCII, `equal_bits` for those that equal a byte.
 
 #if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
 
@@ -83,6 +83,11 @@ inline void store_block(char* out, Block block) noexcept {
   return static_cast<unsigned>(_mm_movemask_epi8(block));
 }
 
+[[nodiscard]] inline unsigned equal_bits(Block block, std::uint8_t byte) noexcept {
+  const Block equal = _mm_cmpeq_epi8(block, _mm_set1_epi8(static_cast<char>(byte)));
+  return static_cast<unsigned>(_mm_movemask_epi8(equal));
+}
+
 #else
 
 struct Block {
@@ -111,6 +116,14 @@ inline void store_block(char* out, const Block& block) noexcept { std::memcpy(ou
   unsigned bits = 0;
   for (std::size_t i = 0; i < kBlockSize; ++i) {
     bits |= static_cast<unsigned>(static_cast<unsigned char>(block.bytes[i]) >= 0x80) << i;
+  }
+  return bits;
+}
+
+[[nodiscard]] inline unsigned equal_bits(const Block& block, std::uint8_t byte) noexcept {
+  unsigned bits = 0;
+  for (std::size_t i = 0; i < kBlockSize; ++i) {
+    bits |= static_cast<unsigned>(static_cast<std::uint8_t>(block.bytes[i]) == byte) << i;
   }
   return bits;
 }
