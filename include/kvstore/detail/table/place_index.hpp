@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/prefetch.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -71,10 +72,7 @@ class PlaceIndex {
   /// Makes room for `count` positions, and links those from 0 whose tags are given. Strong.
   void rebuild(std::size_t count, const std::vector<std::uint32_t>& tags) {
     clear_for(count);
-    for (std::size_t i = 0; i < tags.size(); ++i) {
-      if (i + kAhead < tags.size()) prefetch(tags[i + kAhead]);
-      link(tags[i], i);
-    }
+    for (std::size_t i = 0; i < tags.size(); ++i) link(tags[i], i);
   }
 
   /// Makes room for `count` positions, of which none is there yet. Strong.
@@ -118,18 +116,15 @@ class PlaceIndex {
 
   /// Asks for the memory that a search for `tag` reads first. May be called while another thread changes the
   /// index: what it asks for may then be wrong, which does no harm.
-  [[gnu::always_inline]] void prefetch([[maybe_unused]] std::uint32_t tag) const noexcept {
-#if defined(__GNUC__)
+  [[gnu::always_inline]] void prefetch(std::uint32_t tag) const noexcept {
     const auto address = reinterpret_cast<std::uintptr_t>(chunks()) + home(tag) * sizeof(Chunk);
     // NOLINTNEXTLINE(performance-no-int-to-ptr): never dereferenced
-    __builtin_prefetch(reinterpret_cast<const void*>(address));
-#endif
+    detail::prefetch(reinterpret_cast<const void*>(address));
   }
 
  private:
   static constexpr std::size_t kPlaces = 12;
   static constexpr std::size_t kUsualLoad = 10;  // on average; some chunks have more, and few pass any on
-  static constexpr std::size_t kAhead = 8;
   static constexpr std::uint32_t kPlaceBits = (1U << kPlaces) - 1;
 
   struct alignas(64) Chunk {

@@ -286,28 +286,24 @@ class TableStore {
       return key;
   }
 
-  /// In each stage the memory that the next one reads is asked for, for all keys, so that these wait for it
-  /// together.
+  /// Asks for all entries that it will most likely read before it reads the first of them.
   template <class Group, class See>
   std::uint32_t look_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
                                const Group& group, const See& see) const {
-    const auto each = [which](const auto& step) {
-      for (std::uint32_t left = which; left != 0; left &= left - 1) {
-        step(static_cast<std::size_t>(std::countr_zero(left)));
-      }
-    };
-    std::array<std::size_t, kGroup> likely{};
+    for (std::uint32_t left = which; left != 0; left &= left - 1) {
+      const std::uint64_t hash = hashes[static_cast<std::size_t>(std::countr_zero(left))];
+      table_of(hash).prefetch_likely(hash);
+    }
     std::uint32_t found = 0;
-    each([&](std::size_t i) { likely[i] = table_of(hashes[i]).prefetch_likely(hashes[i]); });
-    each([&](std::size_t i) { table_of(hashes[i]).prefetch_texts(likely[i]); });
-    each([&](std::size_t i) {
+    for (std::uint32_t left = which; left != 0; left &= left - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(left));
       const Table& table = table_of(hashes[i]);
       const LookupKey key = group[i].get();
       const std::size_t position = find(table, hashes[i], key);
-      if (position == Table::kNone) return;
+      if (position == Table::kNone) continue;
       see(i, table[position].value);
       found |= std::uint32_t{1} << i;
-    });
+    }
     return found;
   }
 
