@@ -13,6 +13,7 @@
 
 #include "kvstore/detail/json/escape.hpp"
 #include "kvstore/detail/json/number.hpp"
+#include "kvstore/detail/json/space.hpp"
 #include "kvstore/detail/json/unescaped_text.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
 #include "kvstore/detail/text/utf8.hpp"
@@ -46,7 +47,7 @@ class JsonReader {
 
   /// Skips white space, for `position` to be that of what follows.
   void skip_space() noexcept {
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+    while (at_ != end_ && detail::is_json_space(*at_)) ++at_;
   }
 
   /// The first byte of the next value or punctuation; 0 at the end.
