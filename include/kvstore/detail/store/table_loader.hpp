@@ -19,6 +19,7 @@
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/change/stored_key.hpp"
 #include "kvstore/detail/saving/observer.hpp"
+#include "kvstore/detail/saving/progress_count.hpp"
 #include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/error.hpp"
@@ -55,7 +56,7 @@ class TableLoader final : public LoadSink {
     expected_ = bytes;
     constexpr std::uint64_t kSegmentBytes = std::uint64_t{256} << 10;
     is_large_ = bytes >= kLarge;
-    if (fixed_ || entries_ != 0) return;
+    if (fixed_ || count_.entries != 0) return;
     const std::uint64_t wanted =
         std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMostSegments);
     tables_.resize(std::bit_ceil(static_cast<std::size_t>(wanted)));
@@ -111,8 +112,8 @@ class TableLoader final : public LoadSink {
     observer_.log(level, event, fields);
   }
 
-  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::uint64_t entries() const noexcept { return count_.entries; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return count_.bytes; }
   [[nodiscard]] std::vector<Table> take() && { return std::move(tables_); }
   [[nodiscard]] std::uint32_t stored_version() const noexcept { return values_.stored_version(); }
   /// Whether what was stored has another schema version than the program.
@@ -169,17 +170,15 @@ class TableLoader final : public LoadSink {
   }
 
   void count(std::size_t entries, std::size_t bytes) {
-    constexpr std::uint64_t kReportEvery = 4096;
-    const bool due = (entries_ + entries) / kReportEvery != entries_ / kReportEvery;
-    entries_ += entries;
-    bytes_ += bytes;
-    if (due) report(false);
+    if (count_.add(entries, bytes)) report(false);
   }
 
   void report(bool finished) const {
     if (!progress_) return;
-    const double part = expected_ == 0 ? 0 : static_cast<double>(bytes_) / static_cast<double>(expected_);
-    progress_({Progress::Phase::load, entries_, bytes_, finished ? 1 : std::min(part, 1.0), finished});
+    const double part =
+        expected_ == 0 ? 0 : static_cast<double>(count_.bytes) / static_cast<double>(expected_);
+    progress_(
+        {Progress::Phase::load, count_.entries, count_.bytes, finished ? 1 : std::min(part, 1.0), finished});
   }
 
   [[nodiscard]] static std::string text_of(const Key& key) {
@@ -197,8 +196,7 @@ class TableLoader final : public LoadSink {
   const std::function<void(const Progress&)>& progress_;
   const Observer& observer_;
   std::uint64_t expected_ = 0;  // bytes
-  std::uint64_t entries_ = 0;
-  std::uint64_t bytes_ = 0;
+  ProgressCount count_;
   bool is_large_ = false;  // much will come
   bool finished_ = false;
 };
