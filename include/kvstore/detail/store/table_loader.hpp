@@ -166,7 +166,7 @@ class TableLoader final : public LoadSink {
   }
 
   [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept {
-    return tables_[static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1)];
+    return tables_[table_index(hash, tables_.size())];
   }
 
   void count(std::size_t entries, std::size_t bytes) {

@@ -238,9 +238,8 @@ class TableStore {
     else
       return mix(hash ^ kSecret[2], kSecret[3]);
   }
-  // The middle of the hash chooses the table; the table itself uses the upper half.
   [[nodiscard]] std::size_t table_index(std::uint64_t hash) const noexcept {
-    return static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1);
+    return detail::table_index(hash, tables_.size());
   }
   [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept { return tables_[table_index(hash)]; }
   [[nodiscard]] const Table& table_of(std::uint64_t hash) const noexcept {
