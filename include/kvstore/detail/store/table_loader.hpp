@@ -11,6 +11,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,7 @@
 #include "kvstore/detail/saving/progress_count.hpp"
 #include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_writer.hpp"
 #include "kvstore/key_text.hpp"
@@ -89,17 +91,9 @@ class TableLoader final : public LoadSink {
     const std::uint64_t hash = hash_of_(key);
     Table& table = table_of(hash);
     const std::size_t position = table.find(hash, [&](const Key& other) { return equal_(other, key); });
-    const bool exists = position != Table::kNone;
-    if (change.value) {
-      Value value = values_.parse(change.key, *change.value);
-      if (!exists) table.prepare_insert(1);
-      if (exists)
-        table.replace(position, value);
-      else
-        table.insert(hash, std::move(key), std::move(value));
-    } else if (exists) {
-      table.erase(position);
-    }
+    std::optional<Value> value;
+    if (change.value) value.emplace(values_.parse(change.key, *change.value));
+    Mutation<Key, Value>::change(hash, position, key, value).apply(table);
     count(1, change.key.size() + (change.value ? change.value->size() : 0));
   }
 

@@ -84,10 +84,7 @@ class TableStore {
   }
   /// Carries out what `decide` decides on a table.
   virtual void edit_table(Verb /*verb*/, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
-    Table& table = tables_[index];
-    const Mutation mutation = decide(table);
-    if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
-    mutation.perform(table);
+    decide(tables_[index]).apply(tables_[index]);
   }
   /// Carries out what `decide` decides, which concerns the tables of `hashes` only: all of it or nothing.
   virtual void edit_tables(std::span<const std::uint64_t> /*hashes*/,
