@@ -7,14 +7,13 @@
 
 #include <bitset>
 #include <charconv>
-#include <concepts>
 #include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "kvstore/detail/json/escape.hpp"
 #include "kvstore/detail/json/number.hpp"
-#include "kvstore/detail/json/short_number.hpp"
+#include "kvstore/detail/json/space.hpp"
 #include "kvstore/detail/json/unescaped_text.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
 #include "kvstore/detail/text/utf8.hpp"
@@ -48,7 +47,7 @@ class JsonReader {
 
   /// Skips white space, for `position` to be that of what follows.
   void skip_space() noexcept {
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+    while (at_ != end_ && detail::is_json_space(*at_)) ++at_;
   }
 
   /// The first byte of the next value or punctuation; 0 at the end.
@@ -183,18 +182,7 @@ template <JsonFloat T>
 T JsonReader::number() {
   skip_space();
   const std::size_t start = position();
-  const detail::ShortDecimal decimal = detail::read_short_decimal(at_, end_);
-  std::string_view text;
-  if (decimal.end == nullptr) {
-    text = number_text().text;
-  } else {
-    text = {at_, static_cast<std::size_t>(decimal.end - at_)};
-    at_ = decimal.end;
-    if constexpr (std::same_as<T, double>) {
-      if (const auto value = detail::nearest_double(decimal)) return *value;
-    }
-  }
-  const auto value = detail::to_float<T>(text);
+  const auto value = detail::to_float<T>(number_text().text);
   if (!value) fail_at(start, detail::expected_float<T>());
   return *value;
 }

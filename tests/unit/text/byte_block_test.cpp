@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <random>
 #include <string>
 #include <vector>
@@ -72,6 +73,21 @@ TEST_CASE("Byte block: bytes are special if and only if a string may not hold th
               (wants_escape(byte) || is_beyond_ascii(byte) ? bit : 0));
       REQUIRE(kvstore::detail::beyond_ascii_bits(block) == (is_beyond_ascii(byte) ? bit : 0));
     }
+  }
+}
+
+TEST_CASE("Byte block: bytes that equal one are found wherever they are") {
+  std::mt19937 random{33};
+  for (int round = 0; round < 20'000; ++round) {
+    const unsigned kinds = round % 2 == 0 ? 3 : 256;
+    std::string text(kBlockSize, ' ');
+    for (char& byte : text) byte = static_cast<char>(random() % kinds);
+    const auto wanted = static_cast<std::uint8_t>(random() % kinds);
+    unsigned expected = 0;
+    for (std::size_t i = 0; i < kBlockSize; ++i) {
+      if (static_cast<std::uint8_t>(text[i]) == wanted) expected |= 1U << i;
+    }
+    REQUIRE(kvstore::detail::equal_bits(kvstore::detail::load_block(text.data()), wanted) == expected);
   }
 }
 

@@ -10,6 +10,19 @@
 // a slot for each thread instead of a table that threads hash into, and with a number of reads, not a time,
 // after which a segment opens again: as many as there are slots, each a cache line that its next writer will
 // have to look at.
+//
+// Two threads that visit keys, on two processors, take so many times as long by the shared lock alone:
+//
+// |                      | texts to texts    | integers to integers |
+// |----------------------|-------------------|----------------------|
+// | one key              | 2.10 (1.28..2.30) | 1.65 (1.52..2.22)    |
+// | a hundred keys       | 1.59 (1.33..2.43) | 1.75 (1.10..1.96)    |
+// | all of 200,000       | 1.20 (1.02..1.54) | 1.78 (1.06..3.79)    |
+// | sixteen by read_many | 1.27 (1.14..1.61) | 1.81 (1.13..2.39)    |
+//
+// (median and quartiles). Where a twentieth of the operations writes there is no difference: 1.00 and 1.05.
+// By the shared lock of a SpinSharedMutex, processor time is 1.0 to 1.2 of that with slots for texts, 1.6
+// to 1.9 for integers.
 
 #include <algorithm>
 #include <array>

@@ -13,6 +13,7 @@
 
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
+#include "kvstore/detail/json/space.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
@@ -36,11 +37,10 @@ concept BareKey = json_kind<Key>() != JsonKind::any && json_kind<Key>() != JsonK
 /// Reads a text that is one value and nothing else, not even white space around it.
 template <class T>
 [[nodiscard]] T decode_whole(std::string_view text) {
-  const auto is_space = [](char byte) { return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t'; };
-  if (!text.empty() && is_space(text.front())) {
+  if (!text.empty() && is_json_space(text.front())) {
     JsonReader::fail_at(0, "expected no white space before a key");
   }
-  if (!text.empty() && is_space(text.back())) {
+  if (!text.empty() && is_json_space(text.back())) {
     JsonReader::fail_at(text.size() - 1, "expected no white space after a key");
   }
   JsonReader in{text};

@@ -17,6 +17,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "kvstore/detail/base/hex.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/json_reader.hpp"
@@ -30,9 +31,8 @@ inline constexpr std::size_t kCrcDigits = 8;
 inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
 
 [[nodiscard]] inline std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::array<char, kCrcDigits> digits{};
-  for (std::size_t i = kCrcDigits; i-- > 0; crc >>= 4) digits[i] = kHex[crc & 0xF];
+  for (std::size_t i = kCrcDigits; i-- > 0; crc >>= 4) digits[i] = kHexDigits[crc & 0xF];
   return digits;
 }
 
@@ -88,7 +88,7 @@ inline void write_header(JsonWriter& out, const JournalHeader& header) {
                                          R"(,"snapshot":{"size":#,"crc32c":"xxxxxxxx"}})",
                                          R"(,"follows":"xxxxxxxxxxxxxxxx","bytes":#})"};
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto is_hex = [&](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); };
+  const auto is_hex = [](char c) { return kHexDigits.find(c) != std::string_view::npos; };
   // Takes from the front of `text` what fits; false if something else stands there.
   const auto fits = [&](std::string_view& part, std::string_view pattern) {
     for (; !pattern.empty() && !part.empty(); pattern.remove_prefix(1)) {

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kvstore/detail/base/hex.hpp"
+
 namespace kvstore { inline namespace v1 { namespace detail {
 
 struct JsonEscape {
@@ -20,10 +22,9 @@ struct JsonEscape {
 inline constexpr std::string_view kNamedEscapes = "\"\"\\\\\bb\ff\nn\rr\tt";
 
 [[nodiscard]] constexpr std::array<JsonEscape, 128> make_json_escapes() {
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::array<JsonEscape, 128> escapes{};
   for (std::size_t code = 0; code < 0x20; ++code) {
-    escapes[code] = {{'\\', 'u', '0', '0', kHex[code >> 4], kHex[code & 0xF], '\0'}, 6};
+    escapes[code] = {{'\\', 'u', '0', '0', kHexDigits[code >> 4], kHexDigits[code & 0xF], '\0'}, 6};
   }
   for (std::size_t i = 0; i < kNamedEscapes.size(); i += 2) {
     escapes[static_cast<unsigned char>(kNamedEscapes[i])] = {

@@ -11,6 +11,7 @@
 
 #include "kvstore/detail/json/entry_line.hpp"
 #include "kvstore/detail/json/scan.hpp"
+#include "kvstore/detail/json/space.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
 
@@ -61,11 +62,8 @@ class JsonCursor {
   [[nodiscard]] bool stands_at(char wanted, std::string_view text, bool last, const char* words) const;
   [[nodiscard]] Step close(std::string_view text, bool last);
 
-  [[nodiscard]] static bool is_space(char byte) noexcept {
-    return byte <= ' ' && (byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t');
-  }
   [[nodiscard]] static std::size_t skip_space(std::string_view text, std::size_t at) noexcept {
-    while (at != text.size() && is_space(text[at])) ++at;
+    while (at != text.size() && is_json_space(text[at])) ++at;
     return at;
   }
 

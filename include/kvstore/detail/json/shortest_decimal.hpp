@@ -1,24 +1,36 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Writes doubles that have a fraction, as most have, half as fast again as std::to_chars and with the same
-// result: the shortest decimal that reads back as the same double, and of these the nearest. Whole numbers
-// and what is below a thousandth are left to std::to_chars.
+// Writes doubles that have a fraction, as most have, faster than std::to_chars and with the same result: the
+// shortest decimal that reads back as the same double, and of these the nearest. Whole numbers and what is
+// below a thousandth are left to std::to_chars.
+//
+// Saving a file of texts to doubles takes std::to_chars 1.18x the processor time (quartiles 1.14..1.21) with
+// 17 digits and 1.27x (1.25..1.30) with two decimals, integers to doubles 1.12x (1.10..1.18); of structs with
+// a double among five fields, and in a journal, there is no difference. With std::to_chars for the digits of
+// `DigitText` alone nothing of the gain is left.
 //
 // The method is that of Schubfach (R. Giulietti, "The Schubfach way to render doubles", 2020), which needs a
 // table of powers of ten for all doubles; for these here 128 bits hold everything exactly.
 
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
-#include "kvstore/detail/json/short_number.hpp"
-
 namespace kvstore { inline namespace v1 { namespace detail {
 
 #if defined(__SIZEOF_INT128__)
+
+inline constexpr std::size_t kMostDigits = 19;  // which no 64-bit number without a sign is too small for
+
+inline constexpr auto kPowersOfTen = [] {
+  std::array<std::uint64_t, kMostDigits + 1> powers{1};
+  for (std::size_t i = 1; i < powers.size(); ++i) powers[i] = powers[i - 1] * 10;
+  return powers;
+}();
 
 inline constexpr std::uint64_t kZeroDigits = 0x3030303030303030U;  // as text
 

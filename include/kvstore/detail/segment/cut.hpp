@@ -17,11 +17,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/prefetch.hpp"
 #include "kvstore/detail/change/change_buffer.hpp"
-#include "kvstore/detail/codec/prefetch_parts.hpp"
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/fields.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 
@@ -119,11 +124,22 @@ class SegmentCut {
     detached_.reset();
   }
 
-  // What keys and values point to lies scattered over the heap: asking for it a few entries early hides the
-  // wait for memory.
+  // What keys and values point to, a few entries early.
   [[gnu::always_inline]] static void prefetch(const Entry<Key, Value>& entry) noexcept {
     prefetch_parts(entry.key);
     prefetch_parts(entry.value);
+  }
+  template <class T>
+  [[gnu::always_inline]] static void prefetch_parts(const T& value) noexcept {
+    if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      const std::string_view text = value;
+      prefetch_bytes(text.data(), text.size());
+    } else if constexpr (ListsItsFields<T>) {
+      std::apply([&value](const auto&... field) { (prefetch_parts(value.*field.pointer), ...); },
+                 kFieldsOf<T>.each);
+    } else if constexpr (requires { value.data(), value.size(); }) {
+      prefetch_bytes(value.data(), value.size() * sizeof(*value.data()));
+    }
   }
 
   // Whether the current snapshot has still to read entries of this table.

@@ -70,10 +70,7 @@ class TableUpdate final : public LoadSink {
   template <class TableOf>
   void fill(const TableOf& table_of) {
     for (Step& step : steps_) {
-      if (!step.value) continue;
-      Table& table = table_of(step.hash);
-      table.prepare_insert(1);
-      table.insert(step.hash, std::move(step.key), std::move(*step.value));
+      Mutation::change(step.hash, Table::kNone, step.key, step.value).apply(table_of(step.hash));
     }
   }
 
@@ -86,13 +83,8 @@ class TableUpdate final : public LoadSink {
     for (Step& step : steps_) {
       const auto same = [&](const Key& other) { return equal_(other, step.key); };
       const std::size_t position = table_of(step.hash).find(step.hash, same);
-      const bool exists = position != Table::kNone;
-      if (step.value) {
-        result.push_back(exists ? Mutation::replace(step.hash, position, *step.value)
-                                : Mutation::insert(step.hash, step.key, *step.value));
-      } else if (exists) {
-        removals.push_back(Mutation::erase(step.hash, position));
-      }
+      const Mutation mutation = Mutation::change(step.hash, position, step.key, step.value);
+      if (mutation) (step.value ? result : removals).push_back(mutation);
     }
     std::sort(removals.begin(), removals.end(),
               [](const Mutation& a, const Mutation& b) { return a.position > b.position; });

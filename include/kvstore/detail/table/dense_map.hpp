@@ -33,6 +33,12 @@ struct Entry {
   Value value;
 };
 
+/// Which of `tables`, a power of two of them, holds the keys with this hash. Its middle says so; the table
+/// itself uses the upper half.
+[[nodiscard]] inline std::size_t table_index(std::uint64_t hash, std::size_t tables) noexcept {
+  return static_cast<std::size_t>(hash >> 16) & (tables - 1);
+}
+
 template <class Key, class Value>
 class alignas(64) DenseMap {
  public:
@@ -55,22 +61,14 @@ class alignas(64) DenseMap {
   }
 
   /// Asks for the memory that a search for `hash` reads first. Needs no lock.
-  void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(tag_of(hash)); }
+  [[gnu::always_inline]] void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(tag_of(hash)); }
 
-  /// Asks for the entry that a search for `hash` is likely to end at. @returns its position, or `kNone`.
-  [[nodiscard]] std::size_t prefetch_likely(std::uint64_t hash) const noexcept {
+  /// Asks for the entry that a search for `hash` is likely to end at.
+  [[gnu::always_inline]] void prefetch_likely(std::uint64_t hash) const noexcept {
     const std::size_t position = index_.likely(tag_of(hash));
-    if (position == kNone) return kNone;
+    if (position == kNone) return;
     detail::prefetch(&entries_[position].key);
     detail::prefetch(&entries_[position].value);
-    return position;
-  }
-
-  /// Asks for the text of the key and the value at `position`, if they are strings; `kNone` is none.
-  void prefetch_texts(std::size_t position) const noexcept {
-    if (position == kNone) return;
-    prefetch_text(entries_[position].key);
-    prefetch_text(entries_[position].value);
   }
 
   /// Makes room for `count` more entries, so that as many calls of `insert` cannot fail, unless one of

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "kvstore/detail/table/dense_map.hpp"
@@ -33,11 +34,26 @@ struct Mutation {
     return {Kind::erase, position, hash, nullptr, nullptr};
   }
 
+  /// What makes `value` that of a key, or removes the key if it is none; `position` says where the key is.
+  static Mutation change(std::uint64_t hash, std::size_t position, Key& key,
+                         std::optional<Value>& value) noexcept {
+    const bool exists = position != Table::kNone;
+    if (value) return exists ? replace(hash, position, *value) : insert(hash, key, *value);
+    return exists ? erase(hash, position) : Mutation{};
+  }
+
   explicit operator bool() const noexcept { return kind != Kind::none; }
 
   /// The key concerned, before perform().
   [[nodiscard]] const Key& key_in(const Table& table) const noexcept {
     return kind == Kind::insert ? *key : table[position].key;
+  }
+
+  /// Makes room and carries the decision out, where nothing else is to be done between the two. May throw;
+  /// nothing has changed then.
+  void apply(Table& table) const {
+    if (kind == Kind::insert) table.prepare_insert(1);
+    perform(table);
   }
 
   /// Carries the decision out. An insert needs `table.prepare_insert` before.

@@ -84,10 +84,7 @@ class TableStore {
   }
   /// Carries out what `decide` decides on a table.
   virtual void edit_table(Verb /*verb*/, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
-    Table& table = tables_[index];
-    const Mutation mutation = decide(table);
-    if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
-    mutation.perform(table);
+    decide(tables_[index]).apply(tables_[index]);
   }
   /// Carries out what `decide` decides, which concerns the tables of `hashes` only: all of it or nothing.
   virtual void edit_tables(std::span<const std::uint64_t> /*hashes*/,
@@ -238,9 +235,8 @@ class TableStore {
     else
       return mix(hash ^ kSecret[2], kSecret[3]);
   }
-  // The middle of the hash chooses the table; the table itself uses the upper half.
   [[nodiscard]] std::size_t table_index(std::uint64_t hash) const noexcept {
-    return static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1);
+    return detail::table_index(hash, tables_.size());
   }
   [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept { return tables_[table_index(hash)]; }
   [[nodiscard]] const Table& table_of(std::uint64_t hash) const noexcept {
@@ -286,28 +282,24 @@ class TableStore {
       return key;
   }
 
-  /// In each stage the memory that the next one reads is asked for, for all keys, so that these wait for it
-  /// together.
+  /// Asks for all entries that it will most likely read before it reads the first of them.
   template <class Group, class See>
   std::uint32_t look_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
                                const Group& group, const See& see) const {
-    const auto each = [which](const auto& step) {
-      for (std::uint32_t left = which; left != 0; left &= left - 1) {
-        step(static_cast<std::size_t>(std::countr_zero(left)));
-      }
-    };
-    std::array<std::size_t, kGroup> likely{};
+    for (std::uint32_t left = which; left != 0; left &= left - 1) {
+      const std::uint64_t hash = hashes[static_cast<std::size_t>(std::countr_zero(left))];
+      table_of(hash).prefetch_likely(hash);
+    }
     std::uint32_t found = 0;
-    each([&](std::size_t i) { likely[i] = table_of(hashes[i]).prefetch_likely(hashes[i]); });
-    each([&](std::size_t i) { table_of(hashes[i]).prefetch_texts(likely[i]); });
-    each([&](std::size_t i) {
+    for (std::uint32_t left = which; left != 0; left &= left - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(left));
       const Table& table = table_of(hashes[i]);
       const LookupKey key = group[i].get();
       const std::size_t position = find(table, hashes[i], key);
-      if (position == Table::kNone) return;
+      if (position == Table::kNone) continue;
       see(i, table[position].value);
       found |= std::uint32_t{1} << i;
-    });
+    }
     return found;
   }
 

@@ -13,6 +13,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "kvstore/detail/base/load_word.hpp"
+
 namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr int kBlockSize = 16;
@@ -24,33 +26,8 @@ inline constexpr int kBlockSize = 16;
   return code < 0x20 || code >= 0x80 || byte == '"' || byte == '\\';
 }
 
-template <class Word>
-[[nodiscard]] std::uint64_t load_part(const char* in) noexcept {
-  Word word;
-  std::memcpy(&word, in, sizeof word);
-  return word;
-}
-
-/// The first 8 bytes of `size`, or all and zeros, as a number: the first byte is its lowest. Reads no others:
-/// parts that may overlap are put together.
-[[nodiscard]] inline std::uint64_t load_word(const char* in, std::size_t size) noexcept {
-  if constexpr (std::endian::native != std::endian::little) {
-    std::uint64_t word = 0;
-    for (std::size_t i = 0; i < size && i < 8; ++i) word |= load_part<std::uint8_t>(in + i) << (8 * i);
-    return word;
-  }
-  if (size >= 8) return load_part<std::uint64_t>(in);
-  if (size >= 4) {
-    return load_part<std::uint32_t>(in) | load_part<std::uint32_t>(in + size - 4) << (8 * (size - 4));
-  }
-  if (size == 0) return 0;
-  const std::size_t middle = size / 2;
-  return load_part<std::uint8_t>(in) | load_part<std::uint8_t>(in + middle) << (8 * middle) |
-         load_part<std::uint8_t>(in + size - 1) << (8 * (size - 1));
-}
-
 // Of each of these, one bit for each byte of a block, the first byte's lowest: `special_bits` for those that
-// are special, `beyond_ascii_bits` for those outside ASCII.
+// are special, `beyond_ascii_bits` for those outside ASCII, `equal_bits` for those that equal a byte.
 
 #if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
 
@@ -60,10 +37,23 @@ using Block = __m128i;
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(in));
 }
 
+/// The first 8 bytes of `size`, or all and zeros, as a number: the first byte is its lowest. Reads no others:
+/// parts that may overlap are put together.
+[[nodiscard]] inline std::uint64_t load_padded_word(const char* in, std::size_t size) noexcept {
+  if (size >= 8) return load_word<std::uint64_t>(in);
+  if (size >= 4) {
+    return load_word<std::uint32_t>(in) | load_word<std::uint32_t>(in + size - 4) << (8 * (size - 4));
+  }
+  if (size == 0) return 0;
+  const std::size_t middle = size / 2;
+  return load_word<std::uint8_t>(in) | load_word<std::uint8_t>(in + middle) << (8 * middle) |
+         load_word<std::uint8_t>(in + size - 1) << (8 * (size - 1));
+}
+
 /// A block of `size` bytes, fewer than 16, and zeros. Reads no others.
 [[nodiscard]] inline Block load_part_block(const char* in, std::size_t size) noexcept {
-  const std::uint64_t low = load_word(in, size);
-  const std::uint64_t high = size <= 8 ? 0 : load_part<std::uint64_t>(in + size - 8) >> (8 * (16 - size));
+  const std::uint64_t low = load_padded_word(in, size);
+  const std::uint64_t high = size <= 8 ? 0 : load_word<std::uint64_t>(in + size - 8) >> (8 * (16 - size));
   return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
 }
 
@@ -81,6 +71,11 @@ inline void store_block(char* out, Block block) noexcept {
 
 [[nodiscard]] inline unsigned beyond_ascii_bits(Block block) noexcept {
   return static_cast<unsigned>(_mm_movemask_epi8(block));
+}
+
+[[nodiscard]] inline unsigned equal_bits(Block block, std::uint8_t byte) noexcept {
+  const Block equal = _mm_cmpeq_epi8(block, _mm_set1_epi8(static_cast<char>(byte)));
+  return static_cast<unsigned>(_mm_movemask_epi8(equal));
 }
 
 #else
@@ -111,6 +106,14 @@ inline void store_block(char* out, const Block& block) noexcept { std::memcpy(ou
   unsigned bits = 0;
   for (std::size_t i = 0; i < kBlockSize; ++i) {
     bits |= static_cast<unsigned>(static_cast<unsigned char>(block.bytes[i]) >= 0x80) << i;
+  }
+  return bits;
+}
+
+[[nodiscard]] inline unsigned equal_bits(const Block& block, std::uint8_t byte) noexcept {
+  unsigned bits = 0;
+  for (std::size_t i = 0; i < kBlockSize; ++i) {
+    bits |= static_cast<unsigned>(static_cast<std::uint8_t>(block.bytes[i]) == byte) << i;
   }
   return bits;
 }

@@ -7,15 +7,10 @@
 #include <string>
 #include <string_view>
 
+#include "kvstore/detail/base/hex.hpp"
 #include "kvstore/detail/text/utf8_sequence.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
-
-[[nodiscard]] inline std::string hex_escape(char byte) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  const auto code = static_cast<unsigned char>(byte);
-  return {'\\', 'x', kHex[code >> 4], kHex[code & 0xF]};
-}
 
 /// The start of any bytes, about 64 of them, fit for a terminal: what is no printable UTF-8 as `\xNN`.
 [[nodiscard]] inline std::string printable(std::string_view bytes, std::string_view quote) {
