@@ -8,7 +8,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::string_view kHexDigits = "0123456789abcdef";
 
-/// As `\xNN`.
+/// The byte as `\xNN`.
 [[nodiscard]] inline std::string hex_escape(char byte) {
   const auto code = static_cast<unsigned char>(byte);
   return {'\\', 'x', kHexDigits[code >> 4], kHexDigits[code & 0xF]};
