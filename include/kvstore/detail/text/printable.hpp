@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Any bytes, made fit for a message.
+// Makes arbitrary bytes fit for a message.
 
 #include <cstddef>
 #include <string>
@@ -12,7 +12,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// The start of any bytes, about 64 of them, fit for a terminal: what is no printable UTF-8 as `\xNN`.
+/// The first bytes, about 64, in a form fit for a terminal: bytes that are not printable UTF-8 appear as
+/// `\xNN`.
 [[nodiscard]] inline std::string printable(std::string_view bytes, std::string_view quote) {
   constexpr std::size_t kLongest = 64;
   std::string out{quote};
