@@ -32,7 +32,7 @@ class LineBuffer {
 
   void reserve(std::size_t bytes) { out_.reserve(bytes); }
 
-  /// Forgets the entries. What one huge value took is given back.
+  /// Forgets the entries, and releases the memory of a huge value.
   void clear() noexcept {
     constexpr std::size_t kKeep = std::size_t{1} << 20;
     if (out_.capacity() > kKeep) out_ = JsonWriter{};
