@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What JSON writes in a string instead of a quote, a backslash or a control character, and what it reads
-// after a backslash.
+// The escapes of JSON strings: the text that replaces a quote, a backslash or a control character, and the
+// meaning of a letter after a backslash.
 
 #include <array>
 #include <cstddef>
@@ -14,7 +14,7 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 struct JsonEscape {
-  char text[7];       ///< filled up, so that copying it takes one step whatever its size
+  char text[7];       ///< padded, so that copying it takes one step whatever its size
   std::uint8_t size;  ///< 0 if the byte stands for itself
 };
 
@@ -41,11 +41,11 @@ inline constexpr std::array<JsonEscape, 128> kJsonEscapes = make_json_escapes();
   for (std::size_t i = 0; i < kNamedEscapes.size(); i += 2) {
     bytes[static_cast<unsigned char>(kNamedEscapes[i + 1])] = kNamedEscapes[i];
   }
-  bytes['/'] = '/';  // which may be escaped and need not be
+  bytes['/'] = '/';  // may be escaped, but need not be
   return bytes;
 }
 
-/// The byte that a letter stands for after a backslash, by ASCII code; 0 for those that stand for none, and
+/// The byte that a letter after a backslash stands for, by ASCII code; 0 for letters without a meaning, and
 /// for the u before a number.
 inline constexpr std::array<char, 128> kJsonUnescapes = make_json_unescapes();
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Finds the entries of a JSON object in a text that is in memory, piece by piece. Strict, but for what is
-// inside the values: that is its caller's to check.
+// Finds the entries of a JSON object in a text in memory, piece by piece. Strict, except that it leaves the
+// contents of values for its caller to check.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// One entry where it stands in its text.
+/// One entry and its place in the text.
 struct JsonEntry {
   std::string_view key;          ///< unescaped
   std::string_view value;        ///< JSON text, not checked yet
@@ -25,18 +25,18 @@ struct JsonEntry {
   std::uint64_t value_offset = 0;
 };
 
-/// Between which parts of an object a cursor stands.
+/// The position of a cursor between the parts of an object.
 enum class JsonPlace : std::uint8_t {
   start,        ///< at the file's first byte
   outside,      ///< before the opening bracket
-  opened,       ///< behind it
-  after_value,  ///< behind an entry: a comma follows, or the object's end
+  opened,       ///< after the opening bracket
+  after_value,  ///< after an entry: a comma follows, or the object's end
   after_comma,  ///< another entry follows
-  closed,       ///< behind the closing bracket
+  closed,       ///< after the closing bracket
 };
 
-/// Walks over a text. Where the text ends in the midst of an entry, the cursor goes back to its beginning, so
-/// that it can be read again when there is more text.
+/// Walks over a text. If the text ends in the middle of an entry, the cursor goes back to the start of that
+/// entry, to read it again when there is more text.
 class JsonCursor {
  public:
   enum class Step { entry, end, more };  ///< `more`: the text ends first
@@ -44,17 +44,18 @@ class JsonCursor {
   explicit JsonCursor(JsonPlace place = JsonPlace::start) noexcept : place_{place} {}
 
   [[nodiscard]] JsonPlace place() const noexcept { return place_; }
-  /// Offset of the next byte to read, in a text of which nothing before it is needed any more.
+  /// Offset of the next byte to read. Nothing before that byte is needed any more.
   [[nodiscard]] std::size_t position() const noexcept { return position_; }
-  /// The same byte now stands at the beginning of the text.
+  /// Tells the cursor that this byte is now the first of the text.
   void rewind() noexcept { position_ = 0; }
 
-  /// Fetches the next entry of `text`, whose views live until the next call. If it is the `last` piece, what
-  /// is missing in it is an error. @throws ParseError with an offset in `text`
+  /// Fetches the next entry of `text`, whose views live until the next call. If this is the `last` piece, an
+  /// incomplete entry is an error. @throws ParseError with an offset in `text`
   Step next(std::string_view text, bool last, JsonEntry& entry);
 
  private:
-  // What a step over a part of an entry finds: where it goes on, or that the text ended.
+  // Returned by a step over a part of an entry if the text ends first; otherwise such a step returns the
+  // position to go on at.
   static constexpr std::size_t kIncomplete = static_cast<std::size_t>(-1);
 
   [[nodiscard]] bool reach_key(std::string_view text, bool last);
@@ -75,7 +76,7 @@ class JsonCursor {
     return kIncomplete;
   }
 
-  /// `quoted` is the key as it stands at `offset`.
+  /// `quoted` is the key as written at `offset`.
   [[nodiscard]] std::string_view unescaped(std::string_view quoted, std::size_t offset) {
     try {
       JsonReader reader{quoted};
@@ -96,7 +97,7 @@ class JsonCursor {
 
   JsonPlace place_;
   std::size_t position_ = 0;
-  std::string key_;  // unescaped, where the text itself will not do
+  std::string key_;  // unescaped, if the text itself cannot be used
 };
 
 inline JsonCursor::Step JsonCursor::next(std::string_view text, bool last, JsonEntry& entry) {
@@ -123,7 +124,7 @@ inline JsonCursor::Step JsonCursor::next(std::string_view text, bool last, JsonE
   return Step::entry;
 }
 
-/// Stands at the next entry's opening quote. False at the object's end, or where the text ends first.
+/// Moves to the next entry's opening quote. False at the object's end, or if the text ends first.
 inline bool JsonCursor::reach_key(std::string_view text, bool last) {
   const std::string_view rest{text.data() + position_, text.size() - position_};
   if (place_ == JsonPlace::after_value && rest.starts_with(kNextKeyStarts)) {  // as this library writes it
