@@ -39,8 +39,8 @@ inline constexpr auto kFieldsOf = field_list_of<T>();
   return std::string{"in field \""}.append(name).append("\": ").append(words);
 }
 
-/// Names of members that no field has. They are skipped, but twice the same one is as wrong as elsewhere. A
-/// template only so that whoever lists no fields need not wait for its compilation.
+/// Names of members that match no field. They are skipped, but a duplicate among them is an error as
+/// elsewhere. A template only so that programs that list no fields do not pay for its compilation.
 template <class Name = std::string>
 class UnknownNames {
  public:
@@ -116,8 +116,8 @@ class FieldsReader {
     if (!in_.try_consume('}')) in_.fail("expected ',' or '}'");
   }
 
-  /// Reads for as long as the text is what `encode` writes. @returns false if not even the first field was
-  /// there.
+  /// Reads for as long as the text is exactly the output of `encode`. @returns false if not even the first
+  /// field was read.
   template <std::size_t... kIndices>
   bool read_in_order(std::index_sequence<kIndices...>) {
     std::size_t read = 0;
@@ -127,7 +127,7 @@ class FieldsReader {
     return read != 0;
   }
 
-  /// Reads a member that may be any.
+  /// Reads a member that may be any of the fields, or none.
   void read_member() {
     using Read = void (*)(FieldsReader&);
     static constexpr auto kReaders = []<std::size_t... kIndices>(std::index_sequence<kIndices...>) {
@@ -211,8 +211,8 @@ class FieldsWriter {
 
 namespace kvstore { inline namespace v1 {
 
-/// The codec of a type whose fields are listed: see `kvstore::fields`. To be derived from for a type that is
-/// not yours; the codec then lists the fields as its member `kFields`.
+/// The codec of a type whose fields are listed: see `kvstore::fields`. Derive from it for a type that is not
+/// yours; the codec then lists the fields as its member `kFields`.
 template <class T>
 struct FieldCodec {
   static constexpr auto kKind = detail::JsonKind::object;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Codecs of what may be there or not, or be one thing or another: optional, unique_ptr, variant.
+// Codecs of optional values and alternatives: optional, unique_ptr, variant.
 
 #include <array>
 #include <concepts>
