@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Walks the keys of a Redis Cluster under a prefix.
+// Visits the keys of a Redis Cluster that have a prefix.
 
 #include <algorithm>
 #include <chrono>
@@ -23,7 +23,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// A pattern of SCAN that matches what starts with `prefix`.
+/// A SCAN pattern that matches all keys starting with `prefix`.
 [[nodiscard]] inline std::string pattern_of_prefix(std::string_view prefix) {
   std::string pattern;
   for (const char byte : prefix) {
@@ -33,10 +33,10 @@ namespace kvstore { inline namespace v1 { namespace detail {
   return pattern + '*';
 }
 
-/// Scans every leader. SCAN may return a key twice, and so may two leaders while slots move, so that the keys
-/// seen are remembered. Keys that are there from beginning to end are seen: if the map of slots is another
-/// one at the end, a second scan finds what has moved behind the first one's back. Only a key that moved
-/// twice meanwhile, or whose slot is still being moved, may be missed.
+/// Scans every leader. SCAN may return a key twice, and so may two leaders while slots move, so the keys seen
+/// are remembered. Keys that exist from beginning to end are seen: if the map of slots has changed by the
+/// end, a second scan finds the keys that moved during the first. Only a key that moved twice meanwhile, or
+/// whose slot is still being moved, may be missed.
 class RedisScan {
  public:
   using See = FunctionRef<bool(const std::vector<std::string>&)>;
@@ -44,8 +44,8 @@ class RedisScan {
   RedisScan(RedisCluster& cluster, std::string_view prefix)
       : cluster_{cluster}, pattern_{pattern_of_prefix(prefix)} {}
 
-  /// Hands over the keys in lists, each key once, until `see` returns false.
-  /// @throws ServerError; UnavailableError
+  /// Passes the keys on in lists, each key once, until `see` returns false. @throws ServerError;
+  /// UnavailableError
   void run(See see) {
     const auto before = cluster_.refresh();
     if (!scan_all(*before, see)) return;
@@ -54,7 +54,7 @@ class RedisScan {
   }
 
  private:
-  static constexpr std::string_view kPerCall = "1000";  // keys looked at: half a millisecond of the server
+  static constexpr std::string_view kPerCall = "1000";  // keys examined: half a millisecond of server time
   static constexpr int kTries = 20;
 
   bool scan_all(const RedisSlotMap& map, See see) {
@@ -62,7 +62,7 @@ class RedisScan {
                                [&](const RedisAddress& leader) { return scan_until_done(leader, see); });
   }
 
-  /// False if `see` wants no more. A leader that is gone ends it: the map has changed, or is about to.
+  /// False if `see` wants no more. A leader that is gone ends the scan: the map has changed, or is about to.
   [[nodiscard]] bool scan_until_done(const RedisAddress& leader, See see) {
     for (int tries = 0;; ++tries) {
       std::string why;
@@ -76,8 +76,8 @@ class RedisScan {
     }
   }
 
-  /// On one connection, from the beginning: a server that has started anew would not know what a cursor of
-  /// its former life means, and skip keys without a word.
+  /// Uses one connection from beginning to end: a restarted server would misread an old cursor, and silently
+  /// skip keys.
   [[nodiscard]] bool scan(const RedisAddress& leader, See see) {
     std::unique_ptr<RedisConnection> connection = cluster_.connect(leader);
     std::string cursor = "0";
@@ -95,7 +95,7 @@ class RedisScan {
     return true;
   }
 
-  /// @throws RedisIoError for what passes; ServerError
+  /// @throws RedisIoError for passing errors; ServerError
   [[noreturn]] static void refuse(const RedisAddress& leader, std::string_view error) {
     const std::string words = leader.text() + ": SCAN: " + std::string{error};
     if (RedisRefusal::of(error, leader).kind != RedisRefusal::Kind::final) throw RedisIoError{words};
