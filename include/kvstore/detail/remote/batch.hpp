@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A batch as servers can carry it out: one change per key, with what has to be there before it.
+// A batch in the form that servers can carry out: one change per key, with the required state before it.
 
 #include <cstddef>
 #include <optional>
@@ -25,7 +25,7 @@ class RemoteBatch {
  public:
   using Batch = WriteBatch<Key, Value>;
 
-  /// @throws ValueError; DuplicateKeyError, KeyNotFoundError where an operation contradicts an earlier one
+  /// @throws ValueError; DuplicateKeyError, KeyNotFoundError if an operation contradicts an earlier one
   explicit RemoteBatch(const Batch& batch) : batch_{batch} {
     std::vector<Extent> extents;
     extents.reserve(batch.size());
@@ -39,7 +39,7 @@ class RemoteBatch {
 
   [[nodiscard]] const std::vector<RemoteChange>& changes() const noexcept { return changes_; }
 
-  /// Throws what a verb throws whose key was there, or was not, against its `before`.
+  /// Throws the exception of a verb whose key existed, or did not, contrary to its `before`.
   [[noreturn]] void refuse(const RemoteChange& change) const {
     refuse_operation(batch_.operations()[change.operation]);
   }
@@ -48,7 +48,7 @@ class RemoteBatch {
   using Operation = typename Batch::Operation;
   using Verb = typename Batch::Verb;
 
-  /// Where in the text an operation's key and value end; they follow each other.
+  /// The extent of an operation's key and value in the text; the value follows the key.
   struct Extent {
     std::size_t begin;
     std::size_t middle;
