@@ -23,7 +23,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// The number that a key of an integer type is to be stored as; none if it is too large for SQLite.
+/// The number under which a key of an integer type is stored; none if it is too large for SQLite.
 [[nodiscard]] inline std::optional<std::int64_t> sqlite_integer(std::string_view key) noexcept {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
@@ -31,7 +31,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
   return number;
 }
 
-/// A number that differs, but for a coincidence, where entries differ: the sum of each one's.
+/// A hash of a set of entries: the sum of the hashes of each. Different sets differ in it, except by
+/// coincidence.
 using EntryDigest = std::uint64_t;
 
 [[nodiscard]] inline EntryDigest digest_of(std::string_view key, std::string_view value) noexcept {
@@ -52,7 +53,7 @@ class SqliteEntry {
   [[nodiscard]] bool has_integer_key() const noexcept { return has_integer_key_; }
   [[nodiscard]] EntryDigest digest() const noexcept { return digest_of(key_, value_); }
 
-  /// Reads columns `key, value`. @throws CorruptionError if they are none of an entry
+  /// Reads columns `key, value`. @throws CorruptionError if they are not an entry
   void read(const SqliteStatement& row) {
     const int type = row.type(0);
     has_integer_key_ = type == SQLITE_INTEGER;
@@ -66,7 +67,7 @@ class SqliteEntry {
     read_value(row, 1);
   }
 
-  /// Reads column `value` of a key that is known.
+  /// Reads column `value` for a known key.
   void read(std::string_view key, const SqliteStatement& row) {
     key_ = key;
     read_value(row, 0);
