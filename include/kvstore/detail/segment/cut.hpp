@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// How one segment takes part in a point-in-time snapshot while writers go on.
+// The part of one segment in a point-in-time snapshot, which is taken while writers go on.
 //
 // A cut is a moment: the snapshot holds each entry as it was then. The saver walks the segment in slices
 // under its shared lock. A writer that is about to change an entry which the saver has not reached yet first
-// captures it as text and marks it to be passed over; an entry that it adds is marked as well. So neither
-// waits for more than a slice, and extra memory is what was changed during the save, not the map.
+// captures the entry as text and marks it to be skipped; an entry that the writer adds is marked as well. So
+// neither waits for longer than a slice, and the extra memory is proportional to the changes during the save,
+// not to the map.
 //
-// The cut itself is one atomic number that every writer reads under its segment's lock: a writer that reads
-// it before the cut is in the snapshot, one that reads it after is not. If one operation returned before
-// another began, coherence makes the second read no older number, so what is in the snapshot is a state that
-// the store went through.
+// The cut itself is one atomic number that every writer reads under its segment's lock. The change of a
+// writer that reads the number before the cut is in the snapshot; the change of one that reads it afterwards
+// is not. If one operation returned before another began, coherence keeps the second from reading an older
+// number. The snapshot is therefore a state that the store went through.
 
 #include <algorithm>
 #include <cstddef>
@@ -47,13 +48,13 @@ class SegmentCut {
 
   // For writers, under the segment's exclusive lock. ------------------------------------------------------
 
-  /// Makes room to keep track of `inserts` new entries. May throw; nothing has changed then.
+  /// Makes room to track `inserts` new entries. May throw; then nothing has changed.
   void make_room(Epoch epoch, const Table& table, std::size_t inserts) {
     if (takes_part(epoch)) make_room(table.size(), inserts);
   }
 
-  /// Captures what `mutation` is about to change, and makes room as above. May throw; nothing has changed
-  /// then.
+  /// Captures the entry that `mutation` is about to change, and makes room as above. May throw; then nothing
+  /// has changed.
   void prepare(Epoch epoch, const Table& table, const Mutation& mutation, std::size_t inserts = 1) {
     if (!takes_part(epoch)) return;
     make_room(table.size(), inserts);
@@ -64,7 +65,7 @@ class SegmentCut {
     passed_over_[mutation.position] = true;
   }
 
-  /// Carries `mutation` out and keeps track of who stands where. Needs `prepare` with the same epoch.
+  /// Performs `mutation` and keeps track of positions. Needs `prepare` with the same epoch.
   void perform(Epoch epoch, Table& table, const Mutation& mutation) noexcept {
     if (!takes_part(epoch)) return mutation.perform(table);
     using Kind = typename Mutation::Kind;
@@ -74,7 +75,7 @@ class SegmentCut {
   }
 
   /// Empties `table`. The entries of a snapshot under way move here until the saver has read them. The caller
-  /// destroys what is returned after the lock.
+  /// destroys the returned table after releasing the lock.
   [[nodiscard]] Table clear(Epoch epoch, Table& table) noexcept {
     if (takes_part(epoch)) {
       detached_ = std::exchange(table, Table{});
@@ -85,8 +86,8 @@ class SegmentCut {
 
   // For the saver, under the segment's shared lock. ---------------------------------------------------------
 
-  /// Encodes the next slice into `out`, which takes entries by `put`. @returns false if the segment is done,
-  /// and no longer takes part.
+  /// Encodes the next slice into `out`, which takes entries by `put`. @returns false if the segment is
+  /// finished and takes no further part.
   template <class Out>
   bool encode_slice(Epoch epoch, const Table& live, Out& out) {
     begin(epoch);
@@ -120,11 +121,11 @@ class SegmentCut {
     pending_ = false;
     captured_ = ChangeBuffer{};
     captured_read_ = 0;
-    passed_over_ = std::vector<bool>{};  // not {}, which would keep its memory
+    passed_over_ = std::vector<bool>{};  // assigning {} would keep its memory
     detached_.reset();
   }
 
-  // What keys and values point to, a few entries early.
+  // Prefetches the memory that keys and values point to, a few entries ahead.
   [[gnu::always_inline]] static void prefetch(const Entry<Key, Value>& entry) noexcept {
     prefetch_parts(entry.key);
     prefetch_parts(entry.value);
@@ -142,7 +143,7 @@ class SegmentCut {
     }
   }
 
-  // Whether the current snapshot has still to read entries of this table.
+  // Whether the current snapshot still has to read entries of this table.
   [[nodiscard]] bool takes_part(Epoch epoch) noexcept {
     if (!is_open(epoch)) return false;
     begin(epoch);
@@ -163,8 +164,9 @@ class SegmentCut {
     pending_ = true;
   }
 
-  // Positions before the cursor have been read. To keep it so, an entry removed there first changes places
-  // with the last of them, and the cursor steps back: what then moves in from the end is read later.
+  // Positions before the cursor have been read. To preserve that, an entry to be removed there first swaps
+  // places with the last of them, and the cursor steps back. The entry that then moves in from the end is
+  // read later.
   void erase(Table& table, std::size_t position) noexcept {
     if (position < cursor_) {
       --cursor_;
@@ -179,9 +181,9 @@ class SegmentCut {
   Epoch epoch_ = 0;       // of the last cut this segment took part in
   bool pending_ = false;  // the saver has not read it to the end
   std::size_t cursor_ = 0;
-  std::vector<bool> passed_over_;  // by position; shorter than the table while nothing was changed
+  std::vector<bool> passed_over_;  // by position; shorter than the table until something changes
   ChangeBuffer captured_;
-  std::size_t captured_read_ = 0;  // how many of them the saver has
+  std::size_t captured_read_ = 0;  // the number that the saver has read
   std::optional<Table> detached_;
 };
 
