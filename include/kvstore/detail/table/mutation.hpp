@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a verb has decided to do to a table, apart from doing it: a store that persists puts its own steps
-// (capture for a snapshot, log, count) between the decision and the deed, which cannot fail.
+// A verb's decision about a table, separate from its execution. A persistent store puts its own steps
+// (capture for a snapshot, log, count) between the decision and the execution, which cannot fail.
 
 #include <cstddef>
 #include <cstdint>
@@ -34,7 +34,7 @@ struct Mutation {
     return {Kind::erase, position, hash, nullptr, nullptr};
   }
 
-  /// What makes `value` that of a key, or removes the key if it is none; `position` says where the key is.
+  /// Sets the value of a key to `value`, or removes the key if there is none; `position` is that of the key.
   static Mutation change(std::uint64_t hash, std::size_t position, Key& key,
                          std::optional<Value>& value) noexcept {
     const bool exists = position != Table::kNone;
@@ -49,14 +49,14 @@ struct Mutation {
     return kind == Kind::insert ? *key : table[position].key;
   }
 
-  /// Makes room and carries the decision out, where nothing else is to be done between the two. May throw;
-  /// nothing has changed then.
+  /// Makes room and performs the mutation, for a store without steps of its own between the two. May throw;
+  /// then nothing has changed.
   void apply(Table& table) const {
     if (kind == Kind::insert) table.prepare_insert(1);
     perform(table);
   }
 
-  /// Carries the decision out. An insert needs `table.prepare_insert` before.
+  /// Performs the mutation. An insert needs `table.prepare_insert` first.
   void perform(Table& table) const noexcept {
     if (kind == Kind::replace)
       table.replace(position, *value);

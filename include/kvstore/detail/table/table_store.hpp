@@ -35,7 +35,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Keys>
 using KeyIterator = decltype(std::ranges::begin(std::declval<const Keys&>()));
 
-/// Ranges of keys to look up. Spelt without the header <ranges>, which costs more than it would say.
+/// Ranges of keys to look up. Defined without the header <ranges>, which costs more compile time than it
+/// saves text.
 template <class Keys, class Key, class Lookup>
 concept KeyRange =
     std::forward_iterator<KeyIterator<Keys>> &&
@@ -64,15 +65,15 @@ class TableStore {
       : tables_(tables), hash_{std::move(hash)}, equal_{std::move(equal)} {}
 
   // A derived store overrides the primitives to lock, capture, log, count and save; it repeats no verb.
-  // `verb` says for which one.
+  // `verb` is the verb on whose behalf a primitive runs.
 
-  /// Runs `fn`, which says whether it found what it looked for, on a table, for reading.
+  /// Runs `fn` on a table, for reading. `fn` returns whether it found its key.
   virtual bool look_at_table(Verb /*verb*/, std::size_t table, FunctionRef<bool(const Table&)> fn) const {
     return fn(tables_[table]);
   }
-  /// Runs `fn` on those of the tables of `hashes`, at most `kGroup`, that can be had at once, and whose bits
-  /// it is given; then on the others, one by one. It returns the bits of those where it found what it looked
-  /// for.
+  /// Runs `fn` once for all tables of `hashes`, at most `kGroup`, that are available at once, and passes it
+  /// their bits; then once for each of the others. `fn` returns the bits of the tables in which it found its
+  /// key.
   virtual void look_at_group(Verb /*verb*/, std::span<const std::uint64_t> hashes,
                              FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
     for (const std::uint64_t hash : hashes) table_of(hash).prefetch(hash);
@@ -82,7 +83,7 @@ class TableStore {
   virtual void look_at_tables(Verb /*verb*/, FunctionRef<void(const Table&)> fn) const {
     for (const Table& table : tables_) fn(table);
   }
-  /// Carries out what `decide` decides on a table.
+  /// Performs the mutation that `decide` returns for a table.
   virtual void edit_table(Verb /*verb*/, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
     decide(tables_[index]).apply(tables_[index]);
   }
@@ -104,7 +105,7 @@ class TableStore {
   /// Records a check that failed before any primitive ran.
   virtual void note_failure(Verb /*verb*/) const noexcept {}
 
-  /// A copy of a value for `modify` to work on; nothing if the value must be modified where it stands.
+  /// A copy of a value for `modify` to work on; nothing if the value must be modified in place.
   [[nodiscard]] virtual std::optional<Value> duplicate(const Value& value) const {
     if constexpr (std::copy_constructible<Value>)
       return value;
@@ -112,9 +113,9 @@ class TableStore {
       return std::nullopt;
   }
 
-  // What the verbs are made of. ---------------------------------------------------------------------------
+  // The building blocks of the verbs. ---------------------------------------------------------------------
 
-  /// A search that has begun: the memory that it reads first comes while the operation goes through its
+  /// A search that has begun: the memory that it reads first is on its way while the operation runs its
   /// checks and takes its lock.
   struct Search {
     std::uint64_t hash;
@@ -127,7 +128,7 @@ class TableStore {
     return {hash, table};
   }
 
-  /// Runs a check that the primitives do not see.
+  /// Runs a check outside the primitives, and records its failure.
   template <class Check>
   void checked(Verb verb, const Check& check) const {
     try {
@@ -151,7 +152,8 @@ class TableStore {
     });
   }
 
-  /// Carries out what `decide(table, hash, position)` decides if the key exists. @returns whether it does.
+  /// Performs the mutation that `decide(table, hash, position)` returns if the key exists. @returns whether
+  /// it does.
   template <class Decide>
   bool edit(Verb verb, LookupKey key, const Decide& decide) {
     bool found = false;
@@ -165,8 +167,8 @@ class TableStore {
     return found;
   }
 
-  /// Adds an entry, or does what `otherwise(hash, position)` decides where the key exists. @returns whether
-  /// it was added.
+  /// Adds an entry, or, if the key exists, performs the mutation that `otherwise(hash, position)` returns.
+  /// @returns whether an entry was added.
   template <class Otherwise>
   bool add(Verb verb, KeyArgument& key, Value& value, const Otherwise& otherwise) {
     const CheckedKey view = view_of(key);
@@ -191,7 +193,7 @@ class TableStore {
       return key;
   }
 
-  /// Runs `fn(index, const Value&)` for those of `keys` that exist. @returns how many do.
+  /// Runs `fn(index, const Value&)` for each of `keys` that exists. @returns how many exist.
   template <class Keys, class Fn>
   std::size_t look_at_many(Verb verb, const Keys& keys, const Fn& fn) const {
     std::size_t found = 0;
@@ -282,7 +284,7 @@ class TableStore {
       return key;
   }
 
-  /// Asks for all entries that it will most likely read before it reads the first of them.
+  /// Prefetches all entries that it will most likely read before it reads the first of them.
   template <class Group, class See>
   std::uint32_t look_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
                                const Group& group, const See& see) const {
