@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Fills the tables of a store that opens: entries first, straight into their segment's vector, then each
+// Fills the tables of a store that opens: first the entries, straight into their segment's vector, then each
 // index in one pass.
 
 #include <algorithm>
@@ -110,11 +110,11 @@ class TableLoader final : public LoadSink {
   [[nodiscard]] std::uint64_t bytes() const noexcept { return count_.bytes; }
   [[nodiscard]] std::vector<Table> take() && { return std::move(tables_); }
   [[nodiscard]] std::uint32_t stored_version() const noexcept { return values_.stored_version(); }
-  /// Whether what was stored has another schema version than the program.
+  /// Whether the stored values have another schema version than the program's.
   [[nodiscard]] bool outdated() const noexcept { return values_.outdated(); }
 
  private:
-  static constexpr std::uint64_t kLarge = std::uint64_t{4} << 20;  // worth threads that build indexes
+  static constexpr std::uint64_t kLarge = std::uint64_t{4} << 20;  // from here on, threads build indexes
 
   struct Parsed {
     std::uint64_t hash;
@@ -122,7 +122,7 @@ class TableLoader final : public LoadSink {
     Value value;
   };
 
-  /// What another thread has read ahead, in order.
+  /// Entries that another thread has read ahead, in order.
   class Stage final : public LoadStage {
    public:
     explicit Stage(TableLoader& loader) noexcept : loader_{loader} {}
@@ -147,7 +147,7 @@ class TableLoader final : public LoadSink {
     std::size_t bytes_ = 0;
   };
 
-  /// May be called by several threads at once.
+  /// Several threads may call this at once.
   [[nodiscard]] Parsed parse(std::string_view key_text, std::string_view value_text) const {
     Key key = parse_stored_key<Key>(key_text);
     Value value = values_.parse(key_text, value_text);
@@ -186,12 +186,12 @@ class TableLoader final : public LoadSink {
   HashOf hash_of_;
   KeyEqual equal_;
   ValueLoader<Value> values_;
-  std::size_t threads_;  // that build indexes
+  std::size_t threads_;  // the number that build indexes
   const std::function<void(const Progress&)>& progress_;
   const Observer& observer_;
   std::uint64_t expected_ = 0;  // bytes
   ProgressCount count_;
-  bool is_large_ = false;  // much will come
+  bool is_large_ = false;  // the load is large
   bool finished_ = false;
 };
 

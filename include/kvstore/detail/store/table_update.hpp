@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store that follows another process is to change: collected without a lock, one change for each key,
-// so that all of it can be done in one step that does not fail half-way.
+// The pending changes of a store that follows another process. They are collected without a lock, one for
+// each key, so that all of them can be made in one step that cannot fail half-way.
 
 #include <algorithm>
 #include <cstddef>
@@ -29,7 +29,7 @@ class TableUpdate final : public LoadSink {
   using Table = DenseMap<Key, Value>;
   using Mutation = detail::Mutation<Key, Value>;
 
-  /// `stored_version` is that of what was loaded before. `options` and `path` outlive it.
+  /// `stored_version` is that of the entries loaded before. `options` and `path` outlive this object.
   TableUpdate(HashOf hash_of, KeyEqual equal, const Options& options, const std::filesystem::path& path,
               std::uint32_t stored_version)
       : hash_of_{std::move(hash_of)}, equal_{std::move(equal)}, values_{options, path} {
@@ -63,10 +63,10 @@ class TableUpdate final : public LoadSink {
   }
 
   [[nodiscard]] bool empty() const noexcept { return !cleared_ && steps_.empty(); }
-  /// Whether all that was there is gone; then `fill` makes what comes instead.
+  /// Whether all existing entries are gone; then `fill` makes the new tables.
   [[nodiscard]] bool replaces_everything() const noexcept { return cleared_; }
 
-  /// Puts the entries into tables that hold none. Takes them from here.
+  /// Moves the entries into tables that are empty.
   template <class TableOf>
   void fill(const TableOf& table_of) {
     for (Step& step : steps_) {
@@ -74,8 +74,8 @@ class TableUpdate final : public LoadSink {
     }
   }
 
-  /// What is to be done to the tables as they are, in an order in which it can be done: removals last and
-  /// from the back, because a removal moves the last entry of its table. The mutations point into this.
+  /// The mutations for the current tables, in an order in which they can be performed: removals last and from
+  /// the back, since a removal moves the last entry of its table. The mutations point into this object.
   template <class TableOf>
   [[nodiscard]] std::vector<Mutation> mutations(const TableOf& table_of) {
     std::vector<Mutation> result;
