@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Counts what passes from a store to a storage, and tells a progress callback.
+// Counts the data that pass from a store to a storage, and calls a progress callback.
 
 #include <algorithm>
 #include <cstdint>

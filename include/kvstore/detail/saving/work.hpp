@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What each step of `SaveState` asks of the storage. Knows nothing about keys and values, since the store
+// Carries out each step of `SaveState` on the storage. Knows nothing about keys and values, since the store
 // passes text, and nothing about scheduling.
 
 #include <chrono>
@@ -26,15 +26,15 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// How a step went.
+/// The result of a step.
 struct StepResult {
   StepOutcome outcome;
-  std::exception_ptr failure = nullptr;                       ///< where it failed
-  WorkDone done;                                              ///< what was saved
-  bool whole = false;                                         ///< that was everything
+  std::exception_ptr failure = nullptr;                       ///< set if it failed
+  WorkDone done;                                              ///< the amount saved
+  bool whole = false;                                         ///< everything was saved
   bool outgrown = false;                                      ///< the journal wants to be compacted
-  std::optional<std::uint64_t> entries = std::nullopt;        ///< of the store, where they were counted
-  std::optional<std::uint64_t> journal_bytes = std::nullopt;  ///< its size, where it may have changed
+  std::optional<std::uint64_t> entries = std::nullopt;        ///< in the store, if they were counted
+  std::optional<std::uint64_t> journal_bytes = std::nullopt;  ///< its size, if that may have changed
 };
 
 /// Where a step puts what is not the storage's own.
@@ -62,22 +62,22 @@ class SaveWork final {
     }
   }
 
-  /// Null once it is closed.
+  /// Null once the storage is closed.
   [[nodiscard]] Storage* storage() const noexcept { return storage_.get(); }
 
-  /// Before the first step: asks for the journal. @returns whether the storage wants everything next
+  /// Call before the first step: gets the journal. @returns whether the storage wants everything next
   bool start() {
     journal_ = storage_->journal();
     return storage_->scope() == SaveScope::everything;
   }
 
-  /// Takes what the step is to hand over. @throws std::bad_alloc: nothing was taken
+  /// Takes the changes that the step is to hand over. @throws std::bad_alloc: nothing was taken
   void take(Step step, ChangeLog& log) {
     if (step == Step::append || step == Step::switch_over) return log.move_to(outgoing_);
     if (step == Step::save_changes || step == Step::save_all) log.take();
   }
 
-  /// Carries the step out. `afresh`: see `SaveState`; `targets`: of the errand.
+  /// Carries out the step. `afresh`: see `SaveState`; `targets`: those of the errand.
   StepResult perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets) noexcept {
     StepResult result;
     const auto start = std::chrono::steady_clock::now();
@@ -92,7 +92,7 @@ class SaveWork final {
     return result;
   }
 
-  /// After the step.
+  /// Call after the step.
   static void finish(Step step, const StepResult& result, ChangeLog& log) noexcept {
     const StepOutcome& outcome = result.outcome;
     const bool saves = step == Step::save_changes || step == Step::save_all;
@@ -136,7 +136,7 @@ class SaveWork final {
     }
   }
 
-  /// Where the journal may have missed something.
+  /// Runs `action`, in which the journal may miss something if it throws.
   template <class Do>
   static void breaking(StepResult& result, const Do& action) {
     result.outcome.broke = true;
@@ -155,7 +155,7 @@ class SaveWork final {
     });
   }
 
-  /// What nobody would find need not be synced: a snapshot makes good for it.
+  /// A file that no load would find need not be synced: a snapshot makes up for it.
   void sync(StepResult& result) {
     const bool intact = storage_->is_intact();
     result.outcome.failed = result.outcome.broke = result.outcome.declined = !intact;
@@ -197,14 +197,14 @@ class SaveWork final {
     result.entries = source.entries();
   }
 
-  /// What is so after the step, however it went.
+  /// Records the state after the step, whatever its outcome.
   void look_back(Step step, StepResult& result) noexcept {
     if (result.outcome.failed) abandon(step);
     if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
     if (step == Step::close) result.journal_bytes = 0;
     if (step != Step::save_changes && step != Step::save_all) return;
     result.outcome.wants_everything = storage_->scope() == SaveScope::everything;
-    // While saves fail, the log is to stay below the size of the store.
+    // While saves fail, the log must stay smaller than the store.
     if (result.outcome.failed) result.entries = store_.count_entries();
   }
 
