@@ -29,7 +29,6 @@ inline constexpr std::uint8_t kSurrogate = 1 << 4;  // 11101101 101_____
 inline constexpr std::uint8_t kOverlong2 = 1 << 5;  // 1100000_ 10______
 inline constexpr std::uint8_t kOverlong4 = 1 << 6;  // 11110000 1000____, and 11110101 1000____ and above
 inline constexpr std::uint8_t kTwoTails = 1 << 7;   // 10______ 10______: wrong unless the character goes on
-                                                    // on
 inline constexpr std::uint8_t kAnyLow = kTooShort | kTooLong | kTwoTails;  // for any lower half
 
 struct Utf8Table {
