@@ -44,13 +44,12 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Means>
 class SaveDriver final : private OpenStore {
  public:
-  /// `counters` outlive it.
-  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters,
-             SaveWork::Store store)
+  /// `counters` and `store` outlive it.
+  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters, SavedStore& store)
       : options_{std::move(options)},
         observer_{options_, path_of(storage.get())},
         numbers_{counters},
-        work_{std::move(storage), options_, std::move(store)} {}
+        work_{std::move(storage), options_, store} {}
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const Observer& observer() const noexcept { return observer_; }

@@ -41,7 +41,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 /// What a persistent store is but for its loading, and the words of its user.
 template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
-class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
+class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private SavedStore {
   using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
 
  protected:
@@ -55,7 +55,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   SegmentedStore(Hash hash, KeyEqual equal, std::unique_ptr<Storage> storage, Options options)
       : Base(1, std::move(hash), std::move(equal)),
         driver_{std::in_place, std::move(storage), std::move(options), counters_,
-                SaveWork::Store{[this] { return snapshot(); }, [this] { return count_entries(); }}} {}
+                static_cast<SavedStore&>(*this)} {}
 
   /// In a forked child all memory stays as it is: another thread of the parent may have been changing it.
   ~SegmentedStore() override {
@@ -141,7 +141,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   }
   [[nodiscard]] auto operation_totals() const noexcept { return detail::operation_totals(counters_); }
 
-  [[nodiscard]] std::uint64_t count_entries() const {
+  [[nodiscard]] std::uint64_t count_entries() const override {
     std::uint64_t entries = 0;
     visit_tables([&](const Table& table) { entries += table.size(); });
     return entries;
@@ -382,7 +382,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     return driver_->record(1, changes);
   }
 
-  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() {
+  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() override {
     const Options& options = driver_->options();
     return std::make_unique<SnapshotSource<Key, Value, Mutex>>(
         this->tables(), segments_, options.schema_version, threads_to_save(options.threads));
