@@ -9,14 +9,13 @@
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
-#include <vector>
 
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/line_buffer.hpp"
 #include "kvstore/detail/segment/cut.hpp"
 #include "kvstore/detail/segment/guards.hpp"
 #include "kvstore/detail/segment/parallel_encode.hpp"
-#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/tables.hpp"
 #include "kvstore/line_source.hpp"
 #include "kvstore/storage.hpp"
 
@@ -26,9 +25,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Key, class Value, class Mutex>
 class OpenCut {
  public:
-  using Table = DenseMap<Key, Value>;
-
-  OpenCut(const std::vector<Table>& tables, Segments<Key, Value, Mutex>& segments)
+  OpenCut(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments)
       : tables_{tables}, segments_{segments}, epoch_{segments.open_cut()} {}
   OpenCut(const OpenCut&) = delete;
   OpenCut& operator=(const OpenCut&) = delete;
@@ -55,7 +52,7 @@ class OpenCut {
   }
 
  private:
-  const std::vector<Table>& tables_;
+  const Tables<Key, Value>& tables_;
   Segments<Key, Value, Mutex>& segments_;
   const Epoch epoch_;
   std::atomic<std::size_t> ended_ = 0;  // segments that were read to the end
@@ -68,7 +65,7 @@ class SnapshotSource final : public ChangeSource, private LineSource {
   using Cut = OpenCut<Key, Value, Mutex>;
 
   /// `threads` encode lines, if there are many.
-  SnapshotSource(const std::vector<typename Cut::Table>& tables, Segments<Key, Value, Mutex>& segments,
+  SnapshotSource(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments,
                  std::uint32_t schema_version, std::size_t threads)
       : ChangeSource{SaveScope::everything, schema_version}, threads_{threads}, cut_{tables, segments} {}
 

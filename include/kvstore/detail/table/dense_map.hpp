@@ -33,12 +33,6 @@ struct Entry {
   Value value;
 };
 
-/// Which of `tables`, a power of two of them, holds the keys with this hash. Its middle says so; the table
-/// itself uses the upper half.
-[[nodiscard]] inline std::size_t table_index(std::uint64_t hash, std::size_t tables) noexcept {
-  return static_cast<std::size_t>(hash >> 16) & (tables - 1);
-}
-
 template <class Key, class Value>
 class alignas(64) DenseMap {
  public:

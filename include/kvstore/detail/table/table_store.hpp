@@ -26,6 +26,7 @@
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/detail/table/reentry.hpp"
+#include "kvstore/detail/table/tables.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
@@ -57,8 +58,9 @@ class TableStore {
   using KeyArgument = std::conditional_t<kTextKeys, StringArgument<Key>, Key>;
   using CheckedKey = std::conditional_t<kTextKeys, std::string_view, const Key&>;
   using Table = DenseMap<Key, Value>;
+  using Tables = detail::Tables<Key, Value>;
   using Mutation = detail::Mutation<Key, Value>;
-  static constexpr std::size_t kGroup = 16;
+  static constexpr std::size_t kGroup = Tables::kGroup;
 
   TableStore(std::size_t tables, Hash hash, KeyEqual equal)
       : tables_(tables), hash_{std::move(hash)}, equal_{std::move(equal)} {}
@@ -75,7 +77,7 @@ class TableStore {
   /// for.
   virtual void look_at_group(Verb /*verb*/, std::span<const std::uint64_t> hashes,
                              FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
-    for (const std::uint64_t hash : hashes) table_of(hash).prefetch(hash);
+    for (const std::uint64_t hash : hashes) tables_.of(hash).prefetch(hash);
     fn((std::uint32_t{1} << hashes.size()) - 1);
   }
   /// Runs `fn` on every table in turn, for reading.
@@ -90,8 +92,9 @@ class TableStore {
   virtual void edit_tables(std::span<const std::uint64_t> /*hashes*/,
                            FunctionRef<std::vector<Mutation>()> decide) {
     const std::vector<Mutation> mutations = decide();
-    for (const Inserts& inserts : inserts_of(mutations)) tables_[inserts.table].prepare_insert(inserts.count);
-    for (const Mutation& mutation : mutations) mutation.perform(table_of(mutation.hash));
+    for (const auto& inserts : tables_.inserts_of(mutations))
+      tables_[inserts.table].prepare_insert(inserts.count);
+    for (const Mutation& mutation : mutations) mutation.perform(tables_.of(mutation.hash));
   }
   /// Empties every table.
   virtual void clear_tables() {
@@ -122,7 +125,7 @@ class TableStore {
   };
   [[nodiscard]] Search begin_search(LookupKey key) const {
     const std::uint64_t hash = hash_of(key);
-    const std::size_t table = table_index(hash);
+    const std::size_t table = tables_.index_of(hash);
     tables_[table].prefetch(hash);
     return {hash, table};
   }
@@ -221,7 +224,7 @@ class TableStore {
     BatchPlan<Key, Value, KeyEqual> plan{equal_};
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       auto& operation = batch.operations()[i];
-      plan.add(operation, hashes[i], find(table_of(hashes[i]), hashes[i], operation.key));
+      plan.add(operation, hashes[i], find(tables_.of(hashes[i]), hashes[i], operation.key));
     }
     return plan.mutations();
   }
@@ -235,44 +238,14 @@ class TableStore {
     else
       return mix(hash ^ kSecret[2], kSecret[3]);
   }
-  [[nodiscard]] std::size_t table_index(std::uint64_t hash) const noexcept {
-    return detail::table_index(hash, tables_.size());
-  }
-  [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept { return tables_[table_index(hash)]; }
-  [[nodiscard]] const Table& table_of(std::uint64_t hash) const noexcept {
-    return tables_[table_index(hash)];
-  }
   template <class Probe>
   [[nodiscard]] std::size_t find(const Table& table, std::uint64_t hash, const Probe& key) const {
     return table.find(hash, [&](const Key& other) { return equal_(other, key); });
   }
 
-  /// The segments' tables; a power of two of them, at most 65536. Once threads use the store, tables change,
-  /// but not how many there are and where.
-  [[nodiscard]] std::vector<Table>& tables() noexcept { return tables_; }
-  [[nodiscard]] const std::vector<Table>& tables() const noexcept { return tables_; }
+  [[nodiscard]] Tables& tables() noexcept { return tables_; }
+  [[nodiscard]] const Tables& tables() const noexcept { return tables_; }
   [[nodiscard]] const KeyEqual& key_equal() const noexcept { return equal_; }
-
-  /// How many entries a table is to take.
-  struct Inserts {
-    std::size_t table;
-    std::size_t count;
-  };
-  /// What `mutations` insert, by table. *Complexity*: O(mutations), apart from sorting them
-  [[nodiscard]] std::vector<Inserts> inserts_of(std::span<const Mutation> mutations) const {
-    std::vector<std::size_t> indices;
-    indices.reserve(mutations.size());
-    for (const Mutation& mutation : mutations) {
-      if (mutation.kind == Mutation::Kind::insert) indices.push_back(table_index(mutation.hash));
-    }
-    std::sort(indices.begin(), indices.end());
-    std::vector<Inserts> result;
-    for (const std::size_t index : indices) {
-      if (result.empty() || result.back().table != index) result.push_back({index, 0});
-      ++result.back().count;
-    }
-    return result;
-  }
 
  private:
   [[nodiscard]] static Key& own(KeyArgument& key) {
@@ -288,12 +261,12 @@ class TableStore {
                                const Group& group, const See& see) const {
     for (std::uint32_t left = which; left != 0; left &= left - 1) {
       const std::uint64_t hash = hashes[static_cast<std::size_t>(std::countr_zero(left))];
-      table_of(hash).prefetch_likely(hash);
+      tables_.of(hash).prefetch_likely(hash);
     }
     std::uint32_t found = 0;
     for (std::uint32_t left = which; left != 0; left &= left - 1) {
       const auto i = static_cast<std::size_t>(std::countr_zero(left));
-      const Table& table = table_of(hashes[i]);
+      const Table& table = tables_.of(hashes[i]);
       const LookupKey key = group[i].get();
       const std::size_t position = find(table, hashes[i], key);
       if (position == Table::kNone) continue;
@@ -303,7 +276,7 @@ class TableStore {
     return found;
   }
 
-  std::vector<Table> tables_;
+  Tables tables_;
   Hash hash_;
   KeyEqual equal_;
 };

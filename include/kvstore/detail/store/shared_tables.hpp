@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A store of segments that many threads share, each with a lock of its own: the primitives of the verbs
-// again, which lock, count, take part in a snapshot and tell a `SaveDriver` what was changed.
+// The tables of a persistent store, as its threads share them: the primitives of the verbs again, which lock
+// the segment, count, take part in a snapshot and tell a `SaveDriver` what was changed.
 
 #include <algorithm>
 #include <array>
@@ -31,61 +31,61 @@
 #include "kvstore/detail/segment/snapshot_source.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
 #include "kvstore/detail/store/change_trace.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/detail/table/tables.hpp"
 #include "kvstore/error.hpp"
-#include "kvstore/key_value_store.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// What a persistent store is but for its loading, and the words of its user.
-template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
-class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private SavedStore {
-  using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
-
- protected:
-  using typename Base::Mutation;
-  using typename Base::Table;
+template <class Key, class Value, class Mutex>
+class SharedTables final : private SavedStore {
+ public:
+  using Table = DenseMap<Key, Value>;
+  using Tables = detail::Tables<Key, Value>;
+  using Mutation = detail::Mutation<Key, Value>;
   using Segments = detail::Segments<Key, Value, Mutex>;
   using Lock = typename Segments::Lock;
-
   using Driver = SaveDriver<typename Waiting<Mutex>::Means>;
 
-  SegmentedStore(Hash hash, KeyEqual equal, std::unique_ptr<Storage> storage, Options options)
-      : Base(1, std::move(hash), std::move(equal)),
+  /// `tables` outlive it. @throws UsageError
+  SharedTables(Tables& tables, std::unique_ptr<Storage> storage, Options options)
+      : tables_{tables},
         driver_{std::in_place, std::move(storage), std::move(options), counters_,
                 static_cast<SavedStore&>(*this)} {}
 
   /// In a forked child all memory stays as it is: another thread of the parent may have been changing it.
-  ~SegmentedStore() override {
+  ~SharedTables() {
     if (!home_.is_foreign_by_id()) return;
-    leave_contents_to_parent(this->tables());
+    leave_contents_to_parent(tables_);
     segments_.leave();
     threads_.leave();
   }
 
-  bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
+  bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const {
     ThreadState* const local = threads_.local();
     return counted(verb, local, [&] {
       const typename Segments::Reading reading{segments_, index, local};
-      return fn(this->tables()[index]);
+      return fn(tables_[index]);
     });
   }
 
   void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
-                     FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
-    std::array<std::size_t, Base::kGroup> indices{};
+                     FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+    std::array<std::size_t, Tables::kGroup> indices{};
     for (std::size_t i = 0; i < hashes.size(); ++i) {
-      indices[i] = this->table_index(hashes[i]);
-      this->tables()[indices[i]].prefetch(hashes[i]);
+      indices[i] = tables_.index_of(hashes[i]);
+      tables_[indices[i]].prefetch(hashes[i]);
     }
     ThreadState* const local = threads_.local();
     counted(verb, local, hashes.size(),
             [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), local, fn); });
   }
 
-  void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
+  void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const {
     driver_->refuse_foreign_process();
     counted(verb, threads_.local(), [&] {
       visit_tables(fn);
@@ -93,7 +93,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
     });
   }
 
-  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
+  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
     driver_->refuse_foreign_process();
     ThreadState* const local = threads_.local();
     counted(verb, local, [&] {
@@ -102,8 +102,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
     });
   }
 
-  void edit_tables(std::span<const std::uint64_t> hashes,
-                   FunctionRef<std::vector<Mutation>()> decide) override {
+  void edit_tables(std::span<const std::uint64_t> hashes, FunctionRef<std::vector<Mutation>()> decide) {
     driver_->refuse_foreign_process();
     ThreadState* const local = threads_.local();
     counted(Verb::apply, local, [&] {
@@ -113,7 +112,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
     });
   }
 
-  void clear_tables() override {
+  void clear_tables() {
     driver_->refuse_foreign_process();
     ThreadState* const local = threads_.local();
     counted(Verb::clear, local, [&] {
@@ -124,15 +123,13 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
     });
   }
 
-  void note_failure(Verb verb) const noexcept override {
+  void note_failure(Verb verb) const noexcept {
     if (counts()) count(threads_.local(), verb, Outcome::failed);
   }
 
   // For the store's own calls -----------------------------------------------------------------------------
 
-  [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
-  [[nodiscard]] StoreCounters& counters() noexcept { return counters_; }
   [[nodiscard]] Driver& driver() const noexcept { return *driver_; }
   /// Where its threads and turns can no longer be waited for.
   void leave_driver() noexcept {
@@ -147,11 +144,14 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
     return entries;
   }
 
-  /// Before threads use the store: as many segments as there are tables.
-  void fit_segments() { segments_.resize(this->tables().size()); }
+  /// Before threads use the store: takes what was loaded, a segment a table.
+  void begin_with(Tables&& tables) {
+    tables_ = std::move(tables);
+    segments_.resize(tables_.size());
+  }
 
   /// Puts `tables` in place of those that are there, which it then holds.
-  void replace_locked(std::vector<Table>& tables) {
+  void replace_locked(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
     refuse_unless_open();
     driver_->record_replacement();
@@ -161,7 +161,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
   // For a store that follows another process: what nobody records, as one step to readers and to a snapshot
   // under way. If either throws, nothing was changed.
 
-  void follow(std::vector<Table>& tables) {
+  void follow(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
     exchange_tables(tables);
   }
@@ -252,7 +252,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
   void visit_tables(FunctionRef<void(const Table&)> fn) const {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const std::shared_lock lock{segments_[i].mutex};
-      fn(this->tables()[i]);
+      fn(tables_[i]);
     }
   }
 
@@ -261,7 +261,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
   std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide, ThreadState* local,
                             ChangeTrace& trace) {
     auto& guard = segments_[index];
-    Table& table = this->tables()[index];
+    Table& table = tables_[index];
     const typename Segments::Writing writing{segments_, index};
     refuse_unless_open();
     const Mutation mutation = decide(table);
@@ -288,7 +288,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
     const std::vector<Mutation> mutations = decide();
     if (mutations.empty()) return 0;
     for (const Mutation& mutation : mutations) {
-      if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
+      if (trace.wanted()) trace.add(mutation.key_in(tables_.of(mutation.hash)));
     }
     const Epoch epoch = prepare_all(mutations);
     const std::uint64_t ticket = record(mutations, local);
@@ -297,11 +297,11 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
   }
 
   /// Under the locks of all segments: puts `tables` in place of those that are there, which it then holds.
-  void exchange_tables(std::vector<Table>& tables) noexcept {
+  void exchange_tables(Tables& tables) noexcept {
     const Epoch epoch = segments_.epoch();
     for (std::size_t i = 0; i < tables.size(); ++i) {
-      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
-      this->tables()[i] = std::exchange(tables[i], std::move(old));
+      Table old = segments_[i].cut.clear(epoch, tables_[i]);
+      tables_[i] = std::exchange(tables[i], std::move(old));
     }
   }
 
@@ -309,41 +309,39 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
   /// has changed then. @returns the cut to perform them for
   [[nodiscard]] Epoch prepare_all(std::span<const Mutation> mutations) {
     const Epoch epoch = segments_.epoch();
-    for (const auto& inserts : this->inserts_of(mutations)) {
-      Table& table = this->tables()[inserts.table];
+    for (const auto& inserts : tables_.inserts_of(mutations)) {
+      Table& table = tables_[inserts.table];
       table.prepare_insert(inserts.count);
       segments_[inserts.table].cut.make_room(epoch, table, inserts.count);
     }
     for (const Mutation& mutation : mutations) {
-      const std::size_t index = this->table_index(mutation.hash);
-      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, 0);
+      const std::size_t index = tables_.index_of(mutation.hash);
+      segments_[index].cut.prepare(epoch, tables_[index], mutation, 0);
     }
     return epoch;
   }
   void perform_all(Epoch epoch, std::span<const Mutation> mutations) noexcept {
     for (const Mutation& mutation : mutations) {
-      const std::size_t index = this->table_index(mutation.hash);
-      segments_[index].cut.perform(epoch, this->tables()[index], mutation);
+      const std::size_t index = tables_.index_of(mutation.hash);
+      segments_[index].cut.perform(epoch, tables_[index], mutation);
     }
   }
 
   std::uint64_t clear_locked(std::vector<Table>& old, ThreadState* local) {
     const std::vector<Lock> locks = segments_.lock_all();
     std::uint64_t entries = 0;
-    for (const Table& table : this->tables()) entries += table.size();
+    for (const Table& table : tables_) entries += table.size();
     refuse_unless_open();
     const std::uint64_t ticket = entries == 0 ? 0 : record_clear(local);
     const Epoch epoch = segments_.epoch();
-    for (std::size_t i = 0; i < old.size(); ++i) {
-      old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
-    }
+    for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(epoch, tables_[i]); }
     return ticket;
   }
 
   [[nodiscard]] std::vector<Lock> lock_segments(std::span<const std::uint64_t> hashes) {
     std::vector<std::size_t> indices;
     indices.reserve(hashes.size());
-    for (const std::uint64_t hash : hashes) indices.push_back(this->table_index(hash));
+    for (const std::uint64_t hash : hashes) indices.push_back(tables_.index_of(hash));
     std::sort(indices.begin(), indices.end());
     indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
     return segments_.lock_each(indices);
@@ -354,11 +352,11 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
     return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), local);
   }
   [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
-    Reused<ChangeBuffer, SegmentedStore> reused;
+    Reused<ChangeBuffer, SharedTables> reused;
     ChangeBuffer& changes = *reused;
     changes.clear();
     for (const Mutation& mutation : mutations) {
-      const Key& key = mutation.key_in(this->table_of(mutation.hash));
+      const Key& key = mutation.key_in(tables_.of(mutation.hash));
       if (mutation.kind == Mutation::Kind::erase)
         changes.remove(key);
       else
@@ -374,7 +372,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
   std::uint64_t record_clear(ThreadState* local) {
     if (!driver_->logs()) return driver_->record(1, local);
     ChangeBuffer changes;
-    for (const Table& table : this->tables()) {
+    for (const Table& table : tables_) {
       if (driver_->has_journal()) break;
       for (const auto& entry : table.entries()) changes.remove(entry.key);
     }
@@ -384,11 +382,12 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual>, private
 
   [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() override {
     const Options& options = driver_->options();
-    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(
-        this->tables(), segments_, options.schema_version, threads_to_save(options.threads));
+    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(tables_, segments_, options.schema_version,
+                                                               threads_to_save(options.threads));
   }
 
   const ForkGuard home_;
+  Tables& tables_;
   mutable PerThread<ThreadState> threads_;
   Segments segments_;  // whose slots are those of `threads_`
   mutable StoreCounters counters_{threads_};
