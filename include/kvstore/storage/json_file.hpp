@@ -63,7 +63,7 @@ class JsonFile : public Storage {
   ///         The file is only read.
   void load(const LoadRequest& request, LoadSink& sink) override {
     if (!lock_) path_.look_again();
-    if (request.purpose == LoadPurpose::exclusive) return load_own(request, sink);
+    if (request.purpose == LoadPurpose::exclusive) return load_exclusive(request, sink);
     refuse_journal();
     std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
     if (!file) {
@@ -92,7 +92,7 @@ class JsonFile : public Storage {
   /// changed the file since it was loaded or saved; StorageError, also if the lock file was removed or its
   /// folder exchanged, since another store may own what is there now
   void save(ChangeSource& source) override {
-    own();
+    acquire();
     lock_->check_still_held();
     if (!known_.is_known()) know_what_is_there();
     detail::remove_leftover(files_, path());
@@ -115,7 +115,7 @@ class JsonFile : public Storage {
   }
 
   bool take_over(const LoadRequest& request, LoadSink& sink) override {
-    load_own(request, sink);
+    load_exclusive(request, sink);
     return true;
   }
 
@@ -131,8 +131,8 @@ class JsonFile : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return path_.target(); }
 
  private:
-  void load_own(const LoadRequest& request, LoadSink& sink) {
-    own();
+  void load_exclusive(const LoadRequest& request, LoadSink& sink) {
+    acquire();
     const auto file = detail::open_if_exists(files_, path());
     if (!file) {
       sink.missing(path(), request);
@@ -157,7 +157,7 @@ class JsonFile : public Storage {
     known_.remember(status.value);
   }
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path());
     lock_.emplace(files_, path());
@@ -201,10 +201,10 @@ class JsonFile : public Storage {
   detail::FileSystem& files_;
   detail::FollowedPath path_;
   std::size_t block_bytes_;
-  std::optional<detail::FileLock> lock_;   // none before it is owned
+  std::optional<detail::FileLock> lock_;   // none before it is acquired
   detail::SeenFile seen_;                  // which was loaded to follow it
   detail::KnownFile known_;                // as it was last loaded to own it, or saved
-  std::optional<detail::SetAside> aside_;  // once it is owned
+  std::optional<detail::SetAside> aside_;  // once it is acquired
 };
 
 }}  // namespace kvstore::v1

@@ -85,7 +85,7 @@ class JsonJournal final : public Storage, public Journal {
     if (current_) return detail::JournalFollower{files_, path_}.load(request, sink);
     follower_.look_again();
     if (request.purpose != LoadPurpose::exclusive) return follower_.load(request, sink);
-    own();
+    acquire();
     const BaseId snapshot = load_snapshot(request.threads, sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
@@ -238,7 +238,7 @@ class JsonJournal final : public Storage, public Journal {
 
   // Opening ---------------------------------------------------------------------------------------
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
@@ -372,7 +372,7 @@ class JsonJournal final : public Storage, public Journal {
   detail::JournalDirectory directory_;
   detail::JournalFollower follower_;
   detail::JournalBase base_;
-  std::optional<detail::FileLock> lock_;  // none before it is owned
+  std::optional<detail::FileLock> lock_;  // none before it is acquired
   detail::ForkGuard home_;                // of the process that owns it
 
   // Of the thread that compacts.

@@ -76,19 +76,19 @@ class Sqlite final : public Storage {
   /// it is untouched.
   void load(const LoadRequest& request, LoadSink& sink) override {
     const detail::StandardFiles taken;  // SQLite opens files under their numbers, and takes these for good
-    const bool owns = request.purpose == LoadPurpose::exclusive;
+    const bool exclusive = request.purpose == LoadPurpose::exclusive;
     integer_keys_ = request.integer_keys;
-    const bool locks = owns && !lock_;
+    const bool locks = exclusive && !lock_;
     try {
-      if (owns) own();
-      if (!owns && !lock_ && standing_.first_exchanged()) disconnect();
-      if (!connect(owns)) {
+      if (exclusive) acquire();
+      if (!exclusive && !lock_ && standing_.first_exchanged()) disconnect();
+      if (!connect(exclusive)) {
         sink.missing(path_, request);
         return sink.finish();
       }
       if (const auto status = files_.status(path_); !status.error) sink.expect(status.value.size);
-      load_rows(sink, owns);
-      if (owns) begin_to_write();
+      load_rows(sink, exclusive);
+      if (exclusive) begin_to_write();
     } catch (...) {
       disconnect();
       if (locks) release();
@@ -112,7 +112,7 @@ class Sqlite final : public Storage {
   ///         since it was opened, or if another program has changed an entry: nothing is written then
   void save(ChangeSource& source) override {
     const detail::StandardFiles taken;
-    own();
+    acquire();
     refuse_exchanged();
     if (rewrite_) disconnect();  // nothing is assumed about a connection that failed
     if (!database_) connect_to_write();
@@ -150,7 +150,7 @@ class Sqlite final : public Storage {
 
   // Opening ---------------------------------------------------------------------------------------
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
@@ -234,19 +234,19 @@ class Sqlite final : public Storage {
 
   // Reading ---------------------------------------------------------------------------------------
 
-  void load_rows(LoadSink& sink, bool owns) {
-    if (owns) refuse_exchanged();
+  void load_rows(LoadSink& sink, bool exclusive) {
+    if (exclusive) refuse_exchanged();
     mixed_keys_ = false;
     // To own it, keeps others from writing already: what is loaded is what is saved over later.
-    detail::SqliteTransaction moment{*database_, owns ? "begin immediate" : "begin"};
+    detail::SqliteTransaction moment{*database_, exclusive ? "begin immediate" : "begin"};
     detail::check_sqlite_ids(*database_);
-    if (owns) detail::check_sqlite_log(files_, path_);
-    if (owns) detail::check_sqlite_table(*database_);
+    if (exclusive) detail::check_sqlite_log(files_, path_);
+    if (exclusive) detail::check_sqlite_table(*database_);
     stored_version_ = detail::read_schema_version(*database_);
     if (stored_version_ != 0) sink.schema_version(stored_version_);
     const detail::EntryDigest digest = read_entries(&sink);
     finish(sink);
-    if (lock_ && !owns) return;  // another look at what is owned
+    if (lock_ && !exclusive) return;  // another look at what is owned
     known_ = {digest};
     seen_ = detail::sqlite_data_version(*database_);
   }
@@ -373,7 +373,7 @@ class Sqlite final : public Storage {
   SqliteOptions options_;
   detail::FileSystem& files_;
   std::filesystem::path path_;
-  std::optional<detail::FileLock> lock_;    // none before it is owned
+  std::optional<detail::FileLock> lock_;    // none before it is acquired
   detail::StandingFiles standing_{files_};  // the database
   detail::StandingFiles log_{files_};       // what SQLite keeps beside it while it is open
   std::unique_ptr<detail::SqliteDatabase> database_;

@@ -127,7 +127,7 @@ class Segments {
     {
       const OpenGroup open{*this, indices, local};
       const SharedGroup locked{guards_.get(), indices, left & ~open.which()};
-      const std::uint32_t together = open.which() | locked.owned();
+      const std::uint32_t together = open.which() | locked.which();
       left &= ~together;
       result = fn(together);
     }
@@ -150,7 +150,7 @@ class Segments {
   class OpenGroup {
    public:
     OpenGroup(const Segments& segments, std::span<const std::size_t> indices, ReaderSlot* local) noexcept
-        : own_{local} {
+        : local_{local} {
       const auto bias_of = [&](std::size_t i) -> const ReaderBias& {
         return segments.guards_[indices[i]].bias;
       };
@@ -159,14 +159,14 @@ class Segments {
     OpenGroup(const OpenGroup&) = delete;
     OpenGroup& operator=(const OpenGroup&) = delete;
     ~OpenGroup() {
-      if (which_ != 0) own_->leave();
+      if (which_ != 0) local_->leave();
     }
 
     /// Bit i is set if `indices[i]` is.
     [[nodiscard]] std::uint32_t which() const noexcept { return which_; }
 
    private:
-    ReaderSlot* own_;
+    ReaderSlot* local_;
     std::uint32_t which_ = 0;
   };
 

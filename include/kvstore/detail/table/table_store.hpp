@@ -183,7 +183,7 @@ class TableStore {
     edit_table(verb, search.table, [&](Table& table) {
       const std::size_t position = find(table, search.hash, view);
       added = position == Table::kNone;
-      return added ? Mutation::insert(search.hash, own(key), value) : otherwise(search.hash, position);
+      return added ? Mutation::insert(search.hash, owned_key(key), value) : otherwise(search.hash, position);
     });
     return added;
   }
@@ -248,7 +248,7 @@ class TableStore {
   [[nodiscard]] const KeyEqual& key_equal() const noexcept { return equal_; }
 
  private:
-  [[nodiscard]] static Key& own(KeyArgument& key) {
+  [[nodiscard]] static Key& owned_key(KeyArgument& key) {
     if constexpr (kTextKeys)
       return key.string();
     else
