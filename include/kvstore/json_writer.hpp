@@ -163,17 +163,17 @@ inline void JsonWriter::raw(std::string_view bytes) {
 
 template <JsonInteger T>
 void JsonWriter::integer(T value) {
-  constexpr std::size_t kLongest = 20;
-  char* const out = ensure(kLongest);
-  const auto stop = std::to_chars(out, out + kLongest, static_cast<detail::Widest<T>>(value)).ptr;
+  constexpr std::size_t kMaxBytes = 20;
+  char* const out = ensure(kMaxBytes);
+  const auto stop = std::to_chars(out, out + kMaxBytes, static_cast<detail::Widest<T>>(value)).ptr;
   size_ += static_cast<std::size_t>(stop - out);
 }
 
 template <JsonFloat T>
 void JsonWriter::number(T value) {
   detail::check_finite(value);
-  constexpr std::size_t kLongest = std::max<std::size_t>(32, detail::kRoomForShortest);
-  char* const out = ensure(kLongest);
+  constexpr std::size_t kMaxBytes = std::max<std::size_t>(32, detail::kRoomForShortest);
+  char* const out = ensure(kMaxBytes);
   constexpr T kWholeFrom = T{1} / std::numeric_limits<T>::epsilon();  // numbers this large have no fraction
   const bool has_fraction =
       std::abs(value) < kWholeFrom && value != static_cast<T>(static_cast<std::int64_t>(value));
@@ -181,7 +181,7 @@ void JsonWriter::number(T value) {
   if constexpr (std::same_as<T, double>) {
     if (has_fraction) stop = detail::write_shortest(out, value);
   }
-  if (stop == nullptr) stop = std::to_chars(out, out + kLongest, value).ptr;
+  if (stop == nullptr) stop = std::to_chars(out, out + kMaxBytes, value).ptr;
   const auto length = static_cast<std::size_t>(stop - out);
   size_ += length;
   if (has_fraction) return;  // and so a point or an exponent

@@ -74,8 +74,8 @@ long passes_before_writer(long most) {
 TEST_CASE("FairSharedMutex: a waiting writer gets in beside two readers that relay for ever") {
   // Far more than pass while a loaded machine gets round to running the writer; a bare lock reaches any
   // number.
-  constexpr long kMost = 300'000;
-  REQUIRE(passes_before_writer<FairSharedMutex<std::shared_mutex>>(kMost) < kMost);
+  constexpr long kMaxPasses = 300'000;
+  REQUIRE(passes_before_writer<FairSharedMutex<std::shared_mutex>>(kMaxPasses) < kMaxPasses);
 }
 
 TEST_CASE("FairSharedMutex: it excludes writers from readers and from each other") {

@@ -47,7 +47,7 @@ struct Segments : kvstore::detail::Segments<int, int, Mutex> {
 
 template <class Mutex>
 void open(const Segments<Mutex>& segments, std::size_t index) {
-  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) {
+  for (std::uint32_t i = 0; i < ReaderBias::kMinReads; ++i) {
     const typename Segments<Mutex>::Reading reading{segments, index};
   }
   REQUIRE(segments[index].bias.is_open(std::memory_order_seq_cst));
@@ -57,7 +57,7 @@ void open(const Segments<Mutex>& segments, std::size_t index) {
 void give_a_moment() { std::this_thread::sleep_for(std::chrono::milliseconds{20}); }
 
 TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a write") {
-  constexpr std::uint32_t kMany = 3 * ReaderBias::kFewestReads;
+  constexpr std::uint32_t kMany = 3 * ReaderBias::kMinReads;
   ReaderBias bias;
   const auto opens_after = [&](std::uint32_t reads) {
     for (std::uint32_t i = 1; i < reads; ++i) bias.note_read();
@@ -66,9 +66,9 @@ TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a writ
     return bias.is_open(std::memory_order_seq_cst);
   };
   CHECK_FALSE(bias.close(0));
-  for (std::uint32_t i = 1; i < ReaderBias::kFewestReads; ++i) bias.note_read();
+  for (std::uint32_t i = 1; i < ReaderBias::kMinReads; ++i) bias.note_read();
   CHECK_FALSE(bias.close(0));
-  CHECK(opens_after(ReaderBias::kFewestReads));
+  CHECK(opens_after(ReaderBias::kMinReads));
   bias.note_read();
   CHECK(bias.is_open(std::memory_order_seq_cst));
   CHECK(bias.close(kMany));
@@ -82,7 +82,7 @@ TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
   ReaderSlots slots;
   CHECK_FALSE(slots.enter(slot, bias, 0));
   CHECK(slots.count() == 0);
-  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) bias.note_read();
+  for (std::uint32_t i = 0; i < ReaderBias::kMinReads; ++i) bias.note_read();
   REQUIRE(slots.enter(slot, bias, 0));
   CHECK(slots.count() == 1);
   CHECK_FALSE(slots.enter(slot, bias, 1));
@@ -105,7 +105,7 @@ TEST_CASE("ReaderSlots: of a group those that are open are announced and entered
   CHECK(slots.enter(slot, group, bias_of) == 0);
   CHECK(slots.count() == 0);
   for (const std::size_t i : {1U, 3U}) {
-    for (std::uint32_t read = 0; read < ReaderBias::kFewestReads; ++read) biases[i].note_read();
+    for (std::uint32_t read = 0; read < ReaderBias::kMinReads; ++read) biases[i].note_read();
   }
   REQUIRE(slots.enter(slot, group, bias_of) == 0b1010);
   CHECK(slots.count() == 1);
@@ -154,7 +154,7 @@ TEST_CASE("ReaderSlots: a writer waits for each thread once, however often the t
   const std::array<std::size_t, 2> group{0, 1};
   const auto bias_of = [&](std::size_t i) -> const ReaderBias& { return biases[i]; };
   for (ReaderBias& bias : biases) {
-    for (std::uint32_t read = 0; read < ReaderBias::kFewestReads; ++read) bias.note_read();
+    for (std::uint32_t read = 0; read < ReaderBias::kMinReads; ++read) bias.note_read();
   }
   std::array<ReaderSlot, 4> slots;  // of four threads, one of which stays inside while another leaves
   ReaderSlots all;
@@ -247,7 +247,7 @@ TEST_CASE("Segments: reading groups opens segments, and leaves them when the fun
   const auto read = [&] {
     return segments.read_group(group, segments.threads.local(), [](std::uint32_t which) { return which; });
   };
-  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) CHECK(read() == 0b11);
+  for (std::uint32_t i = 0; i < ReaderBias::kMinReads; ++i) CHECK(read() == 0b11);
   CHECK(segments[0].bias.is_open(std::memory_order_seq_cst));
   CHECK_FALSE(segments[1].bias.is_open(std::memory_order_seq_cst));
   CHECK(segments[2].bias.is_open(std::memory_order_seq_cst));

@@ -142,7 +142,7 @@ class JsonJournal final : public Storage, public Journal {
 
   [[nodiscard]] bool append(std::span<const Change> step) override {
     // A line must stay readable in bounded memory. What would be longer is left to a snapshot.
-    if (detail::longest_line(step) > detail::kLongestLine) return false;
+    if (detail::longest_line(step) > detail::kMaxLine) return false;
     add([step](JsonWriter& out) { detail::write_step(out, step); });
     return true;
   }
@@ -166,7 +166,7 @@ class JsonJournal final : public Storage, public Journal {
     return current_ ? current_->end() + previous_bytes_ : 0;
   }
   [[nodiscard]] bool wants_compaction() const noexcept override {
-    return interrupted_ || bytes() > std::max({kSmallest, base_.bytes(), retry_at_.load()});
+    return interrupted_ || bytes() > std::max({kMinBytes, base_.bytes(), retry_at_.load()});
   }
 
   void prepare(bool afresh) override {
@@ -230,11 +230,11 @@ class JsonJournal final : public Storage, public Journal {
 
   void abandon() noexcept override {
     base_.give_up();
-    retry_at_ = bytes() + bytes() / 2 + kSmallest;
+    retry_at_ = bytes() + bytes() / 2 + kMinBytes;
   }
 
  private:
-  static constexpr std::uint64_t kSmallest = std::uint64_t{1} << 20;  // a journal not worth compacting, bytes
+  static constexpr std::uint64_t kMinBytes = std::uint64_t{1} << 20;  // a journal not worth compacting, bytes
 
   // Opening ---------------------------------------------------------------------------------------
 

@@ -127,11 +127,11 @@ inline bool held_by_others(::DWORD code) {
 /// long as `is_transient` says so of what it returns.
 template <class Call>
 std::error_code windows_patiently(const Call& call, bool (*is_transient)(::DWORD) = held_by_others) {
-  constexpr ::DWORD kLongestPause = 512;  // milliseconds
+  constexpr ::DWORD kMaxPause = 512;  // milliseconds
   for (::DWORD pause = 1;; pause *= 2) {
     const ::DWORD code = call();
     if (code == 0) return {};
-    if (!is_transient(code) || pause > kLongestPause) return windows_error(code);
+    if (!is_transient(code) || pause > kMaxPause) return windows_error(code);
     ::Sleep(pause);
   }
 }

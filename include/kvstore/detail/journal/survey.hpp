@@ -101,7 +101,7 @@ inline JournalReader read_journal(JournalReader reader, const std::filesystem::p
 }
 
 /// No disk writes less than that at once, so a tear leaves it whole or as zeros.
-inline constexpr std::size_t kSmallestSector = 16;
+inline constexpr std::size_t kMinSector = 16;
 
 /// Whether a journal without a header is what power loss leaves of a first line that was not safe yet:
 /// nothing, zeros, or some first bytes of a header; behind zeros, what sectors that came through happen to
@@ -125,7 +125,7 @@ inline bool is_torn_start(File& file, const std::filesystem::path& path) {
       continue;
     }
     // Text of two bytes a character has zeros as well, but sooner.
-    return header >= kSmallestSector || (header == 0 && at + other >= kSmallestSector);
+    return header >= kMinSector || (header == 0 && at + other >= kMinSector);
   }
 }
 

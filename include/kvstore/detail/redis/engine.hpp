@@ -235,8 +235,8 @@ class RedisEngine {
   /// What a server takes by default (`proto-max-bulk-len`); beyond it, it would drop the connection, and with
   /// it the answer.
   [[nodiscard]] static Text checked(Text key, Text value) {
-    constexpr std::size_t kMost = std::size_t{512} << 20;
-    if (value.size() <= kMost) return value;
+    constexpr std::size_t kMaxBytes = std::size_t{512} << 20;
+    if (value.size() <= kMaxBytes) return value;
     throw ValueError{"the value of key " + printable(key, "\"") + " has " + std::to_string(value.size()) +
                      " bytes as JSON, and Redis takes 512 MiB at most; split it over several keys"};
   }

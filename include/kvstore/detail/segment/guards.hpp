@@ -117,7 +117,7 @@ class Segments {
     return locks;
   }
 
-  /// Runs `fn` for those of `indices`, at most `SegmentNames::kMost`, that can be read at once, whose bits it
+  /// Runs `fn` for those of `indices`, at most `SegmentNames::kMax`, that can be read at once, whose bits it
   /// is given; then for the others, one by one. `local` is as for `Reading`. @returns the bits that `fn`
   /// returned, together
   [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices, ReaderSlot* local,

@@ -118,9 +118,9 @@ inline void check_sqlite_table(SqliteDatabase& database) {
 /// custom, at a thousand pages. A small database would otherwise have a log of many times its size, and where
 /// that fills the disk, no room is left to bring it in.
 inline void limit_sqlite_log(SqliteDatabase& database) {
-  constexpr std::int64_t kLeast = 64;
-  constexpr std::int64_t kMost = 1000;
-  const auto pages = std::clamp(number_of(database, "pragma page_count"), kLeast, kMost);
+  constexpr std::int64_t kMinPages = 64;
+  constexpr std::int64_t kMaxPages = 1000;
+  const auto pages = std::clamp(number_of(database, "pragma page_count"), kMinPages, kMaxPages);
   database.check(::sqlite3_wal_autocheckpoint(database.get(), static_cast<int>(pages)),
                  "cannot set up the connection");
 }

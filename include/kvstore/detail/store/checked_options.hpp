@@ -16,10 +16,10 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 /// @throws UsageError
 [[nodiscard]] inline Options checked(Options options) {
-  if (options.segments > kMostSegments) {
+  if (options.segments > kMaxSegments) {
     throw UsageError{"Options::segments is " + std::to_string(options.segments) + "; use at most 65536"};
   }
-  if (options.threads > kMostThreads) {
+  if (options.threads > kMaxThreads) {
     throw UsageError{"Options::threads is " + std::to_string(options.threads) + "; use at most 64"};
   }
   if (options.auto_save_interval.count() < 0) {

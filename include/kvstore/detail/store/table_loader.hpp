@@ -35,7 +35,7 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kDefaultSegments = 256;
-inline constexpr std::size_t kMostSegments = 65536;
+inline constexpr std::size_t kMaxSegments = 65536;
 
 template <class Key, class Value, class HashOf, class KeyEqual>
 class TableLoader final : public LoadSink {
@@ -62,7 +62,7 @@ class TableLoader final : public LoadSink {
     is_large_ = bytes >= kLarge;
     if (fixed_ || count_.entries != 0) return;
     const std::uint64_t wanted =
-        std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMostSegments);
+        std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMaxSegments);
     tables_ = Tables{std::bit_ceil(static_cast<std::size_t>(wanted))};
   }
 

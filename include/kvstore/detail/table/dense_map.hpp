@@ -107,7 +107,7 @@ class alignas(64) DenseMap {
     }
     entries_.pop_back();
     tags_.pop_back();
-    if (tags_.capacity() > kLeastRoom && tags_.size() < tags_.capacity() / 4) [[unlikely]]
+    if (tags_.capacity() > kMinRoom && tags_.size() < tags_.capacity() / 4) [[unlikely]]
       shrink();
   }
 
@@ -145,7 +145,7 @@ class alignas(64) DenseMap {
   }
 
  private:
-  static constexpr std::size_t kLeastRoom = 8;  // kept even by a table that is empty
+  static constexpr std::size_t kMinRoom = 8;  // kept even by a table that is empty
 
   // The part of a hash that the table keeps: the upper half.
   [[nodiscard]] static std::uint32_t tag_of(std::uint64_t hash) noexcept {
@@ -158,7 +158,7 @@ class alignas(64) DenseMap {
   /// Leaves room for twice as many entries as there are: as many must come, or half of them go, before memory
   /// is moved again. Entries keep their positions. Where there is no memory for less, all stays as it is.
   [[gnu::noinline]] void shrink() noexcept {
-    const std::size_t room = std::max(2 * entries_.size(), kLeastRoom);
+    const std::size_t room = std::max(2 * entries_.size(), kMinRoom);
     try {
       std::vector<std::uint32_t> tags;
       tags.reserve(room);
