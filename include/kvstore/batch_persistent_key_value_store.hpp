@@ -223,14 +223,15 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   }
 
  protected:
-  bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
-    return shared_.look_at_table(verb, index, fn);
+  bool read_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
+    return shared_.read_table(verb, index, fn);
   }
-  void look_at_group(Verb verb, Hashes hashes, FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
-    shared_.look_at_group(verb, hashes, fn);
+  void read_tables_together(Verb verb, Hashes hashes,
+                            FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
+    shared_.read_tables_together(verb, hashes, fn);
   }
-  void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
-    shared_.look_at_tables(verb, fn);
+  void for_each_table(Verb verb, FunctionRef<void(const Table&)> fn) const override {
+    shared_.for_each_table(verb, fn);
   }
   void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
     shared_.edit_table(verb, index, decide);

@@ -217,7 +217,7 @@ inline char* JsonWriter::escape_into(char* out, std::string_view text, std::size
       detail::store_block(out, block);
       if (detail::special_bits(block) != 0) break;
     }
-    const detail::TextStep step = detail::look_at_step(in, static_cast<std::size_t>(end - in));
+    const detail::TextStep step = detail::text_step(in, static_cast<std::size_t>(end - in));
     detail::store_block(out, step.block);
     beyond_ascii |= step.beyond_ascii;
     in += step.plain;

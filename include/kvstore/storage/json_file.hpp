@@ -62,7 +62,7 @@ class JsonFile : public Storage {
   ///         `JsonJournal` lies beside it, or if there is no file and the load is not its owner's (ENOENT).
   ///         The file is only read.
   void load(const LoadRequest& request, LoadSink& sink) override {
-    if (!lock_) path_.look_again();
+    if (!lock_) path_.follow_links();
     if (request.purpose == LoadPurpose::exclusive) return load_exclusive(request, sink);
     refuse_journal();
     std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
@@ -78,7 +78,7 @@ class JsonFile : public Storage {
 
   /// There is nothing to hand over if the path stands for the file that was loaded.
   bool load_changes(LoadSink&) override {
-    if (!lock_ && path_.look_again()) return false;
+    if (!lock_ && path_.follow_links()) return false;
     refuse_journal();
     const auto status = detail::uninterrupted([&] { return files_.status(path()); });
     return !status.error && status.value == seen_.status();

@@ -83,7 +83,7 @@ class JsonJournal final : public Storage, public Journal {
   void load(const LoadRequest& request, LoadSink& sink) override {
     // By one that keeps no file open afterwards: some Windows systems cannot replace an open one.
     if (current_) return detail::JournalFollower{files_, path_}.load(request, sink);
-    follower_.look_again();
+    follower_.follow_links();
     if (request.purpose != LoadPurpose::exclusive) return follower_.load(request, sink);
     acquire();
     const BaseId snapshot = load_snapshot(request.threads, sink);
@@ -103,7 +103,7 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   bool load_changes(LoadSink& sink) override {
-    if (current_ || follower_.look_again()) return false;
+    if (current_ || follower_.follow_links()) return false;
     return follower_.load_changes(sink);
   }
 
@@ -357,8 +357,8 @@ class JsonJournal final : public Storage, public Journal {
   void tidy() noexcept {
     try {
       lock_->check_still_held();
-      if (base_.look() == detail::FileState::missing) return;  // that the journal is there tells of it
-      detail::remove_leftover(files_, path_);                  // of a compaction that failed as it began
+      if (base_.state() == detail::FileState::missing) return;  // that the journal is there tells of it
+      detail::remove_leftover(files_, path_);                   // of a compaction that failed as it began
       if (!compacting_ && !unfinished_ && steps_ == 0) return directory_.remove_own(current_path_, *current_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;

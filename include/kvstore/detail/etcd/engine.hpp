@@ -225,19 +225,19 @@ class EtcdEngine {
   }
 
   /// Reads something out of an answer that tells of no change; what is not as it should be is no etcd's.
-  template <class Look>
-  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand(const nlohmann::json& answer,
-                                                                             Look look) const {
+  template <class Parse>
+  [[nodiscard]] std::invoke_result_t<Parse, const nlohmann::json&> understand(const nlohmann::json& answer,
+                                                                              Parse parse) const {
     try {
-      return look(answer);
+      return parse(answer);
     } catch (const ParseError& error) { throw ServerError{misunderstood(error)}; }
   }
   /// The same where something may have been changed.
-  template <class Look>
-  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand_write(
-      const nlohmann::json& answer, Look look) const {
+  template <class Parse>
+  [[nodiscard]] std::invoke_result_t<Parse, const nlohmann::json&> understand_write(
+      const nlohmann::json& answer, Parse parse) const {
     try {
-      return look(answer);
+      return parse(answer);
     } catch (const ParseError& error) { throw OutcomeUnknownError{misunderstood(error)}; }
   }
   [[nodiscard]] std::string misunderstood(const ParseError& error) const {

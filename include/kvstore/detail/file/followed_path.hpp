@@ -24,7 +24,7 @@ class FollowedPath {
   [[nodiscard]] const std::filesystem::path& target() const noexcept { return target_; }
 
   /// Follows links again. @returns whether they lead elsewhere now. @throws StorageError, as `usable_path`
-  bool look_again() {
+  bool follow_links() {
     auto target = usable_path(files_, given_);
     if (target == target_) return false;
     target_ = std::move(target);

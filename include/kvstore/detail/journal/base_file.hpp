@@ -40,7 +40,7 @@ class JournalBase {
 
   /// How the file stands, by its status, to the one that was loaded or written last. Two system calls fewer
   /// than to know it; one that was merely touched looks changed. @throws StorageError
-  [[nodiscard]] FileState look() const {
+  [[nodiscard]] FileState state() const {
     const auto status = uninterrupted([&] { return files_.status(path_); });
     check_usable(path_, status.error, "cannot look at it");
     const std::uint64_t mark = mark_of(status.value);
@@ -51,8 +51,8 @@ class JournalBase {
   /// Whether the file is good enough for a journal, which may hold changes to it: to none an edit is no loss.
   /// A missing file always is one. @throws StorageError
   [[nodiscard]] bool serves(bool changes) const {
-    const FileState state = look();
-    return state == FileState::same || (state == FileState::changed && !changes);
+    const FileState now = state();
+    return now == FileState::same || (now == FileState::changed && !changes);
   }
 
   /// Writes the next one, under another name, durably. @throws StorageError also if that name stands for what

@@ -95,7 +95,7 @@ class SaveWork final {
       result.failure = std::current_exception();
       result.outcome.failed = true;
     }
-    look_back(step, result);
+    note_state(step, result);
     result.done.duration = std::chrono::steady_clock::now() - start;
     return result;
   }
@@ -215,7 +215,7 @@ class SaveWork final {
   }
 
   /// What is so after the step, however it went.
-  void look_back(Step step, StepResult& result) noexcept {
+  void note_state(Step step, StepResult& result) noexcept {
     if (result.outcome.failed) abandon(step);
     if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
     if (step == Step::close) result.journal_bytes = 0;

@@ -65,7 +65,7 @@ class SharedTables final : private SavedStore {
     threads_.leave();
   }
 
-  bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const {
+  bool read_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const {
     ThreadState* const local = threads_.local();
     return counted(verb, local, [&] {
       const typename Segments::Reading reading{segments_, index, local};
@@ -73,8 +73,8 @@ class SharedTables final : private SavedStore {
     });
   }
 
-  void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
-                     FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+  void read_tables_together(Verb verb, std::span<const std::uint64_t> hashes,
+                            FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
     std::array<std::size_t, Tables::kGroup> indices{};
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       indices[i] = tables_.index_of(hashes[i]);
@@ -85,7 +85,7 @@ class SharedTables final : private SavedStore {
             [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), local, fn); });
   }
 
-  void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const {
+  void for_each_table(Verb verb, FunctionRef<void(const Table&)> fn) const {
     driver_->refuse_foreign_process();
     counted(verb, threads_.local(), [&] {
       visit_tables(fn);

@@ -69,19 +69,19 @@ class TableStore {
   // `verb` says for which one.
 
   /// Runs `fn`, which says whether it found what it looked for, on a table, for reading.
-  virtual bool look_at_table(Verb /*verb*/, std::size_t table, FunctionRef<bool(const Table&)> fn) const {
+  virtual bool read_table(Verb /*verb*/, std::size_t table, FunctionRef<bool(const Table&)> fn) const {
     return fn(tables_[table]);
   }
   /// Runs `fn` on those of the tables of `hashes`, at most `kGroup`, that can be had at once, and whose bits
   /// it is given; then on the others, one by one. It returns the bits of those where it found what it looked
   /// for.
-  virtual void look_at_group(Verb /*verb*/, std::span<const std::uint64_t> hashes,
-                             FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+  virtual void read_tables_together(Verb /*verb*/, std::span<const std::uint64_t> hashes,
+                                    FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
     for (const std::uint64_t hash : hashes) tables_.of(hash).prefetch(hash);
     fn((std::uint32_t{1} << hashes.size()) - 1);
   }
   /// Runs `fn` on every table in turn, for reading.
-  virtual void look_at_tables(Verb /*verb*/, FunctionRef<void(const Table&)> fn) const {
+  virtual void for_each_table(Verb /*verb*/, FunctionRef<void(const Table&)> fn) const {
     for (const Table& table : tables_) fn(table);
   }
   /// Carries out what `decide` decides on a table.
@@ -143,10 +143,10 @@ class TableStore {
 
   /// Runs `fn(const Value&)` if the key exists. @returns whether it does.
   template <class Fn>
-  bool look(Verb verb, LookupKey key, const Fn& fn) const {
+  bool read_entry(Verb verb, LookupKey key, const Fn& fn) const {
     const Search search = begin_search(key);
     CallbackScope::refuse_reentry(this);
-    return look_at_table(verb, search.table, [&](const Table& table) {
+    return read_table(verb, search.table, [&](const Table& table) {
       const std::size_t position = find(table, search.hash, key);
       if (position == Table::kNone) return false;
       fn(table[position].value);
@@ -196,7 +196,7 @@ class TableStore {
 
   /// Runs `fn(index, const Value&)` for those of `keys` that exist. @returns how many do.
   template <class Keys, class Fn>
-  std::size_t look_at_many(Verb verb, const Keys& keys, const Fn& fn) const {
+  std::size_t read_entries(Verb verb, const Keys& keys, const Fn& fn) const {
     std::size_t found = 0;
     std::size_t first = 0;  // of the group
     CallbackScope::refuse_reentry(this);
@@ -208,9 +208,9 @@ class TableStore {
         group[count].hold(*at);
         hashes[count] = hash_of(group[count].get());
       }
-      look_at_group(verb, std::span{hashes}.first(count), [&](std::uint32_t which) {
+      read_tables_together(verb, std::span{hashes}.first(count), [&](std::uint32_t which) {
         const auto see = [&](std::size_t i, const Value& value) { fn(first + i, value); };
-        const std::uint32_t those = look_in_stages(which, hashes, group, see);
+        const std::uint32_t those = read_in_stages(which, hashes, group, see);
         found += static_cast<std::size_t>(std::popcount(those));
         return those;
       });
@@ -257,7 +257,7 @@ class TableStore {
 
   /// Asks for all entries that it will most likely read before it reads the first of them.
   template <class Group, class See>
-  std::uint32_t look_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
+  std::uint32_t read_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
                                const Group& group, const See& see) const {
     for (std::uint32_t left = which; left != 0; left &= left - 1) {
       const std::uint64_t hash = hashes[static_cast<std::size_t>(std::countr_zero(left))];
