@@ -119,7 +119,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// @throws StorageError if the save failed: memory and the last good file are unchanged.
   /// *Thread safety*: blocks on a save under way; blocks no thread that does not need the same save.
   void save() {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     driver().save();
   }
 
@@ -127,7 +127,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// storage without a journal. @throws StorageError: the old snapshot and journal still count; UsageError if
   /// the store is closed. *Thread safety*: does not block readers and writers.
   void compact() {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     driver().compact();
   }
 
@@ -135,8 +135,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// `UsageError`. A second call does nothing. @throws StorageError if the save failed; the store then stays
   /// open, so that the caller can fix the cause and call `close` again. Do not call it from `on_error`.
   void close() {
-    detail::CallbackScope::refuse_reentry(this);
-    refuse_within_refresh();
+    detail::CallbackScope::check_reentry(this);
+    check_outside_refresh();
     std::unique_lock refreshing{refresh_mutex_, std::defer_lock};
     if (driver().options().read_only) refreshing.lock();  // a refresh reads the storage
     if (driver().begin_close()) finish_close();
@@ -146,7 +146,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// Readers and writers go on meanwhile. @throws LockedError if `path` is open as a store, this one
   /// included; StorageError. *Durability*: when it returns, the copy survives power loss.
   void checkpoint(const std::filesystem::path& path) {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     JsonFile copy{path};
     driver().checkpoint(copy, path);
   }
@@ -161,7 +161,7 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// Given the store's own path, it loads the file that another program has put there since. This resolves a
   /// `ConflictError` in favour of the other program. With a journal, only the JSON file is loaded.
   void load_from(const std::filesystem::path& path) {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     JsonFile file{path};
     if (file.path() != driver().path()) return load_from(file);
     take_in(file, [&](const LoadRequest& request, LoadSink& loader) {
@@ -183,11 +183,11 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// *Complexity*: O(changes) for a journal, otherwise O(entries). *Thread safety*: one refresh runs at a
   /// time, others wait.
   bool refresh() {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     if (!driver().options().read_only) {
       throw UsageError{"refresh() is for a store that was opened with Options::read_only"};
     }
-    driver().refuse_foreign_process();
+    driver().check_process();
     const bool changed = refresh_one_at_a_time();
     if (changed)
       driver().observer().log(LogLevel::debug, "refreshed", {{"entries", shared_.count_entries()}});
@@ -199,16 +199,16 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
 
   /// The reason why the last save failed; empty if it succeeded, or if nothing was saved yet.
   [[nodiscard]] std::optional<std::string> last_error() const {
-    driver().refuse_foreign_process();
+    driver().check_process();
     return driver().figures().saves().last_error;
   }
 
   /// Figures about this store. *Complexity*: O(segments). *Thread safety*: as `size`; blocks no operation.
   /// Calling this from a callback of the store throws `ReentryError`.
   [[nodiscard]] Metrics metrics() const {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     const auto& driver = shared_.driver();
-    driver.refuse_foreign_process();
+    driver.check_process();
     const detail::SaveFigures figures = driver.figures();
     return {.entries = shared_.count_entries(),
             .segments = shared_.segments().size(),
@@ -274,9 +274,9 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// Replaces the present entries with those that `load(request, sink)` hands over.
   template <class Load>
   void take_in(const Storage& storage, const Load& load) {
-    detail::CallbackScope::refuse_reentry(this);
-    driver().refuse_foreign_process();
-    shared_.refuse_unless_open();
+    detail::CallbackScope::check_reentry(this);
+    driver().check_process();
+    shared_.check_open();
     const std::filesystem::path path = storage.path();
     // Allocate first: once the change is applied, bad_alloc would wrongly say that nothing was changed.
     const std::string from_text = detail::path_text(path);
@@ -292,11 +292,11 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
 
   /// Refuses writes first, so that no write is acknowledged that the last save misses.
   void finish_close() {
-    shared_.refuse_writes(true);
+    shared_.close_to_writes(true);
     try {
       driver().finish_close();
     } catch (...) {
-      shared_.refuse_writes(false);
+      shared_.close_to_writes(false);
       throw;
     }
   }
@@ -339,14 +339,14 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   // Following another process ---------------------------------------------------------------------
 
   /// Refuses a call from a handler of a refresh, which holds the mutex.
-  void refuse_within_refresh() const {
-    detail::CallbackScope::refuse_reentry(&refresh_mutex_,
-                                          "a handler that refresh() runs called refresh() or close() of the "
-                                          "same store; do that after refresh() has returned");
+  void check_outside_refresh() const {
+    detail::CallbackScope::check_reentry(&refresh_mutex_,
+                                         "a handler that refresh() runs called refresh() or close() of the "
+                                         "same store; do that after refresh() has returned");
   }
 
   bool refresh_one_at_a_time() {
-    refuse_within_refresh();
+    check_outside_refresh();
     const std::scoped_lock lock{refresh_mutex_};
     const detail::CallbackScope scope{&refresh_mutex_};
     const auto changed = refresh_changes();

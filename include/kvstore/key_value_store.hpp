@@ -214,7 +214,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// counted at some moment of its own during the call.
   [[nodiscard]] std::size_t size() const {
     std::size_t total = 0;
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     this->for_each_table(Verb::size, [&](const Table& table) { total += table.size(); });
     return total;
   }
@@ -228,7 +228,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   template <class Fn>
     requires std::invocable<Fn&, const Key&, const Value&>
   void for_each(Fn&& fn) const {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     this->for_each_table(Verb::for_each, [&](const Table& table) {
       const detail::CallbackScope scope{this};
       for (const auto& entry : table.entries()) std::invoke(fn, entry.key, entry.value);
@@ -237,7 +237,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
 
   /// Removes every entry, as one atomic step.
   void clear() {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     this->clear_tables();
   }
 
@@ -245,7 +245,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// KeyNotFoundError, ValueError as the verbs do; then nothing was changed. *Thread safety*: atomic for
   /// other threads; holds the exclusive locks of the segments concerned. *Complexity*: O(size of the batch).
   void apply(Batch batch) {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     std::vector<std::uint64_t> hashes;
     hashes.reserve(batch.size());
     for (const auto& operation : batch.operations()) {

@@ -64,7 +64,7 @@ class JsonFile : public Storage {
   void load(const LoadRequest& request, LoadSink& sink) override {
     if (!lock_) path_.follow_links();
     if (request.purpose == LoadPurpose::exclusive) return load_exclusive(request, sink);
-    refuse_journal();
+    check_no_journal();
     std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
     if (!file) {
       sink.missing(path(), request);
@@ -79,7 +79,7 @@ class JsonFile : public Storage {
   /// There is nothing to hand over if the path stands for the file that was loaded.
   bool load_changes(LoadSink&) override {
     if (!lock_ && path_.follow_links()) return false;
-    refuse_journal();
+    check_no_journal();
     const auto status = detail::uninterrupted([&] { return files_.status(path()); });
     return !status.error && status.value == seen_.status();
   }
@@ -163,7 +163,7 @@ class JsonFile : public Storage {
     lock_.emplace(files_, path());
     aside_.emplace(files_, path());
     try {
-      refuse_journal();
+      check_no_journal();
       detail::remove_leftover(files_, path());
       settle_name();
     } catch (...) {
@@ -180,7 +180,7 @@ class JsonFile : public Storage {
   }
 
   /// A journal holds changes that this class would neither read nor keep.
-  void refuse_journal() const {
+  void check_no_journal() const {
     for (const char* suffix : {".journal", ".journal.next", ".journal.new"}) {
       auto name = path();
       name += suffix;

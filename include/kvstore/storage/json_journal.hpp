@@ -89,7 +89,7 @@ class JsonJournal final : public Storage, public Journal {
     const BaseId snapshot = load_snapshot(request.threads, sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
-    directory_.refuse_held(found);
+    directory_.check_held(found);
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
@@ -340,7 +340,7 @@ class JsonJournal final : public Storage, public Journal {
     directory_.sync();
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
-      directory_.refuse_other(main);
+      directory_.check_other(main);
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
       directory_.check(error, "cannot rename a journal to " + detail::path_text(main));

@@ -113,11 +113,11 @@ class Sqlite final : public Storage {
   void save(ChangeSource& source) override {
     const detail::StandardFiles taken;
     acquire();
-    refuse_exchanged();
+    check_not_exchanged();
     if (rewrite_) disconnect();  // nothing is assumed about a connection that failed
     if (!database_) connect_to_write();
     detail::SqliteTransaction transaction{*database_, "begin immediate"};
-    refuse_changes_of_others();
+    check_changes_of_others();
     detail::limit_sqlite_log(*database_);
     try {
       write(source);
@@ -138,7 +138,7 @@ class Sqlite final : public Storage {
   ///         cannot make it anew while it is open
   [[nodiscard]] bool is_intact() override {
     const detail::StandardFiles taken;
-    if (lock_) refuse_exchanged();
+    if (lock_) check_not_exchanged();
     return true;
   }
 
@@ -167,7 +167,7 @@ class Sqlite final : public Storage {
     const auto found = detail::uninterrupted([&] { return files_.status(path_); });
     detail::check_usable(path_, found.error, "cannot look at it");
     const bool exists = found.value.size != 0;
-    if (!exists) detail::refuse_lone_sqlite_log(files_, path_);
+    if (!exists) detail::check_lone_sqlite_log(files_, path_);
     if (!exists && !writes) return false;
     const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     auto database =
@@ -195,7 +195,7 @@ class Sqlite final : public Storage {
     try {
       connect(true);
       begin_to_write();
-      refuse_exchanged();
+      check_not_exchanged();
     } catch (...) {
       disconnect();
       throw;
@@ -220,11 +220,11 @@ class Sqlite final : public Storage {
 
   /// SQLite goes on with the files that it has open. What is written to them is lost once their names stand
   /// for others.
-  void refuse_exchanged() {
+  void check_not_exchanged() {
     if (lock_) lock_->check_still_held();
     auto name = standing_.first_exchanged();
     if (!name) name = log_.first_exchanged();
-    if (!name && database_) detail::refuse_overwritten(*database_);
+    if (!name && database_) detail::check_not_overwritten(*database_);
     if (!name) return;
     const std::string words = detail::path_text(*name) + " was moved, removed or replaced while the store " +
                               "was open; nothing was written: put it back, or checkpoint() to another file " +
@@ -235,7 +235,7 @@ class Sqlite final : public Storage {
   // Reading ---------------------------------------------------------------------------------------
 
   void load_rows(LoadSink& sink, bool exclusive) {
-    if (exclusive) refuse_exchanged();
+    if (exclusive) check_not_exchanged();
     mixed_keys_ = false;
     // To own it, keeps others from writing already: what is loaded is what is saved over later.
     detail::SqliteTransaction moment{*database_, exclusive ? "begin immediate" : "begin"};
@@ -268,7 +268,7 @@ class Sqlite final : public Storage {
     if (entry_.has_integer_key() != as_integer(entry_.key()).has_value()) mixed_keys_ = true;
     try {
       sink.put(entry_.key(), entry_.value());
-    } catch (const ParseError& error) { entry_.refuse(error.what()); }
+    } catch (const ParseError& error) { entry_.throw_damaged(error.what()); }
   }
 
   void finish(LoadSink& sink) const {
@@ -355,7 +355,7 @@ class Sqlite final : public Storage {
 
   /// Others who make an index, say, or tidy up change no entry. Only one who has written at all is looked at
   /// closely, which takes as long as to load.
-  void refuse_changes_of_others() {
+  void check_changes_of_others() {
     if (known_.empty()) return;  // nothing was loaded, so nothing is expected
     const std::int64_t version = detail::sqlite_data_version(*database_);
     if (version == seen_) return;

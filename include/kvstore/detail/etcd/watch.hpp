@@ -106,7 +106,7 @@ class EtcdWatcher {
     publish(nullptr);
     if (stop.stop_requested()) return accepted_;
     if (error_) std::rethrow_exception(error_);
-    if (status != 0 && status != 200) refuse(status);
+    if (status != 0 && status != 200) judge_refusal(status);
     if (log_in_) renew_token(token);
     if (!log_in_) client_->give_up_on(endpoint);
     return accepted_;
@@ -192,7 +192,7 @@ class EtcdWatcher {
     judge(0, json_text(result, "cancel_reason"));
   }
 
-  void refuse(int status) {
+  void judge_refusal(int status) {
     const nlohmann::json parsed = nlohmann::json::parse(text_, nullptr, false);
     const EtcdVerdict verdict = judge_answer(status, parsed, text_);
     judge(status, verdict.reason);

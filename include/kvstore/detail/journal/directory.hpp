@@ -36,7 +36,7 @@ class JournalDirectory {
   /// A journal is locked for as long as it is open for writing. @throws LockedError if a store that is not
   /// kept out by the lock file, since that was removed, has one of these open: it would write over what is
   /// added
-  void refuse_held(const JournalSet& found) const {
+  void check_held(const JournalSet& found) const {
     for (const FoundJournal* journal : {&found.main, &found.next, &found.fresh}) {
       if (!journal->file) continue;
       take_lock(*journal->file, journal->path);
@@ -99,7 +99,7 @@ class JournalDirectory {
   }
 
   /// Throws if something has the name that neither is a journal nor what a crash has left of one.
-  void refuse_other(const std::filesystem::path& name) const {
+  void check_other(const std::filesystem::path& name) const {
     constexpr const char* kWhy =
         "is where the store beside it keeps its changes, and holds something else; move it away";
     const auto link = uninterrupted([&] { return files_.read_link(name); });
@@ -112,7 +112,7 @@ class JournalDirectory {
 
   /// @throws StorageError also for what is no journal: it stays
   void remove(const std::filesystem::path& name) const {
-    refuse_other(name);
+    check_other(name);
     auto error = uninterrupted([&] { return files_.remove(name); });
     if (error == std::errc::no_such_file_or_directory) {
       if (!unsure_) return;

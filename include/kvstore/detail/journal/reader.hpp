@@ -58,7 +58,7 @@ class JournalReader {
       vouched_ = std::max(vouched_, line.synced);
       return true;
     }
-    if (line.outcome != Line::Outcome::nothing) refuse_damage(line);
+    if (line.outcome != Line::Outcome::nothing) check_damage(line);
     return false;
   }
 
@@ -137,7 +137,7 @@ class JournalReader {
   }
 
   /// Looks behind a bad line for one that says that this place was synced.
-  void refuse_damage(Line line) {
+  void check_damage(Line line) {
     const std::uint64_t bad = position_;
     for (; line.outcome != Line::Outcome::nothing; line = read_line()) {
       if (vouches(line, bad)) {

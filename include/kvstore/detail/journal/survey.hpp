@@ -216,11 +216,11 @@ struct JournalSet {
     const bool later = fresh.counts && next.counts && next.header.follows == fresh.header.id;
     if (fresh.compacted_into(snapshot) && !(later && next.compacted_into(snapshot))) return {&fresh};
     if (next.compacted_into(snapshot)) {
-      if (main.counts && follows_another(next) && !later) refuse_stranger(main, next);
+      if (main.counts && follows_another(next) && !later) check_stranger(main, next);
       return {&next};
     }
     if (main.continues(snapshot)) return main_and_next();
-    refuse_strangers(snapshot);
+    check_strangers(snapshot);
     return {};
   }
 
@@ -256,7 +256,7 @@ struct JournalSet {
 
   [[nodiscard]] std::vector<const FoundJournal*> main_and_next() const {
     if (!next.counts) return {&main};
-    if (follows_another(next) && !is_replaced(next)) refuse_stranger(next, main);
+    if (follows_another(next) && !is_replaced(next)) check_stranger(next, main);
     if (next.header.follows != main.header.id) return {&main};
     if (main.end >= next.header.follows_bytes) return {&main, &next};
     // The end of `main` had not been synced when power was lost: what came after it does not count either.
@@ -264,7 +264,7 @@ struct JournalSet {
     throw CorruptionError{main.path, main.end, "expected more lines, which were synced once"};
   }
 
-  void refuse_strangers(const BaseId& snapshot) const {
+  void check_strangers(const BaseId& snapshot) const {
     for (const FoundJournal* found : {&main, &next, &fresh}) {
       if (!found->counts) continue;
       const bool misses_snapshot = !snapshot.exists && found->header.base && found->header.base->exists;
@@ -281,7 +281,7 @@ struct JournalSet {
   }
 
   /// Nothing is lost with a journal that holds no steps.
-  static void refuse_stranger(const FoundJournal& found, const FoundJournal& other) {
+  static void check_stranger(const FoundJournal& found, const FoundJournal& other) {
     if (found.steps == 0) return;
     throw CorruptionError{
         found.path, 0,

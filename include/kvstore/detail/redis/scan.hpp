@@ -85,8 +85,9 @@ class RedisScan {
       const RedisReply reply =
           connection->ask({"SCAN", cursor, "MATCH", pattern_, "COUNT", kPerCall, "TYPE", "string"},
                           RedisClock::now() + cluster_.options().response_timeout);
-      if (is_error(*reply)) refuse(leader, text_of(*reply));
-      if (!is_array(*reply, 2) || !is_array(*reply->element[1])) refuse(leader, "no answer that makes sense");
+      if (is_error(*reply)) throw_refused(leader, text_of(*reply));
+      if (!is_array(*reply, 2) || !is_array(*reply->element[1]))
+        throw_refused(leader, "no answer that makes sense");
       cursor = text_of(*reply->element[0]);
       const std::vector<std::string> keys = new_keys(*reply->element[1]);
       if (!keys.empty() && !see(keys)) return false;
@@ -96,7 +97,7 @@ class RedisScan {
   }
 
   /// @throws RedisIoError for what passes; ServerError
-  [[noreturn]] static void refuse(const RedisAddress& leader, std::string_view error) {
+  [[noreturn]] static void throw_refused(const RedisAddress& leader, std::string_view error) {
     const std::string words = leader.text() + ": SCAN: " + std::string{error};
     if (RedisRefusal::of(error, leader).kind != RedisRefusal::Kind::final) throw RedisIoError{words};
     throw ServerError{words};

@@ -40,8 +40,8 @@ class RemoteBatch {
   [[nodiscard]] const std::vector<RemoteChange>& changes() const noexcept { return changes_; }
 
   /// Throws what a verb throws whose key was there, or was not, against its `before`.
-  [[noreturn]] void refuse(const RemoteChange& change) const {
-    refuse_operation(batch_.operations()[change.operation]);
+  [[noreturn]] void throw_refused(const RemoteChange& change) const {
+    throw_operation_refused(batch_.operations()[change.operation]);
   }
 
  private:
@@ -71,7 +71,7 @@ class RemoteBatch {
     if (is_first) {
       changes_.push_back({key, before(operation.verb), {}, number});
     } else if (contradicts(operation.verb, changes_[found->second].value.has_value())) {
-      refuse_operation(operation);
+      throw_operation_refused(operation);
     }
     std::optional<std::string_view>& value = changes_[found->second].value;
     value.reset();
@@ -85,7 +85,7 @@ class RemoteBatch {
   [[nodiscard]] static bool contradicts(Verb verb, bool is_there) noexcept {
     return before(verb) == (is_there ? Before::absent : Before::present);
   }
-  [[noreturn]] static void refuse_operation(const Operation& operation) {
+  [[noreturn]] static void throw_operation_refused(const Operation& operation) {
     const std::string key = KeyText<Key>::for_message(operation.key);
     if (operation.verb == Verb::create) throw DuplicateKeyError{key};
     throw KeyNotFoundError{key};

@@ -87,7 +87,7 @@ class SaveDriver final : private OpenStore {
 
   /// @throws UsageError in a forked child, where the files are its parent's. Before any lock, which a thread
   /// that is not there may hold.
-  void refuse_foreign_process() const {
+  void check_process() const {
     if (home_.is_foreign()) [[unlikely]]
       throw_foreign(path());
   }
@@ -128,7 +128,7 @@ class SaveDriver final : private OpenStore {
   // For the store's own calls ---------------------------------------------------------------------
 
   void save() {
-    refuse_foreign_process();
+    check_process();
     if (options_.read_only) return;
     run({.want = {.ticket = numbers_.applied(), .complete = true, .insist = true}});
   }
@@ -140,7 +140,7 @@ class SaveDriver final : private OpenStore {
 
   /// Compacts the journal into the snapshot; without a journal, saves.
   void compact() {
-    refuse_foreign_process();
+    check_process();
     if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
     if (!has_journal_) return save();
     run({.want = {.kind = Want::Kind::all}, .counts_as_compaction = true});
@@ -187,7 +187,7 @@ class SaveDriver final : private OpenStore {
 
   /// Loads what another program has put in the place of what was saved. False if the storage cannot.
   bool take_over(const LoadRequest& request, LoadSink& sink) {
-    refuse_foreign_process();
+    check_process();
     Errand errand{.want = {.kind = Want::Kind::take_over}, .targets = {.request = request, .into = &sink}};
     run(errand);
     return errand.taken_over;
@@ -195,7 +195,7 @@ class SaveDriver final : private OpenStore {
 
   /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
   void checkpoint(Storage& copy, const std::filesystem::path& path) {
-    refuse_foreign_process();
+    check_process();
     const std::string to = path_text(path);  // first: after the copy, bad_alloc would deny it
     Errand errand{.want = {.kind = Want::Kind::copy}, .targets = {.copy = &copy}};
     run(errand);

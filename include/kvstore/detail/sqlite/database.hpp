@@ -35,7 +35,7 @@ class SqliteDatabase {
         ::sqlite3_open_v2(path_.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     database_.reset(raw);
     check(result, "cannot open");
-    if ((flags & SQLITE_OPEN_READWRITE) != 0) refuse_read_only();
+    if ((flags & SQLITE_OPEN_READWRITE) != 0) check_writable();
     check(::sqlite3_busy_timeout(raw, milliseconds_to_wait()), "cannot set the time to wait");
   }
 
@@ -117,7 +117,7 @@ class SqliteDatabase {
   }
 
   /// SQLite opens what may not be written to read it, and says so only when something is written.
-  void refuse_read_only() const {
+  void check_writable() const {
     if (::sqlite3_db_readonly(database_.get(), "main") == 0) return;
     throw StorageError{path_, std::make_error_code(std::errc::permission_denied), "cannot open for writing"};
   }

@@ -43,7 +43,7 @@ inline void check_sqlite_ids(const std::filesystem::path& path, std::uint32_t ap
 }
 
 /// While it is open. SQLite would go on with what it has in memory and in its log.
-inline void refuse_overwritten(const SqliteDatabase& database) {
+inline void check_not_overwritten(const SqliteDatabase& database) {
   std::array<char, 100> header{};
   database.read_start(header);
   if (is_sqlite_header({header.data(), header.size()})) return;
@@ -159,7 +159,7 @@ inline void write_schema_version(SqliteDatabase& database, std::uint32_t version
 }
 
 /// SQLite would delete the log of a database that is missing or empty.
-inline void refuse_lone_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
+inline void check_lone_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
   if (!has_sqlite_log(files, path)) return;
   throw StorageError{path,
                      {},

@@ -86,7 +86,7 @@ class SharedTables final : private SavedStore {
   }
 
   void for_each_table(Verb verb, FunctionRef<void(const Table&)> fn) const {
-    driver_->refuse_foreign_process();
+    driver_->check_process();
     counted(verb, threads_.local(), [&] {
       visit_tables(fn);
       return true;
@@ -94,7 +94,7 @@ class SharedTables final : private SavedStore {
   }
 
   void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
-    driver_->refuse_foreign_process();
+    driver_->check_process();
     ThreadState* const local = threads_.local();
     counted(verb, local, [&] {
       ChangeTrace trace{driver_->observer()};
@@ -103,7 +103,7 @@ class SharedTables final : private SavedStore {
   }
 
   void edit_tables(std::span<const std::uint64_t> hashes, FunctionRef<std::vector<Mutation>()> decide) {
-    driver_->refuse_foreign_process();
+    driver_->check_process();
     ThreadState* const local = threads_.local();
     counted(Verb::apply, local, [&] {
       ChangeTrace trace{driver_->observer()};
@@ -113,7 +113,7 @@ class SharedTables final : private SavedStore {
   }
 
   void clear_tables() {
-    driver_->refuse_foreign_process();
+    driver_->check_process();
     ThreadState* const local = threads_.local();
     counted(Verb::clear, local, [&] {
       std::vector<Table> old(segments_.size());  // destroyed after the locks
@@ -153,7 +153,7 @@ class SharedTables final : private SavedStore {
   /// Puts `tables` in place of those that are there, which it then holds.
   void replace_locked(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
-    refuse_unless_open();
+    check_open();
     driver_->record_replacement();
     exchange_tables(tables);
   }
@@ -176,15 +176,15 @@ class SharedTables final : private SavedStore {
   /// Before threads use the store.
   void become_read_only() noexcept { state_ = State::read_only; }
 
-  void refuse_unless_open() const {
+  void check_open() const {
     const State state = state_.load(std::memory_order_relaxed);
     if (state != State::open) [[unlikely]]
       throw_refusal(state);
   }
 
-  /// Once it returns, every writer sees `refuse`: those inside have left their segment's lock.
-  void refuse_writes(bool refuse) {
-    state_.store(refuse ? State::closed : State::open);
+  /// Once it returns, every writer sees `closed`: those inside have left their segment's lock.
+  void close_to_writes(bool closed) {
+    state_.store(closed ? State::closed : State::open);
     for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock = segments_.lock(i);
   }
 
@@ -263,7 +263,7 @@ class SharedTables final : private SavedStore {
     auto& guard = segments_[index];
     Table& table = tables_[index];
     const typename Segments::Writing writing{segments_, index};
-    refuse_unless_open();
+    check_open();
     const Mutation mutation = decide(table);
     if (!mutation) return 0;
     if (trace.wanted()) [[unlikely]]
@@ -284,7 +284,7 @@ class SharedTables final : private SavedStore {
                             FunctionRef<std::vector<Mutation>()> decide, ThreadState* local,
                             ChangeTrace& trace) {
     const std::vector<Lock> locks = lock_segments(hashes);
-    refuse_unless_open();
+    check_open();
     const std::vector<Mutation> mutations = decide();
     if (mutations.empty()) return 0;
     for (const Mutation& mutation : mutations) {
@@ -331,7 +331,7 @@ class SharedTables final : private SavedStore {
     const std::vector<Lock> locks = segments_.lock_all();
     std::uint64_t entries = 0;
     for (const Table& table : tables_) entries += table.size();
-    refuse_unless_open();
+    check_open();
     const std::uint64_t ticket = entries == 0 ? 0 : record_clear(local);
     const Epoch epoch = segments_.epoch();
     for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(epoch, tables_[i]); }

@@ -16,7 +16,7 @@ class CallbackScope {
   ~CallbackScope() { innermost = outer_; }
 
   /// @throws ReentryError, with these words, if this thread is inside a callback of `store`.
-  static void refuse_reentry(const void* store, const char* words = kFromVerb) {
+  static void check_reentry(const void* store, const char* words = kFromVerb) {
     if (is_inside(store)) throw_reentry(words);
   }
 

@@ -145,7 +145,7 @@ class TableStore {
   template <class Fn>
   bool read_entry(Verb verb, LookupKey key, const Fn& fn) const {
     const Search search = begin_search(key);
-    CallbackScope::refuse_reentry(this);
+    CallbackScope::check_reentry(this);
     return read_table(verb, search.table, [&](const Table& table) {
       const std::size_t position = find(table, search.hash, key);
       if (position == Table::kNone) return false;
@@ -159,7 +159,7 @@ class TableStore {
   bool edit(Verb verb, LookupKey key, const Decide& decide) {
     bool found = false;
     const Search search = begin_search(key);
-    CallbackScope::refuse_reentry(this);
+    CallbackScope::check_reentry(this);
     edit_table(verb, search.table, [&](Table& table) {
       const std::size_t position = find(table, search.hash, key);
       found = position != Table::kNone;
@@ -179,7 +179,7 @@ class TableStore {
       check_entry(view, value);
     });
     bool added = false;
-    CallbackScope::refuse_reentry(this);
+    CallbackScope::check_reentry(this);
     edit_table(verb, search.table, [&](Table& table) {
       const std::size_t position = find(table, search.hash, view);
       added = position == Table::kNone;
@@ -199,7 +199,7 @@ class TableStore {
   std::size_t read_entries(Verb verb, const Keys& keys, const Fn& fn) const {
     std::size_t found = 0;
     std::size_t first = 0;  // of the group
-    CallbackScope::refuse_reentry(this);
+    CallbackScope::check_reentry(this);
     for (auto at = std::ranges::begin(keys); at != std::ranges::end(keys);) {
       std::array<std::uint64_t, kGroup> hashes{};
       std::array<HeldKey<std::iter_reference_t<KeyIterator<Keys>>>, kGroup> group{};
