@@ -57,7 +57,8 @@ namespace kvstore { inline namespace v1 {
 /// `last_error` gives the reason.
 ///
 /// *Requirements*: those of `KeyValueStore`, and a `Codec` for `Key` and `Value` (there is one for most
-/// types; see codec.hpp). `Mutex` meets the standard's SharedMutex requirements.
+/// types; see codec.hpp). `Mutex` meets the standard's SharedMutex requirements; with a `static constexpr bool
+/// is_fair = true` it is trusted not to let readers starve writers.
 ///
 /// *Lock order*: a batch or `clear` locks its segments in ascending order, then the change log. A save locks
 /// the snapshot, then one segment at a time. No storage, file or handler is called under a segment's lock.

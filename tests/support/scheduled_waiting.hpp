@@ -193,7 +193,7 @@ class ScheduledCondition {
 /// `SearchLimits::every_lock`. The order in which they wait is the search's, so it needs no turnstile.
 class ScheduledSharedMutex {
  public:
-  using is_fair = void;
+  static constexpr bool is_fair = true;
 
   ScheduledSharedMutex() = default;
   ScheduledSharedMutex(const ScheduledSharedMutex&) = delete;
