@@ -69,7 +69,7 @@ class SaveDriver final : private OpenStore {
     if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
     const bool wants_everything = work_.start();
     has_journal_ = work_.storage()->journal() != nullptr;
-    logs_ = has_journal_ || work_.storage()->takes_changes();
+    wants_changes_ = has_journal_ || work_.storage()->takes_changes();
     state_.start(has_journal_, wants_everything);
     log_.expect(entries);
     if (has_journal_) reports_.set_journal_bytes(work_.storage()->journal()->bytes());
@@ -93,7 +93,7 @@ class SaveDriver final : private OpenStore {
   }
 
   /// Whether `record` wants the changes as text.
-  [[nodiscard]] bool logs() const noexcept { return logs_; }
+  [[nodiscard]] bool wants_changes() const noexcept { return wants_changes_; }
   [[nodiscard]] bool has_journal() const noexcept { return has_journal_; }
 
   /// Counts operations of the calling thread, whose counters are `local`; under the lock of what they change.
@@ -368,7 +368,7 @@ class SaveDriver final : private OpenStore {
   const NotOnDisk not_on_disk_{observer_.path()};
   const ForkGuard home_;
   bool has_journal_ = false;
-  bool logs_ = false;  // whether the storage wants changes
+  bool wants_changes_ = false;  // whether the storage wants changes
 
   SaveNumbers numbers_;
 

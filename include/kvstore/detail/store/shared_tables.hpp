@@ -349,7 +349,7 @@ class SharedTables final : private SavedStore {
 
   /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
   std::uint64_t record(std::span<const Mutation> mutations, ThreadState* local) {
-    return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), local);
+    return driver_->wants_changes() ? record_and_log(mutations) : driver_->record(mutations.size(), local);
   }
   [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
     Reused<ChangeBuffer, SharedTables> reused;
@@ -370,7 +370,7 @@ class SharedTables final : private SavedStore {
 
   // A journal has a word for it; other storages that save changes are told of each entry.
   std::uint64_t record_clear(ThreadState* local) {
-    if (!driver_->logs()) return driver_->record(1, local);
+    if (!driver_->wants_changes()) return driver_->record(1, local);
     ChangeBuffer changes;
     for (const Table& table : tables_) {
       if (driver_->has_journal()) break;
