@@ -141,9 +141,9 @@ class Segments {
   [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
 
   /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
-  [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
-  Epoch open_cut() noexcept { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
-  void close_cut() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+  [[nodiscard]] CutNumber cut() const noexcept { return cut_.load(std::memory_order_seq_cst); }
+  CutNumber open_cut() noexcept { return cut_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+  void close_cut() noexcept { cut_.fetch_add(1, std::memory_order_seq_cst); }
 
  private:
   /// Those of some segments that are open, held by the calling thread's slot.
@@ -187,7 +187,7 @@ class Segments {
   std::size_t count_ = 0;
   mutable ReaderSlots slots_;
   HistogramRecorder waits_;
-  alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
+  alignas(64) std::atomic<CutNumber> cut_ = 0;  // on a line of its own: every writer reads it
 };
 
 }}}  // namespace kvstore::v1::detail

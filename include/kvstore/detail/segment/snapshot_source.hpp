@@ -26,7 +26,7 @@ template <class Key, class Value, class Mutex>
 class OpenCut {
  public:
   OpenCut(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments)
-      : tables_{tables}, segments_{segments}, epoch_{segments.open_cut()} {}
+      : tables_{tables}, segments_{segments}, number_{segments.open_cut()} {}
   OpenCut(const OpenCut&) = delete;
   OpenCut& operator=(const OpenCut&) = delete;
   ~OpenCut() {
@@ -34,7 +34,7 @@ class OpenCut {
     if (ended_.load(std::memory_order_relaxed) == segments_.size()) return;
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const std::unique_lock lock{segments_[i].mutex};  // enough for the cut
-      segments_[i].cut.abandon(epoch_);
+      segments_[i].cut.abandon(number_);
     }
   }
 
@@ -46,7 +46,7 @@ class OpenCut {
   bool encode_slice(std::size_t segment, Out& out) {
     auto& guard = segments_[segment];
     const std::shared_lock lock{guard.mutex};
-    const bool more = guard.cut.encode_slice(epoch_, tables_[segment], out);
+    const bool more = guard.cut.encode_slice(number_, tables_[segment], out);
     if (!more) ended_.fetch_add(1, std::memory_order_relaxed);
     return more;
   }
@@ -54,7 +54,7 @@ class OpenCut {
  private:
   const Tables<Key, Value>& tables_;
   Segments<Key, Value, Mutex>& segments_;
-  const Epoch epoch_;
+  const CutNumber number_;
   std::atomic<std::size_t> ended_ = 0;  // segments that were read to the end
 };
 

@@ -269,12 +269,12 @@ class SharedTables final : private SavedStore {
     if (trace.wanted()) [[unlikely]]
       trace.add(mutation.key_in(table));
     if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
-    const Epoch epoch = segments_.epoch();
-    if (is_open(epoch)) [[unlikely]]
-      guard.cut.prepare(epoch, table, mutation);
+    const CutNumber cut = segments_.cut();
+    if (is_open(cut)) [[unlikely]]
+      guard.cut.prepare(cut, table, mutation);
     const std::uint64_t ticket = record({&mutation, 1}, local);
-    if (is_open(epoch)) [[unlikely]]
-      guard.cut.perform(epoch, table, mutation);
+    if (is_open(cut)) [[unlikely]]
+      guard.cut.perform(cut, table, mutation);
     else
       mutation.perform(table);
     return ticket;
@@ -290,40 +290,40 @@ class SharedTables final : private SavedStore {
     for (const Mutation& mutation : mutations) {
       if (trace.wanted()) trace.add(mutation.key_in(tables_.of(mutation.hash)));
     }
-    const Epoch epoch = prepare_all(mutations);
+    const CutNumber cut = prepare_all(mutations);
     const std::uint64_t ticket = record(mutations, local);
-    perform_all(epoch, mutations);
+    perform_all(cut, mutations);
     return ticket;
   }
 
   /// Under the locks of all segments: puts `tables` in place of those that are there, which it then holds.
   void exchange_tables(Tables& tables) noexcept {
-    const Epoch epoch = segments_.epoch();
+    const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < tables.size(); ++i) {
-      Table old = segments_[i].cut.clear(epoch, tables_[i]);
+      Table old = segments_[i].cut.clear(cut, tables_[i]);
       tables_[i] = std::exchange(tables[i], std::move(old));
     }
   }
 
   /// Makes room for `mutations`, and captures for a snapshot under way what they change. May throw; nothing
   /// has changed then. @returns the cut to perform them for
-  [[nodiscard]] Epoch prepare_all(std::span<const Mutation> mutations) {
-    const Epoch epoch = segments_.epoch();
+  [[nodiscard]] CutNumber prepare_all(std::span<const Mutation> mutations) {
+    const CutNumber cut = segments_.cut();
     for (const auto& inserts : tables_.inserts_of(mutations)) {
       Table& table = tables_[inserts.table];
       table.prepare_insert(inserts.count);
-      segments_[inserts.table].cut.make_room(epoch, table, inserts.count);
+      segments_[inserts.table].cut.make_room(cut, table, inserts.count);
     }
     for (const Mutation& mutation : mutations) {
       const std::size_t index = tables_.index_of(mutation.hash);
-      segments_[index].cut.prepare(epoch, tables_[index], mutation, 0);
+      segments_[index].cut.prepare(cut, tables_[index], mutation, 0);
     }
-    return epoch;
+    return cut;
   }
-  void perform_all(Epoch epoch, std::span<const Mutation> mutations) noexcept {
+  void perform_all(CutNumber cut, std::span<const Mutation> mutations) noexcept {
     for (const Mutation& mutation : mutations) {
       const std::size_t index = tables_.index_of(mutation.hash);
-      segments_[index].cut.perform(epoch, tables_[index], mutation);
+      segments_[index].cut.perform(cut, tables_[index], mutation);
     }
   }
 
@@ -333,8 +333,8 @@ class SharedTables final : private SavedStore {
     for (const Table& table : tables_) entries += table.size();
     check_open();
     const std::uint64_t ticket = entries == 0 ? 0 : record_clear(local);
-    const Epoch epoch = segments_.epoch();
-    for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(epoch, tables_[i]); }
+    const CutNumber cut = segments_.cut();
+    for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(cut, tables_[i]); }
     return ticket;
   }
 
