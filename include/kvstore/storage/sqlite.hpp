@@ -226,10 +226,10 @@ class Sqlite final : public Storage {
     if (!name) name = log_.first_exchanged();
     if (!name && database_) detail::check_not_overwritten(*database_);
     if (!name) return;
-    const std::string words = detail::path_text(*name) + " was moved, removed or replaced while the store " +
-                              "was open; nothing was written: put it back, or checkpoint() to another file " +
-                              "what is in memory";
-    throw StorageError{path_, {}, words};
+    const std::string message =
+        detail::path_text(*name) + " was moved, removed or replaced while the store " +
+        "was open; nothing was written: put it back, or checkpoint() to another file " + "what is in memory";
+    throw StorageError{path_, {}, message};
   }
 
   // Reading ---------------------------------------------------------------------------------------

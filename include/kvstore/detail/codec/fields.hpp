@@ -35,8 +35,8 @@ template <class T>
 template <class T>
 inline constexpr auto kFieldsOf = field_list_of<T>();
 
-[[nodiscard]] inline std::string in_field(std::string_view name, const char* words) {
-  return std::string{"in field \""}.append(name).append("\": ").append(words);
+[[nodiscard]] inline std::string in_field(std::string_view name, const char* message) {
+  return std::string{"in field \""}.append(name).append("\": ").append(message);
 }
 
 /// Names of members that no field has. They are skipped, but twice the same one is as wrong as elsewhere. A

@@ -110,11 +110,11 @@ class RedisEngine {
     return first;
   }
 
-  void for_each(FunctionRef<void(Text, Text)> see) {
+  void for_each(FunctionRef<void(Text, Text)> visit) {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
       const std::vector<RedisReply> replies = run_each("GET", false, keys);
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        if (!is_nil(*replies[i])) see(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
+        if (!is_nil(*replies[i])) visit(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
       }
       return true;
     });

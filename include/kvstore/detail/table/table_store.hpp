@@ -209,8 +209,8 @@ class TableStore {
         hashes[count] = hash_of(group[count].get());
       }
       read_tables_together(verb, std::span{hashes}.first(count), [&](std::uint32_t which) {
-        const auto see = [&](std::size_t i, const Value& value) { fn(first + i, value); };
-        const std::uint32_t those = read_in_stages(which, hashes, group, see);
+        const auto visit = [&](std::size_t i, const Value& value) { fn(first + i, value); };
+        const std::uint32_t those = read_in_stages(which, hashes, group, visit);
         found += static_cast<std::size_t>(std::popcount(those));
         return those;
       });
@@ -256,9 +256,9 @@ class TableStore {
   }
 
   /// Asks for all entries that it will most likely read before it reads the first of them.
-  template <class Group, class See>
+  template <class Group, class Visit>
   std::uint32_t read_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
-                               const Group& group, const See& see) const {
+                               const Group& group, const Visit& visit) const {
     for (std::uint32_t left = which; left != 0; left &= left - 1) {
       const std::uint64_t hash = hashes[static_cast<std::size_t>(std::countr_zero(left))];
       tables_.of(hash).prefetch_likely(hash);
@@ -270,7 +270,7 @@ class TableStore {
       const LookupKey key = group[i].get();
       const std::size_t position = find(table, hashes[i], key);
       if (position == Table::kNone) continue;
-      see(i, table[position].value);
+      visit(i, table[position].value);
       found |= std::uint32_t{1} << i;
     }
     return found;
