@@ -46,7 +46,7 @@ class RemoteBatch {
 
  private:
   using Operation = typename Batch::Operation;
-  using Verb = typename Batch::Verb;
+  using Action = typename Batch::Action;
 
   /// Where in the text an operation's key and value end; they follow each other.
   struct Extent {
@@ -78,16 +78,16 @@ class RemoteBatch {
     if (operation.value) value = text_.text().substr(extent.middle, extent.end - extent.middle);
   }
 
-  [[nodiscard]] static Before before(Verb verb) noexcept {
-    if (verb == Verb::upsert) return Before::any;
-    return verb == Verb::create ? Before::absent : Before::present;
+  [[nodiscard]] static Before before(Action verb) noexcept {
+    if (verb == Action::upsert) return Before::any;
+    return verb == Action::create ? Before::absent : Before::present;
   }
-  [[nodiscard]] static bool contradicts(Verb verb, bool is_there) noexcept {
+  [[nodiscard]] static bool contradicts(Action verb, bool is_there) noexcept {
     return before(verb) == (is_there ? Before::absent : Before::present);
   }
   [[noreturn]] static void throw_operation_refused(const Operation& operation) {
     const std::string key = KeyText<Key>::for_message(operation.key);
-    if (operation.verb == Verb::create) throw DuplicateKeyError{key};
+    if (operation.verb == Action::create) throw DuplicateKeyError{key};
     throw KeyNotFoundError{key};
   }
 
