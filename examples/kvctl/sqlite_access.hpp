@@ -104,18 +104,18 @@ class UntouchedSqlite final : public kvstore::Storage {
     throw kvstore::StorageError{database_.path(), {}, "was changed while it was read; try again"};
   }
 
-  kvstore::Sqlite database_;
+  kvstore::SqliteFile database_;
   Version before_;
 };
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(
     const std::filesystem::path& path) {
-  if (std::filesystem::exists(path.string() + "-wal")) return std::make_unique<kvstore::Sqlite>(path);
+  if (std::filesystem::exists(path.string() + "-wal")) return std::make_unique<kvstore::SqliteFile>(path);
   return std::make_unique<UntouchedSqlite>(path);
 }
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_write(
     const std::filesystem::path& path) {
-  return std::make_unique<kvstore::Sqlite>(path);
+  return std::make_unique<kvstore::SqliteFile>(path);
 }
 
 /// A connection of our own, besides the one that a storage keeps.

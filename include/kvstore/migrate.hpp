@@ -115,7 +115,7 @@ std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& opt
 ///
 /// ```cpp
 /// kvstore::JsonFile from{"data.json"};
-/// kvstore::Sqlite to{"data.db"};
+/// kvstore::SqliteFile to{"data.db"};
 /// kvstore::migrate(from, to);
 /// ```
 inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& options = {}) {

@@ -26,11 +26,12 @@
 #include "kvstore/detail/sqlite/entry.hpp"
 #include "kvstore/detail/sqlite/form.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/kvstore_fwd.hpp"  // IWYU pragma: export
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 {
 
-/// How `Sqlite` behaves.
+/// How `SqliteFile` behaves.
 struct SqliteOptions {
   /// How long a load or save waits while another program keeps the database busy, before it fails.
   std::chrono::milliseconds busy_timeout = std::chrono::seconds{5};
@@ -61,12 +62,12 @@ struct SqliteOptions {
 ///
 /// ```cpp
 /// kvstore::BatchPersistentKeyValueStore<std::string, int>
-/// store{std::make_unique<kvstore::Sqlite>("data.db")};
+/// store{std::make_unique<kvstore::SqliteFile>("data.db")};
 /// ```
-class Sqlite final : public Storage {
+class SqliteFile final : public Storage {
  public:
   /// Names the file, which need not exist, in a folder, which must. @throws as `JsonFile`
-  explicit Sqlite(const std::filesystem::path& path, SqliteOptions options = {})
+  explicit SqliteFile(const std::filesystem::path& path, SqliteOptions options = {})
       : options_{options}, files_{detail::system_file_system()}, path_{detail::usable_path(files_, path)} {}
 
   /// Hands over every row, as of one moment. To own it, takes the file's lock first, and makes the database
