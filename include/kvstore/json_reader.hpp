@@ -223,7 +223,7 @@ inline bool JsonReader::skip_plain() noexcept {
     while (end_ - at >= detail::kBlockSize && detail::special_bits(detail::load_block(at)) == 0) {
       at += detail::kBlockSize;
     }
-    const detail::TextStep step = detail::look_at_step(at, static_cast<std::size_t>(end_ - at));
+    const detail::TextStep step = detail::text_step(at, static_cast<std::size_t>(end_ - at));
     beyond_ascii |= step.beyond_ascii;
     at += step.plain;
     if (step.ends_at_escape || at == end_) break;
@@ -237,7 +237,7 @@ inline bool JsonReader::skip_plain() noexcept {
 inline bool JsonReader::unescape_rest() {
   bool beyond_ascii = false;
   while (at_ != end_) {
-    const detail::TextStep step = detail::look_at_step(at_, static_cast<std::size_t>(end_ - at_));
+    const detail::TextStep step = detail::text_step(at_, static_cast<std::size_t>(end_ - at_));
     detail::store_block(unescaped_.room(detail::kBlockSize), step.block);
     unescaped_.advance(step.plain);
     beyond_ascii |= step.beyond_ascii;

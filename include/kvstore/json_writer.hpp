@@ -164,17 +164,17 @@ inline void JsonWriter::raw(std::string_view bytes) {
 
 template <JsonInteger T>
 void JsonWriter::integer(T value) {
-  constexpr std::size_t kLongest = 20;
-  char* const out = ensure(kLongest);
-  const auto stop = std::to_chars(out, out + kLongest, static_cast<detail::Widest<T>>(value)).ptr;
+  constexpr std::size_t kMaxBytes = 20;
+  char* const out = ensure(kMaxBytes);
+  const auto stop = std::to_chars(out, out + kMaxBytes, static_cast<detail::Widest<T>>(value)).ptr;
   size_ += static_cast<std::size_t>(stop - out);
 }
 
 template <JsonFloat T>
 void JsonWriter::number(T value) {
   detail::check_finite(value);
-  constexpr std::size_t kLongest = std::max<std::size_t>(32, detail::kRoomForShortest);
-  char* const out = ensure(kLongest);
+  constexpr std::size_t kMaxBytes = std::max<std::size_t>(32, detail::kRoomForShortest);
+  char* const out = ensure(kMaxBytes);
   constexpr T kWholeFrom = T{1} / std::numeric_limits<T>::epsilon();  // numbers this large have no fraction
   const bool has_fraction =
       std::abs(value) < kWholeFrom && value != static_cast<T>(static_cast<std::int64_t>(value));
@@ -182,7 +182,7 @@ void JsonWriter::number(T value) {
   if constexpr (std::same_as<T, double>) {
     if (has_fraction) stop = detail::write_shortest(out, value);
   }
-  if (stop == nullptr) stop = std::to_chars(out, out + kLongest, value).ptr;
+  if (stop == nullptr) stop = std::to_chars(out, out + kMaxBytes, value).ptr;
   const auto length = static_cast<std::size_t>(stop - out);
   size_ += length;
   if (has_fraction) return;  // so there is a point or an exponent
@@ -218,7 +218,7 @@ inline char* JsonWriter::escape_into(char* out, std::string_view text, std::size
       detail::store_block(out, block);
       if (detail::special_bits(block) != 0) break;
     }
-    const detail::TextStep step = detail::look_at_step(in, static_cast<std::size_t>(end - in));
+    const detail::TextStep step = detail::text_step(in, static_cast<std::size_t>(end - in));
     detail::store_block(out, step.block);
     beyond_ascii |= step.beyond_ascii;
     in += step.plain;

@@ -22,7 +22,7 @@ using kvstore::detail::ReaderSlot;
 using kvstore::detail::ReaderSlots;
 
 TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a write") {
-  constexpr std::uint32_t kMany = 3 * ReaderBias::kFewestReads;
+  constexpr std::uint32_t kMany = 3 * ReaderBias::kMinReads;
   ReaderBias bias;
   const auto opens_after = [&](std::uint32_t reads) {
     for (std::uint32_t i = 1; i < reads; ++i) bias.note_read();
@@ -31,9 +31,9 @@ TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a writ
     return bias.is_open(std::memory_order_seq_cst);
   };
   CHECK_FALSE(bias.close(0));
-  for (std::uint32_t i = 1; i < ReaderBias::kFewestReads; ++i) bias.note_read();
+  for (std::uint32_t i = 1; i < ReaderBias::kMinReads; ++i) bias.note_read();
   CHECK_FALSE(bias.close(0));
-  CHECK(opens_after(ReaderBias::kFewestReads));
+  CHECK(opens_after(ReaderBias::kMinReads));
   bias.note_read();
   CHECK(bias.is_open(std::memory_order_seq_cst));
   CHECK(bias.close(kMany));
@@ -47,7 +47,7 @@ TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
   ReaderSlots slots;
   CHECK_FALSE(slots.enter(slot, bias, 0));
   CHECK(slots.count() == 0);
-  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) bias.note_read();
+  for (std::uint32_t i = 0; i < ReaderBias::kMinReads; ++i) bias.note_read();
   REQUIRE(slots.enter(slot, bias, 0));
   CHECK(slots.count() == 1);
   CHECK_FALSE(slots.enter(slot, bias, 1));
@@ -70,7 +70,7 @@ TEST_CASE("ReaderSlots: of a group those that are open are announced and entered
   CHECK(slots.enter(slot, group, bias_of) == 0);
   CHECK(slots.count() == 0);
   for (const std::size_t i : {1U, 3U}) {
-    for (std::uint32_t read = 0; read < ReaderBias::kFewestReads; ++read) biases[i].note_read();
+    for (std::uint32_t read = 0; read < ReaderBias::kMinReads; ++read) biases[i].note_read();
   }
   REQUIRE(slots.enter(slot, group, bias_of) == 0b1010);
   CHECK(slots.count() == 1);
@@ -119,7 +119,7 @@ TEST_CASE("ReaderSlots: a writer waits for each thread once, however often the t
   const std::array<std::size_t, 2> group{0, 1};
   const auto bias_of = [&](std::size_t i) -> const ReaderBias& { return biases[i]; };
   for (ReaderBias& bias : biases) {
-    for (std::uint32_t read = 0; read < ReaderBias::kFewestReads; ++read) bias.note_read();
+    for (std::uint32_t read = 0; read < ReaderBias::kMinReads; ++read) bias.note_read();
   }
   std::array<ReaderSlot, 4> slots;  // of four threads, one of which stays inside while another leaves
   ReaderSlots all;

@@ -34,7 +34,7 @@ struct Segments : kvstore::detail::Segments<int, int, Mutex> {
 
 template <class Mutex>
 void open(const Segments<Mutex>& segments, std::size_t index) {
-  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) {
+  for (std::uint32_t i = 0; i < ReaderBias::kMinReads; ++i) {
     const typename Segments<Mutex>::Reading reading{segments, index};
   }
   REQUIRE(segments[index].bias.is_open(std::memory_order_seq_cst));

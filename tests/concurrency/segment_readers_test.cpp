@@ -65,7 +65,7 @@ TEST_CASE("Segments: reading groups opens segments, and leaves them when the fun
   const auto read = [&] {
     return segments.read_group(group, segments.threads.local(), [](std::uint32_t which) { return which; });
   };
-  for (std::uint32_t i = 0; i < ReaderBias::kFewestReads; ++i) CHECK(read() == 0b11);
+  for (std::uint32_t i = 0; i < ReaderBias::kMinReads; ++i) CHECK(read() == 0b11);
   CHECK(segments[0].bias.is_open(std::memory_order_seq_cst));
   CHECK_FALSE(segments[1].bias.is_open(std::memory_order_seq_cst));
   CHECK(segments[2].bias.is_open(std::memory_order_seq_cst));

@@ -62,9 +62,9 @@ class JsonFile : public Storage {
   /// read, the folder is not writable, or the journal of a `JsonJournal` is beside the file; also (ENOENT) if
   /// there is no file and the load is not exclusive. The file is only read.
   void load(const LoadRequest& request, LoadSink& sink) override {
-    if (!lock_) path_.look_again();
-    if (request.purpose == LoadPurpose::exclusive) return load_own(request, sink);
-    refuse_journal();
+    if (!lock_) path_.follow_links();
+    if (request.purpose == LoadPurpose::exclusive) return load_exclusive(request, sink);
+    check_no_journal();
     std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
     if (!file) {
       sink.missing(path(), request);
@@ -78,8 +78,8 @@ class JsonFile : public Storage {
 
   /// Nothing has changed if the path still refers to the file that was loaded.
   bool load_changes(LoadSink&) override {
-    if (!lock_ && path_.look_again()) return false;
-    refuse_journal();
+    if (!lock_ && path_.follow_links()) return false;
+    check_no_journal();
     const auto status = detail::uninterrupted([&] { return files_.status(path()); });
     return !status.error && status.value == seen_.status();
   }
@@ -92,7 +92,7 @@ class JsonFile : public Storage {
   /// the file since it was loaded or saved; StorageError, also if the lock file was removed or its folder
   /// exchanged, since another store may then own the current file
   void save(ChangeSource& source) override {
-    own();
+    acquire();
     lock_->check_still_held();
     if (!known_.is_known()) know_what_is_there();
     detail::remove_leftover(files_, path());
@@ -115,7 +115,7 @@ class JsonFile : public Storage {
   }
 
   bool take_over(const LoadRequest& request, LoadSink& sink) override {
-    load_own(request, sink);
+    load_exclusive(request, sink);
     return true;
   }
 
@@ -132,8 +132,8 @@ class JsonFile : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return path_.target(); }
 
  private:
-  void load_own(const LoadRequest& request, LoadSink& sink) {
-    own();
+  void load_exclusive(const LoadRequest& request, LoadSink& sink) {
+    acquire();
     const auto file = detail::open_if_exists(files_, path());
     if (!file) {
       sink.missing(path(), request);
@@ -158,13 +158,13 @@ class JsonFile : public Storage {
     known_.remember(status.value);
   }
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path());
     lock_.emplace(files_, path());
     aside_.emplace(files_, path());
     try {
-      refuse_journal();
+      check_no_journal();
       detail::remove_leftover(files_, path());
       settle_name();
     } catch (...) {
@@ -182,7 +182,7 @@ class JsonFile : public Storage {
   }
 
   /// A journal holds changes that this class would neither read nor preserve.
-  void refuse_journal() const {
+  void check_no_journal() const {
     for (const char* suffix : {".journal", ".journal.next", ".journal.new"}) {
       auto name = path();
       name += suffix;
@@ -203,10 +203,10 @@ class JsonFile : public Storage {
   detail::FileSystem& files_;
   detail::FollowedPath path_;
   std::size_t block_bytes_;
-  std::optional<detail::FileLock> lock_;   // none before the file is owned
+  std::optional<detail::FileLock> lock_;   // none before the file is locked
   detail::SeenFile seen_;                  // the file that a reader loaded
   detail::KnownFile known_;                // as its owner last loaded or saved it
-  std::optional<detail::SetAside> aside_;  // set once the file is owned
+  std::optional<detail::SetAside> aside_;  // set once the file is locked
 };
 
 }}  // namespace kvstore::v1

@@ -84,13 +84,13 @@ class JsonJournal final : public Storage, public Journal {
   void load(const LoadRequest& request, LoadSink& sink) override {
     // A temporary follower keeps no file open afterwards: some Windows systems cannot replace an open file.
     if (current_) return detail::JournalFollower{files_, path_}.load(request, sink);
-    follower_.look_again();
+    follower_.follow_links();
     if (request.purpose != LoadPurpose::exclusive) return follower_.load(request, sink);
-    own();
+    acquire();
     const BaseId snapshot = load_snapshot(request.threads, sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
-    directory_.refuse_held(found);
+    directory_.check_held(found);
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
@@ -104,7 +104,7 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   bool load_changes(LoadSink& sink) override {
-    if (current_ || follower_.look_again()) return false;
+    if (current_ || follower_.follow_links()) return false;
     return follower_.load_changes(sink);
   }
 
@@ -143,7 +143,7 @@ class JsonJournal final : public Storage, public Journal {
 
   [[nodiscard]] bool append(std::span<const Change> step) override {
     // A line must stay readable in bounded memory. A longer one is left to a snapshot.
-    if (detail::longest_line(step) > detail::kLongestLine) return false;
+    if (detail::longest_line(step) > detail::kMaxLine) return false;
     add([step](JsonWriter& out) { detail::write_step(out, step); });
     return true;
   }
@@ -167,7 +167,7 @@ class JsonJournal final : public Storage, public Journal {
     return current_ ? current_->end() + previous_bytes_ : 0;
   }
   [[nodiscard]] bool wants_compaction() const noexcept override {
-    return interrupted_ || bytes() > std::max({kSmallest, base_.bytes(), retry_at_.load()});
+    return interrupted_ || bytes() > std::max({kMinBytes, base_.bytes(), retry_at_.load()});
   }
 
   void prepare(bool afresh) override {
@@ -231,15 +231,15 @@ class JsonJournal final : public Storage, public Journal {
 
   void abandon() noexcept override {
     base_.give_up();
-    retry_at_ = bytes() + bytes() / 2 + kSmallest;
+    retry_at_ = bytes() + bytes() / 2 + kMinBytes;
   }
 
  private:
-  static constexpr std::uint64_t kSmallest = std::uint64_t{1} << 20;  // a journal not worth compacting, bytes
+  static constexpr std::uint64_t kMinBytes = std::uint64_t{1} << 20;  // a journal not worth compacting, bytes
 
   // Opening ---------------------------------------------------------------------------------------
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
@@ -341,7 +341,7 @@ class JsonJournal final : public Storage, public Journal {
     directory_.sync();
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
-      directory_.refuse_other(main);
+      directory_.check_other(main);
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
       directory_.check(error, "cannot rename a journal to " + detail::path_text(main));
@@ -358,8 +358,8 @@ class JsonJournal final : public Storage, public Journal {
   void tidy() noexcept {
     try {
       lock_->check_still_held();
-      if (base_.look() == detail::FileState::missing) return;  // the remaining journal is the evidence
-      detail::remove_leftover(files_, path_);                  // from a compaction that failed as it began
+      if (base_.state() == detail::FileState::missing) return;  // the remaining journal is the evidence
+      detail::remove_leftover(files_, path_);                   // from a compaction that failed as it began
       if (!compacting_ && !unfinished_ && steps_ == 0) return directory_.remove_own(current_path_, *current_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
@@ -373,7 +373,7 @@ class JsonJournal final : public Storage, public Journal {
   detail::JournalDirectory directory_;
   detail::JournalFollower follower_;
   detail::JournalBase base_;
-  std::optional<detail::FileLock> lock_;  // none before the file is owned
+  std::optional<detail::FileLock> lock_;  // none before the file is locked
   detail::ForkGuard home_;                // of the owning process
 
   // Used by the thread that compacts.

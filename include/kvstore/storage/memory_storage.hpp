@@ -68,11 +68,11 @@ class MemoryStorage final : public Storage {
       : contents_{std::move(contents)} {}
 
   ~MemoryStorage() override {
-    if (owns_) contents_->owned = false;
+    if (acquired_) contents_->owned = false;
   }
 
   void load(const LoadRequest& request, LoadSink& sink) override {
-    if (request.purpose == LoadPurpose::exclusive) own();
+    if (request.purpose == LoadPurpose::exclusive) acquire();
     const std::scoped_lock lock{contents_->mutex};
     if (!contents_->saved && contents_->entries.empty()) sink.missing(path(), request);
     sink.schema_version(contents_->schema_version);
@@ -85,7 +85,7 @@ class MemoryStorage final : public Storage {
   }
 
   void save(ChangeSource& source) override {
-    own();
+    acquire();
     contents_->on_save();
     std::map<std::string, std::string> next;
     if (source.scope() == SaveScope::changes) next = contents_->entries;
@@ -110,14 +110,14 @@ class MemoryStorage final : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return "memory"; }
 
  private:
-  void own() {
-    if (owns_) return;
+  void acquire() {
+    if (acquired_) return;
     if (contents_->owned.exchange(true)) throw LockedError{path(), detail::system_file_system().process_id()};
-    owns_ = true;
+    acquired_ = true;
   }
 
   std::shared_ptr<Contents> contents_;
-  bool owns_ = false;
+  bool acquired_ = false;
 };
 
 }}  // namespace kvstore::v1

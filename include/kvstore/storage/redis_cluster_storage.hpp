@@ -76,7 +76,7 @@ class RedisClusterStorage final : public Storage {
 
   ~RedisClusterStorage() override {
     renewer_.reset();
-    if (!tried_to_own_ || home_.is_foreign_by_id()) return;
+    if (!tried_to_acquire_ || home_.is_foreign_by_id()) return;
     try {
       run_script(detail::kRedisRelease, {keys_.lock}, {writer_});
     } catch (const std::exception&) {}  // the lease then expires
@@ -84,8 +84,8 @@ class RedisClusterStorage final : public Storage {
 
   void load(const LoadRequest& request, LoadSink& sink) override {
     translated([&] {
-      const bool owns = request.purpose == LoadPurpose::exclusive;
-      if (owns) own();
+      const bool exclusive = request.purpose == LoadPurpose::exclusive;
+      if (exclusive) acquire();
       const detail::RedisReply meta = run(false, {"HMGET", keys_.meta, "format", "schema", "save", "writer"});
       intact_ = true;
       check(detail::is_array(*meta, 4), "HMGET");
@@ -97,7 +97,7 @@ class RedisClusterStorage final : public Storage {
       last_ = detail::text_of(*meta->element[2]);
       const detail::RedisReply count = run(false, {"HLEN", keys_.entries});
       sink.expect(static_cast<std::uint64_t>(count->integer) * kGuess);
-      owns ? scan(sink) : read_at_once(sink);
+      exclusive ? scan(sink) : read_at_once(sink);
       sink.finish();
     });
   }
@@ -120,7 +120,7 @@ class RedisClusterStorage final : public Storage {
   void save(ChangeSource& source) override {
     translated([&] {
       if (replaced_) throw_locked(*replaced_);
-      if (!owns_) own();
+      if (!acquired_) acquire();
       intact_ = false;
       ++saves_;
       const std::string schema = std::to_string(source.schema_version());
@@ -189,14 +189,14 @@ class RedisClusterStorage final : public Storage {
 
   // --- ownership ---
 
-  void own() {
+  void acquire() {
     const std::string lease = std::to_string(lease_.count());
     home_ = {};
-    tried_to_own_ = true;
+    tried_to_acquire_ = true;
     const detail::RedisReply reply =
         run_script(detail::kRedisAcquire, {keys_.lock, keys_.meta}, {writer_, lease});
     if (!detail::is_array(*reply, 1)) throw_locked(detail::text_of(*reply));
-    owns_ = true;
+    acquired_ = true;
     if (!renewer_) renewer_.emplace([this](const std::stop_token& stop) { renew(stop); });
     staged_ = detail::text_of(*reply->element[0]);  // by a writer that died; the next save clears it away
   }
@@ -357,8 +357,8 @@ class RedisClusterStorage final : public Storage {
   const std::string writer_;
   detail::RedisCluster cluster_;
   const std::filesystem::path path_;
-  bool tried_to_own_ = false;
-  bool owns_ = false;
+  bool tried_to_acquire_ = false;
+  bool acquired_ = false;
   bool intact_ = true;  // as far as is known, the stored data are those of the last load or save
   std::optional<std::string> replaced_;         // by this writer, for good
   std::string last_;                            // stamp of the save that was loaded or made last

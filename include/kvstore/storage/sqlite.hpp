@@ -26,11 +26,12 @@
 #include "kvstore/detail/sqlite/entry.hpp"
 #include "kvstore/detail/sqlite/form.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/kvstore_fwd.hpp"  // IWYU pragma: export
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 {
 
-/// The options of `Sqlite`.
+/// The options of `SqliteFile`.
 struct SqliteOptions {
   /// The time that a load or save waits while another program keeps the database busy, before it fails.
   std::chrono::milliseconds busy_timeout = std::chrono::seconds{5};
@@ -61,12 +62,12 @@ struct SqliteOptions {
 ///
 /// ```cpp
 /// kvstore::BatchPersistentKeyValueStore<std::string, int> store{
-///     std::make_unique<kvstore::Sqlite>("data.db")};
+///     std::make_unique<kvstore::SqliteFile>("data.db")};
 /// ```
-class Sqlite final : public Storage {
+class SqliteFile final : public Storage {
  public:
   /// Names the file, which need not exist; its folder must exist. @throws as `JsonFile`
-  explicit Sqlite(const std::filesystem::path& path, SqliteOptions options = {})
+  explicit SqliteFile(const std::filesystem::path& path, SqliteOptions options = {})
       : options_{options}, files_{detail::system_file_system()}, path_{detail::usable_path(files_, path)} {}
 
   /// Passes on every row, as of one moment. An exclusive load takes the file's lock first, and makes the
@@ -77,19 +78,19 @@ class Sqlite final : public Storage {
   /// is then untouched.
   void load(const LoadRequest& request, LoadSink& sink) override {
     const detail::StandardFiles taken;  // SQLite would open files under these numbers, and keep them
-    const bool owns = request.purpose == LoadPurpose::exclusive;
+    const bool exclusive = request.purpose == LoadPurpose::exclusive;
     integer_keys_ = request.integer_keys;
-    const bool locks = owns && !lock_;
+    const bool locks = exclusive && !lock_;
     try {
-      if (owns) own();
-      if (!owns && !lock_ && standing_.first_exchanged()) disconnect();
-      if (!connect(owns)) {
+      if (exclusive) acquire();
+      if (!exclusive && !lock_ && standing_.first_exchanged()) disconnect();
+      if (!connect(exclusive)) {
         sink.missing(path_, request);
         return sink.finish();
       }
       if (const auto status = files_.status(path_); !status.error) sink.expect(status.value.size);
-      load_rows(sink, owns);
-      if (owns) begin_to_write();
+      load_rows(sink, exclusive);
+      if (exclusive) begin_to_write();
     } catch (...) {
       disconnect();
       if (locks) release();
@@ -112,12 +113,12 @@ class Sqlite final : public Storage {
   /// overwritten since it was opened, or if another program has changed an entry. Nothing is written then.
   void save(ChangeSource& source) override {
     const detail::StandardFiles taken;
-    own();
-    refuse_exchanged();
+    acquire();
+    check_not_exchanged();
     if (rewrite_) disconnect();  // nothing is assumed about a connection that failed
     if (!database_) connect_to_write();
     detail::SqliteTransaction transaction{*database_, "begin immediate"};
-    refuse_changes_of_others();
+    check_changes_of_others();
     detail::limit_sqlite_log(*database_);
     try {
       write(source);
@@ -138,7 +139,7 @@ class Sqlite final : public Storage {
   /// recreate an open file
   [[nodiscard]] bool is_intact() override {
     const detail::StandardFiles taken;
-    if (lock_) refuse_exchanged();
+    if (lock_) check_not_exchanged();
     return true;
   }
 
@@ -150,7 +151,7 @@ class Sqlite final : public Storage {
 
   // Opening ---------------------------------------------------------------------------------------
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
@@ -167,7 +168,7 @@ class Sqlite final : public Storage {
     const auto found = detail::uninterrupted([&] { return files_.status(path_); });
     detail::check_usable(path_, found.error, "cannot look at it");
     const bool exists = found.value.size != 0;
-    if (!exists) detail::refuse_lone_sqlite_log(files_, path_);
+    if (!exists) detail::check_lone_sqlite_log(files_, path_);
     if (!exists && !writes) return false;
     const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     auto database =
@@ -195,7 +196,7 @@ class Sqlite final : public Storage {
     try {
       connect(true);
       begin_to_write();
-      refuse_exchanged();
+      check_not_exchanged();
     } catch (...) {
       disconnect();
       throw;
@@ -220,33 +221,33 @@ class Sqlite final : public Storage {
 
   /// SQLite continues to use the files that it has open. Data written to them are lost once their names refer
   /// to other files.
-  void refuse_exchanged() {
+  void check_not_exchanged() {
     if (lock_) lock_->check_still_held();
     auto name = standing_.first_exchanged();
     if (!name) name = log_.first_exchanged();
-    if (!name && database_) detail::refuse_overwritten(*database_);
+    if (!name && database_) detail::check_not_overwritten(*database_);
     if (!name) return;
-    const std::string words = detail::path_text(*name) + " was moved, removed or replaced while the store " +
-                              "was open; nothing was written: put it back, or checkpoint() to another file " +
-                              "what is in memory";
-    throw StorageError{path_, {}, words};
+    const std::string message =
+        detail::path_text(*name) + " was moved, removed or replaced while the store " +
+        "was open; nothing was written: put it back, or checkpoint() to another file " + "what is in memory";
+    throw StorageError{path_, {}, message};
   }
 
   // Reading ---------------------------------------------------------------------------------------
 
-  void load_rows(LoadSink& sink, bool owns) {
-    if (owns) refuse_exchanged();
+  void load_rows(LoadSink& sink, bool exclusive) {
+    if (exclusive) check_not_exchanged();
     mixed_keys_ = false;
     // An exclusive load keeps others from writing already: later saves overwrite exactly the entries loaded.
-    detail::SqliteTransaction moment{*database_, owns ? "begin immediate" : "begin"};
+    detail::SqliteTransaction moment{*database_, exclusive ? "begin immediate" : "begin"};
     detail::check_sqlite_ids(*database_);
-    if (owns) detail::check_sqlite_log(files_, path_);
-    if (owns) detail::check_sqlite_table(*database_);
+    if (exclusive) detail::check_sqlite_log(files_, path_);
+    if (exclusive) detail::check_sqlite_table(*database_);
     stored_version_ = detail::read_schema_version(*database_);
     if (stored_version_ != 0) sink.schema_version(stored_version_);
     const detail::EntryDigest digest = read_entries(&sink);
     finish(sink);
-    if (lock_ && !owns) return;  // a reload of entries already owned
+    if (lock_ && !exclusive) return;  // a reload of entries already owned
     known_ = {digest};
     seen_ = detail::sqlite_data_version(*database_);
   }
@@ -268,7 +269,7 @@ class Sqlite final : public Storage {
     if (entry_.has_integer_key() != as_integer(entry_.key()).has_value()) mixed_keys_ = true;
     try {
       sink.put(entry_.key(), entry_.value());
-    } catch (const ParseError& error) { entry_.refuse(error.what()); }
+    } catch (const ParseError& error) { entry_.throw_damaged(error.what()); }
   }
 
   void finish(LoadSink& sink) const {
@@ -355,7 +356,7 @@ class Sqlite final : public Storage {
 
   /// Other connections that, for example, make an index or vacuum change no entry. Entries are compared only
   /// if another connection has written at all, since that takes as long as a load.
-  void refuse_changes_of_others() {
+  void check_changes_of_others() {
     if (known_.empty()) return;  // nothing was loaded, so nothing is expected
     const std::int64_t version = detail::sqlite_data_version(*database_);
     if (version == seen_) return;
@@ -373,7 +374,7 @@ class Sqlite final : public Storage {
   SqliteOptions options_;
   detail::FileSystem& files_;
   std::filesystem::path path_;
-  std::optional<detail::FileLock> lock_;    // none before the file is owned
+  std::optional<detail::FileLock> lock_;    // none before the file is locked
   detail::StandingFiles standing_{files_};  // the database
   detail::StandingFiles log_{files_};       // the files that SQLite keeps beside it while it is open
   std::unique_ptr<detail::SqliteDatabase> database_;

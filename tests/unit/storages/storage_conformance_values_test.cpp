@@ -184,24 +184,25 @@ TEST_CASE("Storage: integer keys that a migration made TEXT become INTEGER, and 
     for (int i = 0; i < 10; ++i) store.upsert(i, model[i] = i);
     store.close();
     kvstore::JsonFile from{folder / "data.json"};
-    kvstore::Sqlite to{folder / "data.db"};
+    kvstore::SqliteFile to{folder / "data.db"};
     REQUIRE(kvstore::migrate(from, to) == 10);
   }
   {
-    Store<int, int> store{std::make_unique<kvstore::Sqlite>(folder / "data.db"),
+    Store<int, int> store{std::make_unique<kvstore::SqliteFile>(folder / "data.db"),
                           {.batch_size = 1, .auto_save_interval = 0s}};
     for (int i = 5; i < 15; ++i) store.upsert(i, model[i] = -i);
     REQUIRE(store.unsaved() == 0);
   }
-  REQUIRE(contents_of(Store<int, int>{std::make_unique<kvstore::Sqlite>(folder / "data.db"), kManual}) ==
+  REQUIRE(contents_of(Store<int, int>{std::make_unique<kvstore::SqliteFile>(folder / "data.db"), kManual}) ==
           model);
 }
 
 TEST_CASE("Storage: one INTEGER key that another program put beside strings makes no save forget") {
   const TempFolder folder;
   const auto open = [&] {
-    return std::make_unique<Store<std::string, int>>(std::make_unique<kvstore::Sqlite>(folder / "data.db"),
-                                                     Options{.batch_size = 1, .auto_save_interval = 0s});
+    return std::make_unique<Store<std::string, int>>(
+        std::make_unique<kvstore::SqliteFile>(folder / "data.db"),
+        Options{.batch_size = 1, .auto_save_interval = 0s});
   };
   open()->upsert("a", 1);
   kvstore::detail::SqliteDatabase{folder / "data.db", SQLITE_OPEN_READWRITE, 1s, nullptr}.run(

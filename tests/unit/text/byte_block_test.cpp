@@ -54,7 +54,7 @@ TEST_CASE("Byte block: a step finds what a loop over its bytes finds") {
     const std::size_t size = std::min<std::size_t>(bytes.size(), kBlockSize);
     const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(size);
     const auto escape = std::find_if(bytes.begin(), end, wants_escape);
-    const auto step = kvstore::detail::look_at_step(bytes.data(), bytes.size());
+    const auto step = kvstore::detail::text_step(bytes.data(), bytes.size());
     REQUIRE(step.ends_at_escape == (escape != end));
     REQUIRE(step.plain == static_cast<std::size_t>(escape - bytes.begin()));
     REQUIRE(step.beyond_ascii == std::any_of(bytes.begin(), end, is_beyond_ascii));

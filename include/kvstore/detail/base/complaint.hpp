@@ -28,7 +28,7 @@ class ComplaintLine {
   /// "...".
   ComplaintLine& add(std::string_view text) noexcept {
     for (const char byte : text) {
-      if (used_ == kMost) return cut();
+      if (used_ == kMaxBytes) return cut();
       const auto value = static_cast<unsigned char>(byte);
       text_[used_++] = value < 0x20 || value == 0x7F ? ' ' : byte;
     }
@@ -42,14 +42,14 @@ class ComplaintLine {
   }
 
  private:
-  static constexpr std::size_t kMost = 4000;  // less than a pipe takes in one piece
+  static constexpr std::size_t kMaxBytes = 4000;  // less than a pipe takes in one piece
 
   ComplaintLine& cut() noexcept {
     std::fill_n(text_.end() - 4, 3, '.');
     return *this;
   }
 
-  std::array<char, kMost + 1> text_{};
+  std::array<char, kMaxBytes + 1> text_{};
   std::size_t used_ = 0;
 };
 

@@ -48,9 +48,13 @@ class FairSharedMutex {
   std::mutex turnstile_;
 };
 
-/// A mutex that declares itself fair needs no turnstile.
+/// Whether a mutex declares that its readers do not starve its writers: by `static constexpr bool is_fair =
+/// true`, or by a type of that name, as our first preview asked for.
 template <class Mutex>
-  requires requires { typename Mutex::is_fair; }
+concept FairMutex = requires { requires Mutex::is_fair; } || requires { typename Mutex::is_fair; };
+
+/// Such a mutex needs no turnstile.
+template <FairMutex Mutex>
 class FairSharedMutex<Mutex> : public Mutex {};
 
 }}}  // namespace kvstore::v1::detail

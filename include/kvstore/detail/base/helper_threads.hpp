@@ -19,7 +19,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-inline constexpr std::size_t kMostThreads = 64;
+inline constexpr std::size_t kMaxThreads = 64;
 
 /// The number of threads that load a large store if `Options::threads` is `wanted`.
 [[nodiscard]] inline std::size_t threads_to_load(std::size_t wanted) noexcept {

@@ -39,7 +39,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// Whether readers may enter a segment without its lock.
 class ReaderBias {
  public:
-  static constexpr std::uint32_t kFewestReads = 4;
+  static constexpr std::uint32_t kMinReads = 4;
 
   [[nodiscard]] bool is_open(std::memory_order order) const noexcept { return open_.load(order); }
 
@@ -52,10 +52,10 @@ class ReaderBias {
     if (left == 1) open_.store(true, std::memory_order_seq_cst);
   }
 
-  /// Under the segment's exclusive lock. The segment opens again after `reads`, or `kFewestReads` if that is
+  /// Under the segment's exclusive lock. The segment opens again after `reads`, or `kMinReads` if that is
   /// more. @returns whether it was open, so that readers may still be inside
   bool close(std::uint32_t reads) noexcept {
-    reads = std::max(reads, kFewestReads);
+    reads = std::max(reads, kMinReads);
     if (reads_to_open_.load(std::memory_order_relaxed) != reads) {
       reads_to_open_.store(reads, std::memory_order_relaxed);
     }
@@ -66,22 +66,22 @@ class ReaderBias {
 
  private:
   std::atomic<bool> open_ = false;
-  std::atomic<std::uint32_t> reads_to_open_ = kFewestReads;
+  std::atomic<std::uint32_t> reads_to_open_ = kMinReads;
 };
 
 /// Numbers of segments, as many as a thread reads at once, packed so that looking for one takes a few
 /// instructions.
 class SegmentNames {
  public:
-  static constexpr std::size_t kMost = 16;
+  static constexpr std::size_t kMax = 16;
   static constexpr std::size_t kWords = 4;
   using Words = std::array<std::uint64_t, kWords>;
 
-  /// The segments, at most `kMost`, whose bits are set in `wanted`; at least one is. Unused places repeat one
+  /// The segments, at most `kMax`, whose bits are set in `wanted`; at least one is. Unused places repeat one
   /// of them.
   [[nodiscard]] static Words of(std::span<const std::size_t> segments, std::uint32_t wanted) noexcept {
     Words words;
-    if (wanted == (1U << kMost) - 1) {  // the usual case
+    if (wanted == (1U << kMax) - 1) {  // the usual case
       for (std::size_t i = 0; i < kWords; ++i) {
         const std::span four = segments.subspan(i * kLanes).first<kLanes>();
         words[i] = lane(four[0], 0) | lane(four[1], 1) | lane(four[2], 2) | lane(four[3], 3);
@@ -108,7 +108,7 @@ class SegmentNames {
   static constexpr std::size_t kLaneBits = 16;  // there are 65536 segments at most
   static constexpr std::size_t kLanes = 64 / kLaneBits;
   static constexpr std::uint64_t kEachLane = 0x0001'0001'0001'0001;
-  static_assert(kWords * kLanes == kMost);
+  static_assert(kWords * kLanes == kMax);
 
   [[nodiscard]] static std::uint64_t lane(std::uint64_t segment, std::size_t number) noexcept {
     return segment << number * kLaneBits;
@@ -168,7 +168,7 @@ class ReaderSlots {
     return false;
   }
 
-  /// The same for several segments, at most `SegmentNames::kMost`; `bias_of(i)` says whether `segments[i]` is
+  /// The same for several segments, at most `SegmentNames::kMax`; `bias_of(i)` says whether `segments[i]` is
   /// open. @returns a bit for each open one; if there is one, the thread must leave the slot
   ///
   /// Only segments that look open are announced. The writer of a closed segment therefore meets a thread at

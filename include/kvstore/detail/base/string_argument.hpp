@@ -27,7 +27,7 @@ class StringArgument {
   StringArgument(const Text& text) : view_{text} {}
   template <class Text>
     requires(!kIsViewable<Text> && std::convertible_to<Text, String>)
-  StringArgument(Text&& text) : own_{std::forward<Text>(text)}, view_{*own_} {}
+  StringArgument(Text&& text) : owned_{std::forward<Text>(text)}, view_{*owned_} {}
   // NOLINTEND(google-explicit-constructor)
 
   StringArgument(const StringArgument&) = delete;
@@ -39,13 +39,13 @@ class StringArgument {
   /// A string to move from: the argument itself if it may be moved from, otherwise a copy.
   [[nodiscard]] String& string() {
     if (movable_ != nullptr) return *movable_;
-    if (!own_) own_.emplace(view_);
-    return *own_;
+    if (!owned_) owned_.emplace(view_);
+    return *owned_;
   }
 
  private:
   String* movable_ = nullptr;
-  std::optional<String> own_;
+  std::optional<String> owned_;
   std::string_view view_;
 };
 

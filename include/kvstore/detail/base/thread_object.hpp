@@ -82,7 +82,7 @@ class TakenOut {
 
   /// Gives the object back for the next `TakenOut`.
   void give_back() noexcept {
-    if (T* const own = thread_object<T, Owner>()) *own = std::move(object_);
+    if (T* const kept = thread_object<T, Owner>()) *kept = std::move(object_);
   }
 
   [[nodiscard]] T& operator*() noexcept { return object_; }
@@ -90,8 +90,8 @@ class TakenOut {
 
  private:
   static T taken() noexcept {
-    T* const own = thread_object<T, Owner>();
-    return own != nullptr ? T(std::move(*own)) : T();
+    T* const kept = thread_object<T, Owner>();
+    return kept != nullptr ? T(std::move(*kept)) : T();
   }
 
   T object_;

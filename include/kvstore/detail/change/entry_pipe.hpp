@@ -107,11 +107,11 @@ class EntryPipe {
     void finish() override {
       if (!pipe_.filling_.ends.empty()) pipe_.hand_over();
     }
-    void change(const Change&) override { refuse(); }
-    void clear() override { refuse(); }
+    void change(const Change&) override { throw_change(); }
+    void clear() override { throw_change(); }
 
    private:
-    [[noreturn]] static void refuse() {
+    [[noreturn]] static void throw_change() {
       throw UsageError{
           "a storage that is loaded for LoadPurpose::copy hands over each entry once, through put()"};
     }

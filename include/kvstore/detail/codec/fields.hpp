@@ -35,8 +35,8 @@ template <class T>
 template <class T>
 inline constexpr auto kFieldsOf = field_list_of<T>();
 
-[[nodiscard]] inline std::string in_field(std::string_view name, const char* words) {
-  return std::string{"in field \""}.append(name).append("\": ").append(words);
+[[nodiscard]] inline std::string in_field(std::string_view name, const char* message) {
+  return std::string{"in field \""}.append(name).append("\": ").append(message);
 }
 
 /// Names of members that match no field. They are skipped, but a duplicate among them is an error as
@@ -46,14 +46,14 @@ class UnknownNames {
  public:
   void add(std::string_view name, std::size_t offset) { names_.emplace_back(name, offset); }
 
-  void refuse_duplicates() {
+  void check_duplicates() {
     std::sort(names_.begin(), names_.end());
     const auto twice = std::adjacent_find(names_.begin(), names_.end(),
                                           [](const auto& a, const auto& b) { return a.first == b.first; });
-    if (twice != names_.end()) refuse_second(std::next(twice)->second);
+    if (twice != names_.end()) throw_second(std::next(twice)->second);
   }
 
-  [[noreturn]] static void refuse_second(std::size_t offset) {
+  [[noreturn]] static void throw_second(std::size_t offset) {
     JsonReader::fail_at(offset, "expected no second value for the same key of an object");
   }
 
@@ -97,7 +97,7 @@ class FieldsReader {
       if (at_ == kCount) throw;
       throw ParseError{error.offset(), in_field(kNames[at_], error.what())};
     }
-    unknown_.refuse_duplicates();
+    unknown_.check_duplicates();
     if constexpr (!Fields::kMayBeMissing) require_all(start);
   }
 
@@ -139,7 +139,7 @@ class FieldsReader {
     const auto index =
         static_cast<std::size_t>(std::find(kNames.begin(), kNames.end(), name) - kNames.begin());
     if (index == kCount) unknown_.add(name, offset);
-    if (index != kCount && seen_[index]) UnknownNames<>::refuse_second(offset);
+    if (index != kCount && seen_[index]) UnknownNames<>::throw_second(offset);
     in_.expect(':');
     if (index == kCount) {
       in_.skip_value();

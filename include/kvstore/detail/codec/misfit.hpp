@@ -127,7 +127,7 @@ std::optional<Misfit> find_misfit(const Json& before, const Json& after) {
 
 /// Refuses a value that its conversion to a user's type and back has changed.
 template <class Json>
-void refuse_misfits(std::size_t offset, const Json& before, const Json& after) {
+void check_misfits(std::size_t offset, const Json& before, const Json& after) {
   const auto misfit = find_misfit(before, after);
   if (!misfit) return;
   const std::string kind = misfit->value == "true" || misfit->value == "false" ? "boolean " : "number ";

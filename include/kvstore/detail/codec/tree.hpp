@@ -94,7 +94,7 @@ struct ConvertedCodec {
     scratch.was_read_from(in.position() - offset);
     const TreeOf<T>& dom = *scratch;
     T value = convert_from_dom(offset, [&dom] { return dom.template get<T>(); });
-    if (reader.may_change()) refuse_misfits(offset, dom, to_dom(value));
+    if (reader.may_change()) check_misfits(offset, dom, to_dom(value));
     return value;
   }
 };

@@ -156,7 +156,7 @@ class EtcdConnection {
     if (error == httplib::Error::Read && response.status > 0 && nlohmann::json::accept(response.body)) {
       return {response.status, std::move(response.body), true, {}};
     }
-    return {0, {}, may_be_sent(error), words(error)};
+    return {0, {}, may_be_sent(error), message_of(error)};
   }
 
   [[nodiscard]] static bool may_be_sent(httplib::Error error) {
@@ -173,7 +173,7 @@ class EtcdConnection {
     }
   }
 
-  [[nodiscard]] static std::string words(httplib::Error error) {
+  [[nodiscard]] static std::string message_of(httplib::Error error) {
     switch (error) {
       case httplib::Error::Read:
         return "the connection ended, or the time was up, before an answer came";

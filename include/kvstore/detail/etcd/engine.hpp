@@ -89,7 +89,7 @@ class EtcdEngine {
     return understand(answer, [&](const nlohmann::json& it) { return refused(changes, it); });
   }
 
-  void for_each(FunctionRef<void(Text, Text)> see) {
+  void for_each(FunctionRef<void(Text, Text)> visit) {
     EtcdRange range = prefix_range(options().key_prefix);
     std::int64_t revision = 0;
     while (true) {
@@ -99,7 +99,7 @@ class EtcdEngine {
       if (revision != 0) append_number_field(fields, "revision", revision);
       const nlohmann::json page = call_read(json_object(fields));
       if (revision == 0) revision = understand(page, answered_revision);
-      const std::string last = see_page(page, see);
+      const std::string last = visit_page(page, visit);
       if (!json_flag(page, "more") || last.empty()) return;
       range.first = last + '\0';
     }
@@ -210,7 +210,7 @@ class EtcdEngine {
   }
 
   /// Shows every entry of a page. @returns the last key, with its prefix; empty if there is none
-  std::string see_page(const nlohmann::json& page, FunctionRef<void(Text, Text)> see) const {
+  std::string visit_page(const nlohmann::json& page, FunctionRef<void(Text, Text)> visit) const {
     std::string key;
     const std::size_t prefix = options().key_prefix.size();
     const nlohmann::json& entries = json_member(page, "kvs");
@@ -218,25 +218,25 @@ class EtcdEngine {
       key = understand(entry, [](const nlohmann::json& it) { return json_bytes(it, "key"); });
       const std::string value =
           understand(entry, [](const nlohmann::json& it) { return json_bytes(it, "value"); });
-      see(Text{key}.substr(prefix), value);
+      visit(Text{key}.substr(prefix), value);
     }
     return key;
   }
 
   /// Reads from the answer to a request that changed nothing; a malformed answer did not come from etcd.
-  template <class Look>
-  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand(const nlohmann::json& answer,
-                                                                             Look look) const {
+  template <class Parse>
+  [[nodiscard]] std::invoke_result_t<Parse, const nlohmann::json&> understand(const nlohmann::json& answer,
+                                                                              Parse parse) const {
     try {
-      return look(answer);
+      return parse(answer);
     } catch (const ParseError& error) { throw ServerError{misunderstood(error)}; }
   }
   /// The same for a request that may have changed something.
-  template <class Look>
-  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand_write(
-      const nlohmann::json& answer, Look look) const {
+  template <class Parse>
+  [[nodiscard]] std::invoke_result_t<Parse, const nlohmann::json&> understand_write(
+      const nlohmann::json& answer, Parse parse) const {
     try {
-      return look(answer);
+      return parse(answer);
     } catch (const ParseError& error) { throw OutcomeUnknownError{misunderstood(error)}; }
   }
   [[nodiscard]] std::string misunderstood(const ParseError& error) const {

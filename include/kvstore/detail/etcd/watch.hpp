@@ -38,12 +38,12 @@ struct EtcdEvent {
 /// Follows the keys of the client's prefix, from a revision on, until it is destroyed or cannot continue.
 class EtcdWatcher {
  public:
-  using See = std::function<void(const EtcdEvent&)>;
+  using Visit = std::function<void(const EtcdEvent&)>;
   using OnError = std::function<void(const std::exception&)>;
 
-  EtcdWatcher(std::shared_ptr<EtcdClient> client, std::int64_t first_revision, See see, OnError on_error)
+  EtcdWatcher(std::shared_ptr<EtcdClient> client, std::int64_t first_revision, Visit visit, OnError on_error)
       : client_{std::move(client)},
-        see_{std::move(see)},
+        visit_{std::move(visit)},
         on_error_{std::move(on_error)},
         next_revision_{first_revision},
         thread_{[this](const std::stop_token& stop) { run(stop); }} {}
@@ -106,7 +106,7 @@ class EtcdWatcher {
     publish(nullptr);
     if (stop.stop_requested()) return accepted_;
     if (error_) std::rethrow_exception(error_);
-    if (status != 0 && status != 200) refuse(status);
+    if (status != 0 && status != 200) judge_refusal(status);
     if (log_in_) renew_token(token);
     if (!log_in_) client_->give_up_on(endpoint);
     return accepted_;
@@ -179,7 +179,7 @@ class EtcdWatcher {
     EtcdEvent shown{std::string_view{key}.substr(client_->options().key_prefix.size()), std::nullopt,
                     json_number(entry, "mod_revision")};
     if (json_text(event, "type") != "DELETE") shown.value = json_bytes(entry, "value");
-    see_(shown);
+    visit_(shown);
     shown_ = shown.revision;
   }
 
@@ -192,7 +192,7 @@ class EtcdWatcher {
     judge(0, json_text(result, "cancel_reason"));
   }
 
-  void refuse(int status) {
+  void judge_refusal(int status) {
     const nlohmann::json parsed = nlohmann::json::parse(text_, nullptr, false);
     const EtcdVerdict verdict = judge_answer(status, parsed, text_);
     judge(status, verdict.reason);
@@ -219,7 +219,7 @@ class EtcdWatcher {
   }
 
   const std::shared_ptr<EtcdClient> client_;
-  const See see_;
+  const Visit visit_;
   const OnError on_error_;
 
   // Used by the thread only.

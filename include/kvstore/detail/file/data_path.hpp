@@ -67,8 +67,8 @@ inline constexpr std::string_view kSideSuffixes[] = {
 
 /// Throws for `path` if the file that it leads to, `target`, has a name that the store of a neighbouring file
 /// writes and removes.
-inline void refuse_side_name(FileSystem& files, const std::filesystem::path& path,
-                             const std::filesystem::path& target) {
+inline void check_side_name(FileSystem& files, const std::filesystem::path& path,
+                            const std::filesystem::path& target) {
   const std::string name = path_text(target.filename());
   for (const std::string_view suffix : kSideSuffixes) {
     if (name.size() <= suffix.size() || !name.ends_with(suffix)) continue;
@@ -100,7 +100,7 @@ inline std::filesystem::path usable_path(FileSystem& files, const std::filesyste
     check_kind(path, found.kind);
     auto target = resolve(files, path);
     check_usable(path, target.error, "cannot follow the path");
-    refuse_side_name(files, path, target.value);
+    check_side_name(files, path, target.value);
     if (found.kind == FileKind::missing) check_folder(files, path, target.value.parent_path());
     const bool is_link = !uninterrupted([&] { return files.read_link(path); }).error;
     if (found.kind == FileKind::missing || !is_link) return std::move(target.value);

@@ -77,7 +77,7 @@ class FileLock {
       throw LockedError{file_, read_holder()};
     }
     if (error) fail(error, "cannot lock");
-    refuse_other_contents();
+    check_contents();
     mine_ = true;
     const auto current = has_name();
     if (current.error) fail(current.error, "cannot look at");
@@ -103,7 +103,7 @@ class FileLock {
 
   /// The lock file is emptied now and removed later, so it must really be one: empty, or a process id, or the
   /// remains of one after a power loss.
-  void refuse_other_contents() {
+  void check_contents() {
     using std::string_view_literals::operator""sv;
     std::array<char, 24> text{};
     const auto got = read_full(*handle_, 0, text);

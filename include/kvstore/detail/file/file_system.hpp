@@ -195,8 +195,8 @@ inline Result<std::filesystem::path> resolve(FileSystem& files, std::filesystem:
     if (folder.error) return {{}, folder.error};
     path = folder.value / path;
   }
-  constexpr int kMostLinks = 40;  // as Linux
-  for (int links = 0; links < kMostLinks; ++links) {
+  constexpr int kMaxLinks = 40;  // as Linux
+  for (int links = 0; links < kMaxLinks; ++links) {
     const auto link = uninterrupted([&] { return files.read_link(path); });
     if (link.error == std::errc::invalid_argument || link.error == std::errc::no_such_file_or_directory) {
       return {path, {}};

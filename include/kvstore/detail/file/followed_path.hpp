@@ -25,7 +25,7 @@ class FollowedPath {
 
   /// Follows the links again. @returns whether they lead elsewhere now. @throws StorageError, as
   /// `usable_path`
-  bool look_again() {
+  bool follow_links() {
     auto target = usable_path(files_, given_);
     if (target == target_) return false;
     target_ = std::move(target);

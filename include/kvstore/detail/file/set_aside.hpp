@@ -50,10 +50,10 @@ class SetAside {
   }
 
  private:
-  static constexpr int kMost = 100;  // names to try
+  static constexpr int kMaxNames = 100;  // names to try
 
   [[nodiscard]] std::filesystem::path free_name() {
-    for (int number = 0; number < kMost; ++number) {
+    for (int number = 0; number < kMaxNames; ++number) {
       auto name = file_;
       name += number == 0 ? ".ours" : ".ours." + std::to_string(number);
       if (name == name_ && known_.compare(files_, name) != FileState::changed) return name;
@@ -61,7 +61,7 @@ class SetAside {
       if (status.error) fail(status.error, "cannot look at " + path_text(name));
       if (status.value.kind == FileKind::missing) return name;
     }
-    fail({}, "every name from .ours to .ours." + std::to_string(kMost - 1) + " is taken");
+    fail({}, "every name from .ours to .ours." + std::to_string(kMaxNames - 1) + " is taken");
   }
 
   [[noreturn]] void fail(std::error_code error, const std::string& what) const {

@@ -55,10 +55,11 @@ class WindowsErrors final : public std::error_category {
         FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS | FORMAT_MESSAGE_MAX_WIDTH_MASK;
     const auto size = ::FormatMessageW(kPlain, nullptr, static_cast<::DWORD>(code), 0, text.data(),
                                        static_cast<::DWORD>(text.size()), nullptr);
-    std::wstring_view words{text.data(), size};
-    while (!words.empty() && (words.back() == L' ' || words.back() == L'.')) words.remove_suffix(1);
+    std::wstring_view sentence{text.data(), size};
+    while (!sentence.empty() && (sentence.back() == L' ' || sentence.back() == L'.'))
+      sentence.remove_suffix(1);
     const std::string number = "Windows error " + std::to_string(code);
-    return words.empty() ? number : path_text(std::filesystem::path{words}) + " (" + number + ")";
+    return sentence.empty() ? number : path_text(std::filesystem::path{sentence}) + " (" + number + ")";
   }
 
   [[nodiscard]] std::error_condition default_error_condition(int code) const noexcept override {
@@ -125,11 +126,11 @@ inline bool held_by_others(::DWORD code) {
 /// at growing intervals, for a second in all.
 template <class Call>
 std::error_code windows_patiently(const Call& call, bool (*is_transient)(::DWORD) = held_by_others) {
-  constexpr ::DWORD kLongestPause = 512;  // milliseconds
+  constexpr ::DWORD kMaxPause = 512;  // milliseconds
   for (::DWORD pause = 1;; pause *= 2) {
     const ::DWORD code = call();
     if (code == 0) return {};
-    if (!is_transient(code) || pause > kLongestPause) return windows_error(code);
+    if (!is_transient(code) || pause > kMaxPause) return windows_error(code);
     ::Sleep(pause);
   }
 }

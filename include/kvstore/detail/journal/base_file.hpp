@@ -41,7 +41,7 @@ class JournalBase {
 
   /// Compares the status of the file with the one that was last loaded or written. Needs two system calls
   /// fewer than a full comparison, but a file that was merely touched looks changed. @throws StorageError
-  [[nodiscard]] FileState look() const {
+  [[nodiscard]] FileState state() const {
     const auto status = uninterrupted([&] { return files_.status(path_); });
     check_usable(path_, status.error, "cannot look at it");
     const std::uint64_t mark = mark_of(status.value);
@@ -52,8 +52,8 @@ class JournalBase {
   /// Whether the file can be the base of a journal. An edited file can, if the journal holds no `changes` to
   /// the earlier contents. A file that has disappeared cannot. @throws StorageError
   [[nodiscard]] bool serves(bool changes) const {
-    const FileState state = look();
-    return state == FileState::same || (state == FileState::changed && !changes);
+    const FileState now = state();
+    return now == FileState::same || (now == FileState::changed && !changes);
   }
 
   /// Writes the next base file under a temporary name, durably. @throws StorageError also if that name

@@ -36,7 +36,7 @@ class JournalDirectory {
   /// A journal is locked while it is open for writing. @throws LockedError if another store has one of these
   /// open: its lock file was removed, so the lock file did not keep it out, and it would overwrite lines
   /// added here
-  void refuse_held(const JournalSet& found) const {
+  void check_held(const JournalSet& found) const {
     for (const FoundJournal* journal : {&found.main, &found.next, &found.fresh}) {
       if (!journal->file) continue;
       take_lock(*journal->file, journal->path);
@@ -100,7 +100,7 @@ class JournalDirectory {
   }
 
   /// Throws if the file of that name is neither a journal nor the remains of one after a crash.
-  void refuse_other(const std::filesystem::path& name) const {
+  void check_other(const std::filesystem::path& name) const {
     constexpr const char* kWhy =
         "is where the store beside it keeps its changes, and holds something else; move it away";
     const auto link = uninterrupted([&] { return files_.read_link(name); });
@@ -113,7 +113,7 @@ class JournalDirectory {
 
   /// @throws StorageError also if the file is not a journal: it stays
   void remove(const std::filesystem::path& name) const {
-    refuse_other(name);
+    check_other(name);
     auto error = uninterrupted([&] { return files_.remove(name); });
     if (error == std::errc::no_such_file_or_directory) {
       if (!unsure_) return;

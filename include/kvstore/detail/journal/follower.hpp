@@ -45,8 +45,8 @@ class JournalFollower {
   JournalFollower(FileSystem& files, const std::filesystem::path& path) : files_{files}, path_{files, path} {}
 
   /// Follows links again. @returns whether they now lead to another store
-  bool look_again() {
-    if (!path_.look_again()) return false;
+  bool follow_links() {
+    if (!path_.follow_links()) return false;
     following_.reset();
     return true;
   }

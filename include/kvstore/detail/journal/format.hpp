@@ -28,7 +28,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kCrcDigits = 8;
 /// A longer line is not a valid line. A step that would need one is saved by a new base file instead.
-inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
+inline constexpr std::size_t kMaxLine = std::size_t{64} << 20;
 
 [[nodiscard]] inline std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
   std::array<char, kCrcDigits> digits{};

@@ -58,7 +58,7 @@ class JournalReader {
       vouched_ = std::max(vouched_, line.synced);
       return true;
     }
-    if (line.outcome != Line::Outcome::nothing) refuse_damage(line);
+    if (line.outcome != Line::Outcome::nothing) check_damage(line);
     return false;
   }
 
@@ -94,7 +94,7 @@ class JournalReader {
           text.substr(0, newline).find('\0', searched) != std::string_view::npos)
         return {};
       if (newline != std::string_view::npos) return read_text(text.substr(0, newline));
-      if (text.size() > kLongestLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
+      if (text.size() > kMaxLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
       searched = text.size();
       if (!fetch()) break;
     }
@@ -119,7 +119,7 @@ class JournalReader {
 
   static Line parse(std::string_view line) {
     Line result{Line::Outcome::bad, line.size() + 1, 0, 0, {}};
-    if (line.size() <= kCrcDigits || line.size() > kLongestLine + kRoomForFrame) return result;
+    if (line.size() <= kCrcDigits || line.size() > kMaxLine + kRoomForFrame) return result;
     const auto crc = parse_crc(line.substr(0, kCrcDigits));
     const std::string_view rest = line.substr(kCrcDigits);
     if (!crc || *crc != crc32c(rest)) return result;
@@ -137,7 +137,7 @@ class JournalReader {
   }
 
   /// Searches after a bad line for one that records this place as synced.
-  void refuse_damage(Line line) {
+  void check_damage(Line line) {
     const std::uint64_t bad = position_;
     for (; line.outcome != Line::Outcome::nothing; line = read_line()) {
       if (vouches(line, bad)) {
@@ -218,10 +218,10 @@ class JournalReader {
     const auto status = uninterrupted([&] { return file_.status(); });
     if (status.error) return most;
     const std::uint64_t left = status.value.size - std::min(status.value.size, offset);
-    return static_cast<std::size_t>(std::clamp<std::uint64_t>(left, std::min(kSmallestRoom, most), most));
+    return static_cast<std::size_t>(std::clamp<std::uint64_t>(left, std::min(kMinRoom, most), most));
   }
 
-  static constexpr std::size_t kSmallestRoom = 512;
+  static constexpr std::size_t kMinRoom = 512;
   static constexpr std::size_t kRoomForFrame = 64;
 
   File& file_;

@@ -101,7 +101,7 @@ inline JournalReader read_journal(JournalReader reader, const std::filesystem::p
 }
 
 /// No disk writes fewer bytes at once, so a tear leaves them whole or as zeros.
-inline constexpr std::size_t kSmallestSector = 16;
+inline constexpr std::size_t kMinSector = 16;
 
 /// Whether a journal without a header may be the result of a power loss before its first line was safe: it is
 /// empty, or zeros, or the first bytes of a header. After zeros, sectors that were written may hold anything.
@@ -124,7 +124,7 @@ inline bool is_torn_start(File& file, const std::filesystem::path& path) {
       continue;
     }
     // Text with two bytes a character has zeros as well, but earlier.
-    return header >= kSmallestSector || (header == 0 && at + other >= kSmallestSector);
+    return header >= kMinSector || (header == 0 && at + other >= kMinSector);
   }
 }
 
@@ -215,11 +215,11 @@ struct JournalSet {
     const bool later = fresh.counts && next.counts && next.header.follows == fresh.header.id;
     if (fresh.compacted_into(snapshot) && !(later && next.compacted_into(snapshot))) return {&fresh};
     if (next.compacted_into(snapshot)) {
-      if (main.counts && follows_another(next) && !later) refuse_stranger(main, next);
+      if (main.counts && follows_another(next) && !later) check_stranger(main, next);
       return {&next};
     }
     if (main.continues(snapshot)) return main_and_next();
-    refuse_strangers(snapshot);
+    check_strangers(snapshot);
     return {};
   }
 
@@ -256,7 +256,7 @@ struct JournalSet {
 
   [[nodiscard]] std::vector<const FoundJournal*> main_and_next() const {
     if (!next.counts) return {&main};
-    if (follows_another(next) && !is_replaced(next)) refuse_stranger(next, main);
+    if (follows_another(next) && !is_replaced(next)) check_stranger(next, main);
     if (next.header.follows != main.header.id) return {&main};
     if (main.end >= next.header.follows_bytes) return {&main, &next};
     // The end of `main` had not been synced when power was lost: the lines after it do not count either.
@@ -264,7 +264,7 @@ struct JournalSet {
     throw CorruptionError{main.path, main.end, "expected more lines, which were synced once"};
   }
 
-  void refuse_strangers(const BaseId& snapshot) const {
+  void check_strangers(const BaseId& snapshot) const {
     for (const FoundJournal* found : {&main, &next, &fresh}) {
       if (!found->counts) continue;
       const bool misses_snapshot = !snapshot.exists && found->header.base && found->header.base->exists;
@@ -281,7 +281,7 @@ struct JournalSet {
   }
 
   /// Ignores a journal without steps: nothing is lost with it.
-  static void refuse_stranger(const FoundJournal& found, const FoundJournal& other) {
+  static void check_stranger(const FoundJournal& found, const FoundJournal& other) {
     if (found.steps == 0) return;
     throw CorruptionError{
         found.path, 0,

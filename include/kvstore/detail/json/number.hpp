@@ -98,8 +98,8 @@ template <JsonInteger T, class Wide>
 template <JsonInteger T>
 [[nodiscard]] constexpr std::optional<T> with_sign(std::uint64_t digits, bool negative) noexcept {
   if (!negative) return narrow<T>(digits);
-  constexpr std::uint64_t kMost = std::uint64_t{1} << 63U;
-  if (digits > kMost) return std::nullopt;
+  constexpr std::uint64_t kMaxMagnitude = std::uint64_t{1} << 63U;
+  if (digits > kMaxMagnitude) return std::nullopt;
   return narrow<T>(static_cast<std::int64_t>(0 - digits));
 }
 

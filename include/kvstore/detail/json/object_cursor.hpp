@@ -60,7 +60,7 @@ class JsonCursor {
 
   [[nodiscard]] bool reach_key(std::string_view text, bool last);
   [[nodiscard]] bool open(std::string_view text, bool last);
-  [[nodiscard]] bool stands_at(char wanted, std::string_view text, bool last, const char* words) const;
+  [[nodiscard]] bool stands_at(char wanted, std::string_view text, bool last, const char* message) const;
   [[nodiscard]] Step close(std::string_view text, bool last);
 
   [[nodiscard]] static std::size_t skip_space(std::string_view text, std::size_t at) noexcept {
@@ -69,10 +69,11 @@ class JsonCursor {
   }
 
   /// The end of a string or value, or `kIncomplete` if `text` ends first and is not the `last`.
-  [[nodiscard]] static std::size_t end_of(JsonEnd end, std::string_view text, bool last, const char* words) {
+  [[nodiscard]] static std::size_t end_of(JsonEnd end, std::string_view text, bool last,
+                                          const char* message) {
     if (end.outcome == JsonEnd::Outcome::complete) return end.position;
     if (end.outcome == JsonEnd::Outcome::malformed) fail(text, end.position, end.expected);
-    if (last) fail(text, text.size(), words);
+    if (last) fail(text, text.size(), message);
     return kIncomplete;
   }
 
@@ -86,13 +87,13 @@ class JsonCursor {
   }
 
   [[noreturn]] static void fail(std::string_view text, std::size_t at, const char* expected) {
-    std::string words = std::string{"expected "} + expected;
+    std::string message = std::string{"expected "} + expected;
     if (at == text.size()) {
-      words += ", found the end of the file";
+      message += ", found the end of the file";
     } else if (const char byte = text[at]; byte > ' ' && byte <= '~') {
-      words += std::string{", found '"} + byte + "'";
+      message += std::string{", found '"} + byte + "'";
     }
-    throw ParseError{at, words};
+    throw ParseError{at, message};
   }
 
   JsonPlace place_;
@@ -164,9 +165,9 @@ inline bool JsonCursor::open(std::string_view text, bool last) {
 }
 
 /// Whether `wanted` comes next; false if the text ends first.
-inline bool JsonCursor::stands_at(char wanted, std::string_view text, bool last, const char* words) const {
+inline bool JsonCursor::stands_at(char wanted, std::string_view text, bool last, const char* message) const {
   if (position_ == text.size() && !last) return false;
-  if (position_ == text.size() || text[position_] != wanted) fail(text, position_, words);
+  if (position_ == text.size() || text[position_] != wanted) fail(text, position_, message);
   return true;
 }
 

@@ -24,10 +24,10 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 #if defined(__SIZEOF_INT128__)
 
-inline constexpr std::size_t kMostDigits = 19;  // 10^19 is the largest power of ten that fits into 64 bits
+inline constexpr std::size_t kMaxDigits = 19;  // 10^19 is the largest power of ten that fits into 64 bits
 
 inline constexpr auto kPowersOfTen = [] {
-  std::array<std::uint64_t, kMostDigits + 1> powers{1};
+  std::array<std::uint64_t, kMaxDigits + 1> powers{1};
   for (std::size_t i = 1; i < powers.size(); ++i) powers[i] = powers[i - 1] * 10;
   return powers;
 }();
@@ -105,7 +105,7 @@ struct DigitText {
 
 [[nodiscard]] inline std::size_t count_digits_of(std::uint64_t number) noexcept {
   std::size_t count = 1;
-  while (count <= kMostDigits && number >= kPowersOfTen[count]) ++count;
+  while (count <= kMaxDigits && number >= kPowersOfTen[count]) ++count;
   return count;
 }
 

@@ -48,8 +48,8 @@ class JsonEntryReader {
     } catch (const ParseError& error) { fail(base_ + error.offset(), error.what()); }
   }
 
-  [[noreturn]] void fail(std::uint64_t offset, const std::string& words) const {
-    throw CorruptionError{path_, offset, words};
+  [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const {
+    throw CorruptionError{path_, offset, message};
   }
 
   /// The current position, and the text that is in memory from there on.

@@ -64,7 +64,7 @@ class LineRanges {
   /// that is much larger than a range, or after a read error.
   bool next(LineRange& range) {
     range.begin(offset_, rest_);
-    for (std::size_t wanted = bytes_; wanted <= kMostRanges * bytes_; wanted *= 2) {
+    for (std::size_t wanted = bytes_; wanted <= kMaxRanges * bytes_; wanted *= 2) {
       if (!read_on(range, wanted)) return false;
       const std::string_view text = range.text();
       const std::size_t mark = text.rfind(mark_);
@@ -79,7 +79,7 @@ class LineRanges {
   }
 
  private:
-  static constexpr std::size_t kMostRanges = 16;
+  static constexpr std::size_t kMaxRanges = 16;
 
   /// The size of a comma with white space around it and the quote that follows; 0 if other text comes.
   [[nodiscard]] static std::size_t mark_size(std::string_view text) noexcept {

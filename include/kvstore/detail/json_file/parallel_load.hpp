@@ -60,8 +60,8 @@ class LineRangeReader {
     } catch (const ParseError& error) { fail(range_.offset() + error.offset(), error.what()); }
   }
 
-  [[noreturn]] void fail(std::uint64_t offset, const std::string& words) const {
-    throw CorruptionError{path_, offset, words};
+  [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const {
+    throw CorruptionError{path_, offset, message};
   }
 
   [[nodiscard]] JsonPosition position() const noexcept {

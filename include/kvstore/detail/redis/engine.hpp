@@ -110,11 +110,11 @@ class RedisEngine {
     return first;
   }
 
-  void for_each(FunctionRef<void(Text, Text)> see) {
+  void for_each(FunctionRef<void(Text, Text)> visit) {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
       const std::vector<RedisReply> replies = run_each("GET", false, keys);
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        if (!is_nil(*replies[i])) see(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
+        if (!is_nil(*replies[i])) visit(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
       }
       return true;
     });
@@ -235,8 +235,8 @@ class RedisEngine {
   /// The largest value that a server accepts by default (`proto-max-bulk-len`). A larger one would make it
   /// drop the connection, and the answer with it.
   [[nodiscard]] static Text checked(Text key, Text value) {
-    constexpr std::size_t kMost = std::size_t{512} << 20;
-    if (value.size() <= kMost) return value;
+    constexpr std::size_t kMaxBytes = std::size_t{512} << 20;
+    if (value.size() <= kMaxBytes) return value;
     throw ValueError{"the value of key " + printable(key, "\"") + " has " + std::to_string(value.size()) +
                      " bytes as JSON, and Redis takes 512 MiB at most; split it over several keys"};
   }

@@ -37,7 +37,7 @@ class RedisPool {
   void give_back(std::unique_ptr<RedisConnection> connection) {
     const std::lock_guard lock{mutex_};
     auto& idle = idle_[connection->address()];
-    if (idle.size() < kMostIdle) idle.push_back(std::move(connection));
+    if (idle.size() < kMaxIdle) idle.push_back(std::move(connection));
   }
 
   /// Closes idle connections to all other nodes, which have left the cluster.
@@ -47,7 +47,7 @@ class RedisPool {
   }
 
  private:
-  static constexpr std::size_t kMostIdle = 64;  // per node; more threads than that open and close theirs
+  static constexpr std::size_t kMaxIdle = 64;  // per node; more threads than that open and close theirs
 
   [[nodiscard]] std::unique_ptr<RedisConnection> pop(const RedisAddress& address) {
     const std::lock_guard lock{mutex_};

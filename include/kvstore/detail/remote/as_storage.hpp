@@ -58,7 +58,7 @@ class RemoteStorage final : public Storage {
     std::size_t bytes = 0;
     for (Change change; source.next(change);) {
       const std::size_t size = change.key.size() + change.value->size();
-      if (batch.size() == kMostEntries || (bytes + size > kMostBytes && !batch.empty())) {
+      if (batch.size() == kMaxEntries || (bytes + size > kMaxBytes && !batch.empty())) {
         store_.apply(batch);
         batch.clear();
         bytes = 0;
@@ -74,8 +74,8 @@ class RemoteStorage final : public Storage {
 
  private:
   // Below etcd's limit for one transaction, and enough to make round trips cheap.
-  static constexpr std::size_t kMostEntries = 100;
-  static constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  static constexpr std::size_t kMaxEntries = 100;
+  static constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
 
   void add(WriteBatch<Key, Value>& batch, const Change& change) const {
     try {

@@ -40,13 +40,13 @@ class RemoteBatch {
   [[nodiscard]] const std::vector<RemoteChange>& changes() const noexcept { return changes_; }
 
   /// Throws the exception of a verb whose key existed, or did not, contrary to its `before`.
-  [[noreturn]] void refuse(const RemoteChange& change) const {
-    refuse_operation(batch_.operations()[change.operation]);
+  [[noreturn]] void throw_refused(const RemoteChange& change) const {
+    throw_operation_refused(batch_.operations()[change.operation]);
   }
 
  private:
   using Operation = typename Batch::Operation;
-  using Verb = typename Batch::Verb;
+  using Action = typename Batch::Action;
 
   /// The extent of an operation's key and value in the text; the value follows the key.
   struct Extent {
@@ -71,23 +71,23 @@ class RemoteBatch {
     if (is_first) {
       changes_.push_back({key, before(operation.verb), {}, number});
     } else if (contradicts(operation.verb, changes_[found->second].value.has_value())) {
-      refuse_operation(operation);
+      throw_operation_refused(operation);
     }
     std::optional<std::string_view>& value = changes_[found->second].value;
     value.reset();
     if (operation.value) value = text_.text().substr(extent.middle, extent.end - extent.middle);
   }
 
-  [[nodiscard]] static Before before(Verb verb) noexcept {
-    if (verb == Verb::upsert) return Before::any;
-    return verb == Verb::create ? Before::absent : Before::present;
+  [[nodiscard]] static Before before(Action verb) noexcept {
+    if (verb == Action::upsert) return Before::any;
+    return verb == Action::create ? Before::absent : Before::present;
   }
-  [[nodiscard]] static bool contradicts(Verb verb, bool is_there) noexcept {
+  [[nodiscard]] static bool contradicts(Action verb, bool is_there) noexcept {
     return before(verb) == (is_there ? Before::absent : Before::present);
   }
-  [[noreturn]] static void refuse_operation(const Operation& operation) {
+  [[noreturn]] static void throw_operation_refused(const Operation& operation) {
     const std::string key = KeyText<Key>::for_message(operation.key);
-    if (operation.verb == Verb::create) throw DuplicateKeyError{key};
+    if (operation.verb == Action::create) throw DuplicateKeyError{key};
     throw KeyNotFoundError{key};
   }
 

@@ -36,7 +36,7 @@ struct RemoteExchange {
 /// thread. Calls throw UnavailableError and ServerError; calls that write also OutcomeUnknownError.
 template <class Engine>
 concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span<const RemoteChange> changes,
-                                FunctionRef<void(std::string_view, std::string_view)> see) {
+                                FunctionRef<void(std::string_view, std::string_view)> visit) {
   { engine.create(text, text) } -> std::same_as<bool>;  // false if the key exists already
   { engine.update(text, text) } -> std::same_as<bool>;  // false if the key does not exist
   { engine.upsert(text, text) } -> std::same_as<bool>;  // true if the key did not exist
@@ -45,7 +45,7 @@ concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span
   { engine.contains(text) } -> std::same_as<bool>;
   { engine.replace_if(text, text, text) } -> std::same_as<RemoteExchange>;  // key, expected, desired
   { engine.apply(changes) } -> std::same_as<const RemoteChange*>;  // the change whose `before` did not hold
-  engine.for_each(see);                                            // each key once
+  engine.for_each(visit);                                          // each key once
   { engine.size() } -> std::same_as<std::size_t>;
   { engine.empty() } -> std::same_as<bool>;
   engine.clear();

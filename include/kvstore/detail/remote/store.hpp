@@ -155,7 +155,7 @@ class RemoteStore {
   void apply(const Batch& batch) {
     if (batch.empty()) return;
     const RemoteBatch<Key, Value> changes{batch};
-    if (const RemoteChange* refused = engine_->apply(changes.changes())) changes.refuse(*refused);
+    if (const RemoteChange* refused = engine_->apply(changes.changes())) changes.throw_refused(*refused);
   }
 
  protected:

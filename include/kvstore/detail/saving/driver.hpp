@@ -45,13 +45,12 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Means>
 class SaveDriver final : private OpenStore {
  public:
-  /// `counters` outlive it.
-  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters,
-             SaveWork::Store store)
+  /// `counters` and `store` outlive it.
+  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters, SavedStore& store)
       : options_{std::move(options)},
         observer_{options_, path_of(storage.get())},
         numbers_{counters},
-        work_{std::move(storage), options_, std::move(store)} {}
+        work_{std::move(storage), options_, store} {}
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
@@ -71,7 +70,7 @@ class SaveDriver final : private OpenStore {
     if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
     const bool wants_everything = work_.start();
     has_journal_ = work_.storage()->journal() != nullptr;
-    logs_ = has_journal_ || work_.storage()->takes_changes();
+    wants_changes_ = has_journal_ || work_.storage()->takes_changes();
     state_.start(has_journal_, wants_everything);
     log_.expect(entries);
     if (has_journal_) reports_.set_journal_bytes(work_.storage()->journal()->bytes());
@@ -89,13 +88,13 @@ class SaveDriver final : private OpenStore {
 
   /// @throws UsageError in a forked child, where the files are its parent's. Called before any lock, since a
   /// thread that does not exist in the child may hold it.
-  void refuse_foreign_process() const {
+  void check_process() const {
     if (home_.is_foreign()) [[unlikely]]
       throw_foreign(path());
   }
 
   /// Whether `record` needs the changes as text.
-  [[nodiscard]] bool logs() const noexcept { return logs_; }
+  [[nodiscard]] bool wants_changes() const noexcept { return wants_changes_; }
   [[nodiscard]] bool has_journal() const noexcept { return has_journal_; }
 
   /// Counts operations of the calling thread, whose counters are `local`; call it under the lock of the data
@@ -131,7 +130,7 @@ class SaveDriver final : private OpenStore {
   // For the store's own calls ---------------------------------------------------------------------
 
   void save() {
-    refuse_foreign_process();
+    check_process();
     if (options_.read_only) return;
     run({.want = {.ticket = numbers_.applied(), .complete = true, .insist = true}});
   }
@@ -143,7 +142,7 @@ class SaveDriver final : private OpenStore {
 
   /// Compacts the journal into a new base file; without a journal, saves.
   void compact() {
-    refuse_foreign_process();
+    check_process();
     if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
     if (!has_journal_) return save();
     run({.want = {.kind = Want::Kind::all}, .counts_as_compaction = true});
@@ -191,7 +190,7 @@ class SaveDriver final : private OpenStore {
 
   /// Loads the entries that another program has put in place of those saved. False if the storage cannot.
   bool take_over(const LoadRequest& request, LoadSink& sink) {
-    refuse_foreign_process();
+    check_process();
     Errand errand{.want = {.kind = Want::Kind::take_over}, .targets = {.request = request, .into = &sink}};
     run(errand);
     return errand.taken_over;
@@ -199,7 +198,7 @@ class SaveDriver final : private OpenStore {
 
   /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
   void checkpoint(Storage& copy, const std::filesystem::path& path) {
-    refuse_foreign_process();
+    check_process();
     const std::string to = path_text(path);  // first: after the copy, bad_alloc would deny it
     Errand errand{.want = {.kind = Want::Kind::copy}, .targets = {.copy = &copy}};
     run(errand);
@@ -372,7 +371,7 @@ class SaveDriver final : private OpenStore {
   const NotOnDisk not_on_disk_{observer_.path()};
   const ForkGuard home_;
   bool has_journal_ = false;
-  bool logs_ = false;  // whether the storage wants changes
+  bool wants_changes_ = false;  // whether the storage wants changes
 
   SaveNumbers numbers_;
 

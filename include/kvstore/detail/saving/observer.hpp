@@ -36,7 +36,7 @@ class Observer {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
   /// Whether the logger receives events of this level.
-  [[nodiscard]] bool logs(LogLevel level) const noexcept {
+  [[nodiscard]] bool listens(LogLevel level) const noexcept {
     return options_.logger && level >= options_.log_level;
   }
 
@@ -45,7 +45,7 @@ class Observer {
   void log(LogLevel level, std::string_view event,
            std::initializer_list<LogField> fields = {}) const noexcept {
     thread_local bool telling = false;
-    if (!logs(level) || telling) return;
+    if (!listens(level) || telling) return;
     const NoCancellation until_told;
     telling = true;
     try {

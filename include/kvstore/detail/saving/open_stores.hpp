@@ -80,9 +80,9 @@ class OpenStores {
   KVSTORE_HIDDEN static List& list() {
     List* current = lists.load(std::memory_order_acquire);
     while (current == nullptr || current->home.is_foreign_by_id()) {
-      auto* const own = new List{.parents = current};
-      if (lists.compare_exchange_strong(current, own, std::memory_order_acq_rel)) return *own;
-      delete own;
+      auto* const made = new List{.parents = current};
+      if (lists.compare_exchange_strong(current, made, std::memory_order_acq_rel)) return *made;
+      delete made;
     }
     return *current;
   }

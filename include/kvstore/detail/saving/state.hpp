@@ -186,7 +186,7 @@ class SaveState {
 
  private:
   static constexpr std::chrono::milliseconds kFirstDelay{100};
-  static constexpr std::chrono::milliseconds kLongestDelay{10'000};
+  static constexpr std::chrono::milliseconds kMaxDelay{10'000};
 
   void note_begun(Step step, Want& want, std::uint64_t applied) noexcept {
     switch (step) {
@@ -366,7 +366,7 @@ class SaveState {
     if (want.kind != Want::Kind::settle || step == Step::check || is_made_good(step, outcome)) return;
     ++failures_;
     retry_at_ = now + delay_;
-    delay_ = std::min(2 * delay_, kLongestDelay);
+    delay_ = std::min(2 * delay_, kMaxDelay);
   }
 
   bool has_journal_ = false;

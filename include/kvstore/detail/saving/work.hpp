@@ -8,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -44,18 +43,27 @@ struct Targets {
   LoadSink* into = nullptr;  ///< and where it goes
 };
 
+/// The store whose entries are saved, as a save sees it.
+class SavedStore {
+ public:
+  SavedStore() = default;
+  SavedStore(const SavedStore&) = delete;
+  SavedStore& operator=(const SavedStore&) = delete;
+
+  /// All entries as of the call. One at a time; it ends before the store does.
+  [[nodiscard]] virtual std::unique_ptr<ChangeSource> snapshot() = 0;
+  [[nodiscard]] virtual std::uint64_t count_entries() const = 0;
+
+ protected:
+  ~SavedStore() = default;
+};
+
 /// *Thread safety*: `take` and `finish` under the owner's lock; `perform` under the turns of its step.
 class SaveWork final {
  public:
-  /// What a save asks the store for.
-  struct Store {
-    std::function<std::unique_ptr<ChangeSource>()> snapshot;  ///< a point in time, as of the call
-    std::function<std::uint64_t()> count_entries;
-  };
-
-  /// `options` outlives it. @throws UsageError
-  SaveWork(std::unique_ptr<Storage> storage, const Options& options, Store store)
-      : storage_{std::move(storage)}, options_{options}, store_{std::move(store)} {
+  /// `options` and `store` outlive it. @throws UsageError
+  SaveWork(std::unique_ptr<Storage> storage, const Options& options, SavedStore& store)
+      : storage_{std::move(storage)}, options_{options}, store_{store} {
     if (options_.schema_version != 0 && !storage_->keeps_schema_version()) {
       throw UsageError{path_text(storage_->path()) +
                        ": this storage keeps no schema version; leave Options::schema_version at 0"};
@@ -87,7 +95,7 @@ class SaveWork final {
       result.failure = std::current_exception();
       result.outcome.failed = true;
     }
-    look_back(step, result);
+    note_state(step, result);
     result.done.duration = std::chrono::steady_clock::now() - start;
     return result;
   }
@@ -116,17 +124,16 @@ class SaveWork final {
       case Step::save_changes:
         return save_changes(log, result);
       case Step::save_all:
-        return save_all(result, Progress::Phase::save, [&](ChangeSource& all) { storage_->save(all); });
+        return save_all(*storage_, result);
       case Step::copy:
-        return save_all(result, Progress::Phase::save, [&](ChangeSource& all) { targets.copy->save(all); });
+        return save_all(*targets.copy, result);
       case Step::prepare:
         return journal_->prepare(afresh);
       case Step::switch_over:
         if (!afresh) append(result);
         return result.outcome.failed ? void() : journal_->switch_over();
       case Step::write_base:
-        return save_all(result, Progress::Phase::compact,
-                        [&](ChangeSource& all) { journal_->write_base(all); });
+        return write_base(result);
       case Step::join:
         return breaking(result, [&] { journal_->join(); });
       case Step::replace_base:
@@ -181,24 +188,34 @@ class SaveWork final {
       result.outcome.refused = true;
       return;
     }
-    LoggedChanges changes{log.taken(), options_.schema_version};
-    ProgressSource source{changes, options_.on_progress};
-    storage_->save(source);
-    result.done = {source.entries(), source.bytes(), {}};
+    LoggedChanges logged{log.taken(), options_.schema_version};
+    ProgressSource changes{logged, options_.on_progress};
+    storage_->save(changes);
+    result.done = {changes.entries(), changes.bytes(), {}};
   }
 
-  template <class Save>
-  void save_all(StepResult& result, Progress::Phase phase, const Save& save) {
-    const std::unique_ptr<ChangeSource> everything = store_.snapshot();
-    ProgressSource source{*everything, options_.on_progress, phase};
-    save(source);
-    result.done = {source.entries(), source.bytes(), {}};
+  void save_all(Storage& to, StepResult& result) {
+    const auto snapshot = store_.snapshot();
+    ProgressSource all{*snapshot, options_.on_progress};
+    to.save(all);
+    note_all(all, result);
+  }
+
+  void write_base(StepResult& result) {
+    const auto snapshot = store_.snapshot();
+    ProgressSource all{*snapshot, options_.on_progress, Progress::Phase::compact};
+    journal_->write_base(all);
+    note_all(all, result);
+  }
+
+  static void note_all(const ProgressSource& all, StepResult& result) noexcept {
+    result.done = {all.entries(), all.bytes(), {}};
     result.whole = true;
-    result.entries = source.entries();
+    result.entries = all.entries();
   }
 
   /// Records the state after the step, whatever its outcome.
-  void look_back(Step step, StepResult& result) noexcept {
+  void note_state(Step step, StepResult& result) noexcept {
     if (result.outcome.failed) abandon(step);
     if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
     if (step == Step::close) result.journal_bytes = 0;
@@ -216,7 +233,7 @@ class SaveWork final {
 
   std::unique_ptr<Storage> storage_;  // null once closed
   const Options& options_;
-  Store store_;
+  SavedStore& store_;
   Journal* journal_ = nullptr;
 
   // Under the append turn.

@@ -34,8 +34,8 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The number of the current cut: odd while a snapshot is being taken.
-using Epoch = std::uint64_t;
-[[nodiscard]] constexpr bool is_open(Epoch epoch) noexcept { return (epoch & 1) != 0; }
+using CutNumber = std::uint64_t;
+[[nodiscard]] constexpr bool is_open(CutNumber cut) noexcept { return (cut & 1) != 0; }
 
 template <class Key, class Value>
 class SegmentCut {
@@ -49,14 +49,14 @@ class SegmentCut {
   // For writers, under the segment's exclusive lock. ------------------------------------------------------
 
   /// Makes room to track `inserts` new entries. May throw; then nothing has changed.
-  void make_room(Epoch epoch, const Table& table, std::size_t inserts) {
-    if (takes_part(epoch)) make_room(table.size(), inserts);
+  void make_room(CutNumber cut, const Table& table, std::size_t inserts) {
+    if (takes_part(cut)) make_room(table.size(), inserts);
   }
 
   /// Captures the entry that `mutation` is about to change, and makes room as above. May throw; then nothing
   /// has changed.
-  void prepare(Epoch epoch, const Table& table, const Mutation& mutation, std::size_t inserts = 1) {
-    if (!takes_part(epoch)) return;
+  void prepare(CutNumber cut, const Table& table, const Mutation& mutation, std::size_t inserts = 1) {
+    if (!takes_part(cut)) return;
     make_room(table.size(), inserts);
     using Kind = typename Mutation::Kind;
     if (mutation.kind != Kind::replace && mutation.kind != Kind::erase) return;
@@ -65,9 +65,9 @@ class SegmentCut {
     passed_over_[mutation.position] = true;
   }
 
-  /// Performs `mutation` and keeps track of positions. Needs `prepare` with the same epoch.
-  void perform(Epoch epoch, Table& table, const Mutation& mutation) noexcept {
-    if (!takes_part(epoch)) return mutation.perform(table);
+  /// Performs `mutation` and keeps track of positions. Needs `prepare` with the same number.
+  void perform(CutNumber cut, Table& table, const Mutation& mutation) noexcept {
+    if (!takes_part(cut)) return mutation.perform(table);
     using Kind = typename Mutation::Kind;
     if (mutation.kind == Kind::erase) return erase(table, mutation.position);
     mutation.perform(table);
@@ -76,8 +76,8 @@ class SegmentCut {
 
   /// Empties `table`. The entries of a snapshot under way move here until the saver has read them. The caller
   /// destroys the returned table after releasing the lock.
-  [[nodiscard]] Table clear(Epoch epoch, Table& table) noexcept {
-    if (takes_part(epoch)) {
+  [[nodiscard]] Table clear(CutNumber cut, Table& table) noexcept {
+    if (takes_part(cut)) {
       detached_ = std::exchange(table, Table{});
       return Table{};
     }
@@ -89,8 +89,8 @@ class SegmentCut {
   /// Encodes the next slice into `out`, which takes entries by `put`. @returns false if the segment is
   /// finished and takes no further part.
   template <class Out>
-  bool encode_slice(Epoch epoch, const Table& live, Out& out) {
-    begin(epoch);
+  bool encode_slice(CutNumber cut, const Table& live, Out& out) {
+    begin(cut);
     if (!pending_) return false;
     const std::size_t most = out.bytes() + kSliceBytes;
     const Table& table = detached_ ? *detached_ : live;
@@ -110,10 +110,10 @@ class SegmentCut {
     return false;
   }
 
-  /// Forgets the snapshot `epoch`, which was abandoned.
-  void abandon(Epoch epoch) noexcept {
+  /// Forgets the snapshot `cut`, which was abandoned.
+  void abandon(CutNumber cut) noexcept {
     end();
-    epoch_ = epoch;
+    number_ = cut;
   }
 
  private:
@@ -144,9 +144,9 @@ class SegmentCut {
   }
 
   // Whether the current snapshot still has to read entries of this table.
-  [[nodiscard]] bool takes_part(Epoch epoch) noexcept {
-    if (!is_open(epoch)) return false;
-    begin(epoch);
+  [[nodiscard]] bool takes_part(CutNumber cut) noexcept {
+    if (!is_open(cut)) return false;
+    begin(cut);
     return pending_ && !detached_;
   }
 
@@ -156,10 +156,10 @@ class SegmentCut {
     passed_over_.resize(entries);
   }
 
-  void begin(Epoch epoch) noexcept {
-    if (epoch_ == epoch) return;
+  void begin(CutNumber cut) noexcept {
+    if (number_ == cut) return;
     end();
-    epoch_ = epoch;
+    number_ = cut;
     cursor_ = 0;
     pending_ = true;
   }
@@ -178,7 +178,7 @@ class SegmentCut {
     table.erase(position);
   }
 
-  Epoch epoch_ = 0;       // of the last cut this segment took part in
+  CutNumber number_ = 0;  // of the last cut this segment took part in
   bool pending_ = false;  // the saver has not read it to the end
   std::size_t cursor_ = 0;
   std::vector<bool> passed_over_;  // by position; shorter than the table until something changes

@@ -117,7 +117,7 @@ class Segments {
     return locks;
   }
 
-  /// Runs `fn` once for all of `indices`, at most `SegmentNames::kMost`, that can be read at once, and passes
+  /// Runs `fn` once for all of `indices`, at most `SegmentNames::kMax`, that can be read at once, and passes
   /// it their bits; then once for each of the others. `local` is as for `Reading`. @returns the union of the
   /// bits that `fn` returned
   [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices, ReaderSlot* local,
@@ -127,7 +127,7 @@ class Segments {
     {
       const OpenGroup open{*this, indices, local};
       const SharedGroup locked{guards_.get(), indices, left & ~open.which()};
-      const std::uint32_t together = open.which() | locked.owned();
+      const std::uint32_t together = open.which() | locked.which();
       left &= ~together;
       result = fn(together);
     }
@@ -141,16 +141,16 @@ class Segments {
   [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
 
   /// The current cut, for a writer, which must read it under the segment's exclusive lock.
-  [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
-  Epoch open_cut() noexcept { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
-  void close_cut() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+  [[nodiscard]] CutNumber cut() const noexcept { return cut_.load(std::memory_order_seq_cst); }
+  CutNumber open_cut() noexcept { return cut_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+  void close_cut() noexcept { cut_.fetch_add(1, std::memory_order_seq_cst); }
 
  private:
   /// The open ones among some segments, held by the calling thread's slot.
   class OpenGroup {
    public:
     OpenGroup(const Segments& segments, std::span<const std::size_t> indices, ReaderSlot* local) noexcept
-        : own_{local} {
+        : local_{local} {
       const auto bias_of = [&](std::size_t i) -> const ReaderBias& {
         return segments.guards_[indices[i]].bias;
       };
@@ -159,14 +159,14 @@ class Segments {
     OpenGroup(const OpenGroup&) = delete;
     OpenGroup& operator=(const OpenGroup&) = delete;
     ~OpenGroup() {
-      if (which_ != 0) own_->leave();
+      if (which_ != 0) local_->leave();
     }
 
     /// Bit i is set if `indices[i]` is held.
     [[nodiscard]] std::uint32_t which() const noexcept { return which_; }
 
    private:
-    ReaderSlot* own_;
+    ReaderSlot* local_;
     std::uint32_t which_ = 0;
   };
 
@@ -187,7 +187,7 @@ class Segments {
   std::size_t count_ = 0;
   mutable ReaderSlots slots_;
   HistogramRecorder waits_;
-  alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a cache line of its own: every writer reads it
+  alignas(64) std::atomic<CutNumber> cut_ = 0;  // on a cache line of its own: every writer reads it
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -119,8 +119,8 @@ class ParallelEncode {
     if (handed_out_ == nullptr) return;
     const std::scoped_lock lock{mutex_};
     ++handed_out_->first;
-    Worker& own = workers_.front();
-    if (own.first == own.end) own.first = own.end = 0;  // reuse the same block: it is in the cache
+    Worker& mine = workers_.front();
+    if (mine.first == mine.end) mine.first = mine.end = 0;  // reuse the same block: it is in the cache
     handed_out_ = nullptr;
     changed_.notify_all();
   }

@@ -31,24 +31,24 @@ class SharedGroup {
       if ((word & bit) != 0 || !guards_[indices[i]].mutex.try_lock_shared()) continue;
       guards_[indices[i]].bias.note_read();
       word |= bit;
-      owned_ |= std::uint32_t{1} << i;
+      which_ |= std::uint32_t{1} << i;
     }
   }
   SharedGroup(const SharedGroup&) = delete;
   SharedGroup& operator=(const SharedGroup&) = delete;
   ~SharedGroup() {
-    for (std::uint32_t left = owned_; left != 0; left &= left - 1) {
+    for (std::uint32_t left = which_; left != 0; left &= left - 1) {
       guards_[indices_[static_cast<std::size_t>(std::countr_zero(left))]].mutex.unlock_shared();
     }
   }
 
   /// Bit i is set if the lock of `indices[i]` is held.
-  [[nodiscard]] std::uint32_t owned() const noexcept { return owned_; }
+  [[nodiscard]] std::uint32_t which() const noexcept { return which_; }
 
  private:
   Guard* guards_;
   std::span<const std::size_t> indices_;
-  std::uint32_t owned_ = 0;
+  std::uint32_t which_ = 0;
 };
 
 }}}  // namespace kvstore::v1::detail

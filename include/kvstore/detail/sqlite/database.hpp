@@ -35,7 +35,7 @@ class SqliteDatabase {
         ::sqlite3_open_v2(path_.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     database_.reset(raw);
     check(result, "cannot open");
-    if ((flags & SQLITE_OPEN_READWRITE) != 0) refuse_read_only();
+    if ((flags & SQLITE_OPEN_READWRITE) != 0) check_writable();
     check(::sqlite3_busy_timeout(raw, milliseconds_to_wait()), "cannot set the time to wait");
   }
 
@@ -81,23 +81,23 @@ class SqliteDatabase {
   /// Throws the error for `result`, if that is a failure to do `what`.
   void check(int result, const std::string& what) const {
     if (result == SQLITE_OK || result == SQLITE_ROW || result == SQLITE_DONE) return;
-    const std::string words = what + ": SQLite says \"" +
-                              (database_ ? ::sqlite3_errmsg(database_.get()) : ::sqlite3_errstr(result)) +
-                              '"';
+    const std::string message = what + ": SQLite says \"" +
+                                (database_ ? ::sqlite3_errmsg(database_.get()) : ::sqlite3_errstr(result)) +
+                                '"';
     failure_ = result & 0xFF;
     switch (failure_) {
       case SQLITE_NOMEM:
         throw std::bad_alloc{};
       case SQLITE_NOTADB:
       case SQLITE_CORRUPT:
-        throw CorruptionError{path_, "the database", words};
+        throw CorruptionError{path_, "the database", message};
       case SQLITE_BUSY:
       case SQLITE_LOCKED:
         throw StorageError{path_, std::make_error_code(std::errc::device_or_resource_busy),
-                           words + "; another program has kept the database busy for " +
+                           message + "; another program has kept the database busy for " +
                                std::to_string(busy_.count()) + " ms (SqliteOptions::busy_timeout)"};
       default:
-        throw StorageError{path_, cause_of(result), words};
+        throw StorageError{path_, cause_of(result), message};
     }
   }
 
@@ -117,7 +117,7 @@ class SqliteDatabase {
   }
 
   /// SQLite opens a write-protected file for reading, and reports that only on the first write.
-  void refuse_read_only() const {
+  void check_writable() const {
     if (::sqlite3_db_readonly(database_.get(), "main") == 0) return;
     throw StorageError{path_, std::make_error_code(std::errc::permission_denied), "cannot open for writing"};
   }

@@ -73,7 +73,7 @@ class SqliteEntry {
     read_value(row, 0);
   }
 
-  [[noreturn]] void refuse(const std::string& why) const {
+  [[noreturn]] void throw_damaged(const std::string& why) const {
     throw CorruptionError{path_, "entry " + KeyText<std::string>::for_message(key_), why};
   }
 
@@ -90,12 +90,12 @@ class SqliteEntry {
         JsonWriter text;
         try {
           Codec<double>::encode(row.real(column), text);
-        } catch (const ValueError& error) { refuse(error.what()); }
+        } catch (const ValueError& error) { throw_damaged(error.what()); }
         value_ = text.text();
         return;
       }
       default:
-        refuse("expected JSON text as value, found a BLOB or NULL");
+        throw_damaged("expected JSON text as value, found a BLOB or NULL");
     }
   }
 

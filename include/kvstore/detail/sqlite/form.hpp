@@ -43,7 +43,7 @@ inline void check_sqlite_ids(const std::filesystem::path& path, std::uint32_t ap
 }
 
 /// Refuses an open file that was overwritten. SQLite would continue with its copy in memory and its log.
-inline void refuse_overwritten(const SqliteDatabase& database) {
+inline void check_not_overwritten(const SqliteDatabase& database) {
   std::array<char, 100> header{};
   database.read_start(header);
   if (is_sqlite_header({header.data(), header.size()})) return;
@@ -118,9 +118,9 @@ inline void check_sqlite_table(SqliteDatabase& database) {
 /// thousand pages, SQLite's default. A small database would otherwise have a log many times its size. If such
 /// a log fills the disk, there is no room left to move it in.
 inline void limit_sqlite_log(SqliteDatabase& database) {
-  constexpr std::int64_t kLeast = 64;
-  constexpr std::int64_t kMost = 1000;
-  const auto pages = std::clamp(number_of(database, "pragma page_count"), kLeast, kMost);
+  constexpr std::int64_t kMinPages = 64;
+  constexpr std::int64_t kMaxPages = 1000;
+  const auto pages = std::clamp(number_of(database, "pragma page_count"), kMinPages, kMaxPages);
   database.check(::sqlite3_wal_autocheckpoint(database.get(), static_cast<int>(pages)),
                  "cannot set up the connection");
 }
@@ -160,7 +160,7 @@ inline void write_schema_version(SqliteDatabase& database, std::uint32_t version
 }
 
 /// Refuses a log beside a missing or empty database: SQLite would delete the log.
-inline void refuse_lone_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
+inline void check_lone_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
   if (!has_sqlite_log(files, path)) return;
   throw StorageError{path,
                      {},

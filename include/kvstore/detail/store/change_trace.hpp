@@ -19,7 +19,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 class ChangeTrace {
  public:
   explicit ChangeTrace(const Observer& observer) noexcept : observer_{observer} {
-    if (observer.logs(LogLevel::debug)) [[unlikely]]
+    if (observer.listens(LogLevel::debug)) [[unlikely]]
       keys_.emplace();
   }
 

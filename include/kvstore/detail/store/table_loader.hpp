@@ -24,6 +24,7 @@
 #include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/detail/table/tables.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_writer.hpp"
 #include "kvstore/key_text.hpp"
@@ -34,12 +35,13 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kDefaultSegments = 256;
-inline constexpr std::size_t kMostSegments = 65536;
+inline constexpr std::size_t kMaxSegments = 65536;
 
 template <class Key, class Value, class HashOf, class KeyEqual>
 class TableLoader final : public LoadSink {
  public:
   using Table = DenseMap<Key, Value>;
+  using Tables = detail::Tables<Key, Value>;
 
   /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
   /// `observer` outlive it.
@@ -60,8 +62,8 @@ class TableLoader final : public LoadSink {
     is_large_ = bytes >= kLarge;
     if (fixed_ || count_.entries != 0) return;
     const std::uint64_t wanted =
-        std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMostSegments);
-    tables_.resize(std::bit_ceil(static_cast<std::size_t>(wanted)));
+        std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMaxSegments);
+    tables_ = Tables{std::bit_ceil(static_cast<std::size_t>(wanted))};
   }
 
   void schema_version(std::uint32_t stored) override { values_.stored_version(stored); }
@@ -89,7 +91,7 @@ class TableLoader final : public LoadSink {
     finish();
     Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
     const std::uint64_t hash = hash_of_(key);
-    Table& table = table_of(hash);
+    Table& table = tables_.of(hash);
     const std::size_t position = table.find(hash, [&](const Key& other) { return equal_(other, key); });
     std::optional<Value> value;
     if (change.value) value.emplace(values_.parse(change.key, *change.value));
@@ -108,7 +110,7 @@ class TableLoader final : public LoadSink {
 
   [[nodiscard]] std::uint64_t entries() const noexcept { return count_.entries; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return count_.bytes; }
-  [[nodiscard]] std::vector<Table> take() && { return std::move(tables_); }
+  [[nodiscard]] Tables take() && { return std::move(tables_); }
   [[nodiscard]] std::uint32_t stored_version() const noexcept { return values_.stored_version(); }
   /// Whether the stored values have another schema version than the program's.
   [[nodiscard]] bool outdated() const noexcept { return values_.outdated(); }
@@ -156,11 +158,7 @@ class TableLoader final : public LoadSink {
   }
 
   void add(Parsed&& entry) {
-    table_of(entry.hash).append(entry.hash, std::move(entry.key), std::move(entry.value));
-  }
-
-  [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept {
-    return tables_[table_index(hash, tables_.size())];
+    tables_.of(entry.hash).append(entry.hash, std::move(entry.key), std::move(entry.value));
   }
 
   void count(std::size_t entries, std::size_t bytes) {
@@ -182,7 +180,7 @@ class TableLoader final : public LoadSink {
   }
 
   bool fixed_;
-  std::vector<Table> tables_;
+  Tables tables_;
   HashOf hash_of_;
   KeyEqual equal_;
   ValueLoader<Value> values_;

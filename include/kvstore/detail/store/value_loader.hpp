@@ -33,7 +33,7 @@ class ValueLoader {
   /// Call before the first `parse`; without a call the stored version is 0. @throws SchemaVersionError
   void stored_version(std::uint32_t version) {
     stored_ = version;
-    if (version > options_.schema_version) refuse();
+    if (version > options_.schema_version) throw_version();
   }
   [[nodiscard]] std::uint32_t stored_version() const noexcept { return stored_; }
   [[nodiscard]] bool outdated() const noexcept { return stored_ != options_.schema_version; }
@@ -53,14 +53,16 @@ class ValueLoader {
   }
 
   [[nodiscard]] Value upgraded(std::string_view key, std::string_view text) const {
-    if (!options_.upgrade) refuse();
+    if (!options_.upgrade) throw_version();
     JsonReader reader{text};
     ScratchWriter scratch;
     options_.upgrade(stored_, key, reader, *scratch);
     return decode(scratch->text());
   }
 
-  [[noreturn]] void refuse() const { throw SchemaVersionError{path_, stored_, options_.schema_version}; }
+  [[noreturn]] void throw_version() const {
+    throw SchemaVersionError{path_, stored_, options_.schema_version};
+  }
 
   const Options& options_;
   const std::filesystem::path& path_;

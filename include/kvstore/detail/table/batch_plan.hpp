@@ -29,14 +29,14 @@ class BatchPlan {
   /// @throws DuplicateKeyError, KeyNotFoundError
   void add(typename Batch::Operation& operation, std::uint64_t hash, std::size_t position) {
     Item& item = item_for(operation, hash, position);
-    using Verb = typename Batch::Verb;
-    if (operation.verb == Verb::create && item.exists) {
+    using Action = typename Batch::Action;
+    if (operation.verb == Action::create && item.exists) {
       throw DuplicateKeyError{KeyText<Key>::for_message(operation.key)};
     }
-    if ((operation.verb == Verb::update || operation.verb == Verb::remove) && !item.exists) {
+    if ((operation.verb == Action::update || operation.verb == Action::remove) && !item.exists) {
       throw KeyNotFoundError{KeyText<Key>::for_message(operation.key)};
     }
-    item.exists = operation.verb != Verb::remove;
+    item.exists = operation.verb != Action::remove;
     item.value = item.exists ? &*operation.value : nullptr;
   }
 

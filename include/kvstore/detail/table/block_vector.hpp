@@ -115,8 +115,8 @@ class BlockVector {
 
   // Sizes double, so a small table takes little memory.
   [[nodiscard]] static std::size_t first_block_for(std::size_t count) noexcept {
-    constexpr std::size_t kLeast = std::min<std::size_t>(4, kBlock);
-    return std::min(std::bit_ceil(std::max(count, kLeast)), kBlock);
+    constexpr std::size_t kMin = std::min<std::size_t>(4, kBlock);
+    return std::min(std::bit_ceil(std::max(count, kMin)), kBlock);
   }
 
   void move_first_block(std::size_t count) {

@@ -33,12 +33,6 @@ struct Entry {
   Value value;
 };
 
-/// Which of `tables`, a power of two of them, holds the keys with this hash. Its middle says so; the table
-/// itself uses the upper half.
-[[nodiscard]] inline std::size_t table_index(std::uint64_t hash, std::size_t tables) noexcept {
-  return static_cast<std::size_t>(hash >> 16) & (tables - 1);
-}
-
 template <class Key, class Value>
 class alignas(64) DenseMap {
  public:
@@ -113,7 +107,7 @@ class alignas(64) DenseMap {
     }
     entries_.pop_back();
     tags_.pop_back();
-    if (tags_.capacity() > kLeastRoom && tags_.size() < tags_.capacity() / 4) [[unlikely]]
+    if (tags_.capacity() > kMinRoom && tags_.size() < tags_.capacity() / 4) [[unlikely]]
       shrink();
   }
 
@@ -152,7 +146,7 @@ class alignas(64) DenseMap {
   }
 
  private:
-  static constexpr std::size_t kLeastRoom = 8;  // kept even by an empty table
+  static constexpr std::size_t kMinRoom = 8;  // kept even by an empty table
 
   // The part of a hash that the table keeps: the upper half.
   [[nodiscard]] static std::uint32_t tag_of(std::uint64_t hash) noexcept {
@@ -165,7 +159,7 @@ class alignas(64) DenseMap {
   /// Leaves room for twice the entries: their number must double or halve before memory is moved again.
   /// Entries keep their positions. If there is no memory for the smaller buffers, nothing changes.
   [[gnu::noinline]] void shrink() noexcept {
-    const std::size_t room = std::max(2 * entries_.size(), kLeastRoom);
+    const std::size_t room = std::max(2 * entries_.size(), kMinRoom);
     try {
       std::vector<std::uint32_t> tags;
       tags.reserve(room);

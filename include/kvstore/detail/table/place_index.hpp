@@ -39,9 +39,9 @@ class PlaceIndex {
   }
   ~PlaceIndex() { delete[] chunks(); }
 
-  /// The position with this tag for which `is_it` holds, or `kNone`.
-  template <class IsIt>
-  [[nodiscard]] std::size_t find(std::uint32_t tag, const IsIt& is_it) const {
+  /// The position with this tag for which `matches` holds, or `kNone`.
+  template <class Matches>
+  [[nodiscard]] std::size_t find(std::uint32_t tag, const Matches& matches) const {
     const std::uint8_t print = print_of(tag);
     const Chunk* const all = chunks();
     std::size_t at = home(tag);
@@ -49,7 +49,7 @@ class PlaceIndex {
       const Chunk& chunk = all[at];
       for (std::uint32_t hits = chunk.matches(print); hits != 0; hits &= hits - 1) {
         const std::size_t position = chunk.places[static_cast<std::size_t>(std::countr_zero(hits))];
-        if (is_it(position)) return position;
+        if (matches(position)) return position;
       }
       if (chunk.passed_on() == 0) break;
     }

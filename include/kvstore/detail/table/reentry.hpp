@@ -16,8 +16,8 @@ class CallbackScope {
   ~CallbackScope() { innermost = outer_; }
 
   /// @throws ReentryError, with this message, if this thread is inside a callback of `store`.
-  static void refuse_reentry(const void* store, const char* words = kFromVerb) {
-    if (is_inside(store)) throw_reentry(words);
+  static void check_reentry(const void* store, const char* message = kFromVerb) {
+    if (is_inside(store)) throw_reentry(message);
   }
 
   /// Whether this thread is inside a callback of `store`.
@@ -33,7 +33,7 @@ class CallbackScope {
       "a callback of visit(), modify() or for_each() called the store that is running it; "
       "do that after the callback has returned";
 
-  [[noreturn]] static void throw_reentry(const char* words) { throw ReentryError{words}; }
+  [[noreturn]] static void throw_reentry(const char* message) { throw ReentryError{message}; }
 
   static inline constinit thread_local const CallbackScope* innermost = nullptr;
 

@@ -128,7 +128,7 @@ struct TextStep {
   bool beyond_ascii;    ///< whether any byte is outside ASCII, in the whole block
 };
 
-[[nodiscard]] inline TextStep look_at_step(const char* in, std::size_t left) noexcept {
+[[nodiscard]] inline TextStep text_step(const char* in, std::size_t left) noexcept {
   const std::size_t size = left < kBlockSize ? left : kBlockSize;
   const Block block = left >= kBlockSize ? load_block(in) : load_part_block(in, size);
   const unsigned beyond = beyond_ascii_bits(block);

@@ -15,11 +15,11 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// The first bytes, about 64, in a form fit for a terminal: bytes that are not printable UTF-8 appear as
 /// `\xNN`.
 [[nodiscard]] inline std::string printable(std::string_view bytes, std::string_view quote) {
-  constexpr std::size_t kLongest = 64;
+  constexpr std::size_t kMaxBytes = 64;
   std::string out{quote};
   const char* at = bytes.data();
   const char* const end = at + bytes.size();
-  while (at != end && out.size() < kLongest) {
+  while (at != end && out.size() < kMaxBytes) {
     const char* const next = is_ascii(*at) ? at + 1 : sequence_end(at, end);
     const bool is_control = static_cast<unsigned char>(*at) < 0x20 || *at == 0x7F;
     if (next == nullptr || is_control) {
