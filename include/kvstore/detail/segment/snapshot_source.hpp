@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A point in time of a store, as a save is handed it.
+// A point in time of a store, in the form that a save gets.
 
 #include <atomic>
 #include <cstddef>
@@ -21,7 +21,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// A moment of all segments, which `encode_slice` reads, from its construction to its end. One at a time.
+/// A moment of all segments, held open during its lifetime and read by `encode_slice`. One at a time.
 template <class Key, class Value, class Mutex>
 class OpenCut {
  public:
@@ -33,7 +33,7 @@ class OpenCut {
     segments_.close_cut();
     if (ended_.load(std::memory_order_relaxed) == segments_.size()) return;
     for (std::size_t i = 0; i < segments_.size(); ++i) {
-      const std::unique_lock lock{segments_[i].mutex};  // enough for the cut
+      const std::unique_lock lock{segments_[i].mutex};  // guards the cut; readers of the table may stay
       segments_[i].cut.abandon(number_);
     }
   }
@@ -41,7 +41,7 @@ class OpenCut {
   [[nodiscard]] std::size_t segments() const noexcept { return segments_.size(); }
 
   /// Encodes the next slice of a segment into `out`; false, once, if that was its last. Several threads may
-  /// be in it at once, but for one segment only one after the other.
+  /// call this at once, but never for the same segment.
   template <class Out>
   bool encode_slice(std::size_t segment, Out& out) {
     auto& guard = segments_[segment];
@@ -55,7 +55,7 @@ class OpenCut {
   const Tables<Key, Value>& tables_;
   Segments<Key, Value, Mutex>& segments_;
   const CutNumber number_;
-  std::atomic<std::size_t> ended_ = 0;  // segments that were read to the end
+  std::atomic<std::size_t> ended_ = 0;  // segments read to the end
 };
 
 /// Every entry of a store as of the moment of its construction, while writers go on. One at a time.
@@ -99,7 +99,7 @@ class SnapshotSource final : public ChangeSource, private LineSource {
 
   const std::size_t threads_;
   Cut cut_;
-  std::optional<ParallelEncode> lines_;  // after the cut, which its threads read until they end
+  std::optional<ParallelEncode> lines_;  // after the cut, which the threads read until they end
 
   // For `next`:
   std::size_t segment_ = 0;

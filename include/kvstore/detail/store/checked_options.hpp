@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The options that no store can be opened with.
+// Refuses options with which no store can be opened.
 
 #include <algorithm>
 #include <chrono>
@@ -25,7 +25,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
   if (options.auto_save_interval.count() < 0) {
     throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
   }
-  // Clocks overflow at some 292 years.
+  // Clocks overflow after some 292 years.
   options.auto_save_interval =
       std::min<std::chrono::milliseconds>(options.auto_save_interval, std::chrono::hours{24 * 365});
   return options;

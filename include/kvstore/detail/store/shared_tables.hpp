@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The tables of a persistent store, as its threads share them: the primitives of the verbs again, which lock
-// the segment, count, take part in a snapshot and tell a `SaveDriver` what was changed.
+// The tables of a persistent store, shared by its threads: the primitives of the verbs again, which lock the
+// segment, count, take part in a snapshot and report changes to a `SaveDriver`.
 
 #include <algorithm>
 #include <array>
@@ -51,13 +51,13 @@ class SharedTables final : private SavedStore {
   using Lock = typename Segments::Lock;
   using Driver = SaveDriver<typename Waiting<Mutex>::Means>;
 
-  /// `tables` outlive it. @throws UsageError
+  /// `tables` outlives this object. @throws UsageError
   SharedTables(Tables& tables, std::unique_ptr<Storage> storage, Options options)
       : tables_{tables},
         driver_{std::in_place, std::move(storage), std::move(options), counters_,
                 static_cast<SavedStore&>(*this)} {}
 
-  /// In a forked child all memory stays as it is: another thread of the parent may have been changing it.
+  /// In a forked child all memory is left untouched: another thread of the parent may have been changing it.
   ~SharedTables() {
     if (!home_.is_foreign_by_id()) return;
     leave_contents_to_parent(tables_);
@@ -108,7 +108,7 @@ class SharedTables final : private SavedStore {
     counted(Verb::apply, local, [&] {
       ChangeTrace trace{driver_->observer()};
       settled(Verb::apply, edit_locked(hashes, decide, local, trace), trace);
-      return true;  // a batch that had nothing to change as well
+      return true;  // even if the batch had nothing to change
     });
   }
 
@@ -116,7 +116,7 @@ class SharedTables final : private SavedStore {
     driver_->check_process();
     ThreadState* const local = threads_.local();
     counted(Verb::clear, local, [&] {
-      std::vector<Table> old(segments_.size());  // destroyed after the locks
+      std::vector<Table> old(segments_.size());  // destroyed after the locks are released
       ChangeTrace trace{driver_->observer()};
       settled(Verb::clear, clear_locked(old, local), trace);
       return true;
@@ -131,7 +131,7 @@ class SharedTables final : private SavedStore {
 
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
   [[nodiscard]] Driver& driver() const noexcept { return *driver_; }
-  /// Where its threads and turns can no longer be waited for.
+  /// Call if the driver's threads and turns can no longer be waited for.
   void leave_driver() noexcept {
     driver_->leave_list();
     driver_.leave();
@@ -144,13 +144,13 @@ class SharedTables final : private SavedStore {
     return entries;
   }
 
-  /// Before threads use the store: takes what was loaded, a segment a table.
+  /// Call before threads use the store: takes the loaded tables, one for each segment.
   void begin_with(Tables&& tables) {
     tables_ = std::move(tables);
     segments_.resize(tables_.size());
   }
 
-  /// Puts `tables` in place of those that are there, which it then holds.
+  /// Exchanges the current tables for `tables`, which receives the old ones.
   void replace_locked(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
     check_open();
@@ -158,8 +158,8 @@ class SharedTables final : private SavedStore {
     exchange_tables(tables);
   }
 
-  // For a store that follows another process: what nobody records, as one step to readers and to a snapshot
-  // under way. If either throws, nothing was changed.
+  // For a store that follows another process: unrecorded changes, made as one step for readers and for a
+  // snapshot under way. If either function throws, nothing was changed.
 
   void follow(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
@@ -173,7 +173,7 @@ class SharedTables final : private SavedStore {
     perform_all(prepare_all(mutations), mutations);
   }
 
-  /// Before threads use the store.
+  /// Call before threads use the store.
   void become_read_only() noexcept { state_ = State::read_only; }
 
   void check_open() const {
@@ -182,7 +182,7 @@ class SharedTables final : private SavedStore {
       throw_refusal(state);
   }
 
-  /// Once it returns, every writer sees `closed`: those inside have left their segment's lock.
+  /// When this returns, every writer sees `closed`: writers inside have released their segment's lock.
   void close_to_writes(bool closed) {
     state_.store(closed ? State::closed : State::open);
     for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock = segments_.lock(i);
@@ -205,8 +205,8 @@ class SharedTables final : private SavedStore {
     counters_.add(local, operation_counter(verb, outcome), operations);
   }
 
-  /// Counts what became of an operation of the calling thread, whose counters are `local`: `operation` says
-  /// whether it was done or refused.
+  /// Counts the outcome of an operation of the calling thread, whose counters are `local`; `operation`
+  /// returns whether it was done or refused.
   template <class Operation>
   bool counted(Verb verb, ThreadState* local, const Operation& operation) const {
     try {
@@ -222,12 +222,12 @@ class SharedTables final : private SavedStore {
       throw;
     }
   }
-  /// Out of line, so that which counter it is does not wait for whether the key was found.
+  /// Out of line, so that choosing the counter does not wait for the result of the search.
   [[gnu::noinline]] void note_refusal(ThreadState* local, Verb verb) const noexcept {
     count(local, verb, Outcome::refused);
   }
 
-  /// The same of `keys` reads at once, which return a bit for each key that was there.
+  /// The same for `keys` reads at once, which return a bit for each key that exists.
   template <class Reads>
   void counted(Verb verb, ThreadState* local, std::size_t keys, const Reads& reads) const {
     if (!counts()) return void(reads());
@@ -241,7 +241,7 @@ class SharedTables final : private SavedStore {
     }
   }
 
-  /// Ends an operation that is applied and holds no lock. @returns whether there was one
+  /// Completes an operation that is applied and holds no lock. @returns whether there was one
   bool settled(Verb verb, std::uint64_t ticket, const ChangeTrace& trace) {
     if (ticket == 0) return false;
     trace.tell(verb);
@@ -296,7 +296,7 @@ class SharedTables final : private SavedStore {
     return ticket;
   }
 
-  /// Under the locks of all segments: puts `tables` in place of those that are there, which it then holds.
+  /// Under the locks of all segments: exchanges the current tables for `tables`, which receives the old ones.
   void exchange_tables(Tables& tables) noexcept {
     const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < tables.size(); ++i) {
@@ -305,8 +305,8 @@ class SharedTables final : private SavedStore {
     }
   }
 
-  /// Makes room for `mutations`, and captures for a snapshot under way what they change. May throw; nothing
-  /// has changed then. @returns the cut to perform them for
+  /// Makes room for `mutations`, and captures the entries that they change for a snapshot under way. May
+  /// throw; then nothing has changed. @returns the cut to perform them for
   [[nodiscard]] CutNumber prepare_all(std::span<const Mutation> mutations) {
     const CutNumber cut = segments_.cut();
     for (const auto& inserts : tables_.inserts_of(mutations)) {
@@ -347,7 +347,7 @@ class SharedTables final : private SavedStore {
     return segments_.lock_each(indices);
   }
 
-  /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
+  /// Counts the mutations, and logs them if the storage wants changes. Under the segments' locks.
   std::uint64_t record(std::span<const Mutation> mutations, ThreadState* local) {
     return driver_->wants_changes() ? record_and_log(mutations) : driver_->record(mutations.size(), local);
   }
@@ -368,7 +368,7 @@ class SharedTables final : private SavedStore {
     return ticket;
   }
 
-  // A journal has a word for it; other storages that save changes are told of each entry.
+  // A journal has a line for this; other storages that save changes get a removal of each entry.
   std::uint64_t record_clear(ThreadState* local) {
     if (!driver_->wants_changes()) return driver_->record(1, local);
     ChangeBuffer changes;
@@ -389,10 +389,10 @@ class SharedTables final : private SavedStore {
   const ForkGuard home_;
   Tables& tables_;
   mutable PerThread<ThreadState> threads_;
-  Segments segments_;  // whose slots are those of `threads_`
+  Segments segments_;  // uses the slots of `threads_`
   mutable StoreCounters counters_{threads_};
   std::atomic<State> state_ = State::open;
-  LeftToParent<Driver> driver_;  // last, so that its threads end before what they use dies
+  LeftToParent<Driver> driver_;  // last, so that its threads end before the members they use
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The tables of a store, between which the hash of a key chooses.
+// The tables of a store. The hash of a key selects its table.
 
 #include <algorithm>
 #include <cstddef>
@@ -14,8 +14,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// A power of two of tables, at most 65536. Once threads use the store, tables change, but not how many there
-/// are and where.
+/// A power of two of tables, at most 65536. Once threads use the store, tables change, but their number and
+/// addresses do not.
 template <class Key, class Value>
 class Tables {
  public:
@@ -33,19 +33,20 @@ class Tables {
   [[nodiscard]] auto begin() const noexcept { return tables_.begin(); }
   [[nodiscard]] auto end() const noexcept { return tables_.end(); }
 
-  /// The table of the keys with this hash. Its middle chooses; the table itself uses the upper half.
+  /// The index of the table for keys with this hash. The middle bits select it; the table itself uses the
+  /// upper half.
   [[nodiscard]] std::size_t index_of(std::uint64_t hash) const noexcept {
     return static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1);
   }
   [[nodiscard]] Table& of(std::uint64_t hash) noexcept { return tables_[index_of(hash)]; }
   [[nodiscard]] const Table& of(std::uint64_t hash) const noexcept { return tables_[index_of(hash)]; }
 
-  /// How many entries a table is to take.
+  /// The number of entries that a table is to take.
   struct Inserts {
     std::size_t table;
     std::size_t count;
   };
-  /// What `mutations` insert, by table. *Complexity*: O(mutations), apart from sorting them
+  /// The number of inserts among `mutations`, by table. *Complexity*: O(mutations), apart from sorting them
   [[nodiscard]] std::vector<Inserts> inserts_of(std::span<const Mutation> mutations) const {
     std::vector<std::size_t> indices;
     indices.reserve(mutations.size());
