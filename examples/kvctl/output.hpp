@@ -87,7 +87,7 @@ class Output {
     while (!rest.empty()) {
       const ::ssize_t written = ::write(STDOUT_FILENO, rest.data(), rest.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) refuse();
+      if (written < 0) throw_not_written();
       rest.remove_prefix(static_cast<std::size_t>(written));
     }
     buffer_.clear();
@@ -100,7 +100,7 @@ class Output {
  private:
   static constexpr std::size_t kBlock = std::size_t{64} << 10;
 
-  [[noreturn]] void refuse() {
+  [[noreturn]] void throw_not_written() {
     const std::error_code error{errno, std::generic_category()};
     buffer_.clear();
     if (error == std::errc::broken_pipe) throw ReaderGone{};

@@ -138,7 +138,7 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
 }
 
 /// A file that replaces a read-only one could be made all the same, which is not what its owner meant.
-inline void refuse_read_only(const fs::path& path) {
+inline void check_writable(const fs::path& path) {
   if (::access(path.c_str(), W_OK) == 0 || errno == ENOENT || errno == ENAMETOOLONG) return;
   const std::error_code error{errno, std::generic_category()};
   throw Failure{kFailed, path.string() + ": the file may not be written: " + error.message()};
@@ -146,8 +146,8 @@ inline void refuse_read_only(const fs::path& path) {
 
 /// To write: its first load takes the lock.
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_to_write(const Place& place) {
-  refuse_read_only(place.path);
-  for (const char* suffix : kJournals) refuse_read_only(beside(place.path, suffix));
+  check_writable(place.path);
+  for (const char* suffix : kJournals) check_writable(beside(place.path, suffix));
   if (place.kind == Kind::sqlite) return open_sqlite_to_write(place.path);
   return open_to_read(place);
 }

@@ -150,7 +150,7 @@ inline Status export_entries(const Arguments& arguments, Output& out) {
   if (!arguments.replace && find_place(arguments.other, "json").exists) {
     throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file, or say --replace"};
   }
-  refuse_read_only(arguments.other);
+  check_writable(arguments.other);
   CheckedStorage from{*storage, true};
   kvstore::JsonFile to{arguments.other};
   kvstore::migrate(from, to, {.replace = true});

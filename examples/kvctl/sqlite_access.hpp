@@ -70,10 +70,10 @@ class UntouchedSqlite final : public kvstore::Storage {
     try {
       database_.load(request, sink);
     } catch (const kvstore::CorruptionError&) {
-      refuse_change();  // which would explain it
+      check_unchanged();  // which would explain it
       throw;
     }
-    refuse_change();
+    check_unchanged();
   }
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return database_.scope(); }
   void save(kvstore::ChangeSource&) override { throw kvstore::UsageError{"opened to read"}; }
@@ -99,23 +99,23 @@ class UntouchedSqlite final : public kvstore::Storage {
     throw kvstore::StorageError{database_.path(), error, "cannot look at it"};
   }
 
-  void refuse_change() const {
+  void check_unchanged() const {
     if (version() == before_ && !std::filesystem::exists(database_.path().string() + "-wal")) return;
     throw kvstore::StorageError{database_.path(), {}, "was changed while it was read; try again"};
   }
 
-  kvstore::Sqlite database_;
+  kvstore::SqliteFile database_;
   Version before_;
 };
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(
     const std::filesystem::path& path) {
-  if (std::filesystem::exists(path.string() + "-wal")) return std::make_unique<kvstore::Sqlite>(path);
+  if (std::filesystem::exists(path.string() + "-wal")) return std::make_unique<kvstore::SqliteFile>(path);
   return std::make_unique<UntouchedSqlite>(path);
 }
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_write(
     const std::filesystem::path& path) {
-  return std::make_unique<kvstore::Sqlite>(path);
+  return std::make_unique<kvstore::SqliteFile>(path);
 }
 
 /// A connection of our own, besides the one that a storage keeps.

@@ -36,11 +36,11 @@ namespace metrics_server {
   return kvstore::KeyText<std::string>::for_message(key);
 }
 
-[[noreturn]] inline void refuse_missing(const std::string& key) {
+[[noreturn]] inline void throw_missing(const std::string& key) {
   throw Refusal{404, "there is no entry with the key " + shown(key)};
 }
 
-[[noreturn]] inline void refuse_changed(const std::string& key) {
+[[noreturn]] inline void throw_changed(const std::string& key) {
   throw Refusal{412,
                 "the entry with the key " + shown(key) + " is not as the request expects it: read it again"};
 }
@@ -54,7 +54,7 @@ class EntriesApi {
 
   void get(const std::string& key, bool pretty, const Request& request, Response& response) const {
     const std::optional<nlohmann::json> value = store_.try_read(key);
-    if (!value) refuse_missing(key);
+    if (!value) throw_missing(key);
     const std::string tag = tag_of(*value);
     response.set_header("ETag", tag);
     if (names(request.get_header_value("If-None-Match"), tag)) {
@@ -86,7 +86,7 @@ class EntriesApi {
       if (request.get_header_value("If-None-Match") != "*")
         throw Refusal{400, "If-None-Match is * here: add the entry if there is none"};
       added = store_.try_create(key, std::move(value));
-      if (!added) refuse_changed(key);
+      if (!added) throw_changed(key);
     } else if (request.has_header("If-Match")) {
       replace_if(key, request.get_header_value("If-Match"), [&](const nlohmann::json&) { return value; });
     } else {
@@ -108,14 +108,14 @@ class EntriesApi {
     if (request.has_header("If-Match"))
       replace_if(key, request.get_header_value("If-Match"), apply);
     else if (!store_.modify(key, [&](nlohmann::json& value) { value = apply(std::move(value)); }))
-      refuse_missing(key);
+      throw_missing(key);
     set_changed(tag, response);
   }
 
   void remove(const std::string& key, const Request& request, Response& response) {
     if (request.has_header("If-Match"))
       throw Refusal{501, "DELETE knows no If-Match: the store has no such step"};
-    if (!store_.try_remove(key)) refuse_missing(key);
+    if (!store_.try_remove(key)) throw_missing(key);
     response.status = 204;
   }
 
@@ -124,8 +124,8 @@ class EntriesApi {
   template <class Change>
   void replace_if(const std::string& key, const std::string& expected, const Change& change) {
     const std::optional<nlohmann::json> current = store_.try_read(key);
-    if (!current || !names(expected, tag_of(*current))) refuse_changed(key);
-    if (!store_.compare_exchange(key, *current, change(*current))) refuse_changed(key);
+    if (!current || !names(expected, tag_of(*current))) throw_changed(key);
+    if (!store_.compare_exchange(key, *current, change(*current))) throw_changed(key);
   }
 
   static void set_created(const std::string& key, const std::string& tag, Response& response) {

@@ -96,7 +96,7 @@ class Guard {
     check_length(request);
   }
 
-  [[noreturn]] void refuse_size() const {
+  [[noreturn]] void throw_too_large() const {
     throw Refusal{413,
                   "the body is larger than " + std::to_string(policy_.max_body) + " bytes; see --max-body"};
   }
@@ -117,7 +117,7 @@ class Guard {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
     if (end != text.data() + text.size() || error == std::errc::invalid_argument)
       throw Refusal{400, "Content-Length is no number"};
-    if (error != std::errc{} || length > policy_.max_body) refuse_size();
+    if (error != std::errc{} || length > policy_.max_body) throw_too_large();
   }
 
   Policy policy_;

@@ -21,7 +21,7 @@
 namespace metrics_server {
 
 inline constexpr const char* kTokenVariable = "METRICS_SERVER_TOKEN";
-inline constexpr std::size_t kShortestToken = 16;
+inline constexpr std::size_t kMinToken = 16;
 
 struct Options {
   std::string path;
@@ -51,10 +51,9 @@ struct Options {
 inline void check_token(const std::string& token, const std::string& from) {
   constexpr std::string_view kAllowed =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/=";
-  if (token.size() < kShortestToken) {
+  if (token.size() < kMinToken) {
     throw Failure{kUsage, from + ": the token has " + std::to_string(token.size()) + " characters; use " +
-                              std::to_string(kShortestToken) +
-                              " or more, such as those of: openssl rand -hex 32"};
+                              std::to_string(kMinToken) + " or more, such as those of: openssl rand -hex 32"};
   }
   if (token.find_first_not_of(kAllowed) != std::string::npos)
     throw Failure{kUsage, from + ": a token is made of letters, digits and -._~+/= only"};

@@ -168,7 +168,7 @@ class Routes {
       if (!too_large) body.append(data, size);
       return !too_large;
     });
-    if (too_large) guard_.refuse_size();
+    if (too_large) guard_.throw_too_large();
     if (!whole) throw Refusal{400, "the body ended early, or did not come in time"};
     return body;
   }

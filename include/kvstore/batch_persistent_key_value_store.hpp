@@ -3,7 +3,6 @@
 
 // The store that many threads share and that survives a restart.
 
-#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -13,11 +12,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kvstore/codec.hpp"
+#include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/change/stored_key.hpp"
@@ -25,13 +26,15 @@
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/saving/figures.hpp"
 #include "kvstore/detail/saving/observer.hpp"
-#include "kvstore/detail/store/segmented_store.hpp"
+#include "kvstore/detail/store/checked_options.hpp"
+#include "kvstore/detail/store/shared_tables.hpp"
 #include "kvstore/detail/store/table_loader.hpp"
 #include "kvstore/detail/store/table_update.hpp"
 #include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/key_text.hpp"
+#include "kvstore/key_value_store.hpp"
 #include "kvstore/kvstore_fwd.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/metrics.hpp"
@@ -54,7 +57,8 @@ namespace kvstore { inline namespace v1 {
 /// `last_error` gives the reason.
 ///
 /// *Requirements*: those of `KeyValueStore`, and a `Codec` for `Key` and `Value` (there is one for most
-/// types; see codec.hpp). `Mutex` meets the standard's SharedMutex requirements.
+/// types; see codec.hpp). `Mutex` meets the standard's SharedMutex requirements; with a `static constexpr
+/// bool is_fair = true` it is trusted not to let readers starve writers.
 ///
 /// *Lock order*: a batch or `clear` locks its segments in ascending order, then the change log. A save locks
 /// the snapshot, then one segment at a time. No storage, file or handler is called under a segment's lock.
@@ -67,10 +71,15 @@ namespace kvstore { inline namespace v1 {
 ///
 /// `Hash` is by default `kvstore::Hash<Key>`, `KeyEqual` `std::equal_to<>`, and `Mutex` `std::shared_mutex`.
 template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
-class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Value, Hash, KeyEqual, Mutex> {
-  using Base = detail::SegmentedStore<Key, Value, Hash, KeyEqual, Mutex>;
+class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash, KeyEqual> {
+  using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
   using typename Base::CheckedKey;
+  using typename Base::Mutation;
   using typename Base::Table;
+  using typename Base::Tables;
+  template <class Signature>
+  using FunctionRef = detail::FunctionRef<Signature>;
+  using Hashes = std::span<const std::uint64_t>;
 
  public:
   using typename Base::LookupKey;
@@ -86,7 +95,8 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// Takes ownership of any other storage and loads it. Errors as above.
   explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
-      : Base(std::move(hash), std::move(equal), std::move(storage), checked(std::move(options))) {
+      : Base(1, std::move(hash), std::move(equal)),
+        shared_{this->tables(), std::move(storage), detail::checked(std::move(options))} {
     load();
   }
 
@@ -94,15 +104,15 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// exception.
   ~BatchPersistentKeyValueStore() override {
     // A callback that has ended the program holds a lock, or a turn to save, and never releases it.
-    if (detail::CallbackScope::is_inside(this) || this->driver().is_at_work_here()) {
-      this->driver().complain_of_loss("the program ended inside a callback of the store");
-      this->leave_driver();
+    if (detail::CallbackScope::is_inside(this) || driver().is_at_work_here()) {
+      driver().complain_of_loss("the program ended inside a callback of the store");
+      shared_.leave_driver();
       return;
     }
     try {
-      if (this->driver().begin_destruction()) finish_close();
-    } catch (const std::exception& error) { this->driver().complain_of_loss(error.what()); } catch (...) {
-      this->driver().complain_of_loss("unknown failure");
+      if (driver().begin_destruction()) finish_close();
+    } catch (const std::exception& error) { driver().complain_of_loss(error.what()); } catch (...) {
+      driver().complain_of_loss("unknown failure");
     }
   }
 
@@ -110,36 +120,36 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// @throws StorageError if the save failed: memory and the last good file are unchanged.
   /// *Thread safety*: blocks on a save under way; blocks no thread that does not need the same save.
   void save() {
-    detail::CallbackScope::refuse_reentry(this);
-    this->driver().save();
+    detail::CallbackScope::check_reentry(this);
+    driver().save();
   }
 
   /// Compacts a journal into a new base file now and makes everything durable. Does the same as `save` for a
   /// storage without a journal. @throws StorageError: the old snapshot and journal still count; UsageError if
   /// the store is closed. *Thread safety*: does not block readers and writers.
   void compact() {
-    detail::CallbackScope::refuse_reentry(this);
-    this->driver().compact();
+    detail::CallbackScope::check_reentry(this);
+    driver().compact();
   }
 
   /// Saves, stops the auto-saver and releases the file. Afterwards reads still work, and writes throw
   /// `UsageError`. A second call does nothing. @throws StorageError if the save failed; the store then stays
   /// open, so that the caller can fix the cause and call `close` again. Do not call it from `on_error`.
   void close() {
-    detail::CallbackScope::refuse_reentry(this);
-    refuse_within_refresh();
+    detail::CallbackScope::check_reentry(this);
+    check_outside_refresh();
     std::unique_lock refreshing{refresh_mutex_, std::defer_lock};
-    if (this->driver().options().read_only) refreshing.lock();  // a refresh reads the storage
-    if (this->driver().begin_close()) finish_close();
+    if (driver().options().read_only) refreshing.lock();  // a refresh reads the storage
+    if (driver().begin_close()) finish_close();
   }
 
   /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all.
   /// Readers and writers go on meanwhile. @throws LockedError if `path` is open as a store, this one
   /// included; StorageError. *Durability*: when it returns, the copy survives power loss.
   void checkpoint(const std::filesystem::path& path) {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     JsonFile copy{path};
-    this->driver().checkpoint(copy, path);
+    driver().checkpoint(copy, path);
   }
 
   /// Replaces all entries with those of another JSON file, such as a `checkpoint`, which is only read.
@@ -152,11 +162,11 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// Given the store's own path, it loads the file that another program has put there since. This resolves a
   /// `ConflictError` in favour of the other program. With a journal, only the JSON file is loaded.
   void load_from(const std::filesystem::path& path) {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     JsonFile file{path};
-    if (file.path() != this->driver().path()) return load_from(file);
+    if (file.path() != driver().path()) return load_from(file);
     take_in(file, [&](const LoadRequest& request, LoadSink& loader) {
-      if (!this->driver().take_over(request, loader)) detail::load_from(file, request, loader);
+      if (!driver().take_over(request, loader)) detail::load_from(file, request, loader);
     });
   }
 
@@ -174,46 +184,65 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   /// *Complexity*: O(changes) for a journal, otherwise O(entries). *Thread safety*: one refresh runs at a
   /// time, others wait.
   bool refresh() {
-    detail::CallbackScope::refuse_reentry(this);
-    if (!this->driver().options().read_only) {
+    detail::CallbackScope::check_reentry(this);
+    if (!driver().options().read_only) {
       throw UsageError{"refresh() is for a store that was opened with Options::read_only"};
     }
-    this->driver().refuse_foreign_process();
+    driver().check_process();
     const bool changed = refresh_one_at_a_time();
     if (changed)
-      this->driver().observer().log(LogLevel::debug, "refreshed", {{"entries", this->count_entries()}});
+      driver().observer().log(LogLevel::debug, "refreshed", {{"entries", shared_.count_entries()}});
     return changed;
   }
 
   /// The number of operations that are applied and not yet on disk. Wait-free.
-  [[nodiscard]] std::uint64_t unsaved() const noexcept { return this->driver().numbers().unsaved(); }
+  [[nodiscard]] std::uint64_t unsaved() const noexcept { return driver().numbers().unsaved(); }
 
   /// The reason why the last save failed; empty if it succeeded, or if nothing was saved yet.
   [[nodiscard]] std::optional<std::string> last_error() const {
-    this->driver().refuse_foreign_process();
-    return this->driver().figures().saves().last_error;
+    driver().check_process();
+    return driver().figures().saves().last_error;
   }
 
   /// Figures about this store. *Complexity*: O(segments). *Thread safety*: as `size`; blocks no operation.
   /// Calling this from a callback of the store throws `ReentryError`.
   [[nodiscard]] Metrics metrics() const {
-    detail::CallbackScope::refuse_reentry(this);
-    const auto& driver = this->driver();
-    driver.refuse_foreign_process();
+    detail::CallbackScope::check_reentry(this);
+    const auto& driver = shared_.driver();
+    driver.check_process();
     const detail::SaveFigures figures = driver.figures();
-    return {.entries = this->count_entries(),
-            .segments = this->segments().size(),
+    return {.entries = shared_.count_entries(),
+            .segments = shared_.segments().size(),
             .applied = driver.numbers().applied(),
             .unsaved = driver.numbers().unsaved(),
-            .operations = this->operation_totals(),
+            .operations = shared_.operation_totals(),
             .saves = figures.saves(),
             .journal = figures.journal(),
             .save_waits = driver.save_waits().histogram(),
-            .lock_waits = this->segments().waits().histogram(),
+            .lock_waits = shared_.segments().waits().histogram(),
             .load_duration = load_duration_};
   }
 
  protected:
+  bool read_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
+    return shared_.read_table(verb, index, fn);
+  }
+  void read_tables_together(Verb verb, Hashes hashes,
+                            FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
+    shared_.read_tables_together(verb, hashes, fn);
+  }
+  void for_each_table(Verb verb, FunctionRef<void(const Table&)> fn) const override {
+    shared_.for_each_table(verb, fn);
+  }
+  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
+    shared_.edit_table(verb, index, decide);
+  }
+  void edit_tables(Hashes hashes, FunctionRef<std::vector<Mutation>()> decide) override {
+    shared_.edit_tables(hashes, decide);
+  }
+  void clear_tables() override { shared_.clear_tables(); }
+  void note_failure(Verb verb) const noexcept override { shared_.note_failure(verb); }
+
   void check_entry(CheckedKey key, const Value& value) const override {
     try {
       detail::check_stored_key<Key>(key);
@@ -241,99 +270,84 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   }
 
  private:
+  [[nodiscard]] auto& driver() const noexcept { return shared_.driver(); }
+
   /// Replaces the present entries with those that `load(request, sink)` hands over.
   template <class Load>
   void take_in(const Storage& storage, const Load& load) {
-    detail::CallbackScope::refuse_reentry(this);
-    this->driver().refuse_foreign_process();
-    this->refuse_unless_open();
+    detail::CallbackScope::check_reentry(this);
+    driver().check_process();
+    shared_.check_open();
     const std::filesystem::path path = storage.path();
     // Allocate first: once the change is applied, bad_alloc would wrongly say that nothing was changed.
     const std::string from_text = detail::path_text(path);
-    const detail::Observer from{this->driver().options(), path};
-    auto loader = make_loader(this->segments().size(), from);
+    const detail::Observer from{driver().options(), path};
+    auto loader = make_loader(shared_.segments().size(), from);
     load(load_request(LoadPurpose::read_only), loader);
-    std::vector<Table> tables = std::move(loader).take();  // the old entries are destroyed after the locks
-    this->replace_locked(tables);
-    this->driver().observer().log(LogLevel::info, "replaced",
-                                  {{"from", from_text}, {"entries", this->count_entries()}});
-    this->driver().save_applied();
+    Tables tables = std::move(loader).take();  // the old entries are destroyed after the locks
+    shared_.replace_locked(tables);
+    driver().observer().log(LogLevel::info, "replaced",
+                            {{"from", from_text}, {"entries", shared_.count_entries()}});
+    driver().save_applied();
   }
 
   /// Refuses writes first, so that no write is acknowledged that the last save misses.
   void finish_close() {
-    this->refuse_writes(true);
+    shared_.close_to_writes(true);
     try {
-      this->driver().finish_close();
+      driver().finish_close();
     } catch (...) {
-      this->refuse_writes(false);
+      shared_.close_to_writes(false);
       throw;
     }
   }
 
   // Opening ---------------------------------------------------------------------------------------
 
-  [[nodiscard]] static Options checked(Options options) {
-    if (options.segments > detail::kMostSegments) {
-      throw UsageError{"Options::segments is " + std::to_string(options.segments) + "; use at most 65536"};
-    }
-    if (options.threads > detail::kMostThreads) {
-      throw UsageError{"Options::threads is " + std::to_string(options.threads) + "; use at most 64"};
-    }
-    if (options.auto_save_interval.count() < 0) {
-      throw UsageError{"Options::auto_save_interval is negative; use zero to save by count only"};
-    }
-    // Clocks overflow at some 292 years.
-    options.auto_save_interval =
-        std::min<std::chrono::milliseconds>(options.auto_save_interval, std::chrono::hours{24 * 365});
-    return options;
-  }
-
   [[nodiscard]] LoadRequest load_request(LoadPurpose purpose, bool missing_is_empty = false) const {
     return {.purpose = purpose,
             .integer_keys = detail::kIntegerKey<Key>,
-            .threads = detail::threads_to_load(this->driver().options().threads),
+            .threads = detail::threads_to_load(driver().options().threads),
             .missing_is_empty = missing_is_empty};
   }
 
   [[nodiscard]] auto make_loader(std::size_t segments, const detail::Observer& observer) {
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{segments, hash_of, this->key_equal(),
-                                                                        this->driver().options(), observer};
+                                                                        driver().options(), observer};
   }
 
   void load() {
     const auto start = std::chrono::steady_clock::now();
-    const bool read_only = this->driver().options().read_only;
-    auto loader = make_loader(this->driver().options().segments, this->driver().observer());
-    detail::load_from(this->driver().storage(),
+    const bool read_only = driver().options().read_only;
+    auto loader = make_loader(driver().options().segments, driver().observer());
+    detail::load_from(driver().storage(),
                       load_request(read_only ? LoadPurpose::read_only : LoadPurpose::exclusive,
-                                   this->driver().options().allow_missing),
+                                   driver().options().allow_missing),
                       loader);
     const bool outdated = loader.outdated();
     const std::uint64_t bytes = loader.bytes();
     stored_version_ = loader.stored_version();
     missing_ = loader.was_missing();
-    this->tables() = std::move(loader).take();
-    this->fit_segments();
+    shared_.begin_with(std::move(loader).take());
     load_duration_ = std::chrono::steady_clock::now() - start;
-    if (read_only) this->become_read_only();
-    const std::uint64_t entries = this->count_entries();
-    this->driver().observer().log(LogLevel::info, "loaded", detail::WorkDone{entries, bytes, load_duration_});
-    this->driver().start(entries, outdated);
+    if (read_only) shared_.become_read_only();
+    const std::uint64_t entries = shared_.count_entries();
+    driver().observer().log(LogLevel::info, "loaded", detail::WorkDone{entries, bytes, load_duration_});
+    driver().start(entries, outdated);
   }
 
   // Following another process ---------------------------------------------------------------------
 
   /// Refuses a call from a handler of a refresh, which holds the mutex.
-  void refuse_within_refresh() const {
-    detail::CallbackScope::refuse_reentry(&refresh_mutex_,
-                                          "a handler that refresh() runs called refresh() or close() of the "
-                                          "same store; do that after refresh() has returned");
+  void check_outside_refresh() const {
+    detail::CallbackScope::check_reentry(&refresh_mutex_,
+                                         "a handler that refresh() runs called refresh() or close() of the "
+                                         "same store; do that after refresh() has returned");
   }
 
   bool refresh_one_at_a_time() {
-    refuse_within_refresh();
+    check_outside_refresh();
     const std::scoped_lock lock{refresh_mutex_};
     const detail::CallbackScope scope{&refresh_mutex_};
     const auto changed = refresh_changes();
@@ -345,17 +359,17 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
     if (reload_) return std::nullopt;
     const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
     detail::TableUpdate<Key, Value, decltype(hash_of), KeyEqual> update{
-        hash_of, this->key_equal(), this->driver().options(), this->driver().path(), stored_version_};
+        hash_of, this->key_equal(), driver().options(), driver().path(), stored_version_};
     reload_ = true;  // unless every change is applied, some are lost
-    if (!this->driver().storage().load_changes(update)) return std::nullopt;
+    if (!driver().storage().load_changes(update)) return std::nullopt;
     if (update.replaces_everything()) {
-      std::vector<Table> tables(this->segments().size());
-      update.fill([&](std::uint64_t hash) -> Table& { return tables[this->table_index(hash)]; });
-      this->follow(tables);
+      Tables tables{shared_.segments().size()};
+      update.fill([&](std::uint64_t hash) -> Table& { return tables.of(hash); });
+      shared_.follow(tables);
     } else {
       // Without a lock: nobody but a refresh changes the tables of a read-only store.
-      const auto table_of = [this](std::uint64_t hash) -> const Table& { return this->table_of(hash); };
-      this->follow(update.mutations(table_of));
+      const auto table_of = [this](std::uint64_t hash) -> const Table& { return this->tables().of(hash); };
+      shared_.follow(update.mutations(table_of));
     }
     reload_ = false;
     return !update.empty();
@@ -363,12 +377,12 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
 
   bool refresh_everything() {
     // `allow_missing` does not cover a file that existed once and is gone.
-    auto loader = make_loader(this->segments().size(), this->driver().observer());
-    detail::load_from(this->driver().storage(), load_request(LoadPurpose::read_only, missing_), loader);
+    auto loader = make_loader(shared_.segments().size(), driver().observer());
+    detail::load_from(driver().storage(), load_request(LoadPurpose::read_only, missing_), loader);
     const std::uint32_t version = loader.stored_version();
     const bool missing = loader.was_missing();
-    std::vector<Table> tables = std::move(loader).take();  // the old entries are destroyed after the locks
-    this->follow(tables);
+    Tables tables = std::move(loader).take();  // the old entries are destroyed after the locks
+    shared_.follow(tables);
     stored_version_ = version;
     missing_ = missing;
     reload_ = false;
@@ -380,6 +394,7 @@ class BatchPersistentKeyValueStore final : public detail::SegmentedStore<Key, Va
   bool missing_ = false;              // there was no file yet
   bool reload_ = false;               // the next refresh has to load everything
   std::chrono::nanoseconds load_duration_{0};
+  detail::SharedTables<Key, Value, Mutex> shared_;  // last: its threads end before what they use dies
 };
 
 }}  // namespace kvstore::v1

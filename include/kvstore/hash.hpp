@@ -7,12 +7,13 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+
+#include "kvstore/detail/base/load_word.hpp"
 
 namespace kvstore { inline namespace v1 {
 namespace detail {
@@ -32,13 +33,6 @@ constexpr std::uint64_t mix(std::uint64_t a, std::uint64_t b) noexcept {
 
 inline constexpr std::uint64_t kSecret[] = {0xa0761d6478bd642fU, 0xe7037ed1a0b428dbU, 0x8ebc6af09c88c6e3U,
                                             0x589965cc75374cc3U};
-
-template <class Word>
-std::uint64_t load_word(const char* from) noexcept {
-  Word word;
-  std::memcpy(&word, from, sizeof word);
-  return word;
-}
 
 /// Hash of the bytes of `text`. Source: wyhash final version 4, its loop for long keys one lane wide.
 inline std::uint64_t hash_bytes(std::string_view text) noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Reads a journal line by line, for tools that verify one or save what a damaged one still holds.
+// Reads a journal line by line, for tools that verify a journal or rescue the contents of a damaged one.
 
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +22,7 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// The lines of one journal that no store has open for writing. The file is only read.
+/// The lines of one journal, which no store may have open for writing. The file is only read.
 ///
 /// *Thread safety*: none; one thread at a time.
 ///
@@ -32,7 +32,7 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class JournalLines {
  public:
-  /// Opens a journal. One that does not exist has no lines. @throws StorageError
+  /// Opens a journal. A journal that does not exist has no lines. @throws StorageError
   explicit JournalLines(const std::filesystem::path& file)
       : path_{file}, file_{detail::open_if_exists(detail::system_file_system(), file)} {
     if (file_) reader_.emplace(*file_, path_);
@@ -41,8 +41,9 @@ class JournalLines {
   /// Whether the file exists.
   [[nodiscard]] bool exists() const noexcept { return file_ != nullptr; }
 
-  /// Goes to the next line whose checksum is right; false where the lines end, which is the end of the file
-  /// or what a crash has torn. @throws CorruptionError for damage before that end; StorageError
+  /// Goes to the next line with a correct checksum; false at the end of the lines, which is the end of the
+  /// file or the beginning of an end torn by a crash. @throws CorruptionError for damage before that end;
+  /// StorageError
   bool next() {
     try {
       return reader_ && reader_->next(body_);
@@ -52,21 +53,22 @@ class JournalLines {
     }
   }
 
-  /// After `next` has thrown CorruptionError: goes on behind the damaged line. @returns where that is
+  /// Call after `next` has thrown CorruptionError: continues after the damaged line. @returns the offset of
+  /// the next line
   std::uint64_t pass_damage() {
     damage_ = behind_line_feed(damage_);
     reader_.emplace(*file_, path_, damage_);
     return damage_;
   }
 
-  /// Hands what the line says to `handler`. @throws ParseError with an offset behind `offset`
+  /// Passes the contents of the line to `handler`. @throws ParseError with an offset relative to `offset`
   void read(JournalHandler& handler) { detail::read_body(body_, handler, key_); }
 
-  /// Where in the file the JSON of the line begins.
+  /// The offset in the file at which the JSON of the line begins.
   [[nodiscard]] std::uint64_t offset() const noexcept { return reader_ ? reader_->body_offset() : 0; }
-  /// Once `next` has returned false: where the lines end.
+  /// The offset at which the lines end, once `next` has returned false.
   [[nodiscard]] std::uint64_t end() const noexcept { return reader_ ? reader_->end() : 0; }
-  /// How many bytes a crash has torn behind that end. A store drops them when it opens.
+  /// The number of bytes after that end, which a crash has torn. A store drops them when it opens.
   [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return reader_ ? reader_->torn_bytes() : 0; }
 
  private:
@@ -86,7 +88,7 @@ class JournalLines {
   std::optional<detail::JournalReader> reader_;
   std::string_view body_;
   std::string key_;
-  std::uint64_t damage_ = 0;  // where `next` found it
+  std::uint64_t damage_ = 0;  // the offset at which `next` found it
 };
 
 }}  // namespace kvstore::v1

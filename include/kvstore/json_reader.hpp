@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Reads JSON text, strictly by RFC 8259. Our own, because it reads straight into the caller's types, where
-// nlohmann's parser copies every string byte by byte and builds a tree, and because it refuses what would be
-// changed silently: numbers out of range, lone surrogates, duplicate keys.
+// Reads JSON text, strictly by RFC 8259. Our own, for two reasons. It reads straight into the caller's types,
+// whereas nlohmann's parser copies every string byte by byte and builds a tree. And it refuses every text
+// that a conversion would change silently: numbers out of range, lone surrogates, duplicate keys.
 
 #include <bitset>
 #include <charconv>
-#include <concepts>
 #include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "kvstore/detail/json/escape.hpp"
 #include "kvstore/detail/json/number.hpp"
-#include "kvstore/detail/json/short_number.hpp"
+#include "kvstore/detail/json/space.hpp"
 #include "kvstore/detail/json/unescaped_text.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
 #include "kvstore/detail/text/utf8.hpp"
@@ -26,8 +25,8 @@ namespace kvstore { inline namespace v1 {
 
 /// Reads JSON values one after another from a text that must outlive it.
 ///
-/// Every call skips white space first. A call that does not find what it was asked for throws
-/// `ParseError` with the offset in the text; the reader is of no use afterwards.
+/// Every call skips white space first. A call that does not find the expected value throws `ParseError` with
+/// the offset in the text; the reader must not be used afterwards.
 ///
 /// *Thread safety*: none; one thread at a time.
 ///
@@ -46,9 +45,9 @@ class JsonReader {
   /// Offset of the next byte to read.
   [[nodiscard]] std::size_t position() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
 
-  /// Skips white space, for `position` to be that of what follows.
+  /// Skips white space, so that `position` is that of the next value or punctuation.
   void skip_space() noexcept {
-    while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+    while (at_ != end_ && detail::is_json_space(*at_)) ++at_;
   }
 
   /// The first byte of the next value or punctuation; 0 at the end.
@@ -63,12 +62,12 @@ class JsonReader {
     ++at_;
     return true;
   }
-  /// Consumes one byte of punctuation, and refuses anything else.
+  /// Consumes one byte of punctuation, and refuses any other byte.
   void expect(char byte) {
     if (!try_consume(byte)) fail_expecting(byte);
   }
 
-  /// Consumes `text` if the next bytes, white space included, are exactly these.
+  /// Consumes `text` if the next bytes, white space included, are exactly equal to it.
   [[nodiscard]] bool try_text(std::string_view text) noexcept {
     const std::string_view rest{at_, static_cast<std::size_t>(end_ - at_)};
     if (!rest.starts_with(text)) return false;
@@ -85,7 +84,8 @@ class JsonReader {
     return value;
   }
 
-  /// Reads a number without fraction and exponent that fits `T`: 300 is no `uint8_t`, and 1.0 no integer.
+  /// Reads a number without fraction and exponent that fits `T`: 300 is not a `uint8_t`, and 1.0 not an
+  /// integer.
   template <JsonInteger T>
   [[nodiscard]] T integer();
 
@@ -96,25 +96,25 @@ class JsonReader {
   /// Reads a number as text, checked for its grammar only.
   [[nodiscard]] JsonNumber number_text();
 
-  /// Reads a string. The view is into the text where nothing was escaped, otherwise into a buffer of this
-  /// reader, valid until it reads the next string.
+  /// Reads a string. The view is into the text if nothing was escaped. Otherwise it is into a buffer of this
+  /// reader, and valid until the reader reads the next string.
   [[nodiscard]] std::string_view string();
 
-  /// Checks one value as strictly as if it were read, but for the range of numbers and for duplicate keys,
+  /// Checks one value as strictly as if it were read, except for the range of numbers and for duplicate keys,
   /// and returns its text.
   std::string_view skip_value();
 
-  /// Requires that nothing but white space is left.
+  /// Requires that only white space is left.
   void finish() {
     if (peek() != '\0' || at_ != end_) fail("expected the end of the text");
   }
 
-  /// Reads an array: `read()` reads one element each time.
+  /// Reads an array: `read()` is called to read each element.
   template <class Read>
   void each_element(Read&& read);
 
-  /// Reads an object: `read(key)` reads the value of one member each time. The key is a view as `string`
-  /// returns it: copy it before reading on. Duplicate keys are the caller's business.
+  /// Reads an object: `read(key)` is called to read the value of each member. The key is a view as `string`
+  /// returns it: copy the key before reading on. Checking for duplicate keys is up to the caller.
   template <class Read>
   void each_member(Read&& read);
 
@@ -123,14 +123,14 @@ class JsonReader {
     if (depth_ == kMaxDepth) fail("expected at most 512 levels of nesting");
     ++depth_;
   }
-  /// Leaves it.
+  /// Leaves the array or object.
   void leave() noexcept { --depth_; }
 
   /// Refuses the text at the current position.
   [[noreturn]] void fail(const std::string& expected) const {
     throw ParseError{position(), at_ == end_ ? expected + ", but the text ends" : expected};
   }
-  /// Out of line, since the words would take room on the stack for each level of nesting.
+  /// Out of line, since the message would occupy stack space at each level of nesting.
   [[noreturn, gnu::noinline]] void fail(const char* expected) const { fail(std::string{expected}); }
   /// Refuses the text at `offset`.
   [[noreturn]] static void fail_at(std::size_t offset, const std::string& expected) {
@@ -157,7 +157,7 @@ class JsonReader {
   const char* at_;
   const char* end_;
   int depth_ = 0;
-  const char* string_ = nullptr;  // the one being read, after its opening quote
+  const char* string_ = nullptr;  // the string being read, after its opening quote
   detail::UnescapedText unescaped_;
 };
 
@@ -183,18 +183,7 @@ template <JsonFloat T>
 T JsonReader::number() {
   skip_space();
   const std::size_t start = position();
-  const detail::ShortDecimal decimal = detail::read_short_decimal(at_, end_);
-  std::string_view text;
-  if (decimal.end == nullptr) {
-    text = number_text().text;
-  } else {
-    text = {at_, static_cast<std::size_t>(decimal.end - at_)};
-    at_ = decimal.end;
-    if constexpr (std::same_as<T, double>) {
-      if (const auto value = detail::nearest_double(decimal)) return *value;
-    }
-  }
-  const auto value = detail::to_float<T>(text);
+  const auto value = detail::to_float<T>(number_text().text);
   if (!value) fail_at(start, detail::expected_float<T>());
   return *value;
 }
@@ -229,12 +218,12 @@ inline std::string_view JsonReader::string() {
 /// character, or the end of the text. @returns whether there were bytes beyond ASCII.
 inline bool JsonReader::skip_plain() noexcept {
   bool beyond_ascii = false;
-  const char* at = at_;  // which the compiler keeps in a register
+  const char* at = at_;  // a local copy, which the compiler keeps in a register
   while (true) {
     while (end_ - at >= detail::kBlockSize && detail::special_bits(detail::load_block(at)) == 0) {
       at += detail::kBlockSize;
     }
-    const detail::TextStep step = detail::look_at_step(at, static_cast<std::size_t>(end_ - at));
+    const detail::TextStep step = detail::text_step(at, static_cast<std::size_t>(end_ - at));
     beyond_ascii |= step.beyond_ascii;
     at += step.plain;
     if (step.ends_at_escape || at == end_) break;
@@ -243,12 +232,12 @@ inline bool JsonReader::skip_plain() noexcept {
   return beyond_ascii;
 }
 
-/// From a backslash on to the string's end, into `unescaped_`, 16 bytes at a time: blocks are copied whole,
-/// and what comes after the part that stands for itself is overwritten. @returns as `skip_plain`
+/// Writes the string from a backslash on into `unescaped_`, without its escapes, 16 bytes at a time. Whole
+/// blocks are copied, and the bytes after the plain part are overwritten. @returns as `skip_plain`
 inline bool JsonReader::unescape_rest() {
   bool beyond_ascii = false;
   while (at_ != end_) {
-    const detail::TextStep step = detail::look_at_step(at_, static_cast<std::size_t>(end_ - at_));
+    const detail::TextStep step = detail::text_step(at_, static_cast<std::size_t>(end_ - at_));
     detail::store_block(unescaped_.room(detail::kBlockSize), step.block);
     unescaped_.advance(step.plain);
     beyond_ascii |= step.beyond_ascii;
@@ -260,7 +249,7 @@ inline bool JsonReader::unescape_rest() {
   return beyond_ascii;
 }
 
-/// Reads what a backslash starts.
+/// Reads the escape that a backslash starts.
 inline void JsonReader::unescape() {
   ++at_;
   if (at_ != end_ && *at_ == 'u') {
@@ -275,14 +264,13 @@ inline void JsonReader::unescape() {
   unescaped_.advance(1);
 }
 
-/// Refuses the string that is being read, for what stands at the current position, or for invalid UTF-8
-/// before.
+/// Refuses the string being read, because of the byte at the current position, or of invalid UTF-8 before it.
 inline void JsonReader::fail_in_string(const char* expected) {
   require_utf8();
   fail(expected);
 }
 
-/// Of the string that is being read, up to the current position.
+/// Checks the string being read, up to the current position.
 inline void JsonReader::require_utf8() {
   const char* const bad = detail::find_invalid_utf8(string_, at_);
   if (bad == at_) return;
@@ -334,7 +322,7 @@ void JsonReader::each_member(Read&& read) {
   if (!try_consume('}')) fail("expected ',' or '}'");
 }
 
-/// Without recursion, which would take stack for each level.
+/// Works without recursion, which would take stack space for each level.
 inline std::string_view JsonReader::skip_value() {
   std::bitset<kMaxDepth> in_object;  // by level, from this value on
   std::size_t open = 0;
@@ -364,7 +352,7 @@ inline void JsonReader::skip_name() {
   expect(':');
 }
 
-/// Whether another element or member follows; otherwise leaves the array or object.
+/// Whether another element or member follows. If not, leaves the array or object.
 inline bool JsonReader::skip_separator(bool in_object) {
   if (try_consume(',')) {
     if (in_object) skip_name();

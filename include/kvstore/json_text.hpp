@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Shared by JsonReader and JsonWriter: the C++ types that are numbers in JSON, and the limit on nesting.
+// Shared by JsonReader and JsonWriter: the C++ types of numbers in JSON, and the limit on nesting.
 
 #include <concepts>
 #include <string_view>
@@ -11,28 +11,29 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// Integers that JSON text carries here: up to 64 bits, character types included, `bool` excluded.
+/// Integers that this library reads and writes as JSON: up to 64 bits, character types included, `bool`
+/// excluded.
 template <class T>
 concept JsonInteger = std::integral<T> && !std::same_as<std::remove_cv_t<T>, bool> && sizeof(T) <= 8;
 
-/// Floating-point numbers that JSON text carries here.
+/// Floating-point numbers that this library reads and writes as JSON.
 template <class T>
 concept JsonFloat = std::same_as<T, float> || std::same_as<T, double>;
 
-/// A number as it is written in JSON.
+/// A number as written in JSON.
 struct JsonNumber {
   std::string_view text;  ///< empty if there is no number
   bool is_integer;        ///< neither fraction nor exponent
 };
 
-/// How deep arrays and objects may nest in one value. Deeper ones are refused both when they are written and
-/// when they are read, so that no text can exhaust the stack.
+/// The deepest nesting of arrays and objects in one value. Deeper values are refused both when they are
+/// written and when they are read, so that no text can exhaust the stack.
 inline constexpr int kMaxDepth = 512;
 
-/// Counts one level of nesting for as long as it lives. `Text` is `JsonWriter` or `JsonReader`.
+/// Counts one level of nesting during its lifetime. `Text` is `JsonWriter` or `JsonReader`.
 ///
-/// A codec that writes or reads an array or object itself holds one meanwhile; `JsonReader::each_element` and
-/// `each_member` do so already.
+/// A codec that writes or reads an array or object itself needs one meanwhile; `JsonReader::each_element` and
+/// `each_member` have one already.
 template <class Text>
 class NestingGuard {
  public:
@@ -40,7 +41,7 @@ class NestingGuard {
   explicit NestingGuard(Text& text) : text_{text} { text_.enter(); }
   NestingGuard(const NestingGuard&) = delete;
   NestingGuard& operator=(const NestingGuard&) = delete;
-  /// Leaves it.
+  /// Leaves the level.
   ~NestingGuard() { text_.leave(); }
 
  private:

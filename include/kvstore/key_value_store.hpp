@@ -93,7 +93,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     requires std::copy_constructible<Value>
   {
     std::optional<Value> result;
-    look(Verb::read, key, [&](const Value& value) { result.emplace(value); });
+    read_entry(Verb::read, key, [&](const Value& value) { result.emplace(value); });
     return result;
   }
 
@@ -107,7 +107,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   {
     std::vector<std::optional<Value>> values(
         static_cast<std::size_t>(std::ranges::distance(std::ranges::begin(keys), std::ranges::end(keys))));
-    look_at_many(Verb::read, keys,
+    read_entries(Verb::read, keys,
                  [&](std::size_t index, const Value& value) { values[index].emplace(value); });
     return values;
   }
@@ -151,7 +151,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   template <class Fn>
     requires std::invocable<Fn&, const Value&>
   bool visit(LookupKey key, Fn&& fn) const {
-    return look(Verb::visit, key, [&](const Value& value) {
+    return read_entry(Verb::visit, key, [&](const Value& value) {
       const detail::CallbackScope scope{this};
       std::invoke(fn, value);
     });
@@ -164,7 +164,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
             class Fn>
     requires std::invocable<Fn&, std::size_t, const Value&>
   std::size_t visit_many(const Keys& keys, Fn&& fn) const {
-    return look_at_many(Verb::visit, keys, [&](std::size_t index, const Value& value) {
+    return read_entries(Verb::visit, keys, [&](std::size_t index, const Value& value) {
       const detail::CallbackScope scope{this};
       std::invoke(fn, index, value);
     });
@@ -207,15 +207,15 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
 
   /// Whether the key exists.
   [[nodiscard]] bool contains(LookupKey key) const {
-    return look(Verb::contains, key, [](const Value&) {});
+    return read_entry(Verb::contains, key, [](const Value&) {});
   }
 
   /// The number of entries. *Complexity*: O(segments). *Thread safety*: while others write, each segment is
   /// counted at some moment of its own during the call.
   [[nodiscard]] std::size_t size() const {
     std::size_t total = 0;
-    detail::CallbackScope::refuse_reentry(this);
-    this->look_at_tables(Verb::size, [&](const Table& table) { total += table.size(); });
+    detail::CallbackScope::check_reentry(this);
+    this->for_each_table(Verb::size, [&](const Table& table) { total += table.size(); });
     return total;
   }
 
@@ -228,8 +228,8 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   template <class Fn>
     requires std::invocable<Fn&, const Key&, const Value&>
   void for_each(Fn&& fn) const {
-    detail::CallbackScope::refuse_reentry(this);
-    this->look_at_tables(Verb::for_each, [&](const Table& table) {
+    detail::CallbackScope::check_reentry(this);
+    this->for_each_table(Verb::for_each, [&](const Table& table) {
       const detail::CallbackScope scope{this};
       for (const auto& entry : table.entries()) std::invoke(fn, entry.key, entry.value);
     });
@@ -237,7 +237,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
 
   /// Removes every entry, as one atomic step.
   void clear() {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     this->clear_tables();
   }
 
@@ -245,7 +245,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// KeyNotFoundError, ValueError as the verbs do; then nothing was changed. *Thread safety*: atomic for
   /// other threads; holds the exclusive locks of the segments concerned. *Complexity*: O(size of the batch).
   void apply(Batch batch) {
-    detail::CallbackScope::refuse_reentry(this);
+    detail::CallbackScope::check_reentry(this);
     std::vector<std::uint64_t> hashes;
     hashes.reserve(batch.size());
     for (const auto& operation : batch.operations()) {
@@ -260,8 +260,8 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   using Base::checked;
   using Base::edit;
   using Base::hash_of;
-  using Base::look;
-  using Base::look_at_many;
+  using Base::read_entries;
+  using Base::read_entry;
   using typename Base::Mutation;
   using typename Base::Table;
 

@@ -45,7 +45,8 @@ class ChangeSource;
 class JsonFile;
 class JsonJournal;
 class MemoryStorage;
-class Sqlite;
+class SqliteFile;
+using Sqlite = SqliteFile;  ///< its name in our first preview
 class RedisClusterStorage;
 
 // Options, and reports of stores.

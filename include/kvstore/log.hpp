@@ -10,6 +10,8 @@
 #include <string_view>
 #include <variant>
 
+#include "kvstore/detail/base/hex.hpp"
+
 namespace kvstore { inline namespace v1 {
 
 /// Severity of a `LogEvent`.
@@ -59,7 +61,6 @@ struct LogEvent {
 namespace detail {
 
 inline void append_quoted(std::string& out, std::string_view text) {
-  constexpr std::string_view kHex = "0123456789abcdef";
   out += '"';
   for (const char byte : text) {
     const auto code = static_cast<unsigned char>(byte);
@@ -67,7 +68,7 @@ inline void append_quoted(std::string& out, std::string_view text) {
     if (code >= 0x20 && code != 0x7f)
       out += byte;
     else
-      out.append("\\x") += {kHex[code >> 4], kHex[code & 0xf]};
+      out += hex_escape(byte);
   }
   out += '"';
 }

@@ -50,7 +50,7 @@ class CountingSink final : public LoadSink {
   std::uint64_t entries_ = 0;
 };
 
-[[noreturn]] inline void refuse_entries(const std::string& name, std::uint64_t entries) {
+[[noreturn]] inline void throw_not_empty(const std::string& name, std::uint64_t entries) {
   throw UsageError{name + ": holds " + std::to_string(entries) +
                    " entries already; name an empty target, or set MigrateOptions::replace"};
 }
@@ -62,7 +62,7 @@ inline bool is_side_name(std::string_view name, std::string_view owner) {
   return std::find(std::begin(kSideSuffixes), std::end(kSideSuffixes), name) != std::end(kSideSuffixes);
 }
 
-inline void refuse_same(Storage& from, Storage& to) {
+inline void check_distinct(Storage& from, Storage& to) {
   const std::string name = detail::path_text(to.path());
   if (!name.empty() && from.path() == to.path())
     throw UsageError{name + ": source and target of migrate() are one"};
@@ -115,16 +115,16 @@ std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& opt
 ///
 /// ```cpp
 /// kvstore::JsonFile from{"data.json"};
-/// kvstore::Sqlite to{"data.db"};
+/// kvstore::SqliteFile to{"data.db"};
 /// kvstore::migrate(from, to);
 /// ```
 inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& options = {}) {
-  detail::refuse_same(from, to);
+  detail::check_distinct(from, to);
   return detail::copy_entries(from, to, options, [&] {
     detail::CountingSink present;
     to.load({.purpose = LoadPurpose::exclusive}, present);
     if (present.entries() != 0 && !options.replace) {
-      detail::refuse_entries(detail::path_text(to.path()), present.entries());
+      detail::throw_not_empty(detail::path_text(to.path()), present.entries());
     }
   });
 }
@@ -142,9 +142,9 @@ inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& o
 template <detail::OnServers To>
 std::uint64_t migrate(Storage& from, To& to, const MigrateOptions& options = {}) {
   detail::RemoteStorage<To> target{to, options.replace};
-  detail::refuse_same(from, target);
+  detail::check_distinct(from, target);
   const auto check_target = [&] {
-    if (!options.replace && !to.empty()) detail::refuse_entries(to.name(), to.size());
+    if (!options.replace && !to.empty()) detail::throw_not_empty(to.name(), to.size());
   };
   return detail::copy_entries(from, target, options, check_target, false);
 }

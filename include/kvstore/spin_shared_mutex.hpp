@@ -25,7 +25,7 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class SpinSharedMutex {
  public:
-  using is_fair = void;  ///< a store need not protect writers from starvation
+  static constexpr bool is_fair = true;  ///< a store need not protect writers from starvation
 
   /// Free.
   SpinSharedMutex() = default;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The one plug-in point: where a persistent store keeps its entries. A storage sees text only (a key's text,
-// a value's JSON), so it is an ordinary class without templates.
+// The one plug-in point: the place where a persistent store keeps its entries. A storage sees text only (a
+// key's text, a value's JSON), so it is an ordinary class without templates.
 
 #include <cstddef>
 #include <cstdint>
@@ -26,7 +26,7 @@ class LineSource;
 inline constexpr std::string_view kSchemaVersionKey = "$schema_version";
 
 namespace detail {
-/// `subject` comes before the message. @throws ValueError
+/// `subject` is put before the message. @throws ValueError
 [[noreturn]] inline void throw_reserved(const char* subject = "") {
   throw ValueError{subject +
                    std::string{"JSON files keep Options::schema_version under this name; use another key"}};
@@ -34,36 +34,37 @@ namespace detail {
 }  // namespace detail
 
 /// One entry as text. `key` is the key's text, unquoted; `value` is one JSON value, or none if the key was
-/// removed. The views live until the next call on whatever handed them out.
+/// removed. The views live until the next call on the object that returned them.
 struct Change {
   std::string_view key;                   ///< unquoted
   std::optional<std::string_view> value;  ///< JSON; none: the key was removed
 };
 
-/// What the next `Storage::save` wants to be handed.
+/// The changes that the next `Storage::save` wants.
 enum class SaveScope {
   everything,  ///< every entry of the store, each once, as of one point in time
-  changes,     ///< what changed since the last successful save, in the order in which it happened
+  changes,     ///< the changes since the last successful save, in order
 };
 
-/// For what a storage is loaded.
+/// The purpose of a load.
 enum class LoadPurpose {
-  exclusive,  ///< to load, then to save: take the lock, which keeps other writers out
-  read_only,  ///< to look only: take no lock and change nothing, others may save meanwhile
-  copy,       ///< as `read_only`, and hand over each key once, through `LoadSink::put`
+  exclusive,  ///< to load, and save later: take the lock, which keeps other writers out
+  read_only,  ///< to read only: take no lock and change nothing; others may save meanwhile
+  copy,       ///< as `read_only`, and pass on each key once, through `LoadSink::put`
 };
 
-/// What the caller of `Storage::load` asks for. A storage may ignore `integer_keys` and `threads`.
+/// The request of a caller of `Storage::load`. A storage may ignore `integer_keys` and `threads`.
 struct LoadRequest {
-  LoadPurpose purpose = LoadPurpose::exclusive;  ///< what for
-  bool integer_keys = false;                     ///< the text of every key is an integer's
-  std::size_t threads = 1;                       ///< how many may read at once, the one that loads included
-  bool missing_is_empty = false;                 ///< to a reader, a store that is not there is an empty one
+  LoadPurpose purpose = LoadPurpose::exclusive;  ///< the purpose of the load
+  bool integer_keys = false;                     ///< the text of every key is that of an integer
+  std::size_t threads = 1;                       ///< the number of threads that may read, including the one
+                                                 ///< that loads
+  bool missing_is_empty = false;                 ///< for a reader, a missing store counts as an empty one
 };
 
-/// Takes entries beside a `LoadSink`, so that several threads can read: each puts into a stage of its own,
-/// and the thread that loads commits the stages in order. *Thread safety*: none, but stages do not touch each
-/// other.
+/// Takes entries on behalf of a `LoadSink`, so that several threads can read. Each thread puts entries into a
+/// stage of its own, and the thread that loads commits the stages in order. *Thread safety*: none, but
+/// different stages are independent.
 class LoadStage {
  public:
   LoadStage() = default;
@@ -71,9 +72,9 @@ class LoadStage {
   LoadStage& operator=(const LoadStage&) = delete;
   virtual ~LoadStage() = default;
 
-  /// Takes one entry, as `LoadSink::put` does. Nothing of it is in the sink yet.
+  /// Takes one entry, as `LoadSink::put` does. The sink does not have the entry yet.
   virtual void put(std::string_view key, std::string_view value) = 0;
-  /// Hands the entries to the sink, as if they were put there now.
+  /// Passes the entries to the sink, as if they were put there now.
   virtual void commit() = 0;
   /// Forgets the entries.
   virtual void clear() noexcept = 0;
@@ -87,38 +88,39 @@ class LoadSink {
   LoadSink& operator=(const LoadSink&) = delete;
   virtual ~LoadSink() = default;
 
-  /// Says roughly how many bytes of text will come, before the first `put`. Optional: it sizes the tables.
+  /// Announces roughly how many bytes of text will come, before the first `put`. Optional: sizes the tables.
   virtual void expect(std::uint64_t bytes) = 0;
 
-  /// Says which `ChangeSource::schema_version` was saved last, before the first `put`. Unsaid, it is 0.
-  /// @throws SchemaVersionError if the store cannot read that.
+  /// Announces the `ChangeSource::schema_version` that was saved last, before the first `put`. Without a
+  /// call, the version is 0. @throws SchemaVersionError if the store cannot read that version.
   virtual void schema_version(std::uint32_t stored) = 0;
 
   /// Takes one stored entry. `value` is the JSON text of its value, which is parsed strictly here. Entries
-  /// come first: after `finish`, `change` or `clear` a store that opens throws UsageError.
-  /// @throws ParseError if the key or the value is not of the store's types; a storage that knows offsets in
-  ///         its file turns it into a `CorruptionError`.
+  /// come first: after `finish`, `change` or `clear` a store that opens throws UsageError. @throws ParseError
+  /// if the key or the value is not of the store's types. A storage that knows offsets in its file turns this
+  /// error into a `CorruptionError`.
   virtual void put(std::string_view key, std::string_view value) = 0;
 
-  /// A stage, for `LoadRequest::threads` above 1; none if entries are taken by `put` alone. Comes after
+  /// A stage, for `LoadRequest::threads` above 1; null if entries are taken by `put` alone. Call after
   /// `schema_version`.
   [[nodiscard]] virtual std::unique_ptr<LoadStage> stage() { return nullptr; }
 
-  /// Ends the load: builds the tables.
-  /// @throws DuplicateEntryError if two entries had the same key. A storage that knows offsets calls this
-  ///         itself to report where; the store calls it in any case, and a second call does nothing.
+  /// Ends the load: builds the tables. @throws DuplicateEntryError if two entries had the same key. A storage
+  /// that knows offsets calls this itself, to report the place. The store calls it in any case; a second call
+  /// does nothing.
   virtual void finish() = 0;
 
-  /// Takes a change that came after the entries put so far; calls `finish` first if nobody has. Removing a
-  /// key that is not there is no error. @throws ParseError as `put`; DuplicateEntryError as `finish`.
+  /// Takes a change that came after the entries put so far; calls `finish` first if it was not called yet.
+  /// Removing a key that does not exist is not an error. @throws ParseError as `put`; DuplicateEntryError as
+  /// `finish`.
   virtual void change(const Change& change) = 0;
 
   /// Discards every entry received so far. What comes after it comes through `change`.
   virtual void clear() = 0;
 
-  /// Records that there is no store at `path`, not even an empty one. `request` is that of the load.
-  /// @throws StorageError (ENOENT) unless the request may begin empty: a slip in a name, or a file that is
-  ///         away for a moment, is never a store without entries.
+  /// Records that there is no store at `path`, not even an empty one. `request` is that of the load. @throws
+  /// StorageError (ENOENT) unless the request may begin empty. A misspelt name, or a file that is away for a
+  /// moment, must never look like a store without entries.
   ///
   /// Not virtual: a sink that passes everything on to another one repeats this call there.
   void missing(const std::filesystem::path& path, const LoadRequest& request) {
@@ -131,7 +133,7 @@ class LoadSink {
   /// Whether there was no store.
   [[nodiscard]] bool was_missing() const noexcept { return missing_; }
 
-  /// Takes what a log should tell about the load, such as that something was recovered. Optional.
+  /// Takes a remark about the load for the log, for example that something was recovered. Optional.
   virtual void note(LogLevel /*level*/, std::string_view /*event*/,
                     std::initializer_list<LogField> /*fields*/) {}
 
@@ -139,30 +141,31 @@ class LoadSink {
   bool missing_ = false;
 };
 
-/// Hands the entries of a save to a storage, one at a time.
+/// Passes the entries of a save to a storage, one at a time.
 class ChangeSource {
  public:
-  /// A source of what `scope` says, in which values have the form of `schema_version`.
+  /// A source with this `scope`, whose values have the form of `schema_version`.
   explicit ChangeSource(SaveScope scope = SaveScope::everything, std::uint32_t schema_version = 0) noexcept
       : scope_{scope}, schema_version_{schema_version} {}
   ChangeSource(const ChangeSource&) = delete;
   ChangeSource& operator=(const ChangeSource&) = delete;
   virtual ~ChangeSource() = default;
 
-  /// Fetches the next entry into `change`; false when there are no more. Its views die at the next call.
-  /// Pull from one thread until it returns false, or abandon the save by throwing.
+  /// Fetches the next entry into `change`; false when there are no more. The views in `change` are invalid
+  /// after the next call. Call this from one thread until it returns false, or abandon the save by throwing.
   virtual bool next(Change& change) = 0;
 
-  /// The same entries as lines of a JSON file, if the source can encode them so and hands over everything;
+  /// The same entries as lines of a JSON file, if the source can encode them so and contains everything;
   /// otherwise null. A save pulls from this or from `next`, not from both.
   [[nodiscard]] virtual LineSource* lines() noexcept { return nullptr; }
 
-  /// How much of it has been handed over, 0 to 1, for progress reports. Optional: 0 if that is not known.
+  /// The fraction of the source that has been pulled, 0 to 1, for progress reports. Optional: 0 if unknown.
   [[nodiscard]] virtual double fraction() const noexcept { return 0; }
 
-  /// What it hands over. A storage that wants changes may get everything: then what it kept before is gone.
+  /// The contents of the source. A storage that wants changes may get everything: the earlier entries are
+  /// then replaced.
   [[nodiscard]] SaveScope scope() const noexcept { return scope_; }
-  /// The version of the form that values have (`Options::schema_version`); to be stored beside them.
+  /// The version of the form that values have (`Options::schema_version`), to be stored with them.
   [[nodiscard]] std::uint32_t schema_version() const noexcept { return schema_version_; }
 
  private:
@@ -170,63 +173,64 @@ class ChangeSource {
   std::uint32_t schema_version_;
 };
 
-/// What a storage offers besides if it keeps a journal: it takes each change as it happens, so that a killed
-/// process loses nothing that it acknowledged, and from time to time the journal is compacted into a
-/// snapshot.
+/// The additional interface of a storage that keeps a journal. The journal takes each change as it happens,
+/// so that a killed process loses nothing that it acknowledged. From time to time the journal is compacted
+/// into a snapshot, its new base file.
 ///
 /// After `append`, `append_clear`, `flush`, `sync` or `join` has thrown, the journal has missed something,
-/// and nothing is assumed about it: the store calls none of them again before a compaction `afresh` has
-/// reached `switch_over`.
+/// and nothing is assumed about it. The store calls none of these functions again before a compaction
+/// `afresh` has reached `switch_over`.
 ///
-/// *Thread safety*: one thread at a time is in `append`, `append_clear`, `flush`, `bytes` or
-/// `wants_compaction`, one in `sync`, and one in the functions of a compaction; `switch_over` and `join` come
-/// when no other thread is in any but `write_base`.
+/// *Thread safety*: at most one thread at a time is in `append`, `append_clear`, `flush`, `bytes` or
+/// `wants_compaction`, one in `sync`, and one in the functions of a compaction. `switch_over` and `join` are
+/// called while no other thread is in any function except `write_base`.
 class Journal {
  public:
   Journal() = default;
   Journal(const Journal&) = delete;
   Journal& operator=(const Journal&) = delete;
 
-  /// Takes changes that happened in one step; later calls are later steps. False if it cannot tell them, and
-  /// only a snapshot can: that counts as a failure, of which nobody is told. @throws StorageError
+  /// Takes changes that happened in one step; later calls are later steps. False if the journal cannot
+  /// represent them, and only a snapshot can. That counts as a failure, but is not reported. @throws
+  /// StorageError
   [[nodiscard]] virtual bool append(std::span<const Change> step) = 0;
-  /// Takes that every entry was removed, as one step.
+  /// Records that every entry was removed, as one step.
   virtual void append_clear() = 0;
-  /// Puts what was appended into the operating system's hands, without waiting for the disk.
+  /// Passes the appended changes to the operating system, without waiting for the disk.
   virtual void flush() = 0;
-  /// Waits until what was flushed before the call is on disk.
+  /// Waits until all changes flushed before the call are on disk.
   virtual void sync() = 0;
 
-  /// Its size, for metrics.
+  /// The size of the journal, for metrics.
   [[nodiscard]] virtual std::uint64_t bytes() const noexcept = 0;
   /// Whether the journal has outgrown the snapshot.
   [[nodiscard]] virtual bool wants_compaction() const noexcept = 0;
 
-  // A compaction, in this order. Each may throw StorageError: the old snapshot and journal still count then,
-  // and the next compaction begins with `prepare` again.
+  // A compaction, in this order. Each step may throw StorageError. The old snapshot and journal are then
+  // still valid, and the next compaction begins with `prepare` again.
 
-  /// Makes ready what `switch_over` needs. `afresh`: the journal has missed something, so that the next one
-  /// must not follow it.
+  /// Prepares `switch_over`. `afresh`: the journal has missed something, so the next one must not follow it.
   virtual void prepare(bool afresh) = 0;
-  /// What is appended from now on comes after the snapshot that `write_base` is about to be handed. Neither
-  /// input nor output.
+  /// Changes appended from now on come after the snapshot that `write_base` is about to get. Performs no
+  /// input or output.
   virtual void switch_over() = 0;
-  /// Writes the snapshot, beside the old one.
+  /// Writes the new snapshot, beside the old one.
   virtual void write_base(ChangeSource& everything) = 0;
-  /// Sees that the journal says that it continues the new snapshot, and that all of it is on disk.
+  /// Records in the journal that it continues the new snapshot, and ensures that the whole journal is on
+  /// disk.
   virtual void join() = 0;
-  /// Puts the new snapshot in the old one's place and drops the journal up to the switch.
+  /// Replaces the old snapshot by the new one, and drops the journal up to the switch.
   virtual void replace_base() = 0;
-  /// Told where one of them has thrown, or where the compaction is given up.
+  /// Called if one of these functions has thrown, or if the compaction is given up.
   virtual void abandon() noexcept = 0;
 
  protected:
   ~Journal() = default;
 };
 
-/// Where a `BatchPersistentKeyValueStore` keeps its entries.
+/// The place where a `BatchPersistentKeyValueStore` keeps its entries.
 ///
-/// *Thread safety*: the store makes one call at a time, from whichever thread saves, and never under a lock
+/// *Thread safety*: the store makes one call at a time, from any thread that saves, and never under a lock
 /// that readers or writers of entries need.
 ///
 /// ```cpp
@@ -241,46 +245,45 @@ class Storage {
   Storage() = default;
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
-  /// Releases whatever the storage holds (files, locks). It saves nothing: the store has done so before.
+  /// Releases all resources of the storage (files, locks). Saves nothing: the store has done so before.
   virtual ~Storage() = default;
 
-  /// Hands every stored entry to `sink`, as of one moment. Comes before any save, and may come again.
-  /// `request` says what for: a storage that others could use meanwhile takes its lock for
-  /// `LoadPurpose::exclusive`. Where there is no store, not even an empty one, it says so by
-  /// `LoadSink::missing`.
-  /// @throws LockedError, CorruptionError, StorageError; what is stored is as it was.
+  /// Passes every stored entry to `sink`, as of one moment. Called before any save, and perhaps again later.
+  /// `request` says for which purpose: a storage that others could use meanwhile takes its lock for
+  /// `LoadPurpose::exclusive`. If there is no store, not even an empty one, the storage reports that by
+  /// `LoadSink::missing`. @throws LockedError, CorruptionError, StorageError; the stored entries are
+  /// unchanged.
   virtual void load(const LoadRequest& request, LoadSink& sink) = 0;
 
-  /// Brings whoever follows up to date: hands over what changed since the last `load` or `load_changes`.
-  /// False if that cannot be told, and `load` is to be called again; then `refresh()` always says that
+  /// Brings a reader up to date: passes on the changes since the last `load` or `load_changes`. False if the
+  /// changes cannot be determined. The reader must then call `load` again, and `refresh()` always says that
   /// something has changed.
   virtual bool load_changes(LoadSink& /*sink*/) { return false; }
 
-  /// What the next `save` wants to be handed. A storage whose last save failed may ask for `everything`.
+  /// The scope that the next `save` wants. A storage whose last save failed may ask for `everything`.
   [[nodiscard]] virtual SaveScope scope() const noexcept = 0;
 
-  /// Whether `scope` can ever be `changes`. A storage that always wants everything says no: then the store
-  /// keeps no record of changes.
+  /// Whether `scope` can ever be `changes`. If a storage always wants everything, it returns false, and the
+  /// store keeps no record of changes.
   [[nodiscard]] virtual bool takes_changes() const noexcept { return true; }
 
-  /// Makes what `source` hands over durable, as a whole or not at all: when it returns, it survives power
-  /// loss; when it throws, what was stored before is still what the next `load` finds.
-  /// @throws StorageError
+  /// Makes the contents of `source` durable, as a whole or not at all. When this returns, they survive power
+  /// loss. If it throws, the next `load` still finds the entries stored before. @throws StorageError
   virtual void save(ChangeSource& source) = 0;
 
-  /// Whether the next load would find what was saved, or what another program has since put there on purpose.
-  /// False makes the store save everything again. Asked before the saves that users ask for, and before each
-  /// `Journal::sync`. @throws StorageError if nothing may be written any more
+  /// Whether the next load would find the saved entries, or entries that another program has since put there
+  /// on purpose. False makes the store save everything again. Called before each save that a user requests,
+  /// and before each `Journal::sync`. @throws StorageError if nothing may be written any more
   [[nodiscard]] virtual bool is_intact() { return true; }
 
-  /// Loads what another program has put in the place of what was saved, under the lock that the storage has,
-  /// and takes that for its own from now on. False if it cannot. @throws as `load`
+  /// Loads the entries that another program has put in place of those saved, under the lock that the storage
+  /// holds, and adopts them as its own. False if the storage cannot. @throws as `load`
   virtual bool take_over(const LoadRequest& /*request*/, LoadSink& /*sink*/) { return false; }
 
-  /// The journal, if the storage keeps one. A store uses that then instead of `scope` and `save`.
+  /// The journal, if the storage keeps one. A store then uses the journal instead of `scope` and `save`.
   [[nodiscard]] virtual Journal* journal() noexcept { return nullptr; }
 
-  /// Whether it stores `ChangeSource::schema_version` and says it when it loads.
+  /// Whether the storage stores `ChangeSource::schema_version` and announces it when it loads.
   [[nodiscard]] virtual bool keeps_schema_version() const noexcept { return false; }
 
   /// The file or folder that messages name; empty if there is none.

@@ -25,23 +25,24 @@ template <class Key, class Value>
 class WriteBatch {
  public:
   /// The kind of a change; same meaning as the store's verbs.
-  enum class Verb : std::uint8_t { create, update, upsert, remove };
+  enum class Action : std::uint8_t { create, update, upsert, remove };
+  using Verb = Action;  ///< its name in our first preview
 
   /// One change; `value` is empty for `remove`.
   struct Operation {
-    Verb verb;                   ///< the kind of change
+    Action verb;                 ///< the kind of change
     Key key;                     ///< the key of the entry
     std::optional<Value> value;  ///< its new value
   };
 
   /// Adds an entry; `apply` throws `DuplicateKeyError` if the key exists by then.
-  WriteBatch& create(Key key, Value value) { return add(Verb::create, std::move(key), std::move(value)); }
+  WriteBatch& create(Key key, Value value) { return add(Action::create, std::move(key), std::move(value)); }
   /// Replaces a value; `apply` throws `KeyNotFoundError` if the key does not exist by then.
-  WriteBatch& update(Key key, Value value) { return add(Verb::update, std::move(key), std::move(value)); }
+  WriteBatch& update(Key key, Value value) { return add(Action::update, std::move(key), std::move(value)); }
   /// Replaces a value or adds an entry.
-  WriteBatch& upsert(Key key, Value value) { return add(Verb::upsert, std::move(key), std::move(value)); }
+  WriteBatch& upsert(Key key, Value value) { return add(Action::upsert, std::move(key), std::move(value)); }
   /// Removes an entry; `apply` throws `KeyNotFoundError` if the key does not exist by then.
-  WriteBatch& remove(Key key) { return add(Verb::remove, std::move(key), std::nullopt); }
+  WriteBatch& remove(Key key) { return add(Action::remove, std::move(key), std::nullopt); }
 
   /// The number of changes.
   [[nodiscard]] std::size_t size() const noexcept { return operations_.size(); }
@@ -56,7 +57,7 @@ class WriteBatch {
   [[nodiscard]] std::vector<Operation>& operations() noexcept { return operations_; }
 
  private:
-  WriteBatch& add(Verb verb, Key&& key, std::optional<Value>&& value) {
+  WriteBatch& add(Action verb, Key&& key, std::optional<Value>&& value) {
     operations_.push_back(Operation{verb, std::move(key), std::move(value)});
     return *this;
   }

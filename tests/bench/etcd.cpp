@@ -149,7 +149,7 @@ int main(int argc, char** argv) {
   const auto arguments = bench::parse_arguments(
       argc, argv, "Puts into an etcd cluster, against ab (Debian: apache2-utils).", kSections);
   if (arguments.endpoints.empty())
-    bench::detail::refuse("no servers; name them by --endpoints HOST:PORT,...");
+    bench::detail::exit_for_usage("no servers; name them by --endpoints HOST:PORT,...");
   if (output_of("ab -V 2>&1").find("ApacheBench") == std::string::npos) {
     std::cout << "skipped: this needs ab (Debian: apache2-utils)\n";
     return 77;

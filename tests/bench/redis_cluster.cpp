@@ -89,7 +89,7 @@ int main(int argc, char** argv) {
   const auto arguments = bench::parse_arguments(
       argc, argv, "Verbs on a Redis Cluster of this machine against redis-benchmark.", kSections);
   if (arguments.endpoints.empty())
-    bench::detail::refuse("no servers; name them by --endpoints HOST:PORT,...");
+    bench::detail::exit_for_usage("no servers; name them by --endpoints HOST:PORT,...");
   Store store{{.seeds = arguments.endpoints, .key_prefix = "bench:"}};
   bench::Report report{arguments};
   std::vector<std::string> keys;

@@ -8,6 +8,7 @@
 #include <shared_mutex>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include "kvstore/kvstore.hpp"
@@ -69,13 +70,31 @@ long passes_before_writer(long most) {
   return end < 0 ? most : end - start;
 }
 
+struct Fair : std::shared_mutex {
+  static constexpr bool is_fair = true;
+};
+
+struct FairByType : std::shared_mutex {
+  using is_fair = void;
+};
+
+struct Unfair : std::shared_mutex {
+  static constexpr bool is_fair = false;
+};
+
 }  // namespace
 
 TEST_CASE("FairSharedMutex: a waiting writer gets in beside two readers that relay for ever") {
   // Far more than pass while a loaded machine gets round to running the writer; a bare lock reaches any
   // number.
-  constexpr long kMost = 300'000;
-  REQUIRE(passes_before_writer<FairSharedMutex<std::shared_mutex>>(kMost) < kMost);
+  constexpr long kMaxPasses = 300'000;
+  REQUIRE(passes_before_writer<FairSharedMutex<std::shared_mutex>>(kMaxPasses) < kMaxPasses);
+}
+
+TEST_CASE("FairSharedMutex: a mutex that says that it is fair has no turnstile") {
+  CHECK(std::is_base_of_v<Fair, FairSharedMutex<Fair>>);
+  CHECK(std::is_base_of_v<FairByType, FairSharedMutex<FairByType>>);
+  CHECK_FALSE(std::is_base_of_v<Unfair, FairSharedMutex<Unfair>>);
 }
 
 TEST_CASE("FairSharedMutex: it excludes writers from readers and from each other") {

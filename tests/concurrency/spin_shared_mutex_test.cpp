@@ -22,7 +22,7 @@ using Exclusive = std::unique_lock<SpinSharedMutex>;
 namespace {
 
 // Far more than pass while a loaded machine gets round to running the one that waits.
-constexpr long kMost = 300'000;
+constexpr long kMaxPasses = 300'000;
 
 /// Whether another thread gets the lock at once.
 bool other_gets(const std::function<bool()>& attempt) {
@@ -46,11 +46,11 @@ TEST_CASE("SpinSharedMutex: it still does when those inside lose their processor
 }
 
 TEST_CASE("SpinSharedMutex: a waiting writer gets in beside two readers that relay for ever") {
-  REQUIRE(support::passes_before<Shared, Exclusive>(kMost) < kMost);
+  REQUIRE(support::passes_before<Shared, Exclusive>(kMaxPasses) < kMaxPasses);
 }
 
 TEST_CASE("SpinSharedMutex: a waiting reader gets in beside two writers that relay for ever") {
-  REQUIRE(support::passes_before<Exclusive, Shared>(kMost) < kMost);
+  REQUIRE(support::passes_before<Exclusive, Shared>(kMaxPasses) < kMaxPasses);
 }
 
 TEST_CASE("SpinSharedMutex: readers are inside together") {

@@ -65,14 +65,14 @@ TEST_CASE("Mapped journal: where files cannot be mapped or space not be reserved
 
 TEST_CASE("Mapped journal: of lines over many pages power loss leaves a prefix, whichever pages survive") {
   constexpr std::size_t kPage = 4096;
-  constexpr int kMost = 400;  // lines of some 25 bytes
+  constexpr int kMaxLines = 400;  // lines of some 25 bytes
   CrashJudge judge{mapped_kind(), 16};
   SimulatedDisk disk{{}, {.sector = kPage}};
   Store store{mapped_kind().make(disk), support::quiet_options(0)};
   store.create("start", 0);
   store.save();
   std::vector<State> states{{{"start", 0}}};
-  for (int i = 0; i < kMost; ++i) {
+  for (int i = 0; i < kMaxLines; ++i) {
     const std::string key = "key" + std::to_string(i);
     store.create(key, i);
     states.push_back(states.back());

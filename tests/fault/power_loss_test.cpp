@@ -41,7 +41,7 @@ namespace {
 constexpr std::size_t kBatchSizes[] = {1, 2, 1000};
 const std::vector<State> kStarts{{}, {{"a", 100}, {"b", 200}}};
 
-constexpr std::size_t kLongestWorkload = 3;
+constexpr std::size_t kMaxWorkload = 3;
 constexpr std::size_t kStride = support::kWorkloadStride;
 
 /// For the workload number `index`. Small sectors, so that even a short file has several, and tears anywhere;
@@ -120,7 +120,7 @@ std::string run_last(Session& session, const Workload& workload) {
 void crash_all_short_workloads(CrashWatch::Kind crash, const std::string& what) {
   for (const StorageKind& kind : support::storage_kinds()) {
     CrashJudge judge{kind, care_for(kind).thorough_every};
-    for_each_workload(kind, kLongestWorkload, [&](Session& session, const Workload& workload) {
+    for_each_workload(kind, kMaxWorkload, [&](Session& session, const Workload& workload) {
       run_up_to_last(session, workload);
       CrashWatch watch{session, judge, crash, care_for(kind).sampling};
       const std::string words = run_last(session, workload);

@@ -4,15 +4,12 @@
 // the states that a disk may leave.
 
 #include <algorithm>
-#include <array>
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <random>
 #include <set>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -20,6 +17,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
 #include "support/catch.hpp"
+#include "support/disk_contents.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
 
@@ -27,45 +25,21 @@ namespace simulated_disk_test {
 
 using kvstore::detail::File;
 using kvstore::detail::OpenMode;
+using support::contents;
 using support::CrashSampling;
 using support::DiskImage;
+using support::open;
+using support::read;
 using support::SimulatedDisk;
 using support::SparseText;
+using support::write;
 
 namespace {
-
-constexpr CrashSampling kAll{.exhaustive_bits = 16};
-
-std::unique_ptr<File> open(kvstore::detail::FileSystem& disk, const std::string& path,
-                           OpenMode mode = OpenMode::update) {
-  auto opened = disk.open(path, mode, 0666);
-  REQUIRE(!opened.error);
-  return std::move(opened.value);
-}
-
-void write(File& file, std::uint64_t offset, std::string_view text) {
-  REQUIRE(!kvstore::detail::write_all(file, offset, text));
-}
-
-std::string read(File& file) {
-  std::array<char, 4096> text{};
-  return {text.data(), kvstore::detail::read_full(file, 0, text).value};
-}
-
-/// What `path` may hold after power loss; "none" where it may be missing.
-std::set<std::string> contents(const SimulatedDisk& disk, const std::string& path) {
-  std::set<std::string> found;
-  for (const DiskImage& image : disk.crash_states(kAll)) {
-    const auto file = image.find(path);
-    found.insert(file == image.end() ? "none" : file->second.text());
-  }
-  return found;
-}
 
 /// Which names may be there together after power loss, each set as one text.
 std::set<std::string> names(const SimulatedDisk& disk) {
   std::set<std::string> found;
-  for (const DiskImage& image : disk.crash_states(kAll)) {
+  for (const DiskImage& image : disk.crash_states(support::kAllCrashes)) {
     std::string all;
     for (const auto& file : image) all += file.first.substr(5) + ' ';
     found.insert(all);
@@ -308,7 +282,7 @@ TEST_CASE("Simulated disk: a sample is legal, repeatable, and holds both ends") 
   SimulatedDisk disk{image_of("/sim/a", std::string(12, '-')), {.sector = 1}};
   const auto file = open(disk, "/sim/a");
   write(*file, 0, std::string(12, 'x'));
-  const auto all = disk.crash_states(kAll);
+  const auto all = disk.crash_states(support::kAllCrashes);
   CHECK(all.size() == 4096);
   const CrashSampling some{.exhaustive_bits = 0, .samples = 50, .seed = 7};
   const auto sample = disk.crash_states(some);

@@ -3,7 +3,6 @@
 // The simulated disk's mappings, and its syncs, of which several may be under way at once.
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -16,46 +15,22 @@
 
 #include "kvstore/detail/file/file_system.hpp"
 #include "support/catch.hpp"
+#include "support/disk_contents.hpp"
 #include "support/simulated_disk.hpp"
 
 namespace simulated_mapping_test {
 
 using kvstore::detail::File;
 using kvstore::detail::OpenMode;
-using support::CrashSampling;
+using support::contents;
 using support::DiskImage;
+using support::open;
+using support::read;
 using support::SimulatedDisk;
 using support::SparseText;
+using support::write;
 
 namespace {
-
-constexpr CrashSampling kAll{.exhaustive_bits = 16};
-
-std::unique_ptr<File> open(kvstore::detail::FileSystem& disk, const std::string& path,
-                           OpenMode mode = OpenMode::update) {
-  auto opened = disk.open(path, mode, 0666);
-  REQUIRE(!opened.error);
-  return std::move(opened.value);
-}
-
-void write(File& file, std::uint64_t offset, std::string_view text) {
-  REQUIRE(!kvstore::detail::write_all(file, offset, text));
-}
-
-std::string read(File& file) {
-  std::array<char, 4096> text{};
-  return {text.data(), kvstore::detail::read_full(file, 0, text).value};
-}
-
-/// What `path` may hold after power loss; "none" where it may be missing.
-std::set<std::string> contents(const SimulatedDisk& disk, const std::string& path) {
-  std::set<std::string> found;
-  for (const DiskImage& image : disk.crash_states(kAll)) {
-    const auto file = image.find(path);
-    found.insert(file == image.end() ? "none" : file->second.text());
-  }
-  return found;
-}
 
 DiskImage image_of(const std::string& path, const std::string& text) { return {{path, SparseText{text}}}; }
 

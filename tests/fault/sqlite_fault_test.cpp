@@ -25,7 +25,7 @@
 
 namespace sqlite_fault_test {
 
-using kvstore::Sqlite;
+using kvstore::SqliteFile;
 using support::FailingVfs;
 using support::load_from;
 using support::save_to;
@@ -40,24 +40,24 @@ const TextEntries kOld{{"a", "1"}, {"b", "\"old\""}};
 const TextEntries kNew{{"a", "2"}, {"c", '"' + std::string(9000, 'n') + '"'}};  // of several pages
 const TextEntries kNext{{"d", "3"}};
 
-std::unique_ptr<Sqlite> open(const std::filesystem::path& path) {
-  auto storage = std::make_unique<Sqlite>(path, kvstore::SqliteOptions{.vfs = FailingVfs::kName});
+std::unique_ptr<SqliteFile> open(const std::filesystem::path& path) {
+  auto storage = std::make_unique<SqliteFile>(path, kvstore::SqliteOptions{.vfs = FailingVfs::kName});
   return storage;
 }
 
 TextEntries entries_at(const std::filesystem::path& path) {
-  Sqlite storage{path};
+  SqliteFile storage{path};
   return sorted(load_from(storage));
 }
 
 /// As another program sees them.
 TextEntries seen_at(const std::filesystem::path& path) {
   support::CollectingSink seen;
-  Sqlite{path}.load({.purpose = kvstore::LoadPurpose::copy}, seen);
+  SqliteFile{path}.load({.purpose = kvstore::LoadPurpose::copy}, seen);
   return sorted(seen.entries);
 }
 
-std::optional<kvstore::StorageError> save_error(Sqlite& storage, const TextEntries& entries) {
+std::optional<kvstore::StorageError> save_error(SqliteFile& storage, const TextEntries& entries) {
   try {
     save_to(storage, entries);
     return std::nullopt;
@@ -93,7 +93,8 @@ bool save_with(std::uint64_t nth, int code, bool forever) {
 }  // namespace
 
 TEST_CASE(
-    "Sqlite under faults: whichever call of a save fails, old or new entries are there, and the error said "
+    "SqliteFile under faults: whichever call of a save fails, old or new entries are there, and the error "
+    "said "
     "so") {
   for (const int code : {SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, SQLITE_FULL}) {
     for (const bool forever : {false, true}) {
@@ -107,7 +108,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("Sqlite under faults: whichever call of an opening fails, what is stored stays") {
+TEST_CASE("SqliteFile under faults: whichever call of an opening fails, what is stored stays") {
   for (const int code : {SQLITE_IOERR_WRITE, SQLITE_FULL}) {
     for (const bool exists : {true, false}) {
       for (std::uint64_t nth = 1;; ++nth) {
@@ -137,7 +138,7 @@ TEST_CASE("Sqlite under faults: whichever call of an opening fails, what is stor
 }
 
 TEST_CASE(
-    "Sqlite under faults: a log that has filled the disk is emptied, so that the next save finds room") {
+    "SqliteFile under faults: a log that has filled the disk is emptied, so that the next save finds room") {
   const TempFolder folder;
   const FailingVfs vfs;
   FailingVfs::heal();
@@ -162,7 +163,8 @@ TEST_CASE(
   CHECK(entries_at(path).size() == 10);
 }
 
-TEST_CASE("Sqlite under faults: a save that failed and is found in the log all the same stops no other one") {
+TEST_CASE(
+    "SqliteFile under faults: a save that failed and is found in the log all the same stops no other one") {
   for (std::uint64_t nth = 1; nth < 24; ++nth) {
     CAPTURE(nth);
     const TempFolder folder;
@@ -183,13 +185,13 @@ TEST_CASE("Sqlite under faults: a save that failed and is found in the log all t
 
 #ifdef __GLIBC__
 
-TEST_CASE("Sqlite under faults: while it cannot save, a store keeps what changed, and not how often") {
+TEST_CASE("SqliteFile under faults: while it cannot save, a store keeps what changed, and not how often") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
   const auto open_store = [&path] {
     return std::make_unique<Store>(
-        std::make_unique<Sqlite>(path, kvstore::SqliteOptions{.busy_timeout = 1ms}),
+        std::make_unique<SqliteFile>(path, kvstore::SqliteOptions{.busy_timeout = 1ms}),
         kvstore::Options{.batch_size = 0, .auto_save_interval = 20ms});
   };
   const auto in_use = [] {

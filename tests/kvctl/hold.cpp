@@ -18,7 +18,7 @@ namespace {
 std::unique_ptr<kvstore::Storage> open(const std::string& kind, const std::string& path) {
   if (kind == "journal") return std::make_unique<kvstore::JsonJournal>(path);
 #if KVCTL_HAS_SQLITE
-  if (kind == "sqlite") return std::make_unique<kvstore::Sqlite>(path);
+  if (kind == "sqlite") return std::make_unique<kvstore::SqliteFile>(path);
 #endif
   return std::make_unique<kvstore::JsonFile>(path);
 }

@@ -44,8 +44,8 @@ constexpr const char* kDevice = "/dev/vda";
 
 /// Where a process began: the last step of each thread that was there, and the first that it takes itself.
 struct Start {
-  std::array<std::uint64_t, kMostThreads> kept{};
-  std::array<std::uint64_t, kMostThreads> next{};
+  std::array<std::uint64_t, kMaxThreads> kept{};
+  std::array<std::uint64_t, kMaxThreads> next{};
 };
 
 /// What outlives a killed process.
@@ -53,7 +53,7 @@ struct Shared {
   std::atomic<std::uint64_t> records = 0;
   std::atomic<std::uint64_t> clock = 0;
   std::atomic<bool> stop = false;
-  std::array<std::atomic<std::uint64_t>, kMostThreads> begun{};  // the last step that each thread began
+  std::array<std::atomic<std::uint64_t>, kMaxThreads> begun{};  // the last step that each thread began
   std::array<Start, kLives> lives{};
 };
 
@@ -118,7 +118,7 @@ class Life {
   }
 
  private:
-  using Marks = std::array<std::uint64_t, kMostThreads>;
+  using Marks = std::array<std::uint64_t, kMaxThreads>;
 
   template <class Do>
   std::jthread start(const Do& action) {
@@ -195,7 +195,7 @@ class Life {
 
   Marks returned() const {
     Marks marks{};
-    for (std::size_t i = 0; i < kMostThreads; ++i) marks[i] = returned_[i];
+    for (std::size_t i = 0; i < kMaxThreads; ++i) marks[i] = returned_[i];
     return marks;
   }
   void post_marks(RecordKind kind, const Marks& marks) {
@@ -217,7 +217,7 @@ class Life {
   const Setup& setup_;
   std::size_t number_;
   std::vector<Script> scripts_;
-  std::array<std::atomic<std::uint64_t>, kMostThreads> returned_{};
+  std::array<std::atomic<std::uint64_t>, kMaxThreads> returned_{};
   std::unique_ptr<Store> store_;
 };
 
@@ -246,11 +246,11 @@ bool end(::pid_t child, bool kill, Shared& shared) {
 
 /// Waits for a while, and on a busy machine for longer, until there is work to lose.
 void wait_for_work(const Shared& shared, milliseconds span) {
-  constexpr std::uint64_t kLeast = 60;
-  constexpr int kMostTenths = 150;  // of the span
-  const std::uint64_t least = shared.records + kLeast;
+  constexpr std::uint64_t kMinRecords = 60;
+  constexpr int kMaxTenths = 150;  // of the span
+  const std::uint64_t least = shared.records + kMinRecords;
   std::this_thread::sleep_for(span);
-  for (int tenths = 0; tenths < kMostTenths && shared.records < least; ++tenths)
+  for (int tenths = 0; tenths < kMaxTenths && shared.records < least; ++tenths)
     std::this_thread::sleep_for(span / 10);
 }
 

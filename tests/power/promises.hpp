@@ -106,7 +106,7 @@ class Promises {
 
   struct Floor {
     std::size_t place;
-    std::array<std::uint64_t, kMostThreads> marks;
+    std::array<std::uint64_t, kMaxThreads> marks;
   };
 
   struct Life {

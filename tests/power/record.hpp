@@ -37,8 +37,8 @@ struct Record {
   std::uint64_t number = 0;  ///< of a step
   std::uint64_t begin = 0;   ///< of a step: stamps of one clock for all threads
   std::uint64_t end = 0;
-  std::array<std::uint64_t, kMostThreads> marks{};
-  std::array<std::uint64_t, kMostThreads> next{};  ///< opened: the number of each thread's next step
+  std::array<std::uint64_t, kMaxThreads> marks{};
+  std::array<std::uint64_t, kMaxThreads> next{};  ///< opened: the number of each thread's next step
   std::array<char, 336> words{};
 
   void say(std::string_view text) noexcept {

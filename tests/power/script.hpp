@@ -251,7 +251,7 @@ struct Found {
   for (const auto& [key, value] : contents) {
     const std::size_t thread = key.size() > 2 && key[0] == 't' && key[2] == '/'
                                    ? static_cast<std::size_t>(key[1] - '0')
-                                   : kMostThreads;
+                                   : kMaxThreads;
     if (thread < threads) {
       found.prints[thread] ^= print_of(key, value);
     } else if (key == kShared) {

@@ -15,7 +15,7 @@
 
 namespace power {
 
-inline constexpr std::size_t kMostThreads = 8;
+inline constexpr std::size_t kMaxThreads = 8;
 
 struct Setup {
   std::string fs = "ext4";            ///< file system, as `mount` names it
@@ -81,7 +81,7 @@ inline void set(Setup& setup, std::string_view name, std::string_view value) {
     if (word.empty()) continue;
     detail::set(setup, word.substr(0, sign), sign == word.npos ? "" : word.substr(sign + 1));
   }
-  if (setup.threads == 0 || setup.threads > kMostThreads || setup.batch == 0)
+  if (setup.threads == 0 || setup.threads > kMaxThreads || setup.batch == 0)
     throw std::runtime_error{"threads are 1 to 8, and a batch has at least 1"};
   return setup;
 }

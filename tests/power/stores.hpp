@@ -85,7 +85,7 @@ class NaiveLog final : public kvstore::Storage {
                                                                     bool honest) {
   static NoSyncFileSystem no_sync;
   if (setup.store == "JsonFile") return std::make_unique<kvstore::JsonFile>(folder / "data.json");
-  if (setup.store == "Sqlite") return std::make_unique<kvstore::Sqlite>(folder / "data.db");
+  if (setup.store == "SqliteFile") return std::make_unique<kvstore::SqliteFile>(folder / "data.db");
   if (setup.store == "Naive") return std::make_unique<NaiveLog>(folder / "data.log");
   if (setup.store == "JsonJournal" || (setup.store == "JsonJournal-nosync" && honest))
     return std::make_unique<kvstore::JsonJournal>(folder / "data.json");

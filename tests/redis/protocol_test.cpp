@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What a cluster asks of its clients, against servers that say it on demand.
+// A cluster's answers that are lost, late or refusals, from servers that give them on demand.
 
 #include <signal.h>
 #include <unistd.h>
@@ -9,16 +9,15 @@
 #include <chrono>
 #include <csignal>
 #include <cstddef>
-#include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
+#include <utility>
 #include <vector>
 
-#include "kvstore/detail/redis/slot.hpp"
 #include "kvstore/redis_cluster_key_value_store.hpp"
+#include "redis/fake_leader.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
 #include "support/fake_redis.hpp"
@@ -27,178 +26,12 @@
 namespace protocol_test {
 
 using namespace std::chrono_literals;
-using kvstore::detail::redis_slot;
 using support::FakeRedis;
 using Command = FakeRedis::Command;
 using Store = kvstore::RedisClusterKeyValueStore<std::string, int>;
-
-namespace {
-
-/// A server that leads every slot, and answers all but CLUSTER SLOTS as it is told.
-class Leader {
- public:
-  explicit Leader(FakeRedis::Answer answer)
-      : server_{[this, answer](const Command& command, std::size_t connection) -> std::optional<std::string> {
-          if (command[0] != "CLUSTER") return answer(command, connection);
-          const std::lock_guard lock{mutex_};
-          return slots_.value_or(FakeRedis::all_slots("127.0.0.1", server_.port()));
-        }} {}
-
-  [[nodiscard]] FakeRedis& server() { return server_; }
-  [[nodiscard]] int port() const { return server_.port(); }
-  [[nodiscard]] kvstore::RedisClusterOptions options() const {
-    return {.seeds = {server_.address()}, .timeout = 2s, .response_timeout = 1s};
-  }
-  void set_slots(std::string reply) {
-    const std::lock_guard lock{mutex_};
-    slots_ = std::move(reply);
-  }
-  [[nodiscard]] std::size_t asked_for_slots() const { return server_.received({"CLUSTER", "SLOTS"}); }
-
- private:
-  std::mutex mutex_;
-  std::optional<std::string> slots_;
-  FakeRedis server_;
-};
-
-std::string moved(const Leader& to, const char* word = "MOVED") {
-  return std::string{"-"} + word + " 1 127.0.0.1:" + std::to_string(to.port()) + "\r\n";
-}
-
-/// The first half of the slots is with `one`, the second with `two`.
-void share_slots(Leader& one, Leader& two) {
-  const auto range = [](int first, int last, int port) {
-    return "*3\r\n:" + std::to_string(first) + "\r\n:" + std::to_string(last) + "\r\n*2\r\n" +
-           FakeRedis::bulk("127.0.0.1") + ":" + std::to_string(port) + "\r\n";
-  };
-  const std::string slots = "*2\r\n" + range(0, 8191, one.port()) + range(8192, 16383, two.port());
-  one.set_slots(slots);
-  two.set_slots(slots);
-}
-
-FakeRedis::Answer always(std::string answer) {
-  return [answer](const Command&, std::size_t) { return answer; };
-}
-
-}  // namespace
-
-TEST_CASE("Redis slots: keys and hash tags are hashed as the specification says") {
-  STATIC_REQUIRE(kvstore::detail::crc16("123456789") == 0x31C3);
-  REQUIRE(redis_slot("foo") == 12182);
-  REQUIRE(redis_slot("{user1}.a") == 8106);
-  REQUIRE(redis_slot("user1") == 8106);
-  REQUIRE(redis_slot("x{}y") == 16116);
-  REQUIRE(redis_slot("{}{abc}") == 7878);
-  REQUIRE(redis_slot("foo{{bar}}zap") == redis_slot("{bar"));
-  REQUIRE(redis_slot("foo{bar}{zap}") == redis_slot("bar"));
-  REQUIRE(redis_slot("a{b") == kvstore::detail::crc16("a{b") % 16384);
-  REQUIRE(redis_slot("") == 0);
-}
-
-TEST_CASE("Redis Cluster: CLUSTER SLOTS may name more than is needed, or no host") {
-  Leader leader{always("$1\r\n7\r\n")};
-  const std::string port = ":" + std::to_string(leader.port()) + "\r\n";
-  const std::string more = "$2\r\nid\r\n*2\r\n$8\r\nhostname\r\n$1\r\nx\r\n";
-  for (const std::string& host :
-       {FakeRedis::bulk("127.0.0.1"), FakeRedis::bulk(""), FakeRedis::bulk("?"), std::string{"$-1\r\n"}}) {
-    CAPTURE(host);
-    leader.set_slots("*2\r\n*4\r\n:0\r\n:8000\r\n*4\r\n" + host + port + more + "*4\r\n" + host + ":1\r\n" +
-                     more + "*3\r\n:8001\r\n:16383\r\n*4\r\n" + host + port + more);
-    REQUIRE(Store{leader.options()}.read("a") == 7);
-  }
-}
-
-TEST_CASE("Redis Cluster: what is no map of slots is refused") {
-  Leader leader{always("$1\r\n7\r\n")};
-  kvstore::RedisClusterOptions options = leader.options();
-  options.timeout = 100ms;
-  for (const char* reply :
-       {"*0\r\n", ":1\r\n", "*1\r\n*2\r\n:0\r\n:1\r\n", "*1\r\n*3\r\n:0\r\n:16384\r\n*2\r\n$1\r\na\r\n:1\r\n",
-        "*1\r\n*3\r\n:-1\r\n:1\r\n*2\r\n$1\r\na\r\n:1\r\n", "-LOADING wait\r\n"}) {
-    CAPTURE(reply);
-    leader.set_slots(reply);
-    REQUIRE_THROWS_AS(Store{options}, kvstore::UnavailableError);
-  }
-}
-
-TEST_CASE("Redis Cluster: MOVED is followed, and gets a new map once for all threads") {
-  constexpr int kThreads = 8;
-  Leader after{always("$1\r\n7\r\n")};
-  std::atomic<int> waiting = 0;
-  Leader before{[&](const Command&, std::size_t) {
-    for (++waiting; waiting < kThreads;) std::this_thread::sleep_for(1ms);  // until all have used the old map
-    return moved(after);
-  }};
-  Store store{before.options()};
-  before.set_slots(FakeRedis::all_slots("127.0.0.1", after.port()));
-  std::vector<std::jthread> threads;
-  std::atomic<int> right = 0;
-  for (int i = 0; i < kThreads; ++i) threads.emplace_back([&] { right += store.read("a") == 7; });
-  threads.clear();
-  REQUIRE(right == kThreads);
-  REQUIRE(before.asked_for_slots() + after.asked_for_slots() == 2);
-  REQUIRE(store.read("a") == 7);
-  REQUIRE(before.server().received({"GET"}) == kThreads);
-}
-
-TEST_CASE("Redis Cluster: ASK is followed once, with ASKING, and the map stays") {
-  Leader target{
-      [](const Command& command, std::size_t) { return command[0] == "ASKING" ? "+OK\r\n" : "$1\r\n7\r\n"; }};
-  Leader leader{[&](const Command&, std::size_t) { return moved(target, "ASK"); }};
-  Store store{leader.options()};
-  REQUIRE(store.read("a") == 7);
-  REQUIRE(store.read("a") == 7);
-  REQUIRE(leader.server().received({"GET"}) == 2);
-  REQUIRE(leader.asked_for_slots() == 1);
-  const auto log = target.server().log();
-  REQUIRE(log.size() == 4);
-  for (std::size_t i = 0; i < log.size(); i += 2) {
-    REQUIRE(log[i].second[0] == "ASKING");
-    REQUIRE(log[i + 1].second[0] == "GET");
-    REQUIRE(log[i].first == log[i + 1].first);
-  }
-}
-
-TEST_CASE("Redis Cluster: what passes is waited for, also by writes") {
-  for (const char* error : {"TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY", "BUSY"}) {
-    CAPTURE(error);
-    std::atomic<int> calls = 0;
-    Leader leader{[&](const Command&, std::size_t) {
-      return ++calls <= 3 ? "-" + std::string{error} + " not now\r\n" : "+OK\r\n";
-    }};
-    Store store{leader.options()};
-    REQUIRE(store.try_create("a", 1));
-    REQUIRE(calls == 4);
-    if (std::string_view{error} == "READONLY") REQUIRE(leader.asked_for_slots() > 1);
-  }
-}
-
-TEST_CASE("Redis Cluster: what does not pass before the deadline is an error that says why") {
-  Leader leader{always("-CLUSTERDOWN The cluster is down\r\n")};
-  kvstore::RedisClusterOptions options = leader.options();
-  options.timeout = 200ms;
-  Store store{options};
-  const auto start = std::chrono::steady_clock::now();
-  REQUIRE_THROWS_WITH(store.create("a", 1),
-                      "Redis Cluster of " + leader.server().address() +
-                          ": no node could do it within 200 ms, and nothing was changed; the "
-                          "last reason: " +
-                          leader.server().address() + ": CLUSTERDOWN The cluster is down");
-  REQUIRE(std::chrono::steady_clock::now() - start < 2s);
-  REQUIRE(leader.server().received({"SET"}) > 2);
-}
-
-TEST_CASE("Redis Cluster: redirections in circles end at the deadline") {
-  Leader* other = nullptr;
-  Leader leader{[&](const Command&, std::size_t) { return moved(*other); }};
-  Leader second{[&](const Command&, std::size_t) { return moved(leader); }};
-  other = &second;
-  kvstore::RedisClusterOptions options = leader.options();
-  options.timeout = 200ms;
-  Store store{options};
-  REQUIRE_THROWS_AS(store.read("a"), kvstore::UnavailableError);
-  REQUIRE(leader.server().received({"GET"}) < 100);
-}
+using fake_leader::always;
+using fake_leader::Leader;
+using fake_leader::share_slots;
 
 TEST_CASE("Redis Cluster: a write that got no answer is not repeated, a read is") {
   std::atomic<int> calls = 0;

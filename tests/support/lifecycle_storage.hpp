@@ -18,7 +18,7 @@ namespace support {
 
 [[nodiscard]] inline std::vector<std::string> lifecycle_storages() {
 #if __has_include(<sqlite3.h>)
-  return {"JsonFile", "JsonJournal", "Sqlite"};
+  return {"JsonFile", "JsonJournal", "SqliteFile"};
 #else
   return {"JsonFile", "JsonJournal"};
 #endif
@@ -29,7 +29,7 @@ namespace support {
   if (name == "JsonFile") return std::make_unique<kvstore::JsonFile>(folder / "data.json");
   if (name == "JsonJournal") return std::make_unique<kvstore::JsonJournal>(folder / "data.json");
 #if __has_include(<sqlite3.h>)
-  if (name == "Sqlite") return std::make_unique<kvstore::Sqlite>(folder / "data.db");
+  if (name == "SqliteFile") return std::make_unique<kvstore::SqliteFile>(folder / "data.db");
 #endif
   throw std::runtime_error{"no storage has the name " + name};
 }

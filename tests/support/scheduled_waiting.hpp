@@ -41,7 +41,7 @@ struct ScheduledClock {
 };
 
 /// Waits as a task for what no other thread could end.
-[[noreturn]] inline void refuse_to_wait(const char* what) {
+[[noreturn]] inline void abort_outside_task(const char* what) {
   std::cerr << what << " outside a scheduled task would wait for ever\n";
   std::abort();
 }
@@ -58,7 +58,7 @@ class ScheduledLock {
       run->point("lock", name_);
       take(*run);
     } else if (std::exchange(held_, true)) {
-      refuse_to_wait("a lock");
+      abort_outside_task("a lock");
     }
   }
   [[nodiscard]] bool try_lock() {
@@ -161,7 +161,7 @@ class ScheduledCondition {
 
   Scheduler& begin(Waiter& waiter) {
     Scheduler* const run = Scheduler::current();
-    if (run == nullptr) refuse_to_wait("a condition");
+    if (run == nullptr) abort_outside_task("a condition");
     waiter.lock.held_ = false;
     waiters_.push_back(&waiter);
     return *run;
@@ -193,7 +193,7 @@ class ScheduledCondition {
 /// `SearchLimits::every_lock`. The order in which they wait is the search's, so it needs no turnstile.
 class ScheduledSharedMutex {
  public:
-  using is_fair = void;
+  static constexpr bool is_fair = true;
 
   ScheduledSharedMutex() = default;
   ScheduledSharedMutex(const ScheduledSharedMutex&) = delete;
@@ -231,7 +231,7 @@ class ScheduledSharedMutex {
     pass(what);
     if (may_go_on(this)) return;
     Scheduler* const run = Scheduler::current();
-    if (run == nullptr) refuse_to_wait(what);
+    if (run == nullptr) abort_outside_task(what);
     run->wait(what, may_go_on, this);
   }
   static void pass(const char* what) {
@@ -252,7 +252,7 @@ class ScheduledThread {
   template <class Function, class... Arguments>
     requires(!std::is_same_v<std::remove_cvref_t<Function>, ScheduledThread>)
   explicit ScheduledThread(Function&& function, Arguments&&... arguments) : run_{Scheduler::current()} {
-    if (run_ == nullptr) refuse_to_wait("a thread");
+    if (run_ == nullptr) abort_outside_task("a thread");
     auto call = [function = std::decay_t<Function>(std::forward<Function>(function)),
                  arguments = std::tuple<std::decay_t<Arguments>...>(std::forward<Arguments>(
                      arguments)...)]() mutable { std::apply(std::move(function), std::move(arguments)); };

@@ -334,7 +334,7 @@ class Scheduler {
       if (task.ended || !may_time_out(task)) continue;
       if (first == nullptr || task.deadline < first->deadline) first = &task;
     }
-    if (first == nullptr || ++idle_ > kMostIdle) return false;
+    if (first == nullptr || ++idle_ > kMaxIdle) return false;
     forced_ = true;
     options_.push_back({ScheduleOption::Kind::time_out, first->id});
     return true;
@@ -364,7 +364,7 @@ class Scheduler {
     return words;
   }
 
-  static constexpr int kMostIdle = 50;  // time-outs in a row without which nothing would move
+  static constexpr int kMaxIdle = 50;  // time-outs in a row without which nothing would move
   static inline thread_local Scheduler* current_scheduler = nullptr;
 
   const SearchLimits& limits_;

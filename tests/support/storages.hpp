@@ -72,7 +72,7 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
       {"JsonFile", in_file<kvstore::JsonFile>("data.json"), {.in_file = true}},
       {"JsonJournal", in_file<kvstore::JsonJournal>("data.json"), {.in_file = true, .reads_only_news = true}},
 #if __has_include(<sqlite3.h>)
-      {"Sqlite", in_file<kvstore::Sqlite>("data.db"), {.in_file = true}},
+      {"SqliteFile", in_file<kvstore::SqliteFile>("data.db"), {.in_file = true}},
 #endif
       {"MemoryStorage, everything",
        [](const auto& folder) { return open_memory(folder, kvstore::SaveScope::everything); }},

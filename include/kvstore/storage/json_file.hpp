@@ -28,19 +28,20 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// Keeps a store in one JSON file that a person can open, and writes it anew in each save.
+/// Keeps a store in one JSON file that a person can read and edit, and rewrites the file in each save.
 ///
 /// Any file that is one valid JSON object loads, hand-edited or minified. A save writes `<file>.tmp` beside
-/// it, syncs it, renames it and syncs the folder, so the file is always the last state that was saved or the
-/// one before, in full. Permissions are kept, and owner and group where the operating system allows; symbolic
-/// links are followed and stay links; hard links to the file keep the old contents. While it is open,
-/// `<file>.lock` stands beside it and keeps other stores out.
+/// the file, syncs it, renames it and syncs the folder. The file is therefore always the last saved state or
+/// the one before, in full. Permissions are kept, and so are owner and group if the operating system allows.
+/// Symbolic links are followed and stay links; hard links to the file keep the old contents. While the store
+/// is open, `<file>.lock` exists beside the file and keeps other stores out.
 ///
-/// Other programs ask no lock. A save that finds that one of them has changed the file leaves it alone and
-/// writes `<file>.ours` instead (see `ConflictError`); a file that is gone is written anew.
+/// Other programs do not ask for a lock. If a save finds that another program has changed the file, the save
+/// leaves the file alone and writes `<file>.ours` instead (see `ConflictError`). A file that has disappeared
+/// is written anew.
 ///
-/// *Thread safety*: none, as `Storage` says. *Complexity*: a save costs time and disk writes in the size of
-/// the whole store, and about a mebibyte of memory.
+/// *Thread safety*: none, as documented for `Storage`. *Complexity*: a save takes time and disk writes
+/// proportional to the size of the whole store, and about a mebibyte of memory.
 ///
 /// ```cpp
 /// kvstore::BatchPersistentKeyValueStore<std::string, int> store{
@@ -48,23 +49,22 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class JsonFile : public Storage {
  public:
-  /// Names the file, which need not exist, in a folder, which must.
-  /// @throws StorageError if its folder is missing or `path` is something other than a file
+  /// Names the file, which need not exist; its folder must exist. @throws StorageError if the folder is
+  /// missing or `path` is not a file
   explicit JsonFile(const std::filesystem::path& path,
                     detail::FileSystem& files = detail::system_file_system(),
                     std::size_t block_bytes = detail::kBlockBytes)
       : files_{files}, path_{files, path}, block_bytes_{block_bytes} {}
 
-  /// Hands over every entry. To own it, takes its lock first; then a missing file is an empty store. A reader
-  /// follows links anew in each load.
-  /// @throws LockedError if another store has it; CorruptionError with the offset at which the file stops
-  ///         making sense; StorageError if it cannot be read, its folder is not writable, or the journal of a
-  ///         `JsonJournal` lies beside it, or if there is no file and the load is not its owner's (ENOENT).
-  ///         The file is only read.
+  /// Passes on every entry. An exclusive load takes the file's lock first; a missing file is then an empty
+  /// store. A reader follows links anew in each load. @throws LockedError if another store has the lock;
+  /// CorruptionError with the offset at which the file stops making sense; StorageError if the file cannot be
+  /// read, the folder is not writable, or the journal of a `JsonJournal` is beside the file; also (ENOENT) if
+  /// there is no file and the load is not exclusive. The file is only read.
   void load(const LoadRequest& request, LoadSink& sink) override {
-    if (!lock_) path_.look_again();
-    if (request.purpose == LoadPurpose::exclusive) return load_own(request, sink);
-    refuse_journal();
+    if (!lock_) path_.follow_links();
+    if (request.purpose == LoadPurpose::exclusive) return load_exclusive(request, sink);
+    check_no_journal();
     std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
     if (!file) {
       sink.missing(path(), request);
@@ -76,10 +76,10 @@ class JsonFile : public Storage {
     if (!lock_) seen_ = {std::move(file), status};
   }
 
-  /// There is nothing to hand over if the path stands for the file that was loaded.
+  /// Nothing has changed if the path still refers to the file that was loaded.
   bool load_changes(LoadSink&) override {
-    if (!lock_ && path_.look_again()) return false;
-    refuse_journal();
+    if (!lock_ && path_.follow_links()) return false;
+    check_no_journal();
     const auto status = detail::uninterrupted([&] { return files_.status(path()); });
     return !status.error && status.value == seen_.status();
   }
@@ -87,12 +87,12 @@ class JsonFile : public Storage {
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
   [[nodiscard]] bool takes_changes() const noexcept override { return false; }
 
-  /// Replaces the file. When this throws, the previous file is intact, unless the message says that the new
-  /// contents are in place without being safe from power loss. @throws ConflictError if another program has
-  /// changed the file since it was loaded or saved; StorageError, also if the lock file was removed or its
-  /// folder exchanged, since another store may own what is there now
+  /// Replaces the file. If this throws, the previous file is intact, unless the message says that the new
+  /// contents are in place but not safe from power loss. @throws ConflictError if another program has changed
+  /// the file since it was loaded or saved; StorageError, also if the lock file was removed or its folder
+  /// exchanged, since another store may then own the current file
   void save(ChangeSource& source) override {
-    own();
+    acquire();
     lock_->check_still_held();
     if (!known_.is_known()) know_what_is_there();
     detail::remove_leftover(files_, path());
@@ -109,30 +109,31 @@ class JsonFile : public Storage {
     aside_->drop();
   }
 
-  /// An edit of another program's is no loss, a missing file is.
+  /// An edit by another program is not a loss, but a missing file is.
   [[nodiscard]] bool is_intact() override {
     return known_.compare(files_, path()) != detail::FileState::missing;
   }
 
   bool take_over(const LoadRequest& request, LoadSink& sink) override {
-    load_own(request, sink);
+    load_exclusive(request, sink);
     return true;
   }
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
 
-  /// For tools: whether a store of `file` could be opened for writing, as far as `<file>.tmp` is concerned.
-  /// @throws StorageError if that holds anything but what an interrupted save has left, which is removed then
+  /// For tools: checks whether `<file>.tmp` allows a store of `file` to be opened for writing. @throws
+  /// StorageError if that file holds anything but the remains of an interrupted save, which the store would
+  /// remove
   static void check_leftover(const std::filesystem::path& file) {
     detail::check_leftover(detail::system_file_system(), detail::AtomicFile::temporary_path(file));
   }
 
-  /// The absolute path of the file itself, where links were followed.
+  /// The absolute path of the file itself, after following links.
   [[nodiscard]] std::filesystem::path path() const override { return path_.target(); }
 
  private:
-  void load_own(const LoadRequest& request, LoadSink& sink) {
-    own();
+  void load_exclusive(const LoadRequest& request, LoadSink& sink) {
+    acquire();
     const auto file = detail::open_if_exists(files_, path());
     if (!file) {
       sink.missing(path(), request);
@@ -157,13 +158,13 @@ class JsonFile : public Storage {
     known_.remember(status.value);
   }
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path());
     lock_.emplace(files_, path());
     aside_.emplace(files_, path());
     try {
-      refuse_journal();
+      check_no_journal();
       detail::remove_leftover(files_, path());
       settle_name();
     } catch (...) {
@@ -172,20 +173,21 @@ class JsonFile : public Storage {
     }
   }
 
-  /// A save that was killed between its rename and its last sync has left a file whose name power loss could
-  /// still take back. Nobody may see entries that could be gone again, so the name is made safe first.
+  /// A save that was killed between its rename and its last sync leaves a file whose name a power loss could
+  /// still take back. No reader may see entries that could disappear again, so the name is made durable
+  /// first.
   void settle_name() {
     const auto error = detail::uninterrupted([&] { return files_.sync_folder(path().parent_path()); });
     if (error) throw StorageError{path(), error, "cannot sync its folder"};
   }
 
-  /// A journal holds changes that this class would neither read nor keep.
-  void refuse_journal() const {
+  /// A journal holds changes that this class would neither read nor preserve.
+  void check_no_journal() const {
     for (const char* suffix : {".journal", ".journal.next", ".journal.new"}) {
       auto name = path();
       name += suffix;
       const auto status = detail::uninterrupted([&] { return files_.status(name); });
-      if (status.error == std::errc::filename_too_long) continue;  // so there is none
+      if (status.error == std::errc::filename_too_long) continue;  // so it does not exist
       if (status.error)
         throw StorageError{path(), status.error, "cannot look for a journal, " + detail::path_text(name)};
       if (status.value.kind == detail::FileKind::missing) continue;
@@ -201,10 +203,10 @@ class JsonFile : public Storage {
   detail::FileSystem& files_;
   detail::FollowedPath path_;
   std::size_t block_bytes_;
-  std::optional<detail::FileLock> lock_;   // none before it is owned
-  detail::SeenFile seen_;                  // which was loaded to follow it
-  detail::KnownFile known_;                // as it was last loaded to own it, or saved
-  std::optional<detail::SetAside> aside_;  // once it is owned
+  std::optional<detail::FileLock> lock_;   // none before the file is locked
+  detail::SeenFile seen_;                  // the file that a reader loaded
+  detail::KnownFile known_;                // as its owner last loaded or saved it
+  std::optional<detail::SetAside> aside_;  // set once the file is locked
 };
 
 }}  // namespace kvstore::v1

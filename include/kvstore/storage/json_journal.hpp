@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A JSON snapshot and a journal of what changed since: the cost of an operation does not depend on how much
-// is stored, and a killed process loses nothing that it acknowledged.
+// A JSON snapshot and a journal of the changes since: the cost of an operation does not depend on the size of
+// the store, and a killed process loses nothing that it acknowledged.
 
 #include <algorithm>
 #include <atomic>
@@ -43,17 +43,17 @@ namespace kvstore { inline namespace v1 {
 
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
 ///
-/// An operation's line is in the operating system's hands before the operation returns; a save syncs it. When
+/// An operation's line is passed to the operating system before the operation returns; a save syncs it. When
 /// the journal has outgrown the snapshot (and a mebibyte), it is compacted into a new one in the background,
 /// while operations go on. An existing JSON file is taken over as the first snapshot. After `compact` and
-/// `close` without further changes only the JSON file is left, for people and for `JsonFile`; and beside it,
-/// until somebody removes `<file>.journal.torn`, what opening has dropped as torn by crashes (at most 16 MiB
-/// and one such end).
+/// `close` without further changes, only the JSON file is left, for people and for `JsonFile`.
+/// `<file>.journal.torn` may exist beside it until a person removes it: it keeps the bytes that opening has
+/// dropped as torn by crashes (at most 16 MiB and one such end).
 ///
-/// After a failed write or sync nothing is assumed about the journal: the next save writes a new snapshot and
-/// a new journal.
+/// After a failed write or sync, nothing is assumed about the journal: the next save writes a new snapshot
+/// and a new journal.
 ///
-/// *Thread safety*: as `Storage` and `Journal` say. Format: tests/format/JOURNAL.md.
+/// *Thread safety*: as documented for `Storage` and `Journal`. Format: tests/format/JOURNAL.md.
 ///
 /// ```cpp
 /// kvstore::BatchPersistentKeyValueStore<std::string, int> store{
@@ -61,7 +61,7 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class JsonJournal final : public Storage, public Journal {
  public:
-  /// Names the file, which need not exist, in a folder, which must. @throws as `JsonFile`
+  /// Names the file, which need not exist; its folder must exist. @throws as `JsonFile`
   explicit JsonJournal(const std::filesystem::path& path,
                        detail::FileSystem& files = detail::system_file_system(),
                        const detail::JournalSpace& space = {})
@@ -71,25 +71,26 @@ class JsonJournal final : public Storage, public Journal {
         follower_{files_, path},
         base_{files_, path_} {}
 
-  /// Leaves the journal as long as what it holds, or none if it holds nothing.
+  /// Trims the journal to the length of its lines, or removes it if it has none.
   ~JsonJournal() override {
     if (current_ && !failed_ && !home_.is_foreign_by_id()) tidy();
   }
 
-  /// Hands over the snapshot and the changes since. A reader follows links anew in each load. To own them,
-  /// takes the file's lock first, and ends what a crash has interrupted. @throws LockedError if another store
-  /// has it, or still has a journal open since its lock file was removed; CorruptionError for damage in
-  /// either, or if they do not belong together; StorageError; nothing that counts was changed.
+  /// Passes on the snapshot and the changes since. A reader follows links anew in each load. An exclusive
+  /// load takes the file's lock first, and completes a step that a crash interrupted. @throws LockedError if
+  /// another store has the lock, or still has a journal open although its lock file was removed;
+  /// CorruptionError for damage in either file, or if they do not belong together; StorageError. Neither
+  /// snapshot nor journal was changed then.
   void load(const LoadRequest& request, LoadSink& sink) override {
-    // By one that keeps no file open afterwards: some Windows systems cannot replace an open one.
+    // A temporary follower keeps no file open afterwards: some Windows systems cannot replace an open file.
     if (current_) return detail::JournalFollower{files_, path_}.load(request, sink);
-    follower_.look_again();
+    follower_.follow_links();
     if (request.purpose != LoadPurpose::exclusive) return follower_.load(request, sink);
-    own();
+    acquire();
     const BaseId snapshot = load_snapshot(request.threads, sink);
     sink.finish();
     detail::JournalSet found{files_, path_};
-    directory_.refuse_held(found);
+    directory_.check_held(found);
     found.survey();
     const auto chain = found.chain(snapshot);
     for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
@@ -103,13 +104,13 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   bool load_changes(LoadSink& sink) override {
-    if (current_ || follower_.look_again()) return false;
+    if (current_ || follower_.follow_links()) return false;
     return follower_.load_changes(sink);
   }
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::changes; }
 
-  /// Everything becomes a new snapshot; changes are appended, each as a step of its own.
+  /// A save of everything becomes a new snapshot; changes are appended, each as a step of its own.
   void save(ChangeSource& source) override {
     if (!current_)
       throw UsageError{detail::path_text(path_) + ": load it for LoadPurpose::exclusive before saving"};
@@ -121,13 +122,13 @@ class JsonJournal final : public Storage, public Journal {
     sync();
   }
 
-  /// Whether the snapshot and the journal are the ones that it has written, under a lock that is its own.
+  /// Whether the snapshot and the journal are those that this object has written, under its own lock.
   [[nodiscard]] bool is_intact() override {
     lock_->check_still_held();
     return directory_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
   }
 
-  /// Takes the snapshot alone, as another program has left it: the journal continues the old one.
+  /// Loads only the snapshot, as another program has left it: the journal continues the old one.
   bool take_over(const LoadRequest& request, LoadSink& sink) override {
     static_cast<void>(load_snapshot(request.threads, sink));
     sink.finish();
@@ -141,8 +142,8 @@ class JsonJournal final : public Storage, public Journal {
   // Journal ---------------------------------------------------------------------------------------
 
   [[nodiscard]] bool append(std::span<const Change> step) override {
-    // A line must stay readable in bounded memory. What would be longer is left to a snapshot.
-    if (detail::longest_line(step) > detail::kLongestLine) return false;
+    // A line must stay readable in bounded memory. A longer one is left to a snapshot.
+    if (detail::longest_line(step) > detail::kMaxLine) return false;
     add([step](JsonWriter& out) { detail::write_step(out, step); });
     return true;
   }
@@ -158,7 +159,7 @@ class JsonJournal final : public Storage, public Journal {
   }
 
   void sync() override {
-    if (previous_) sync(*previous_);  // the current journal may not be safer than the one that it follows
+    if (previous_) sync(*previous_);  // the current journal must not be safer than the one that it follows
     sync(*current_);
   }
 
@@ -166,7 +167,7 @@ class JsonJournal final : public Storage, public Journal {
     return current_ ? current_->end() + previous_bytes_ : 0;
   }
   [[nodiscard]] bool wants_compaction() const noexcept override {
-    return interrupted_ || bytes() > std::max({kSmallest, base_.bytes(), retry_at_.load()});
+    return interrupted_ || bytes() > std::max({kMinBytes, base_.bytes(), retry_at_.load()});
   }
 
   void prepare(bool afresh) override {
@@ -175,9 +176,9 @@ class JsonJournal final : public Storage, public Journal {
     lock_->check_still_held();
     afresh_ = afresh;
     interrupted_ = false;
-    // A name that may not be on disk is not relied upon: the snapshot is written once more.
+    // A name that may not be on disk cannot be relied upon: the snapshot is written once more.
     if (unfinished_ && (afresh || !directory_.is_unsure())) finish();
-    if (compacting_ && !afresh) return;  // it goes on with the journal that it had begun
+    if (compacting_ && !afresh) return;  // continues with the journal begun before
     successor_path_ = detail::JournalSet::name(path_, afresh ? ".new" : ".next");
     successor_ = directory_.make(successor_path_);
   }
@@ -204,18 +205,18 @@ class JsonJournal final : public Storage, public Journal {
 
   void write_base(ChangeSource& everything) override {
     lock_->check_still_held();
-    if (previous_) previous_->trim();  // the disk may be full, and this snapshot is to fit
+    if (previous_) previous_->trim();  // the disk may be full, and the snapshot must fit
     base_.write(everything);
   }
 
-  /// Only once the journal says that it continues the new snapshot, and both are durable, does the snapshot
-  /// get the old one's name. Whichever of the two names is met after a crash, it fits a journal.
+  /// The new snapshot gets the name of the old one only once the journal records that it continues the new
+  /// one, and both are durable. Whichever snapshot has the name after a crash, the journal fits it.
   void join() override {
     if (previous_) sync(*previous_);
     add([&](JsonWriter& out) { detail::write_base(out, base_.next_id()); }, 0);
     flush();
     sync(*current_);
-    previous_.reset();  // all of it is on disk; and not every Windows file system replaces an open file
+    previous_.reset();  // all of it is on disk; some Windows file systems cannot replace an open file
   }
 
   void replace_base() override {
@@ -230,15 +231,15 @@ class JsonJournal final : public Storage, public Journal {
 
   void abandon() noexcept override {
     base_.give_up();
-    retry_at_ = bytes() + bytes() / 2 + kSmallest;
+    retry_at_ = bytes() + bytes() / 2 + kMinBytes;
   }
 
  private:
-  static constexpr std::uint64_t kSmallest = std::uint64_t{1} << 20;  // a journal not worth compacting, bytes
+  static constexpr std::uint64_t kMinBytes = std::uint64_t{1} << 20;  // a journal not worth compacting, bytes
 
   // Opening ---------------------------------------------------------------------------------------
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
@@ -261,7 +262,7 @@ class JsonJournal final : public Storage, public Journal {
     return id;
   }
 
-  /// Begins the first journal of a snapshot, or of nothing.
+  /// Begins the first journal of a snapshot, or of an empty store.
   void begin(const BaseId& snapshot) {
     for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
     current_path_ = detail::JournalSet::name(path_, "");
@@ -273,14 +274,14 @@ class JsonJournal final : public Storage, public Journal {
       current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
       directory_.check(current_->flush(), "cannot write");
       sync(*current_);
-    } catch (...) {  // it says nothing yet, and would look like changes that JsonFile cannot read
+    } catch (...) {  // a journal without a header would look like changes that JsonFile cannot read
       current_.reset();
       static_cast<void>(files_.remove(current_path_));
       throw;
     }
   }
 
-  /// Goes on with the last of the journals found, after ending what a crash interrupted.
+  /// Continues the last of the journals found, after completing a step that a crash interrupted.
   void go_on(const std::vector<const detail::FoundJournal*>& chain) {
     const detail::FoundJournal& last = *chain.back();
     current_path_ = last.path;
@@ -301,7 +302,7 @@ class JsonJournal final : public Storage, public Journal {
 
   template <class Write>
   void add(const Write& write, std::uint64_t steps = 1) {
-    detail::FailureMark mark{failed_};  // where the line is missing no later one may follow
+    detail::FailureMark mark{failed_};  // no line may follow a missing one
     current_->add(write);
     steps_ += steps;
     mark.passed();
@@ -335,12 +336,12 @@ class JsonJournal final : public Storage, public Journal {
     }
   }
 
-  /// Once the snapshot has its name: makes that durable, then drops the journals that it replaces.
+  /// Call once the snapshot has its name: makes the name durable, then drops the journals that it replaces.
   void finish() {
     directory_.sync();
     auto main = detail::JournalSet::name(path_, "");
     if (current_path_ != main) {
-      directory_.refuse_other(main);
+      directory_.check_other(main);
       const auto error = files_.rename(current_path_, main);
       if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
       directory_.check(error, "cannot rename a journal to " + detail::path_text(main));
@@ -352,18 +353,18 @@ class JsonJournal final : public Storage, public Journal {
     directory_.sync();
   }
 
-  /// At the end: everything is saved, nobody else is here, unless the lock is lost. What fails here does no
-  /// harm.
+  /// At the end: everything is saved, and no other store is active, unless the lock is lost. A failure here
+  /// does no harm.
   void tidy() noexcept {
     try {
       lock_->check_still_held();
-      if (base_.look() == detail::FileState::missing) return;  // that the journal is there tells of it
-      detail::remove_leftover(files_, path_);                  // of a compaction that failed as it began
+      if (base_.state() == detail::FileState::missing) return;  // the remaining journal is the evidence
+      detail::remove_leftover(files_, path_);                   // from a compaction that failed as it began
       if (!compacting_ && !unfinished_ && steps_ == 0) return directory_.remove_own(current_path_, *current_);
       if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
       if (current_->flush()) return;
       static_cast<void>(current_->file().truncate(current_->end()));
-    } catch (...) {  // NOLINT(bugprone-empty-catch): the journal is as good as it was
+    } catch (...) {  // the journal is as good as before
     }
   }
 
@@ -372,27 +373,27 @@ class JsonJournal final : public Storage, public Journal {
   detail::JournalDirectory directory_;
   detail::JournalFollower follower_;
   detail::JournalBase base_;
-  std::optional<detail::FileLock> lock_;  // none before it is owned
-  detail::ForkGuard home_;                // of the process that owns it
+  std::optional<detail::FileLock> lock_;  // none before the file is locked
+  detail::ForkGuard home_;                // of the owning process
 
-  // Of the thread that compacts.
+  // Used by the thread that compacts.
   bool afresh_ = false;                             // the successor follows no journal
-  std::shared_ptr<detail::JournalFile> successor_;  // made ready for switch_over
+  std::shared_ptr<detail::JournalFile> successor_;  // prepared for switch_over
   std::filesystem::path successor_path_;
   std::filesystem::path current_path_;
-  std::atomic<bool> compacting_ = false;  // current_ was begun for a compaction that has not got through
-  bool unfinished_ = false;               // the snapshot was renamed, finish() has not got through
+  std::atomic<bool> compacting_ = false;  // current_ was begun for a compaction that is not complete
+  bool unfinished_ = false;               // the snapshot was renamed, but finish() is not complete
 
-  // Changed when nobody appends or syncs.
-  std::shared_ptr<detail::JournalFile> previous_;  // which current_ follows, as long as it may lack a sync
-  std::shared_ptr<detail::JournalFile> current_;   // which takes what is appended
+  // Changed only while no thread appends or syncs.
+  std::shared_ptr<detail::JournalFile> previous_;  // the journal before current_, while it may need a sync
+  std::shared_ptr<detail::JournalFile> current_;   // the journal that takes new lines
 
   std::atomic<bool> failed_ = false;      // current_ missed a line, a write or a sync: it takes no more
-  std::atomic<std::uint64_t> steps_ = 0;  // in current_ that the snapshot does not hold
-  std::uint64_t covered_ = 0;             // of these, what the snapshot being taken will hold
+  std::atomic<std::uint64_t> steps_ = 0;  // in current_ and not in the snapshot
+  std::uint64_t covered_ = 0;             // of these, covered by the snapshot being taken
   std::atomic<std::uint64_t> previous_bytes_ = 0;  // of journals that the current one follows
-  std::atomic<bool> interrupted_ = false;          // a crash has left a compaction to be done
-  std::atomic<std::uint64_t> retry_at_ = 0;  // journal bytes at which to compact again after that failed
+  std::atomic<bool> interrupted_ = false;          // a crash has interrupted a compaction
+  std::atomic<std::uint64_t> retry_at_ = 0;        // journal bytes at which to retry a failed compaction
 };
 
 }}  // namespace kvstore::v1

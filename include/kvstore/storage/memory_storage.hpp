@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A storage in memory, for tests: of this library, and of programs that use it.
+// A storage in memory, for tests of this library and of programs that use it.
 
 #include <atomic>
 #include <cstddef>
@@ -21,10 +21,10 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// Keeps a store in a `Contents`, which outlives it, so that a test can look at what was saved, open it
-/// again, or make saves fail.
+/// Keeps a store in a `Contents`, which outlives the storage, so that a test can inspect the saved entries,
+/// open them again, or make saves fail.
 ///
-/// *Thread safety*: as `Storage` says. *Durability*: none.
+/// *Thread safety*: as documented for `Storage`. *Durability*: none.
 ///
 /// ```cpp
 /// const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
@@ -34,25 +34,27 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class MemoryStorage final : public Storage {
  public:
-  /// What is kept, and how the storage behaves. Set the functions and `wanted` before it is used.
+  /// The stored entries, and the behaviour of the storage. Set the functions and `wanted` before using it.
   struct Contents {
-    SaveScope wanted = SaveScope::everything;    ///< what saves ask for
+    SaveScope wanted = SaveScope::everything;    ///< the scope that saves ask for
     std::map<std::string, std::string> entries;  ///< key text -> JSON, as of the last successful save
     std::uint32_t schema_version = 0;            ///< of that save
-    bool saved = false;                          ///< once; with neither that nor entries, no store
+    bool saved = false;                          ///< at least once; without that and without entries, there
+                                                 ///< is no store
     std::size_t saves = 0;                       ///< attempts
-    std::size_t handed_over = 0;                 ///< changes in the last attempt
+    std::size_t handed_over = 0;                 ///< the number of changes in the last attempt
     std::atomic<bool> fail = false;              ///< fail at the end of the next saves
-    std::function<void()> on_save = [] {};       ///< at the start of each save
-    std::function<void(std::size_t)> on_change = [](std::size_t) {};  ///< after each change, with its number
+    std::function<void()> on_save = [] {};       ///< called at the start of each save
+    std::function<void(std::size_t)> on_change = [](std::size_t) {};  ///< called after each change, with its
+                                                                      ///< number
     std::atomic<bool> owned = false;                                  ///< a store has it open for writing
 
-    /// `saves`, also while threads save.
+    /// `saves`, readable also while threads save.
     [[nodiscard]] std::size_t count_saves() const {
       const std::scoped_lock lock{mutex};
       return saves;
     }
-    /// The number of `entries`, also while threads save.
+    /// The number of `entries`, readable also while threads save.
     [[nodiscard]] std::size_t count_entries() const {
       const std::scoped_lock lock{mutex};
       return entries.size();
@@ -61,16 +63,16 @@ class MemoryStorage final : public Storage {
     mutable std::mutex mutex;  ///< guards the plain fields while threads save
   };
 
-  /// Contents of its own, or shared ones.
+  /// A storage with contents of its own, or with shared ones.
   explicit MemoryStorage(std::shared_ptr<Contents> contents = std::make_shared<Contents>())
       : contents_{std::move(contents)} {}
 
   ~MemoryStorage() override {
-    if (owns_) contents_->owned = false;
+    if (acquired_) contents_->owned = false;
   }
 
   void load(const LoadRequest& request, LoadSink& sink) override {
-    if (request.purpose == LoadPurpose::exclusive) own();
+    if (request.purpose == LoadPurpose::exclusive) acquire();
     const std::scoped_lock lock{contents_->mutex};
     if (!contents_->saved && contents_->entries.empty()) sink.missing(path(), request);
     sink.schema_version(contents_->schema_version);
@@ -83,7 +85,7 @@ class MemoryStorage final : public Storage {
   }
 
   void save(ChangeSource& source) override {
-    own();
+    acquire();
     contents_->on_save();
     std::map<std::string, std::string> next;
     if (source.scope() == SaveScope::changes) next = contents_->entries;
@@ -108,14 +110,14 @@ class MemoryStorage final : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return "memory"; }
 
  private:
-  void own() {
-    if (owns_) return;
+  void acquire() {
+    if (acquired_) return;
     if (contents_->owned.exchange(true)) throw LockedError{path(), detail::system_file_system().process_id()};
-    owns_ = true;
+    acquired_ = true;
   }
 
   std::shared_ptr<Contents> contents_;
-  bool owns_ = false;
+  bool acquired_ = false;
 };
 
 }}  // namespace kvstore::v1

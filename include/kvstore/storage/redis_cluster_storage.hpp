@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A Redis Cluster as storage: a store at memory speed whose saves are replicated, and which another machine
-// can go on with. Needs hiredis; not part of kvstore/kvstore.hpp.
+// A Redis Cluster as a storage: a store at memory speed whose saves are replicated, and which another machine
+// can take over. Needs hiredis; not part of kvstore/kvstore.hpp.
 
 #include <unistd.h>
 
@@ -38,19 +38,18 @@
 namespace kvstore { inline namespace v1 {
 
 /// Keeps a store in one Redis hash, so in one slot, on one leader and its replicas: `HGETALL
-/// "{name}:entries"` shows it. For data that has to be spread over several leaders there is
-/// `RedisClusterKeyValueStore`.
+/// "{name}:entries"` shows it. To spread data over several leaders, use `RedisClusterKeyValueStore`.
 ///
 /// A save is one script, atomic for readers and across failures of the client. It is as durable as the
-/// servers make it: with `RedisClusterOptions::replicas` = n it returns when n replicas have it too; whether
-/// a disk has it says their `appendfsync`.
+/// servers make it: with `RedisClusterOptions::replicas` = n it returns once n replicas have it too. Whether
+/// it is on a disk depends on their `appendfsync`.
 ///
-/// *Ownership*: whoever owns it holds a lease that it renews, and is the one writer that saves are accepted
-/// from. A second one gets `LockedError` while the lease lasts; after a crash, anybody may take over once it
-/// has run out. A process that was cut off for so long that another has taken over gets `LockedError` from
-/// its next save, and changes nothing.
+/// *Ownership*: the owner holds a lease, which it renews; saves are accepted from the owner only. Another
+/// process gets `LockedError` while the lease lasts; after a crash, any process may take over once the lease
+/// has expired. If a process was cut off for so long that another has taken over, its next save throws
+/// `LockedError` and changes nothing.
 ///
-/// *Complexity*: a save costs O(changes); what follows loads by one HGETALL, which keeps that server busy for
+/// *Complexity*: a save costs O(changes). A reader loads by one HGETALL, which keeps that server busy for
 /// about a second per million entries.
 ///
 /// ```cpp
@@ -60,8 +59,8 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class RedisClusterStorage final : public Storage {
  public:
-  /// `name` says which store; `lease` for how long its owner may be silent before another may take over.
-  /// @throws UsageError; UnavailableError; ServerError
+  /// `name` is that of the store; `lease` is the time for which its owner may be silent before another
+  /// process may take over. @throws UsageError; UnavailableError; ServerError
   RedisClusterStorage(RedisClusterOptions options, std::string_view name,
                       std::chrono::milliseconds lease = std::chrono::seconds{10})
       : keys_{options.key_prefix, name},
@@ -77,33 +76,33 @@ class RedisClusterStorage final : public Storage {
 
   ~RedisClusterStorage() override {
     renewer_.reset();
-    if (!tried_to_own_ || home_.is_foreign_by_id()) return;
+    if (!tried_to_acquire_ || home_.is_foreign_by_id()) return;
     try {
       run_script(detail::kRedisRelease, {keys_.lock}, {writer_});
-    } catch (const std::exception&) {}  // then it runs out
+    } catch (const std::exception&) {}  // the lease then expires
   }
 
   void load(const LoadRequest& request, LoadSink& sink) override {
     translated([&] {
-      const bool owns = request.purpose == LoadPurpose::exclusive;
-      if (owns) own();
+      const bool exclusive = request.purpose == LoadPurpose::exclusive;
+      if (exclusive) acquire();
       const detail::RedisReply meta = run(false, {"HMGET", keys_.meta, "format", "schema", "save", "writer"});
       intact_ = true;
       check(detail::is_array(*meta, 4), "HMGET");
       if (detail::is_nil(*meta->element[0]) && detail::is_nil(*meta->element[3])) {
-        sink.missing(path_, request);  // nobody has ever owned a store of that name
+        sink.missing(path_, request);  // no process has ever owned a store of that name
       }
       check_format(detail::text_of(*meta->element[0]));
       if (!detail::is_nil(*meta->element[1])) sink.schema_version(number_of(*meta->element[1]));
       last_ = detail::text_of(*meta->element[2]);
       const detail::RedisReply count = run(false, {"HLEN", keys_.entries});
       sink.expect(static_cast<std::uint64_t>(count->integer) * kGuess);
-      owns ? scan(sink) : read_at_once(sink);
+      exclusive ? scan(sink) : read_at_once(sink);
       sink.finish();
     });
   }
 
-  /// There is nothing to hand over if nobody has saved since.
+  /// Nothing has changed if there was no save since.
   bool load_changes(LoadSink&) override {
     return translated([&] {
       const detail::RedisReply last = run(false, {"HGET", keys_.meta, "save"});
@@ -111,17 +110,17 @@ class RedisClusterStorage final : public Storage {
     });
   }
 
-  /// Everything after a save that failed, or that found the servers to have lost what was saved before.
+  /// Everything after a failed save, or after a save found that the servers had lost earlier data.
   [[nodiscard]] SaveScope scope() const noexcept override {
     return intact_ ? SaveScope::changes : SaveScope::everything;
   }
 
-  /// @throws LockedError if another process has taken over; StorageError: after one that says that the
-  /// outcome is unknown, a `load` finds the old entries or the new ones, and the next save settles it.
+  /// @throws LockedError if another process has taken over; StorageError. If the message says that the
+  /// outcome is unknown, a `load` finds the old entries or the new ones, and the next save settles which.
   void save(ChangeSource& source) override {
     translated([&] {
       if (replaced_) throw_locked(*replaced_);
-      if (!owns_) own();
+      if (!acquired_) acquire();
       intact_ = false;
       ++saves_;
       const std::string schema = std::to_string(source.schema_version());
@@ -133,7 +132,7 @@ class RedisClusterStorage final : public Storage {
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
 
-  /// No file: `redis://HOST:PORT/KEY`, for messages.
+  /// Not a file: `redis://HOST:PORT/KEY`, for messages.
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
  private:
@@ -142,7 +141,7 @@ class RedisClusterStorage final : public Storage {
   static constexpr std::size_t kPartBytes = std::size_t{1} << 20;
   static constexpr std::size_t kPartEntries = 10'000;
 
-  /// What is to be sent at once: the texts of a command, which outlive the source's views.
+  /// Data to be sent at once: the texts of a command, which outlive the source's views.
   struct Part {
     std::vector<std::string> texts{};
     std::size_t bytes = 0;
@@ -156,14 +155,14 @@ class RedisClusterStorage final : public Storage {
     }
   };
 
-  /// `PID@HOST-RANDOM`, which nobody else has.
+  /// `PID@HOST-RANDOM`, which is unique.
   [[nodiscard]] static std::string new_writer() {
     std::string host(256, '\0');
     if (::gethostname(host.data(), host.size() - 1) != 0) host = "unknown";
     return std::to_string(::getpid()) + '@' + host.c_str() + '-' + std::to_string(detail::random_bits());
   }
 
-  /// Errors of the cluster as a storage's.
+  /// Translates errors of the cluster into those of a storage.
   template <class Work>
   auto translated(const Work& work) -> decltype(work()) {
     try {
@@ -190,16 +189,16 @@ class RedisClusterStorage final : public Storage {
 
   // --- ownership ---
 
-  void own() {
+  void acquire() {
     const std::string lease = std::to_string(lease_.count());
     home_ = {};
-    tried_to_own_ = true;
+    tried_to_acquire_ = true;
     const detail::RedisReply reply =
         run_script(detail::kRedisAcquire, {keys_.lock, keys_.meta}, {writer_, lease});
     if (!detail::is_array(*reply, 1)) throw_locked(detail::text_of(*reply));
-    owns_ = true;
+    acquired_ = true;
     if (!renewer_) renewer_.emplace([this](const std::stop_token& stop) { renew(stop); });
-    staged_ = detail::text_of(*reply->element[0]);  // by one that died in a save: the next one clears it away
+    staged_ = detail::text_of(*reply->element[0]);  // by a writer that died; the next save clears it away
   }
 
   void renew(const std::stop_token& stop) {
@@ -210,7 +209,7 @@ class RedisClusterStorage final : public Storage {
     while (!wake.wait_for(lock, stop, lease_ / 3, [&] { return stop.stop_requested(); })) {
       try {
         run_script(detail::kRedisRenew, {keys_.lock, keys_.meta}, {writer_, lease});
-      } catch (const std::exception&) {}  // a save will say it, if it is more than a moment
+      } catch (const std::exception&) {}  // if it lasts longer than a moment, a save will report it
     }
   }
 
@@ -218,7 +217,7 @@ class RedisClusterStorage final : public Storage {
     throw LockedError{path_, std::strtol(std::string{owner}.c_str(), nullptr, 10)};
   }
 
-  /// Runs a script that saves, which builds on the save of stamp `base`.
+  /// Runs a script that saves on top of the save with stamp `base`.
   void save_by(Text script, const std::string& schema, Text base, std::size_t elements,
                const std::vector<Text>& keys, const std::vector<Text>& more = {}) {
     const std::string whole =
@@ -263,9 +262,9 @@ class RedisClusterStorage final : public Storage {
     }
   }
 
-  /// A part at a time: nobody else may save meanwhile. HSCAN may hand a field over twice; and after a
-  /// failover it may skip some, since cursors mean another thing on another node, so that the count has the
-  /// last word.
+  /// Loads part by part: no other process may save meanwhile. HSCAN may return a field twice. After a
+  /// failover it may also skip some, since cursors have another meaning on another node. So the count
+  /// decides.
   void scan(LoadSink& sink) {
     constexpr int kTries = 10;
     std::unordered_set<std::string> seen;
@@ -291,7 +290,7 @@ class RedisClusterStorage final : public Storage {
     if (!makes_sense) throw StorageError{path_, {}, std::string{command} + ": an answer that makes no sense"};
   }
 
-  /// As of one moment, while others may save.
+  /// Loads the state as of one moment, while others may save.
   void read_at_once(LoadSink& sink) {
     const detail::RedisReply fields = run(false, {"HGETALL", keys_.entries});
     for (std::size_t i = 0; i + 1 < fields->elements; i += 2) {
@@ -336,15 +335,15 @@ class RedisClusterStorage final : public Storage {
     save_by(detail::kRedisSaveEverything, schema, "any", elements / 2, {keys_.meta, keys_.entries, staged_});
   }
 
-  /// Names where this save collects its parts, which is nowhere that another one did, so that nothing of an
-  /// earlier one can come in late; and clears away what that has left.
+  /// Chooses the key in which this save collects its parts, and clears away the remains of an earlier save.
+  /// No other save used this key, so parts of an earlier one cannot arrive late.
   void stage() {
     const std::string left = std::exchange(staged_, keys_.staged(writer_, std::to_string(saves_)));
     run(true, {"HSET", keys_.meta, "staged", staged_});
     if (!left.empty()) run(true, {"UNLINK", left});
   }
 
-  /// Sends what was collected, and empties it. @returns how many elements that were
+  /// Sends the collected part, and empties it. @returns the number of elements sent
   std::size_t send(Text command, Part& part) {
     std::vector<Text> arguments{command, staged_};
     arguments.insert(arguments.end(), part.texts.begin(), part.texts.end());
@@ -358,15 +357,15 @@ class RedisClusterStorage final : public Storage {
   const std::string writer_;
   detail::RedisCluster cluster_;
   const std::filesystem::path path_;
-  bool tried_to_own_ = false;
-  bool owns_ = false;
-  bool intact_ = true;  // what is stored is what the last load or save left, as far as is known
+  bool tried_to_acquire_ = false;
+  bool acquired_ = false;
+  bool intact_ = true;  // as far as is known, the stored data are those of the last load or save
   std::optional<std::string> replaced_;         // by this writer, for good
   std::string last_;                            // stamp of the save that was loaded or made last
-  std::string staged_;                          // where parts of a save are, or may have been left
-  std::uint64_t saves_ = 0;                     // tried
-  detail::ForkGuard home_;                      // of the process that owns it
-  detail::LeftToParent<std::jthread> renewer_;  // last: it ends before what it uses
+  std::string staged_;                          // the key that has, or may have, parts of a save
+  std::uint64_t saves_ = 0;                     // attempted
+  detail::ForkGuard home_;                      // of the owning process
+  detail::LeftToParent<std::jthread> renewer_;  // last: ends before the members it uses
 };
 
 }}  // namespace kvstore::v1

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// An SQLite database as storage, for those who also want to query what a store keeps. Not part of
+// An SQLite database as a storage, for programs that also want to query the entries of a store. Not part of
 // <kvstore/kvstore.hpp>: it needs the component kvstore::sqlite, and with it libsqlite3.
 
 #include <algorithm>
@@ -26,13 +26,14 @@
 #include "kvstore/detail/sqlite/entry.hpp"
 #include "kvstore/detail/sqlite/form.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/kvstore_fwd.hpp"  // IWYU pragma: export
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 {
 
-/// How `Sqlite` behaves.
+/// The options of `SqliteFile`.
 struct SqliteOptions {
-  /// How long a load or save waits while another program keeps the database busy, before it fails.
+  /// The time that a load or save waits while another program keeps the database busy, before it fails.
   std::chrono::milliseconds busy_timeout = std::chrono::seconds{5};
 
   /// The name of a registered VFS of SQLite, for tests; null = SQLite's own.
@@ -40,55 +41,56 @@ struct SqliteOptions {
 };
 
 /// Keeps a store in table `entries(key, value)` of an SQLite database: integer keys as INTEGER, others as
-/// TEXT, and values as JSON text, so that `select json_extract(value, '$.city') from entries` works. What
-/// other programs write there loads when the store is opened next. While a store has the file open, others
-/// should only read it: once they have changed an entry, saves are refused, and nothing of theirs is
-/// overwritten.
+/// TEXT, and values as JSON text, so that `select json_extract(value, '$.city') from entries` works. Entries
+/// written there by other programs load when the store is next opened. While a store has the file open, other
+/// programs should only read it: once they have changed an entry, saves are refused, and none of their
+/// changes is overwritten.
 ///
-/// A save is one transaction, in WAL mode with `synchronous=FULL`; only what changed is written. After a
-/// failed write or sync the connection is given up, and the next save writes everything.
+/// A save is one transaction, in WAL mode with `synchronous=FULL`; only changes are written. After a failed
+/// write or sync the connection is given up, and the next save writes everything.
 ///
-/// A database that is refused is as it was, and so is its log: only the log's index (`-shm`), which SQLite
-/// makes anew whenever it opens one, may be new, and a transaction that another program left unfinished in
-/// rollback-journal mode is rolled back.
+/// If a database is refused, it is unchanged, and so is its log. There are two exceptions: the log's index
+/// (`-shm`), which SQLite recreates whenever it opens a log, may be new; and a transaction that another
+/// program left unfinished in rollback-journal mode is rolled back.
 ///
-/// *Damage*: SQLite keeps no checksums of a database, so that a changed bit shows only where it breaks the
-/// structure or the JSON of a value. Its log has them, and damage in it is reported, but for the last
-/// transaction or two: damage there cannot be told from the end that a crash leaves, so SQLite's rule holds,
-/// and they are taken for never saved.
+/// *Damage*: SQLite keeps no checksums of a database, so a changed bit shows only if it breaks the structure
+/// or the JSON of a value. Its log has checksums, and damage in the log is reported, except in the last
+/// transaction or two. Damage there cannot be distinguished from the end that a crash leaves, so SQLite's
+/// rule applies: these transactions count as never saved.
 ///
-/// *Thread safety*: as `Storage` says. *Complexity*: a save costs O(changes * log(entries)).
+/// *Thread safety*: as documented for `Storage`. *Complexity*: a save costs O(changes * log(entries)).
 ///
 /// ```cpp
-/// kvstore::BatchPersistentKeyValueStore<std::string, int>
-/// store{std::make_unique<kvstore::Sqlite>("data.db")};
+/// kvstore::BatchPersistentKeyValueStore<std::string, int> store{
+///     std::make_unique<kvstore::SqliteFile>("data.db")};
 /// ```
-class Sqlite final : public Storage {
+class SqliteFile final : public Storage {
  public:
-  /// Names the file, which need not exist, in a folder, which must. @throws as `JsonFile`
-  explicit Sqlite(const std::filesystem::path& path, SqliteOptions options = {})
+  /// Names the file, which need not exist; its folder must exist. @throws as `JsonFile`
+  explicit SqliteFile(const std::filesystem::path& path, SqliteOptions options = {})
       : options_{options}, files_{detail::system_file_system()}, path_{detail::usable_path(files_, path)} {}
 
-  /// Hands over every row, as of one moment. To own it, takes the file's lock first, and makes the database
-  /// if there is none. @throws LockedError if another store has it; CorruptionError if it is no database, a
-  /// row is no entry, or its log is damaged; StorageError if it is another program's, of a newer version,
-  /// busy, or cannot be read, or, to own it, cannot be written or would not keep entries as they are saved:
-  /// it is untouched.
+  /// Passes on every row, as of one moment. An exclusive load takes the file's lock first, and makes the
+  /// database if there is none. @throws LockedError if another store has the lock; CorruptionError if the
+  /// file is not a database, a row is not an entry, or the log is damaged; StorageError if the database
+  /// belongs to another program, is of a newer version, is busy, or cannot be read. An exclusive load also
+  /// throws StorageError if the database cannot be written or would not keep entries as saved. The database
+  /// is then untouched.
   void load(const LoadRequest& request, LoadSink& sink) override {
-    const detail::StandardFiles taken;  // SQLite opens files under their numbers, and takes these for good
-    const bool owns = request.purpose == LoadPurpose::exclusive;
+    const detail::StandardFiles taken;  // SQLite would open files under these numbers, and keep them
+    const bool exclusive = request.purpose == LoadPurpose::exclusive;
     integer_keys_ = request.integer_keys;
-    const bool locks = owns && !lock_;
+    const bool locks = exclusive && !lock_;
     try {
-      if (owns) own();
-      if (!owns && !lock_ && standing_.first_exchanged()) disconnect();
-      if (!connect(owns)) {
+      if (exclusive) acquire();
+      if (!exclusive && !lock_ && standing_.first_exchanged()) disconnect();
+      if (!connect(exclusive)) {
         sink.missing(path_, request);
         return sink.finish();
       }
       if (const auto status = files_.status(path_); !status.error) sink.expect(status.value.size);
-      load_rows(sink, owns);
-      if (owns) begin_to_write();
+      load_rows(sink, exclusive);
+      if (exclusive) begin_to_write();
     } catch (...) {
       disconnect();
       if (locks) release();
@@ -96,7 +98,7 @@ class Sqlite final : public Storage {
     }
   }
 
-  /// There is nothing to hand over if nobody has written since, and the file is the same.
+  /// Nothing has changed if no connection has written since, and the file is the same.
   bool load_changes(LoadSink&) override {
     const detail::StandardFiles taken;
     return database_ != nullptr && !standing_.first_exchanged() &&
@@ -108,16 +110,15 @@ class Sqlite final : public Storage {
   }
 
   /// @throws StorageError also if the file, its log or its lock file was moved, removed, replaced or
-  /// overwritten
-  ///         since it was opened, or if another program has changed an entry: nothing is written then
+  /// overwritten since it was opened, or if another program has changed an entry. Nothing is written then.
   void save(ChangeSource& source) override {
     const detail::StandardFiles taken;
-    own();
-    refuse_exchanged();
+    acquire();
+    check_not_exchanged();
     if (rewrite_) disconnect();  // nothing is assumed about a connection that failed
     if (!database_) connect_to_write();
     detail::SqliteTransaction transaction{*database_, "begin immediate"};
-    refuse_changes_of_others();
+    check_changes_of_others();
     detail::limit_sqlite_log(*database_);
     try {
       write(source);
@@ -134,11 +135,11 @@ class Sqlite final : public Storage {
     if (source.scope() == SaveScope::everything) rewrite_ = mixed_keys_ = false;
   }
 
-  /// @throws StorageError as `save` does where a file was moved, removed, replaced or overwritten: SQLite
-  ///         cannot make it anew while it is open
+  /// @throws StorageError as `save` does if a file was moved, removed, replaced or overwritten: SQLite cannot
+  /// recreate an open file
   [[nodiscard]] bool is_intact() override {
     const detail::StandardFiles taken;
-    if (lock_) refuse_exchanged();
+    if (lock_) check_not_exchanged();
     return true;
   }
 
@@ -146,11 +147,11 @@ class Sqlite final : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
  private:
-  static constexpr std::int64_t kNothing = -1;  // no version of data
+  static constexpr std::int64_t kNothing = -1;  // not a version of data
 
   // Opening ---------------------------------------------------------------------------------------
 
-  void own() {
+  void acquire() {
     if (lock_) return;
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
@@ -161,13 +162,13 @@ class Sqlite final : public Storage {
     standing_.forget();
   }
 
-  /// False if there is no database and none is to be made. A connection that is there already is kept.
+  /// False if there is no database and none is to be made. An existing connection is kept.
   bool connect(bool writes) {
     if (database_) return true;
     const auto found = detail::uninterrupted([&] { return files_.status(path_); });
     detail::check_usable(path_, found.error, "cannot look at it");
     const bool exists = found.value.size != 0;
-    if (!exists) detail::refuse_lone_sqlite_log(files_, path_);
+    if (!exists) detail::check_lone_sqlite_log(files_, path_);
     if (!exists && !writes) return false;
     const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     auto database =
@@ -195,14 +196,14 @@ class Sqlite final : public Storage {
     try {
       connect(true);
       begin_to_write();
-      refuse_exchanged();
+      check_not_exchanged();
     } catch (...) {
       disconnect();
       throw;
     }
   }
 
-  /// Once it is clear that nothing is refused.
+  /// Call once all checks have passed.
   void begin_to_write() {
     detail::SqliteStatement journal{*database_, "pragma journal_mode=wal"};
     if (!journal.step("cannot set journal_mode=wal") || journal.text(0) != "wal")
@@ -210,7 +211,7 @@ class Sqlite final : public Storage {
     journal.reset();
     database_->run("pragma synchronous=full", "cannot set synchronous=full");
     database_->checkpoint_on_close(true);
-    static_cast<void>(detail::sqlite_data_version(*database_));  // looks at the log, and so makes it
+    static_cast<void>(detail::sqlite_data_version(*database_));  // reads the log, and so creates it
     log_.forget();
     for (const char* suffix : {"-wal", "-shm"}) {
       auto name = path_;
@@ -218,40 +219,40 @@ class Sqlite final : public Storage {
     }
   }
 
-  /// SQLite goes on with the files that it has open. What is written to them is lost once their names stand
-  /// for others.
-  void refuse_exchanged() {
+  /// SQLite continues to use the files that it has open. Data written to them are lost once their names refer
+  /// to other files.
+  void check_not_exchanged() {
     if (lock_) lock_->check_still_held();
     auto name = standing_.first_exchanged();
     if (!name) name = log_.first_exchanged();
-    if (!name && database_) detail::refuse_overwritten(*database_);
+    if (!name && database_) detail::check_not_overwritten(*database_);
     if (!name) return;
-    const std::string words = detail::path_text(*name) + " was moved, removed or replaced while the store " +
-                              "was open; nothing was written: put it back, or checkpoint() to another file " +
-                              "what is in memory";
-    throw StorageError{path_, {}, words};
+    const std::string message =
+        detail::path_text(*name) + " was moved, removed or replaced while the store " +
+        "was open; nothing was written: put it back, or checkpoint() to another file " + "what is in memory";
+    throw StorageError{path_, {}, message};
   }
 
   // Reading ---------------------------------------------------------------------------------------
 
-  void load_rows(LoadSink& sink, bool owns) {
-    if (owns) refuse_exchanged();
+  void load_rows(LoadSink& sink, bool exclusive) {
+    if (exclusive) check_not_exchanged();
     mixed_keys_ = false;
-    // To own it, keeps others from writing already: what is loaded is what is saved over later.
-    detail::SqliteTransaction moment{*database_, owns ? "begin immediate" : "begin"};
+    // An exclusive load keeps others from writing already: later saves overwrite exactly the entries loaded.
+    detail::SqliteTransaction moment{*database_, exclusive ? "begin immediate" : "begin"};
     detail::check_sqlite_ids(*database_);
-    if (owns) detail::check_sqlite_log(files_, path_);
-    if (owns) detail::check_sqlite_table(*database_);
+    if (exclusive) detail::check_sqlite_log(files_, path_);
+    if (exclusive) detail::check_sqlite_table(*database_);
     stored_version_ = detail::read_schema_version(*database_);
     if (stored_version_ != 0) sink.schema_version(stored_version_);
     const detail::EntryDigest digest = read_entries(&sink);
     finish(sink);
-    if (lock_ && !owns) return;  // another look at what is owned
+    if (lock_ && !exclusive) return;  // a reload of entries already owned
     known_ = {digest};
     seen_ = detail::sqlite_data_version(*database_);
   }
 
-  /// Hands over every row, if anybody wants them.
+  /// Reads every row, and passes it to `sink` unless that is null.
   detail::EntryDigest read_entries(LoadSink* sink) {
     detail::EntryDigest digest = 0;
     detail::SqliteStatement rows{*database_, "select key, value from entries"};
@@ -264,11 +265,11 @@ class Sqlite final : public Storage {
   }
 
   void put_into(LoadSink& sink) {
-    // What another program wrote, or a copy that did not know of integers: the next save puts it right.
+    // Written by another program, or by a copy without integer keys: the next save corrects the form.
     if (entry_.has_integer_key() != as_integer(entry_.key()).has_value()) mixed_keys_ = true;
     try {
       sink.put(entry_.key(), entry_.value());
-    } catch (const ParseError& error) { entry_.refuse(error.what()); }
+    } catch (const ParseError& error) { entry_.throw_damaged(error.what()); }
   }
 
   void finish(LoadSink& sink) const {
@@ -280,7 +281,7 @@ class Sqlite final : public Storage {
     }
   }
 
-  /// The number that a key is to be stored as; none if it is to be TEXT.
+  /// The number under which a key is stored; none if the key is stored as TEXT.
   [[nodiscard]] std::optional<std::int64_t> as_integer(std::string_view key) const noexcept {
     return integer_keys_ ? detail::sqlite_integer(key) : std::nullopt;
   }
@@ -294,11 +295,11 @@ class Sqlite final : public Storage {
     if (source.schema_version() != stored_version_)
       detail::write_schema_version(*database_, source.schema_version());
     const bool is_known = everything || !known_.empty();
-    // Before the commit: one that fails may have happened.
+    // Before the commit: a commit that fails may still have happened.
     if (is_known && (known_.empty() || known_.back() != digest)) known_.push_back(digest);
   }
 
-  /// @returns the digest of the entries as they are then, as also the next
+  /// @returns the digest of the resulting entries, as does the next function
   detail::EntryDigest insert_entries(ChangeSource& source) {
     detail::SqliteStatement insert{*database_, "insert into entries(key, value) values(?1, ?2)"};
     detail::EntryDigest digest = 0;
@@ -344,7 +345,7 @@ class Sqlite final : public Storage {
 
   // Others who write ------------------------------------------------------------------------------
 
-  /// Of the entry that the database has under a key; 0 if it has none.
+  /// The digest of the entry stored under a key; 0 if there is none.
   [[nodiscard]] detail::EntryDigest stored_digest(std::string_view key) {
     bind_key(*find_, key);
     if (!find_->step("cannot look for an entry")) return 0;
@@ -353,9 +354,9 @@ class Sqlite final : public Storage {
     return entry_.digest();
   }
 
-  /// Others who make an index, say, or tidy up change no entry. Only one who has written at all is looked at
-  /// closely, which takes as long as to load.
-  void refuse_changes_of_others() {
+  /// Other connections that, for example, make an index or vacuum change no entry. Entries are compared only
+  /// if another connection has written at all, since that takes as long as a load.
+  void check_changes_of_others() {
     if (known_.empty()) return;  // nothing was loaded, so nothing is expected
     const std::int64_t version = detail::sqlite_data_version(*database_);
     if (version == seen_) return;
@@ -373,21 +374,21 @@ class Sqlite final : public Storage {
   SqliteOptions options_;
   detail::FileSystem& files_;
   std::filesystem::path path_;
-  std::optional<detail::FileLock> lock_;    // none before it is owned
+  std::optional<detail::FileLock> lock_;    // none before the file is locked
   detail::StandingFiles standing_{files_};  // the database
-  detail::StandingFiles log_{files_};       // what SQLite keeps beside it while it is open
+  detail::StandingFiles log_{files_};       // the files that SQLite keeps beside it while it is open
   std::unique_ptr<detail::SqliteDatabase> database_;
   std::optional<detail::SqliteStatement> put_;  // kept, since preparing costs more than a small save
   std::optional<detail::SqliteStatement> remove_;
   std::optional<detail::SqliteStatement> find_;
   bool integer_keys_ = false;
-  bool mixed_keys_ = false;  // some keys are not stored as they would be now
-  bool rewrite_ = false;     // after a failure: everything is to be written anew, through a new connection
+  bool mixed_keys_ = false;  // some keys are not in the form in which they are stored now
+  bool rewrite_ = false;     // after a failure: write everything anew, through a new connection
   std::uint32_t stored_version_ = 0;
   std::int64_t seen_ = kNothing;  // sqlite_data_version() of what was loaded
   std::vector<detail::EntryDigest>
       known_;  // of what was loaded or saved last, and of saves since whose outcome is unknown
-  detail::SqliteEntry entry_{path_};  // of the row at hand
+  detail::SqliteEntry entry_{path_};  // of the current row
 };
 
 }}  // namespace kvstore::v1

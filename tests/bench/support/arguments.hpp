@@ -33,7 +33,7 @@ struct Arguments {
 
 namespace detail {
 
-[[noreturn]] inline void refuse(const std::string& why) {
+[[noreturn]] inline void exit_for_usage(const std::string& why) {
   std::cerr << "error: " << why << " (--help tells what there is)\n";
   std::exit(2);
 }
@@ -42,7 +42,7 @@ namespace detail {
   std::size_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc{} || end != text.data() + text.size() || number == 0) {
-    refuse(std::string{option} + " needs a number above 0, not \"" + std::string{text} + '"');
+    exit_for_usage(std::string{option} + " needs a number above 0, not \"" + std::string{text} + '"');
   }
   return number;
 }
@@ -82,7 +82,7 @@ namespace detail {
   for (std::size_t i = 1; i < words.size(); ++i) {
     const std::string_view option = words[i];
     const auto value = [&] {
-      if (++i == words.size()) detail::refuse(std::string{option} + " needs a value");
+      if (++i == words.size()) detail::exit_for_usage(std::string{option} + " needs a value");
       return std::string_view{words[i]};
     };
     if (option == "--help" || option == "-h") {
@@ -102,11 +102,11 @@ namespace detail {
     } else if (option == "--only") {
       const std::string_view section = value();
       if (std::find(sections.begin(), sections.end(), section) == sections.end()) {
-        detail::refuse("no section " + std::string{section});
+        detail::exit_for_usage("no section " + std::string{section});
       }
       result.only.emplace_back(section);
     } else {
-      detail::refuse("unknown option " + std::string{option});
+      detail::exit_for_usage("unknown option " + std::string{option});
     }
   }
   return result;

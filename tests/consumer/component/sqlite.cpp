@@ -10,7 +10,7 @@
 
 int main() {
   kvstore::BatchPersistentKeyValueStore<std::string, int> store{
-      std::make_unique<kvstore::Sqlite>("consumer.db")};
+      std::make_unique<kvstore::SqliteFile>("consumer.db")};
   store.upsert("runs", store.try_read("runs").value_or(0) + 1);
   store.close();
   std::cout << "runs so far: " << store.read("runs") << '\n';

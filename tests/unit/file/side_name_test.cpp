@@ -42,7 +42,7 @@ TEST_CASE("Side name: no store opens at a name that the store beside it keeps fo
     CHECK_THROWS_WITH(Store(name, kManual), ContainsSubstring(name.string()) && kRefused);
     CHECK_THROWS_WITH(kvstore::JsonJournal{name}, kRefused);
 #if __has_include(<sqlite3.h>)
-    CHECK_THROWS_WITH(kvstore::Sqlite{name}, kRefused);
+    CHECK_THROWS_WITH(kvstore::SqliteFile{name}, kRefused);
 #endif
   }
 }

@@ -82,7 +82,7 @@ void check_refused(const fs::path& path, std::string_view why) {
   CHECK_THROWS_WITH((Store{std::make_unique<JsonJournal>(path), kManual}), refused);
   CHECK_THROWS_WITH((Store{std::make_unique<JsonJournal>(path), reading(true)}), refused);
 #if __has_include(<sqlite3.h>)
-  CHECK_THROWS_WITH((Store{std::make_unique<kvstore::Sqlite>(path), reading(true)}), refused);
+  CHECK_THROWS_WITH((Store{std::make_unique<kvstore::SqliteFile>(path), reading(true)}), refused);
 #endif
 }
 

@@ -324,7 +324,7 @@ TEST_CASE("Journal: JSON text with line feeds between its tokens stays on one li
 TEST_CASE("Journal: a value too large for a line is saved by a snapshot") {
   const TempFolder folder;
   using Texts = kvstore::BatchPersistentKeyValueStore<int, std::string>;
-  const std::string huge(kvstore::detail::kLongestLine, 'x');
+  const std::string huge(kvstore::detail::kMaxLine, 'x');
   {
     Texts store{std::make_unique<JsonJournal>(folder / "data.json"), kManual};
     store.create(1, "small");

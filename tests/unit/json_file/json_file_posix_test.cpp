@@ -264,8 +264,8 @@ TEST_CASE(
 }
 
 TEST_CASE("JsonFile: a name is long enough if the names of its own side files fit") {
-  constexpr std::size_t kLongest = 255 - std::string_view{".lock"}.size();
-  for (const std::size_t length : {kLongest, kLongest - 9}) {
+  constexpr std::size_t kMaxName = 255 - std::string_view{".lock"}.size();
+  for (const std::size_t length : {kMaxName, kMaxName - 9}) {
     const TempFolder folder;
     const fs::path path = folder / std::string(length, 'n');
     CHECK(save_once(path) == "saved");
@@ -277,7 +277,7 @@ TEST_CASE("JsonFile: a name is long enough if the names of its own side files fi
     CHECK(sink.entries == TextEntries{{"key", "1"}});
   }
   const TempFolder folder;
-  const fs::path path = folder / std::string(kLongest + 1, 'n');
+  const fs::path path = folder / std::string(kMaxName + 1, 'n');
   CHECK_THROWS_WITH(save_once(path), ContainsSubstring("lock file") && ContainsSubstring("too long"));
 }
 

@@ -4,12 +4,10 @@
 // are tiny here, so that small files have many ranges.
 
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <mutex>
 #include <random>
 #include <set>
 #include <stdexcept>
@@ -24,6 +22,7 @@
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/meeting.hpp"
 #include "support/random_json.hpp"
 #include "support/temp_folder.hpp"
 
@@ -145,27 +144,7 @@ struct Refused : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// Lets the values wait for each other until two threads are there.
-class Meeting {
- public:
-  void attend() {
-    std::unique_lock lock{mutex_};
-    there_.insert(std::this_thread::get_id());
-    changed_.notify_all();
-    changed_.wait_for(lock, 30s, [this] { return there_.size() > 1; });
-  }
-  [[nodiscard]] std::size_t threads() {
-    const std::scoped_lock lock{mutex_};
-    return there_.size();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::set<std::thread::id> there_;
-};
-
-Meeting* meeting = nullptr;
+support::Meeting* meeting = nullptr;
 
 struct WatchedCodec {
   static void encode(const Watched& value, kvstore::JsonWriter& out) { out.integer(value.number); }
@@ -189,7 +168,7 @@ namespace parallel_load_test {
 TEST_CASE("Parallel load: more than one thread decodes values") {
   const TempFolder folder;
   write_file(folder / "data.json", lines(400));
-  Meeting here;
+  support::Meeting here;
   meeting = &here;
   const auto store = open<Watched>(folder / "data.json", looks_only(2), 128);
   meeting = nullptr;

@@ -5,23 +5,20 @@
 
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstddef>
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <random>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/line_storage.hpp"
+#include "support/meeting.hpp"
 #include "support/temp_folder.hpp"
 
 namespace parallel_save_test {
@@ -153,27 +150,7 @@ struct Refused : std::runtime_error {
 
 std::atomic<int> refused = -1;
 
-/// Lets the values wait for each other until two threads are there.
-class Meeting {
- public:
-  void attend() {
-    std::unique_lock lock{mutex_};
-    there_.insert(std::this_thread::get_id());
-    changed_.notify_all();
-    changed_.wait_for(lock, 30s, [this] { return there_.size() > 1; });
-  }
-  [[nodiscard]] std::size_t threads() {
-    const std::scoped_lock lock{mutex_};
-    return there_.size();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::set<std::thread::id> there_;
-};
-
-Meeting* meeting = nullptr;
+support::Meeting* meeting = nullptr;
 std::atomic<int> encoded = 0;
 
 struct WatchedCodec {
@@ -200,7 +177,7 @@ TEST_CASE("Parallel save: more than one thread encodes values") {
   kvstore::BatchPersistentKeyValueStore<int, Watched> store{std::make_unique<LineStorage>(disk),
                                                             saves_with(2)};
   for (int i = 0; i < 2500; ++i) store.create(i, {i});
-  Meeting here;
+  support::Meeting here;
   meeting = &here;
   store.save();
   meeting = nullptr;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What others do to a database while the Sqlite storage has it open: move it, replace it, write to it.
+// What others do to a database while the SqliteFile storage has it open: move it, replace it, write to it.
 
 #if __has_include(<sqlite3.h>)
 
@@ -21,7 +21,7 @@ namespace sqlite_others_test {
 
 namespace fs = std::filesystem;
 using Catch::Matchers::ContainsSubstring;
-using kvstore::Sqlite;
+using kvstore::SqliteFile;
 using support::TempFolder;
 using namespace std::chrono_literals;
 
@@ -34,7 +34,7 @@ using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 std::unique_ptr<Store> open(const fs::path& path, bool read_only = false) {
   kvstore::Options options = kManual;
   options.read_only = read_only;
-  return std::make_unique<Store>(std::make_unique<Sqlite>(path), options);
+  return std::make_unique<Store>(std::make_unique<SqliteFile>(path), options);
 }
 
 /// The words of the refusal to save; `saved` if there was none.
@@ -76,7 +76,7 @@ bool is_in_use(const fs::path& path) {
 
 // ---- Names that stand for something else ---------------------------------------------------------------
 
-TEST_CASE("Sqlite beside others: a database that was moved away is not saved to until it is back") {
+TEST_CASE("SqliteFile beside others: a database that was moved away is not saved to until it is back") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   const auto store = open(path);
@@ -93,7 +93,8 @@ TEST_CASE("Sqlite beside others: a database that was moved away is not saved to 
   CHECK(value_at(path, "a") == "2");
 }
 
-TEST_CASE("Sqlite beside others: save() tells of a database that is gone, also where nothing is unsaved") {
+TEST_CASE(
+    "SqliteFile beside others: save() tells of a database that is gone, also where nothing is unsaved") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   const auto store = open(path);
@@ -105,7 +106,7 @@ TEST_CASE("Sqlite beside others: save() tells of a database that is gone, also w
   CHECK_THROWS_AS(store->close(), kvstore::StorageError);
 }
 
-TEST_CASE("Sqlite beside others: save() tells of a folder that is gone, also where nothing is unsaved") {
+TEST_CASE("SqliteFile beside others: save() tells of a folder that is gone, also where nothing is unsaved") {
   const TempFolder folder;
   fs::create_directory(folder / "inner");
   const auto store = open(folder / "inner" / "data.db");
@@ -115,7 +116,7 @@ TEST_CASE("Sqlite beside others: save() tells of a folder that is gone, also whe
   CHECK_THAT(save(*store), ContainsSubstring("data.db.lock was removed, or its folder exchanged"));
 }
 
-TEST_CASE("Sqlite beside others: a database that was overwritten is not taken for the store's") {
+TEST_CASE("SqliteFile beside others: a database that was overwritten is not taken for the store's") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   const auto store = open(path);
@@ -128,7 +129,7 @@ TEST_CASE("Sqlite beside others: a database that was overwritten is not taken fo
   CHECK(store->unsaved() == 1);
 }
 
-TEST_CASE("Sqlite beside others: a database that was replaced keeps what the new one has") {
+TEST_CASE("SqliteFile beside others: a database that was replaced keeps what the new one has") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   open(folder / "other.db")->upsert("theirs", 7);
@@ -143,7 +144,7 @@ TEST_CASE("Sqlite beside others: a database that was replaced keeps what the new
   CHECK(Store{folder / "kept.json", kManual}.read("mine") == 2);
 }
 
-TEST_CASE("Sqlite beside others: a folder that was exchanged keeps the store that is in it now") {
+TEST_CASE("SqliteFile beside others: a folder that was exchanged keeps the store that is in it now") {
   const TempFolder folder;
   fs::create_directory(folder / "first");
   fs::create_directory(folder / "second");
@@ -164,7 +165,7 @@ TEST_CASE("Sqlite beside others: a folder that was exchanged keeps the store tha
   CHECK(value_at(path, "a") == "10");
 }
 
-TEST_CASE("Sqlite beside others: without its lock file nothing is saved") {
+TEST_CASE("SqliteFile beside others: without its lock file nothing is saved") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   const auto store = open(path);
@@ -176,7 +177,8 @@ TEST_CASE("Sqlite beside others: without its lock file nothing is saved") {
   CHECK(value_at(path, "a") == "1");
 }
 
-TEST_CASE("Sqlite beside others: without its log nothing is saved, as it would be gone with the process") {
+TEST_CASE(
+    "SqliteFile beside others: without its log nothing is saved, as it would be gone with the process") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   const auto store = open(path);
@@ -187,7 +189,7 @@ TEST_CASE("Sqlite beside others: without its log nothing is saved, as it would b
   CHECK_THAT(save(*store), ContainsSubstring("data.db-wal was moved, removed or replaced"));
 }
 
-TEST_CASE("Sqlite beside others: a follower goes over to the database that replaced the one it read") {
+TEST_CASE("SqliteFile beside others: a follower goes over to the database that replaced the one it read") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   open(path)->upsert("a", 1);
@@ -202,7 +204,7 @@ TEST_CASE("Sqlite beside others: a follower goes over to the database that repla
 
 // ---- Others who write ------------------------------------------------------------------------------------
 
-TEST_CASE("Sqlite beside others: an entry that another program wrote is neither overwritten nor lost") {
+TEST_CASE("SqliteFile beside others: an entry that another program wrote is neither overwritten nor lost") {
   const char* const kWrites[] = {
       "insert into entries values('theirs', '7')",
       "update entries set value = '7' where key = 'a'",
@@ -230,7 +232,7 @@ TEST_CASE("Sqlite beside others: an entry that another program wrote is neither 
   }
 }
 
-TEST_CASE("Sqlite beside others: they may tidy up, add tables and indexes, and read") {
+TEST_CASE("SqliteFile beside others: they may tidy up, add tables and indexes, and read") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   const auto store = open(path);
@@ -260,7 +262,7 @@ TEST_CASE("Sqlite beside others: they may tidy up, add tables and indexes, and r
   CHECK(open(path)->size() == 1);
 }
 
-TEST_CASE("Sqlite beside others: a reader in the same process leaves the owner's locks alone") {
+TEST_CASE("SqliteFile beside others: a reader in the same process leaves the owner's locks alone") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   const auto store = open(path);
@@ -278,7 +280,8 @@ TEST_CASE("Sqlite beside others: a reader in the same process leaves the owner's
   CHECK(is_in_use(path));
 }
 
-TEST_CASE("Sqlite beside others: they may write again once the store is closed, and the next one loads it") {
+TEST_CASE(
+    "SqliteFile beside others: they may write again once the store is closed, and the next one loads it") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   open(path)->upsert("a", 1);

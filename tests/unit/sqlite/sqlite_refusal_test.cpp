@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A database that the Sqlite storage refuses is left as it was, and so is its write-ahead log.
+// A database that the SqliteFile storage refuses is left as it was, and so is its write-ahead log.
 
 #if __has_include(<sqlite3.h>)
 
@@ -28,7 +28,7 @@
 namespace sqlite_refusal_test {
 
 using Catch::Matchers::ContainsSubstring;
-using kvstore::Sqlite;
+using kvstore::SqliteFile;
 using support::in_child;
 using support::read_file;
 using support::TempFolder;
@@ -47,8 +47,8 @@ kvstore::Options with(bool read_only, std::uint32_t version = 1) {
 }
 
 std::unique_ptr<Store> open(const std::filesystem::path& path, const kvstore::Options& options) {
-  return std::make_unique<Store>(std::make_unique<Sqlite>(path, kvstore::SqliteOptions{.busy_timeout = 20ms}),
-                                 options);
+  return std::make_unique<Store>(
+      std::make_unique<SqliteFile>(path, kvstore::SqliteOptions{.busy_timeout = 20ms}), options);
 }
 
 /// Statements of another program, which is killed afterwards, so that the log stays.
@@ -178,7 +178,7 @@ std::vector<Kind> kinds() {
 
 }  // namespace
 
-TEST_CASE("Sqlite, refused: the database, its log and all beside them stay byte for byte") {
+TEST_CASE("SqliteFile, refused: the database, its log and all beside them stay byte for byte") {
   for (const Kind& kind : kinds()) {
     for (const bool read_only : {false, true}) {
       if (read_only && !kind.for_followers) continue;
@@ -198,7 +198,7 @@ TEST_CASE("Sqlite, refused: the database, its log and all beside them stay byte 
   }
 }
 
-TEST_CASE("Sqlite, refused: also where another program is writing, and where another store has it") {
+TEST_CASE("SqliteFile, refused: also where another program is writing, and where another store has it") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   make_with_log(path);
@@ -217,7 +217,7 @@ TEST_CASE("Sqlite, refused: also where another program is writing, and where ano
   CHECK(owner->size() == 80);
 }
 
-TEST_CASE("Sqlite, refused: a database that cannot be written, before anything is acknowledged") {
+TEST_CASE("SqliteFile, refused: a database that cannot be written, before anything is acknowledged") {
   if (!support::is_root()) return;  // only root can become another user
   const TempFolder folder;
   std::filesystem::permissions(folder.path(), std::filesystem::perms::all);
@@ -234,7 +234,7 @@ TEST_CASE("Sqlite, refused: a database that cannot be written, before anything i
   CHECK((files_in(folder) == before));
 }
 
-TEST_CASE("Sqlite, refused: a database in rollback-journal mode stays in that mode") {
+TEST_CASE("SqliteFile, refused: a database in rollback-journal mode stays in that mode") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   open(path, with(false))->upsert("a", "1");
@@ -248,7 +248,7 @@ TEST_CASE("Sqlite, refused: a database in rollback-journal mode stays in that mo
   CHECK(open(path, with(false))->read("a") == "1");
 }
 
-TEST_CASE("Sqlite, refused: once the fault is mended, the log is read, and after closing it is gone") {
+TEST_CASE("SqliteFile, refused: once the fault is mended, the log is read, and after closing it is gone") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   make_with_log(path);
@@ -262,7 +262,7 @@ TEST_CASE("Sqlite, refused: once the fault is mended, the log is read, and after
 
 // ---- Damage in the log -----------------------------------------------------------------------------------
 
-TEST_CASE("Sqlite's log: a changed bit is noticed, or what is lost was in the last two transactions") {
+TEST_CASE("SqliteFile's log: a changed bit is noticed, or what is lost was in the last two transactions") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   make_with_log(path);
@@ -287,7 +287,7 @@ TEST_CASE("Sqlite's log: a changed bit is noticed, or what is lost was in the la
   CHECK(noticed > 120);
 }
 
-TEST_CASE("Sqlite's log: wherever a crash cuts it, a state that was saved opens") {
+TEST_CASE("SqliteFile's log: wherever a crash cuts it, a state that was saved opens") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   make_with_log(path);
@@ -311,7 +311,7 @@ TEST_CASE("Sqlite's log: wherever a crash cuts it, a state that was saved opens"
   CHECK(most >= 79);
 }
 
-TEST_CASE("Sqlite's log: of its last transaction, a crash may keep any pages, in any order") {
+TEST_CASE("SqliteFile's log: of its last transaction, a crash may keep any pages, in any order") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   make_with_log(path);

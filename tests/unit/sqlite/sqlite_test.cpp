@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What the Sqlite storage does besides what all storages do.
+// What the SqliteFile storage does besides what all storages do.
 
 #if __has_include(<sqlite3.h>)
 
@@ -27,7 +27,7 @@
 namespace sqlite_test {
 
 using Catch::Matchers::ContainsSubstring;
-using kvstore::Sqlite;
+using kvstore::SqliteFile;
 using kvstore::detail::SqliteDatabase;
 using kvstore::detail::SqliteStatement;
 using support::read_file;
@@ -46,7 +46,7 @@ using Store = kvstore::BatchPersistentKeyValueStore<Key, Value>;
 template <class Key, class Value = int>
 std::unique_ptr<Store<Key, Value>> open(const std::filesystem::path& path,
                                         kvstore::SqliteOptions options = {}) {
-  return std::make_unique<Store<Key, Value>>(std::make_unique<Sqlite>(path, options), kManual);
+  return std::make_unique<Store<Key, Value>>(std::make_unique<SqliteFile>(path, options), kManual);
 }
 
 /// Another program, as it were.
@@ -72,7 +72,7 @@ using Column = std::vector<std::string>;
 
 }  // namespace
 
-TEST_CASE("Sqlite: integer keys are INTEGER, other keys TEXT, and values JSON that SQL can query") {
+TEST_CASE("SqliteFile: integer keys are INTEGER, other keys TEXT, and values JSON that SQL can query") {
   const TempFolder folder;
   open<std::uint64_t>(folder / "numbers.db")->upsert(42, 1);
   open<std::uint64_t>(folder / "numbers.db")->upsert(std::uint64_t{1} << 63, 2);
@@ -94,7 +94,7 @@ TEST_CASE("Sqlite: integer keys are INTEGER, other keys TEXT, and values JSON th
   CHECK(outsider.column("pragma integrity_check") == Column{"ok"});
 }
 
-TEST_CASE("Sqlite: what another program writes between two openings is loaded") {
+TEST_CASE("SqliteFile: what another program writes between two openings is loaded") {
   const TempFolder folder;
   open<std::string>(folder / "data.db")->upsert("mine", 1);
   Outsider{folder / "data.db"}.run(
@@ -110,12 +110,13 @@ TEST_CASE("Sqlite: what another program writes between two openings is loaded") 
   CHECK(open<std::string>(folder / "data.db")->read("mine") == 10);
 }
 
-TEST_CASE("Sqlite: keys of the other type, as a copy makes them, load, and the next save puts them right") {
+TEST_CASE(
+    "SqliteFile: keys of the other type, as a copy makes them, load, and the next save puts them right") {
   const TempFolder folder;
   {
     kvstore::JsonFile from{folder / "data.json"};
     support::save_to(from, {{"1", "10"}, {"-5", "20"}});
-    Sqlite to{folder / "data.db"};
+    SqliteFile to{folder / "data.db"};
     kvstore::migrate(from, to);
   }
   CHECK(Outsider{folder / "data.db"}.column("select distinct typeof(key) from entries") == Column{"text"});
@@ -125,14 +126,14 @@ TEST_CASE("Sqlite: keys of the other type, as a copy makes them, load, and the n
   CHECK(open<std::string>(folder / "data.db")->size() == 3);
 }
 
-TEST_CASE("Sqlite: the same key as INTEGER and as TEXT is reported") {
+TEST_CASE("SqliteFile: the same key as INTEGER and as TEXT is reported") {
   const TempFolder folder;
   open<int>(folder / "data.db")->upsert(5, 1);
   Outsider{folder / "data.db"}.run("insert into entries values('5', '2')");
   CHECK_THROWS_WITH(open<int>(folder / "data.db"), ContainsSubstring("duplicate key 5"));
 }
 
-TEST_CASE("Sqlite: rows that are no entries are reported with their key, and left alone") {
+TEST_CASE("SqliteFile: rows that are no entries are reported with their key, and left alone") {
   const auto message = [](const char* sql) -> std::string {
     const TempFolder folder;
     open<std::string>(folder / "data.db")->upsert("a", 1);
@@ -154,7 +155,7 @@ TEST_CASE("Sqlite: rows that are no entries are reported with their key, and lef
   CHECK_THAT(message("insert into meta values('schema_version', 'x')"), ContainsSubstring("schema_version"));
 }
 
-TEST_CASE("Sqlite: what is no database of ours is refused untouched") {
+TEST_CASE("SqliteFile: what is no database of ours is refused untouched") {
   const TempFolder folder;
   const auto path = folder / "data.db";
   const auto refusal = [&]() -> std::string {
@@ -180,7 +181,7 @@ TEST_CASE("Sqlite: what is no database of ours is refused untouched") {
   CHECK_THAT(refusal(), ContainsSubstring("format version 2"));
 }
 
-TEST_CASE("Sqlite: a damaged database is reported") {
+TEST_CASE("SqliteFile: a damaged database is reported") {
   const TempFolder folder;
   {
     const auto store = open<int, std::string>(folder / "data.db");
@@ -195,7 +196,7 @@ TEST_CASE("Sqlite: a damaged database is reported") {
 }
 
 TEST_CASE(
-    "Sqlite: a database that another program keeps busy fails the save by a deadline, and it is tried "
+    "SqliteFile: a database that another program keeps busy fails the save by a deadline, and it is tried "
     "again") {
   const TempFolder folder;
   const auto store = open<std::string>(folder / "data.db", {.busy_timeout = 20ms});
@@ -216,7 +217,7 @@ TEST_CASE(
   CHECK(outsider.column("select key from entries order by key") == Column{"a", "b"});
 }
 
-TEST_CASE("Sqlite: others read while a store is open, and see what was saved") {
+TEST_CASE("SqliteFile: others read while a store is open, and see what was saved") {
   const TempFolder folder;
   const auto store = open<std::string>(folder / "data.db");
   store->upsert("a", 1);
@@ -232,11 +233,11 @@ TEST_CASE("Sqlite: others read while a store is open, and see what was saved") {
   CHECK(outsider.column("select value from entries") == Column{"2"});
 }
 
-TEST_CASE("Sqlite: standard files that a program has closed are not opened in its place") {
+TEST_CASE("SqliteFile: standard files that a program has closed are not opened in its place") {
   const TempFolder folder;
   CHECK(support::in_child([&] {
           for (const int number : {0, 1, 2}) ::close(number);
-          Store<std::string, int> store{std::make_unique<Sqlite>(folder / "data.db")};
+          Store<std::string, int> store{std::make_unique<SqliteFile>(folder / "data.db")};
           store.upsert("a", 1);
           store.save();
           std::string open;
@@ -245,7 +246,7 @@ TEST_CASE("Sqlite: standard files that a program has closed are not opened in it
         }) == "");
 }
 
-TEST_CASE("Sqlite: the log of a small database stays small") {
+TEST_CASE("SqliteFile: the log of a small database stays small") {
   const TempFolder folder;
   const auto store = open<int, std::string>(folder / "data.db");
   for (int i = 0; i < 300; ++i) {
@@ -255,7 +256,7 @@ TEST_CASE("Sqlite: the log of a small database stays small") {
   CHECK(std::filesystem::file_size(folder / "data.db-wal") < 400'000);  // SQLite's custom: 4 MB
 }
 
-TEST_CASE("Sqlite: a killed process loses nothing that it saved, and the next one opens") {
+TEST_CASE("SqliteFile: a killed process loses nothing that it saved, and the next one opens") {
   const TempFolder folder;
   for (int run = 0; run < 5; ++run) {
     support::in_child([&]() -> std::string {

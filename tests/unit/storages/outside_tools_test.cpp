@@ -70,7 +70,7 @@ TEST_CASE("Outside tools: jq reads the lines of a journal") {
 TEST_CASE("Outside tools: sqlite3 queries a database, and what it writes loads") {
   const TempFolder folder;
   const std::string path = (folder / "data.db").string();
-  Users users{std::make_unique<kvstore::Sqlite>(path), kManual};
+  Users users{std::make_unique<kvstore::SqliteFile>(path), kManual};
   fill(users);
   CHECK(output_of("sqlite3 " + path +
                   " \"select json_extract(value, '$.city') from entries where key = 'ada'\"") == "London\n");
@@ -79,7 +79,7 @@ TEST_CASE("Outside tools: sqlite3 queries a database, and what it writes loads")
   output_of("sqlite3 " + path +
             " \"update entries set value = json_set(value, '$.age', 37) where key = 'ada';"
             " insert into entries values('eve', json_object('city', 'Łódź'))\"");
-  Users again{std::make_unique<kvstore::Sqlite>(path), kManual};
+  Users again{std::make_unique<kvstore::SqliteFile>(path), kManual};
   CHECK(again.size() == 4);
   CHECK(again.read("ada")["age"] == 37);
   CHECK(again.read("eve")["city"] == "Łódź");
@@ -89,12 +89,12 @@ TEST_CASE("Outside tools: sqlite3 sees integer keys as numbers") {
   const TempFolder folder;
   const std::string path = (folder / "data.db").string();
   {
-    Counts counts{std::make_unique<kvstore::Sqlite>(path), kManual};
+    Counts counts{std::make_unique<kvstore::SqliteFile>(path), kManual};
     for (int i = 8; i < 12; ++i) counts.upsert(i, i * i);
   }
   CHECK(output_of("sqlite3 " + path + " 'select key from entries where key > 9 order by key'") == "10\n11\n");
   output_of("sqlite3 " + path + " 'insert into entries values(100, 1)'");
-  CHECK(Counts{std::make_unique<kvstore::Sqlite>(path), kManual}.read(100) == 1);
+  CHECK(Counts{std::make_unique<kvstore::SqliteFile>(path), kManual}.read(100) == 1);
 }
 #endif
 

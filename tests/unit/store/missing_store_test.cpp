@@ -161,7 +161,7 @@ TEST_CASE("Missing store: leave to open without a file is none to load from a mi
 TEST_CASE(
     "Missing store: a file that vanishes is an error to a reader, who keeps the entries until it is back") {
   for (const StorageCase& storage : support::storages()) {
-    if (!storage.name.starts_with("Json") && !storage.name.starts_with("Sqlite") &&
+    if (!storage.name.starts_with("Json") && !storage.name.starts_with("SqliteFile") &&
         !storage.name.starts_with("Length"))
       continue;  // what is in memory cannot vanish
     for (const bool allow_missing : {false, true}) {

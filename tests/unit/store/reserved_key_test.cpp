@@ -159,13 +159,13 @@ TEST_CASE("Reserved key: a line of a journal that holds it is refused, by its ow
 TEST_CASE("Reserved key: a row of a database that holds it is refused") {
   const TempFolder folder;
   {
-    kvstore::Sqlite storage{folder / "data.db"};
+    kvstore::SqliteFile storage{folder / "data.db"};
     kvstore::detail::CountingSink sink;
     storage.load({}, sink);
     OneEntry entry;
     storage.save(entry);
   }
-  CHECK_THROWS_WITH((Strings{std::make_unique<kvstore::Sqlite>(folder / "data.db"), kQuiet}), kByName);
+  CHECK_THROWS_WITH((Strings{std::make_unique<kvstore::SqliteFile>(folder / "data.db"), kQuiet}), kByName);
 }
 #endif
 

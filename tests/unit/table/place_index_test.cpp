@@ -13,7 +13,6 @@
 
 namespace place_index_test {
 
-using kvstore::detail::ByteLine;
 using kvstore::detail::PlaceIndex;
 
 namespace {
@@ -76,17 +75,6 @@ void agree_with_list(std::size_t most, const std::function<std::uint32_t(std::ui
 }
 
 }  // namespace
-
-TEST_CASE("PlaceIndex: sixteen bytes compared at once agree with one by one") {
-  std::mt19937 random{5};
-  for (int round = 0; round < 20'000; ++round) {
-    ByteLine line;
-    for (std::uint8_t& byte : line.bytes)
-      byte = static_cast<std::uint8_t>(random() % (round % 2 == 0 ? 3 : 256));
-    const auto wanted = static_cast<std::uint8_t>(random() % (round % 2 == 0 ? 3 : 256));
-    REQUIRE(line.matches(wanted) == line.matches_plainly(wanted));
-  }
-}
 
 TEST_CASE("PlaceIndex: a random sequence of changes leaves every position where it is looked for") {
   agree_with_list(3000, [](std::uint32_t random) { return random; });

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <random>
 #include <string>
 #include <vector>
@@ -53,7 +54,7 @@ TEST_CASE("Byte block: a step finds what a loop over its bytes finds") {
     const std::size_t size = std::min<std::size_t>(bytes.size(), kBlockSize);
     const auto end = bytes.begin() + static_cast<std::ptrdiff_t>(size);
     const auto escape = std::find_if(bytes.begin(), end, wants_escape);
-    const auto step = kvstore::detail::look_at_step(bytes.data(), bytes.size());
+    const auto step = kvstore::detail::text_step(bytes.data(), bytes.size());
     REQUIRE(step.ends_at_escape == (escape != end));
     REQUIRE(step.plain == static_cast<std::size_t>(escape - bytes.begin()));
     REQUIRE(step.beyond_ascii == std::any_of(bytes.begin(), end, is_beyond_ascii));
@@ -72,6 +73,21 @@ TEST_CASE("Byte block: bytes are special if and only if a string may not hold th
               (wants_escape(byte) || is_beyond_ascii(byte) ? bit : 0));
       REQUIRE(kvstore::detail::beyond_ascii_bits(block) == (is_beyond_ascii(byte) ? bit : 0));
     }
+  }
+}
+
+TEST_CASE("Byte block: bytes that equal one are found wherever they are") {
+  std::mt19937 random{33};
+  for (int round = 0; round < 20'000; ++round) {
+    const unsigned kinds = round % 2 == 0 ? 3 : 256;
+    std::string text(kBlockSize, ' ');
+    for (char& byte : text) byte = static_cast<char>(random() % kinds);
+    const auto wanted = static_cast<std::uint8_t>(random() % kinds);
+    unsigned expected = 0;
+    for (std::size_t i = 0; i < kBlockSize; ++i) {
+      if (static_cast<std::uint8_t>(text[i]) == wanted) expected |= 1U << i;
+    }
+    REQUIRE(kvstore::detail::equal_bits(kvstore::detail::load_block(text.data()), wanted) == expected);
   }
 }
 

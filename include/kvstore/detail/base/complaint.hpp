@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The last resort of a store that has lost something and has nobody to tell: a line on standard error.
+// The last resort of a store that has lost something and can report the loss to nobody: a line on standard
+// error.
 
 #include <algorithm>
 #include <array>
@@ -20,13 +21,14 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// One line of text in bounded memory: whoever has lost something may have no memory left.
+/// One line of text in bounded memory: a store that has lost something may have no memory left.
 class ComplaintLine {
  public:
-  /// Adds `text`, its control characters as spaces; what is too long ends in "...".
+  /// Adds `text`, with spaces for its control characters. A line that becomes too long is cut and ends in
+  /// "...".
   ComplaintLine& add(std::string_view text) noexcept {
     for (const char byte : text) {
-      if (used_ == kMost) return cut();
+      if (used_ == kMaxBytes) return cut();
       const auto value = static_cast<unsigned char>(byte);
       text_[used_++] = value < 0x20 || value == 0x7F ? ' ' : byte;
     }
@@ -40,19 +42,19 @@ class ComplaintLine {
   }
 
  private:
-  static constexpr std::size_t kMost = 4000;  // less than a pipe takes in one piece
+  static constexpr std::size_t kMaxBytes = 4000;  // less than a pipe takes in one piece
 
   ComplaintLine& cut() noexcept {
     std::fill_n(text_.end() - 4, 3, '.');
     return *this;
   }
 
-  std::array<char, kMost + 1> text_{};
+  std::array<char, kMaxBytes + 1> text_{};
   std::size_t used_ = 0;
 };
 
-/// Writes one line to standard error, in one piece, unless that is closed. A reader that has gone does no
-/// harm.
+/// Writes one line to standard error in a single piece; does nothing if standard error is closed. A reader
+/// that has gone away does no harm.
 inline void write_to_standard_error(std::string_view line) noexcept {
 #ifdef _WIN32
   std::fwrite(line.data(), 1, line.size(), stderr);
@@ -64,7 +66,7 @@ inline void write_to_standard_error(std::string_view line) noexcept {
 #endif
 }
 
-/// Writes "kvstore: PATH: WHAT" to standard error. *Thread safety*: any; lines stay whole.
+/// Writes "kvstore: PATH: WHAT" to standard error. *Thread safety*: safe from any thread; lines stay whole.
 inline void complain(std::string_view path, std::string_view what) noexcept {
   ComplaintLine line;
   write_to_standard_error(line.add("kvstore: ").add(path).add(": ").add(what).end());

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the numbers of open files mean to the rest of a process: 0, 1 and 2 are standard input, output and
-// error, even where a program has them closed, and a forked child has every one of its parent's.
+// File descriptors that the rest of a process gives a meaning. 0, 1 and 2 are standard input, output and
+// error, even if a program has closed them. A forked child inherits every descriptor of its parent.
 
 #include <atomic>
 #include <cerrno>
@@ -17,7 +17,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 #ifdef _WIN32
 
-/// Windows gives no file the number of another.
+/// Windows never gives a file the number of another.
 class StandardFiles {
  public:
   StandardFiles() noexcept {}
@@ -28,8 +28,8 @@ class StandardFiles {
 
 #else
 
-/// What all `StandardFiles` of a process share. One for all shared objects, whatever they hide, since all of
-/// them have the same numbers.
+/// State shared by all `StandardFiles` of a process. There is one instance for all shared objects, even if
+/// they hide their symbols, because all of them have the same descriptors.
 struct StandardFillers {
   std::atomic_flag busy;
   unsigned users = 0;   // under `busy`
@@ -37,12 +37,15 @@ struct StandardFillers {
 };
 [[gnu::visibility("default")]] inline constinit StandardFillers standard_fillers;
 
-/// While one exists, 0, 1 and 2 are taken, so that nothing is opened under them. A program may have these
-/// closed, and another thread prints to them while a file is opened: raising a number afterwards is too late.
+/// While one exists, descriptors 0, 1 and 2 are taken, so that no file is opened under them. A program may
+/// have closed them while another thread still prints to them. To raise a descriptor after opening a file
+/// would therefore be too late.
 ///
-/// The fillers refuse to be read and written, as closed numbers do. They go when the last of these goes.
+/// The fillers refuse to be read and written, as closed descriptors do. They are closed when the last
+/// `StandardFiles` is destroyed.
 ///
-/// *Thread safety*: any number at once. *Complexity*: three system calls where nothing is closed.
+/// *Thread safety*: any number may exist at once. *Complexity*: three system calls if none of the three is
+/// closed.
 class StandardFiles {
  public:
   StandardFiles() noexcept {
@@ -59,7 +62,7 @@ class StandardFiles {
     leave();
   }
 
-  /// In a forked child, where nobody else is: the threads that had some of these do not exist.
+  /// In a forked child, before anything else runs: the threads that held some of these do not exist there.
   static void begin_child() noexcept {
     standard_fillers.users = 0;
     release();
@@ -81,7 +84,7 @@ class StandardFiles {
     const int error = errno;
     while (::fcntl(STDIN_FILENO, F_GETFD) < 0 || ::fcntl(STDOUT_FILENO, F_GETFD) < 0 ||
            ::fcntl(STDERR_FILENO, F_GETFD) < 0) {
-      const int number = ::open("/", O_PATH | O_CLOEXEC);  // the lowest that is free
+      const int number = ::open("/", O_PATH | O_CLOEXEC);  // the lowest free number
       if (number > STDERR_FILENO) ::close(number);         // another thread was faster
       if (number < 0) break;
       if (number <= STDERR_FILENO) standard_fillers.filled |= 1U << static_cast<unsigned>(number);
@@ -89,7 +92,7 @@ class StandardFiles {
     errno = error;
   }
 
-  /// The program may have put a file of its own in a filler's place by now.
+  /// Leaves a descriptor alone if the program has meanwhile put a file of its own in the filler's place.
   static void release() noexcept {
     const int error = errno;
     for (int number = STDIN_FILENO; number <= STDERR_FILENO; ++number) {
@@ -105,14 +108,14 @@ class StandardFiles {
 class LockedDescriptor;
 [[gnu::visibility("default")]] inline constinit std::atomic<LockedDescriptor*> locked_descriptors = nullptr;
 
-/// The number of an open file that carries a lock, in a list that lives as long as the process.
+/// The descriptor of a file that carries a lock, in a list that lives as long as the process.
 ///
-/// `flock` locks what was opened, and a forked child has that open too: the lock would outlive a parent that
-/// is killed for as long as the child lives. So a child closes these numbers before anything else.
+/// `flock` locks the open file, which a forked child shares: if the parent were killed, the lock would last
+/// until the child ends. A child therefore closes these descriptors before anything else.
 class LockedDescriptor {
  public:
-  /// Lists a number; null if memory does not suffice for that. *Thread safety*: any, without a lock, which a
-  /// forked child could find taken.
+  /// Lists a descriptor; null if there is no memory for that. *Thread safety*: safe from any thread. Takes no
+  /// lock, since a forked child could find it taken.
   static LockedDescriptor* list(int number) noexcept {
     for (auto* known = locked_descriptors.load(std::memory_order_acquire); known != nullptr;
          known = known->next_) {
@@ -127,16 +130,15 @@ class LockedDescriptor {
     return added;
   }
 
-  /// Before the number is closed. False in a forked child, which has closed it already: by now it may stand
-  /// for another file.
+  /// Call before closing the descriptor. False in a forked child, which has closed it already: the number may
+  /// belong to another file by now.
   bool unlist() noexcept {
     if (number_.load(std::memory_order_relaxed) == kLeft) return false;
     number_.store(kFree, std::memory_order_relaxed);
     return true;
   }
 
-  /// In a forked child. What was listed is never used again, since the objects of the parent still refer to
-  /// it.
+  /// In a forked child. The entries are never used again, since the parent's objects still refer to them.
   static void close_in_child() noexcept {
     for (auto* known = locked_descriptors.load(std::memory_order_acquire); known != nullptr;
          known = known->next_) {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A flag that stays down only where work has got through.
+// A flag that stays down only if work has succeeded.
 
 #include <atomic>
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Sets the flag when it dies, unless `passed` was called before.
+/// Its destructor raises the flag unless `passed` was called before.
 class FailureMark {
  public:
   explicit FailureMark(std::atomic<bool>& failed) noexcept : failed_{failed} {}

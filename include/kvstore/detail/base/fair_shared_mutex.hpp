@@ -2,8 +2,8 @@
 #pragma once
 
 // A turnstile in front of a shared mutex. glibc's std::shared_mutex lets new readers pass a waiting writer:
-// beside two busy readers a writer waited for seconds, beside three for ever. Here a writer that waits closes
-// the turnstile, so that only the readers already inside pass before it.
+// while two readers were busy, a writer waited for seconds; while three were, for ever. Here a waiting writer
+// closes the turnstile, so that only the readers already inside pass before it.
 
 #include <atomic>
 #include <cstdint>
@@ -32,7 +32,7 @@ class FairSharedMutex {
   [[nodiscard]] bool try_lock() { return mutex_.try_lock(); }
   void unlock() { mutex_.unlock(); }
 
-  // Only a hint is needed of `waiting_`: a reader that misses it passes before the writer once.
+  // `waiting_` is only a hint: a reader that misses it passes the writer once.
   void lock_shared() {
     if (waiting_.load(std::memory_order_relaxed) != 0) const std::scoped_lock queue{turnstile_};
     mutex_.lock_shared();
@@ -48,9 +48,13 @@ class FairSharedMutex {
   std::mutex turnstile_;
 };
 
-/// A mutex that says that it is fair by itself needs no turnstile.
+/// Whether a mutex declares that its readers do not starve its writers: by `static constexpr bool is_fair =
+/// true`, or by a type of that name, as our first preview asked for.
 template <class Mutex>
-  requires requires { typename Mutex::is_fair; }
+concept FairMutex = requires { requires Mutex::is_fair; } || requires { typename Mutex::is_fair; };
+
+/// Such a mutex needs no turnstile.
+template <FairMutex Mutex>
 class FairSharedMutex<Mutex> : public Mutex {};
 
 }}}  // namespace kvstore::v1::detail

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A view of a callable: what a virtual function takes where a template cannot go. It owns nothing, so it must
-// not outlive the call it is passed to.
+// A view of a callable, for virtual functions, which cannot be templates. The view owns nothing, so it must
+// not outlive the call that it is passed to.
 
 #include <concepts>
 #include <functional>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A key of a range for as long as it is looked up. A range may make its keys as they are read: a view of such
-// a key would outlive it, and making it again, under a segment's lock, would run a stranger's function there.
+// A key of a range, kept while it is looked up. A range may create its keys on access. A view of such a key
+// would outlive the key, and creating it again under a segment's lock would run foreign code there.
 
 #include <memory>
 #include <optional>
@@ -11,7 +11,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Keeps a reference where the range gives one, and the key itself where it makes one.
+/// Keeps a reference if the range yields references, otherwise the key itself.
 template <class Reference>
 class HeldKey {
   static constexpr bool kIsMade = !std::is_reference_v<Reference>;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Helpers of a thread that has much to do: how many there are, and how they are started. And threads that a
-// store cannot do without.
+// Helper threads for large work: their number, and how they start. Also threads that a store cannot do
+// without.
 
 #include <algorithm>
 #include <atomic>
@@ -19,22 +19,22 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-inline constexpr std::size_t kMostThreads = 64;
+inline constexpr std::size_t kMaxThreads = 64;
 
-/// How many threads load a large store, where `Options::threads` is `wanted`.
+/// The number of threads that load a large store if `Options::threads` is `wanted`.
 [[nodiscard]] inline std::size_t threads_to_load(std::size_t wanted) noexcept {
   const std::size_t processors = std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
   return wanted != 0 ? wanted : std::min<std::size_t>(processors, 2);
 }
 
-/// The same for saving one. Operations go on meanwhile and want a processor too, so it takes half of them.
+/// The same for saving. Operations go on meanwhile and need processors too, so saving takes half of them.
 [[nodiscard]] inline std::size_t threads_to_save(std::size_t wanted) noexcept {
   const std::size_t processors = std::max<std::size_t>(std::thread::hardware_concurrency(), 1);
   return wanted != 0 ? wanted : std::clamp<std::size_t>(processors / 2, 1, 2);
 }
 
-/// Threads that join when they die, as many of `wanted` as the system has to give: whoever asks for help must
-/// get by without.
+/// Starts up to `wanted` threads, which join when they are destroyed. The system may give fewer, so the
+/// caller must be able to do the work alone.
 template <class Work>
 [[nodiscard]] std::vector<std::jthread> start_helpers(std::size_t wanted, const Work& work) {
   std::vector<std::jthread> helpers;
@@ -45,8 +45,8 @@ template <class Work>
   return helpers;
 }
 
-/// Runs `start`, which starts a thread that there is no doing without. @throws StorageError that names
-/// `path`, if the system has none to give
+/// Runs `start`, which starts a thread that the store cannot do without. @throws StorageError that names
+/// `path`, if the system has no thread to give
 template <class Start>
 decltype(auto) start_needed(const std::filesystem::path& path, const Start& start) {
   try {
@@ -56,8 +56,8 @@ decltype(auto) start_needed(const std::filesystem::path& path, const Start& star
   }
 }
 
-/// Calls `work(i)` for each `i` below `count`, in `threads` threads at once, this one included. Of the
-/// exceptions, that for the lowest `i` comes out, as if they had come in order.
+/// Calls `work(i)` for each `i` below `count`, in `threads` threads including the caller's. Throws the
+/// exception of the lowest `i`, as a sequential loop would.
 template <class Work>
 void for_each_index(std::size_t count, std::size_t threads, const Work& work) {
   std::atomic<std::size_t> next = 0;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A histogram that several threads add to. Only for what takes longer than counting it does, such as waiting.
+// A histogram that several threads add to. Only for durations that are long compared with counting them, such
+// as waiting.
 
 #include <array>
 #include <atomic>
@@ -36,7 +37,7 @@ class HistogramRecorder {
   std::atomic<std::int64_t> sum_ = 0;
 };
 
-/// Adds the time of its life.
+/// Records its own lifetime.
 class TimeRecorded {
  public:
   explicit TimeRecorded(HistogramRecorder& recorder) noexcept : recorder_{recorder} {}

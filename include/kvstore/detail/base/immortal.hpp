@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Static objects that outlive every other.
+// Static objects that outlive all others.
 
 #include <cstddef>
 #include <new>  // IWYU pragma: keep, for placement
@@ -9,8 +9,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// An object that is never destroyed, for a static variable: other static objects may still use it as they
-/// end, and threads that outlive them all.
+/// A static object that is never destroyed: other static objects may still use it in their destructors, and
+/// so may threads that outlive all of them.
 template <class T>
 class Immortal {
  public:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the verbs take to look a key up: a view where the hash offers one, so that no temporary key is made.
+// The argument type of lookups: a view if the hash offers one, so that no temporary key is made.
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

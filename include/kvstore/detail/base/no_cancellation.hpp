@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Threads of the program that are ended by `pthread_cancel`. It unwinds them from within a call to the
-// system, past owners of turns and files, and the process ends where a `catch (...)` keeps that.
+// Protection from `pthread_cancel`. Cancellation unwinds a thread from within a system call, past owners of
+// turns and files. If a `catch (...)` stops the unwinding, the process ends.
 
 #ifndef _WIN32
 #include <pthread.h>
@@ -10,7 +10,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// While one exists, this thread is not cancelled: a request waits.
+/// While one exists, this thread is not cancelled: a request stays pending.
 class NoCancellation {
  public:
 #ifdef _WIN32
@@ -20,7 +20,8 @@ class NoCancellation {
 #else
   NoCancellation() noexcept { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before_); }
   ~NoCancellation() { ::pthread_setcancelstate(before_, nullptr); }
-  /// Where nothing is under way: otherwise a thread that only ever uses stores could not be cancelled.
+  /// Call it while nothing is under way. Without it, a thread that does nothing but use stores could never be
+  /// cancelled.
   static void cancel_if_asked() { ::pthread_testcancel(); }
 #endif
   NoCancellation(const NoCancellation&) = delete;

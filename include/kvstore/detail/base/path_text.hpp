@@ -9,9 +9,9 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// The path as UTF-8; where paths are bytes, just these. Not `path.string()`, which on Windows may be in the
-/// code page of the machine and throws for what that lacks. A zero byte, which would end the message, is a
-/// '?'.
+/// The path as UTF-8; the unchanged bytes on systems where paths are bytes. `path.string()` would not do: on
+/// Windows it may use the machine's code page, and it throws for characters that the code page lacks. A zero
+/// byte would end the message, so it becomes a '?'.
 inline std::string path_text(const std::filesystem::path& path) {
 #ifdef _WIN32
   const std::u8string native = path.u8string();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// An object for each thread, on cache lines of its own, which the thread finds by one comparison. What all
-// threads write at each operation would be a cache line that moves between the processors each time.
+// One object for each thread, on cache lines of its own, found by one comparison. A counter that all threads
+// write at each operation would instead be a cache line that moves between processors each time.
 
 #include <array>
 #include <atomic>
@@ -17,16 +17,16 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// What the calling thread remembers of the objects that it used last. Trivial, so that it can still be read
-/// while the thread ends.
+/// The calling thread's memory of the objects that it used last. Trivial, so that it can still be read while
+/// the thread ends.
 struct ThreadMemory {
   struct Place {
-    std::uint64_t id;  // of the `PerThread` whose object it is, which may be gone
+    std::uint64_t id;  // of the `PerThread` that owns the object, which may be gone
     void* object;
   };
   static constexpr std::size_t kPlaces = 64;
 
-  /// A number that no other object has or had, of whatever type, since all types share the places. Never 0.
+  /// A number that no other object of any type has or had, since all types share the places. Never 0.
   [[nodiscard]] static std::uint64_t next_id() noexcept {
     return last_id.fetch_add(1, std::memory_order_relaxed) + 1;
   }
@@ -39,8 +39,8 @@ struct ThreadMemory {
 };
 inline constinit thread_local ThreadMemory thread_memory{};
 
-/// Stands for one of the threads that live at the same time; a new thread gets that of one that has ended. A
-/// std::thread::id would do, were it not that some systems never use one again.
+/// Identifies one of the threads alive at the same time; a new thread takes over the seat of one that has
+/// ended. A std::thread::id would not do, since some systems never reuse an id.
 class ThreadSeat {
  public:
   ThreadSeat() : seat_{take()} {}
@@ -52,7 +52,7 @@ class ThreadSeat {
     seat_->taken.store(false, std::memory_order_release);
   }
 
-  /// What is the same for two threads only if one has ended before the other began.
+  /// A value that is the same for two threads only if one ended before the other began.
   [[nodiscard]] const void* get() const noexcept { return seat_; }
 
  private:
@@ -72,14 +72,14 @@ class ThreadSeat {
     return seat;
   }
 
-  // Never freed: as many as threads lived at once.
+  // Never freed: as many as threads were alive at once.
   static inline constinit std::atomic<Seat*> seats = nullptr;
 
   Seat* const seat_;
 };
 
-/// The objects of all threads that have asked for one. They live as long as this does; a thread that has
-/// ended leaves its object to a new one.
+/// The objects of all threads that have asked for one. They live as long as the `PerThread`; a thread that
+/// ends leaves its object to a new thread.
 template <class T>
 class PerThread {
  public:
@@ -87,21 +87,22 @@ class PerThread {
   PerThread(const PerThread&) = delete;
   PerThread& operator=(const PerThread&) = delete;
 
-  /// The calling thread's; null where there is no memory for one, and for a thread that is just ending.
-  /// Wait-free but for a thread's first call, and for its next one after it has used many of these.
+  /// The calling thread's object; null if there is no memory for one, or if the thread is just ending.
+  /// Wait-free except for a thread's first call, and for the next call after the thread has used many other
+  /// `PerThread` objects.
   [[nodiscard, gnu::always_inline]] T* local() noexcept {
     const ThreadMemory::Place& place = thread_memory.places[place_];
     return place.id == id_ ? static_cast<T*>(place.object) : make_local();
   }
 
-  /// In a forked child, before its end.
+  /// In a forked child, before it is destroyed.
   void leave() noexcept { leave_contents_to_parent(by_seat_); }
 
-  /// How many objects there are. Wait-free.
+  /// The number of objects. Wait-free.
   [[nodiscard]] std::uint32_t size() const noexcept { return size_.load(std::memory_order_relaxed); }
 
-  /// Runs `fn(const T&)` on the object of each thread that has asked before, in the one order of sequential
-  /// consistency. Wait-free. *Complexity*: O(threads)
+  /// Runs `fn(const T&)` on the object of each thread that has asked for one before, in the single total
+  /// order of sequential consistency. Wait-free. *Complexity*: O(threads)
   template <class Fn>
   void for_each(const Fn& fn) const {
     for (const Node* node = nodes_.load(std::memory_order_seq_cst); node != nullptr; node = node->next) {
@@ -115,7 +116,7 @@ class PerThread {
     const Node* next = nullptr;
   };
 
-  /// Out of line, so that finding it is a handful of instructions in the caller.
+  /// Out of line, so that the fast path is a handful of instructions in the caller.
   [[gnu::noinline, gnu::cold]] T* make_local() noexcept {
     if (thread_memory.ended) return nullptr;
     try {

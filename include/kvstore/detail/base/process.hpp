@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Which process an object belongs to. `fork` copies every object into a child that has none of the parent's
-// threads and all of its open files: there a thread cannot be joined, a mutex may stay locked for ever, and
-// what is written, cut or removed is the parent's.
+// The process that an object belongs to. `fork` copies every object into a child that has none of the
+// parent's threads but all of its open files. There a thread cannot be joined, a mutex may stay locked for
+// ever, and everything written, cut or removed belongs to the parent.
 
 #include <atomic>
 #include <cstdint>
@@ -32,18 +32,20 @@ class ForkGuard {
 
 #else
 
-/// Goes up in a forked child. One for all shared objects of a process, whatever they hide, since an object
-/// made by the code of one is asked by the code of another.
+/// Goes up in a forked child. There is one instance for all shared objects of a process, even if they hide
+/// their symbols: code of one may ask about an object made by code of another.
 [[gnu::visibility("default")]] inline constinit std::atomic<std::uint32_t> fork_generation = 0;
 
-/// Hidden: each shared object registers its own. `dlclose` takes the handlers of what it unloads away, and
-/// code that is gone must not be called. A fork that several of them count has been counted all the same.
+/// Hidden: each shared object registers its own. `dlclose` removes the handlers of the object that it
+/// unloads, and code that is gone must not be called. If several handlers count one fork, the fork is still
+/// counted.
 class [[gnu::visibility("hidden")]] ForkWatch {
  public:
   static void begin() noexcept {
     if (registered.load(std::memory_order_acquire)) return;
-    // Two threads at once register two handlers, which does no harm. A lock would: a child that is forked
-    // while another thread holds it waits for ever. Without memory for one, `is_foreign_by_id` still knows.
+    // Two threads at once register two handlers, which does no harm. A lock would: if a child is forked while
+    // another thread holds the lock, the child waits for ever. If there is no memory for a handler,
+    // `is_foreign_by_id` still knows.
     static_cast<void>(::pthread_atfork(nullptr, nullptr, [] { begin_child(); }));
     registered.store(true, std::memory_order_release);
   }
@@ -58,19 +60,19 @@ class [[gnu::visibility("hidden")]] ForkWatch {
   static inline constinit std::atomic<bool> registered = false;
 };
 
-/// Remembers the process that made it; a copy remembers the same.
-/// *Thread safety*: as a constant.
+/// Remembers the process that made it; a copy remembers the same process. *Thread safety*: as a constant.
 class ForkGuard {
  public:
   ForkGuard() noexcept : generation_{watched_generation()}, process_{::getpid()} {}
 
-  /// Whether this is a forked child of the process that made it. A load and a comparison; misses children
-  /// that were made behind the C library's back, by the system call itself or by `_Fork`.
+  /// Whether the calling process is a forked child of the process that made it. A load and a comparison.
+  /// Misses children that were made behind the C library's back, by the system call itself or by `_Fork`.
   [[nodiscard]] bool is_foreign() const noexcept {
     return generation_ != fork_generation.load(std::memory_order_relaxed);
   }
 
-  /// The same, and misses none of them. A system call: for those who are about to make more of them.
+  /// The same, but misses no child. A system call: for callers that are about to make more system calls
+  /// anyway.
   [[nodiscard]] bool is_foreign_by_id() const noexcept { return is_foreign() || process_ != ::getpid(); }
 
  private:
@@ -85,7 +87,7 @@ class ForkGuard {
 
 #endif
 
-/// What was left to the parent, as a list that nothing ever reads but a leak checker.
+/// An object left to the parent, in a list that only a leak checker ever reads.
 struct LeftObject {
   LeftObject* next = nullptr;
   void* handle = nullptr;
@@ -98,13 +100,14 @@ inline void leave_to_parent(LeftObject& object) noexcept {
                                              std::memory_order_relaxed)) {}
 }
 
-/// Leaves what a C library has made, in place of freeing it.
+/// Leaves an object of a C library to the parent instead of freeing it.
 inline void leave_to_parent(void* handle) noexcept {
   if (auto* const object = new (std::nothrow) LeftObject{nullptr, handle}) leave_to_parent(*object);
 }
 
-/// Leaves what `object` holds, which another thread of the parent may have been changing: it is moved away,
-/// and so neither freed nor looked into. Without memory for that it stays.
+/// Leaves the contents of `object` to the parent, whose other threads may have been changing them. The
+/// contents are moved away, so they are neither freed nor looked into. If there is no memory for that, they
+/// stay.
 template <class T>
 void leave_contents_to_parent(T& object) noexcept {
   struct Left : LeftObject {
@@ -114,8 +117,9 @@ void leave_contents_to_parent(T& object) noexcept {
   if (auto* const left = new (std::nothrow) Left{std::move(object)}) leave_to_parent(*left);
 }
 
-/// Perhaps a `T` on the heap, which is destroyed only in the process that made it. A forked child leaves it
-/// as it is, for good: threads to join, locks that a thread of the parent holds, files to tidy.
+/// An optional `T` on the heap, which is destroyed only in the process that made it. A forked child leaves it
+/// untouched for good, since it may contain threads to join, locks that a thread of the parent holds, or
+/// files to tidy.
 ///
 /// *Thread safety*: as std::optional.
 template <class T>
@@ -134,14 +138,14 @@ class LeftToParent {
   }
   ~LeftToParent() { reset(); }
 
-  /// Makes a new one in place of the old. Strong.
+  /// Makes a new object in place of the old one. Strong.
   template <class... Args>
   T& emplace(Args&&... args) {
     *this = LeftToParent{std::in_place, std::forward<Args>(args)...};
     return node_->object;
   }
 
-  /// Destroys or leaves it; then there is none.
+  /// Destroys or leaves the object; then there is none.
   void reset() noexcept {
     Node* const node = std::exchange(node_, nullptr);
     if (node == nullptr) return;
@@ -149,7 +153,7 @@ class LeftToParent {
     delete node;
   }
 
-  /// Leaves it as it is, also in the process that made it; then there is none here.
+  /// Leaves the object untouched, also in the process that made it; then there is none here.
   void leave() noexcept {
     if (Node* const node = std::exchange(node_, nullptr)) leave_to_parent(*node);
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Random bits of the operating system. `std::random_device` gives the same, and its header takes the compiler
-// as long as three thousand lines of ours.
+// Random bits from the operating system. `std::random_device` would give the same bits, but its header costs
+// the compiler as much time as three thousand lines of ours.
 
 #include <cstdint>
 

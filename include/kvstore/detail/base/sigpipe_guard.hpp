@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Writes to what nobody reads any more, without dying of it. Windows knows no such signal.
+// Writes to a pipe or socket that nobody reads any more do not kill the process. Windows has no such signal.
 
 #ifndef _WIN32
-// POSIX adds what <csignal> and <ctime> need not have.
+// These names are POSIX additions, which <csignal> and <ctime> need not declare.
 #include <signal.h>  // NOLINT(modernize-deprecated-headers)
 #include <time.h>    // NOLINT(modernize-deprecated-headers)
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Keeps a write to a socket or pipe that the other side has closed from killing the process. The signal is
-/// held back in this thread, and taken away if it came.
+/// Keeps a write to a closed socket or pipe from killing the process. The signal is blocked in this thread,
+/// and removed if it came.
 class SigpipeGuard {
  public:
   SigpipeGuard() noexcept {
     ::sigemptyset(&only_);
     ::sigaddset(&only_, SIGPIPE);
-    // One that was pending before is the program's own, and stays.
+    // A signal that was pending before belongs to the program and stays pending.
     was_pending_ = is_pending();
     if (!was_pending_) ::pthread_sigmask(SIG_BLOCK, &only_, &before_);
   }

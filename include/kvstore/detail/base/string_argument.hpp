@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A string that a function may come to need as one of its own, or may not: an upsert of a key that exists
-// looks at the key only, and then there is nothing to copy.
+// A string argument that is copied only if the function needs a string of its own. An upsert of an existing
+// key only looks at the key, so there is nothing to copy.
 
 #include <concepts>
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Made of whatever a `String` can be made of implicitly, for the time of a call.
+/// Made from any value that converts implicitly to a `String`, for the time of a call.
 template <class String>
 class StringArgument {
   template <class Text>
@@ -27,7 +27,7 @@ class StringArgument {
   StringArgument(const Text& text) : view_{text} {}
   template <class Text>
     requires(!kIsViewable<Text> && std::convertible_to<Text, String>)
-  StringArgument(Text&& text) : own_{std::forward<Text>(text)}, view_{*own_} {}
+  StringArgument(Text&& text) : owned_{std::forward<Text>(text)}, view_{*owned_} {}
   // NOLINTEND(google-explicit-constructor)
 
   StringArgument(const StringArgument&) = delete;
@@ -36,16 +36,16 @@ class StringArgument {
 
   [[nodiscard]] std::string_view view() const noexcept { return view_; }
 
-  /// A string to move from: the one that was given, where it may be, or else a copy.
+  /// A string to move from: the argument itself if it may be moved from, otherwise a copy.
   [[nodiscard]] String& string() {
     if (movable_ != nullptr) return *movable_;
-    if (!own_) own_.emplace(view_);
-    return *own_;
+    if (!owned_) owned_.emplace(view_);
+    return *owned_;
   }
 
  private:
   String* movable_ = nullptr;
-  std::optional<String> own_;
+  std::optional<String> owned_;
   std::string_view view_;
 };
 

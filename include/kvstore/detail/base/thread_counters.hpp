@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Counters that all threads add to on the hottest path: each thread counts by itself, without a locked
-// instruction. Counters in each segment would cost readers a locked instruction, and everybody one more
-// line that others write.
+// Counters that all threads add to on the hottest path. Each thread has counters of its own and adds without
+// a locked instruction. Counters in each segment would cost readers a locked instruction, and every thread
+// one more cache line that others write.
 
 #include <array>
 #include <atomic>
@@ -18,7 +18,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <std::size_t kCounters>
 class LocalCounters {
  public:
-  /// Nobody else writes, so that loading and storing loses nothing.
+  /// No other thread writes, so a load and a store lose nothing.
   void add(std::size_t at, std::uint64_t amount) noexcept {
     auto& sum = sums_[at];
     sum.store(sum.load(std::memory_order_relaxed) + amount, std::memory_order_release);
@@ -31,16 +31,16 @@ class LocalCounters {
   std::array<std::atomic<std::uint64_t>, kCounters> sums_{};
 };
 
-/// `kCounters` sums over all threads, which only grow. `Local` is what there is for each thread: an
-/// `LocalCounters`, or what derives from it.
+/// `kCounters` sums over all threads, which only grow. `Local` is the type of each thread's object:
+/// `LocalCounters`, or a class derived from it.
 template <std::size_t kCounters, class Local = LocalCounters<kCounters>>
 class ThreadCounters {
  public:
   /// `threads` outlives this.
   explicit ThreadCounters(const PerThread<Local>& threads) noexcept : threads_{threads} {}
 
-  /// Adds to the counter number `at`, for the calling thread, which has `local` of the threads', or null.
-  /// Wait-free.
+  /// Adds to the counter number `at` for the calling thread, whose object in `threads` is `local` (null if it
+  /// has none). Wait-free.
   void add(Local* local, std::size_t at, std::uint64_t amount) noexcept {
     if (local != nullptr) [[likely]]
       local->add(at, amount);
@@ -60,7 +60,7 @@ class ThreadCounters {
 
  private:
   const PerThread<Local>& threads_;
-  alignas(64) std::array<std::atomic<std::uint64_t>, kCounters> common_{};  // of threads without their own
+  alignas(64) std::array<std::atomic<std::uint64_t>, kCounters> common_{};  // of threads that have no object
 };
 
 }}}  // namespace kvstore::v1::detail

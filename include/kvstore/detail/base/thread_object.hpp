@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Objects that each thread has one of, to be used again.
+// Objects of which each thread has one, to be reused.
 
 #include <optional>
 #include <utility>
@@ -14,17 +14,19 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 #ifndef __MINGW32__
 
-/// Whether the calling thread's object has ended. Trivial, so that it can still be read then.
+/// Whether the calling thread's object has been destroyed. Trivial, so that it can still be read afterwards.
 template <class T, class Owner>
 inline constinit thread_local bool thread_object_ended = false;
 
 #endif
 
-/// The calling thread's own `T` of this `Owner`, which ends with the thread; null once it has. The main
-/// thread's ends before the first static object does, and before handlers of `exit` run; one thread's end in
-/// an order of their own. So whatever can be called from a destructor has to do without: see `Reused`.
+/// The calling thread's own `T` of this `Owner`, which is destroyed with the thread; null afterwards. The
+/// main thread's objects are destroyed before the first static object, and before handlers of `exit` run. The
+/// objects of one thread are destroyed in an unspecified order. Code that a destructor can call must
+/// therefore do without: see `Reused`.
 ///
-/// Not just `thread_local`: mingw-w64 frees a thread's memory of that kind before it destroys what is in it.
+/// A plain `thread_local` would not do: mingw-w64 frees a thread's memory of that kind before it destroys the
+/// objects in it.
 template <class T, class Owner>
 [[nodiscard]] T* thread_object() {
 #ifdef __MINGW32__
@@ -52,7 +54,7 @@ template <class T, class Owner>
 #endif
 }
 
-/// The calling thread's own `T` of this `Owner`, or, where that has ended, one that ends with this.
+/// The calling thread's own `T` of this `Owner`; once that is destroyed, a `T` that dies with this object.
 template <class T, class Owner>
 class Reused {
  public:
@@ -69,8 +71,8 @@ class Reused {
   T* object_;
 };
 
-/// The calling thread's own `T` of this `Owner`, taken out for as long as this lives, so that a second one at
-/// the same time gets a second object; a new `T` where the thread's has ended.
+/// The calling thread's own `T` of this `Owner`, taken out while this object lives, so that a second one at
+/// the same time gets a second `T`; a new `T` once the thread's own is destroyed.
 template <class T, class Owner>
 class TakenOut {
  public:
@@ -78,9 +80,9 @@ class TakenOut {
   TakenOut(const TakenOut&) = delete;
   TakenOut& operator=(const TakenOut&) = delete;
 
-  /// Gives the object back, for the next to take.
+  /// Gives the object back for the next `TakenOut`.
   void give_back() noexcept {
-    if (T* const own = thread_object<T, Owner>()) *own = std::move(object_);
+    if (T* const kept = thread_object<T, Owner>()) *kept = std::move(object_);
   }
 
   [[nodiscard]] T& operator*() noexcept { return object_; }
@@ -88,8 +90,8 @@ class TakenOut {
 
  private:
   static T taken() noexcept {
-    T* const own = thread_object<T, Owner>();
-    return own != nullptr ? T(std::move(*own)) : T();
+    T* const kept = thread_object<T, Owner>();
+    return kept != nullptr ? T(std::move(*kept)) : T();
   }
 
   T object_;

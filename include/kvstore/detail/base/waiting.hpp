@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store waits with. Tests put means of their own in its place, with which they decide at each step
+// The primitives that a store waits with. Tests substitute primitives of their own, which decide at each step
 // which thread goes on.
 
 #include <chrono>
@@ -18,7 +18,7 @@ struct StandardMeans {
   using Clock = std::chrono::steady_clock;
 };
 
-/// Those of a store whose segments have locks of type `Mutex`.
+/// The primitives of a store whose segments have locks of type `Mutex`.
 template <class Mutex>
 struct Waiting {
   using Means = StandardMeans;

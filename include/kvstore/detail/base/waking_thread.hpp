@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A thread that wakes up now and then and does one thing.
+// A thread that runs a task periodically or on demand.
 
 #include <atomic>
 #include <chrono>
@@ -13,8 +13,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Calls `work` after each delay that `delay` names (none: only when woken), or at once when woken.
-/// Destruction stops the thread and waits for a `work` under way. Neither function may throw.
+/// Calls `work` after each delay that `delay` returns (none: only when woken), or at once when woken. The
+/// destructor stops the thread and waits for a `work` under way. Neither function may throw.
 template <class Means>
 class WakingThread final {
  public:
@@ -26,10 +26,10 @@ class WakingThread final {
   WakingThread& operator=(const WakingThread&) = delete;
   ~WakingThread() { stop(); }
 
-  /// Has `work` called soon. From any thread.
+  /// Has `work` called soon. *Thread safety*: safe from any thread.
   void wake() {
-    // In the one order of sequential consistency: a thread that finds it woken has not begun yet, and sees
-    // what the caller has done before.
+    // Sequentially consistent: if the flag is already up, the thread has not begun its next `work`, which
+    // will see everything the caller did before.
     if (woken_.load(std::memory_order_seq_cst)) return;
     {
       const std::scoped_lock lock{mutex_};
@@ -38,8 +38,8 @@ class WakingThread final {
     changed_.notify_one();
   }
 
-  /// Stops the thread and waits for a `work` under way. From `work` itself, as where a handler ends the
-  /// program, it does not wait: that thread never gets back here.
+  /// Stops the thread and waits for a `work` under way. A call from `work` itself, as when a handler ends the
+  /// program, does not wait: that thread never returns to its loop.
   void stop() {
     {
       const std::scoped_lock lock{mutex_};
@@ -78,12 +78,12 @@ class WakingThread final {
 
   std::function<Delay()> delay_;
   std::function<void()> work_;
-  typename Means::Lock mutex_;  // held to set what follows, so that no wake-up is missed
+  typename Means::Lock mutex_;  // held while the following are set, so that no wake-up is missed
   typename Means::Condition changed_;
   std::atomic<bool> woken_ = false;
-  bool stopped_ = false;  // and no stop token: waiting for one never ended with GCC 12 of mingw-w64, in Wine
-  std::atomic<std::thread::id> id_{};  // of its own, since that of `thread_` is nobody's while it is joined
-  typename Means::Thread thread_;      // last, so that it is joined before what it uses dies
+  bool stopped_ = false;  // not a stop token: waiting for one never ended with GCC 12 of mingw-w64, in Wine
+  std::atomic<std::thread::id> id_{};  // a copy, since `thread_` has no id while it is being joined
+  typename Means::Thread thread_;      // last, so that it is joined before the members it uses are destroyed
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Changes as text, one after another in one reused buffer: what snapshots, captures and the change log hold.
+// Changes as text, one after another in one reused buffer. Snapshots, captures and the change log hold them.
 
 #include <cstddef>
 #include <cstdint>
@@ -47,7 +47,7 @@ class ChangeBuffer {
     });
   }
 
-  /// Ends a group: what stands in one happened in one step. A group without a change stands for "all
+  /// Ends a group: all changes of a group happened in one step. A group without a change stands for "all
   /// removed".
   void end_group() {
     if (groups_.empty() ? ends_.empty() : groups_.back() == ends_.size())
@@ -55,7 +55,7 @@ class ChangeBuffer {
     groups_.push_back(ends_.size());
   }
 
-  /// Appends a group that stands for "what is stored was replaced by something else".
+  /// Appends a group that stands for "the stored entries were replaced by others".
   void put_replacement() {
     ends_.push_back({text_.size(), 0, Kind::replacement});
     end_group();
@@ -78,8 +78,8 @@ class ChangeBuffer {
     groups_.clear();
   }
 
-  /// The same, and keeps no more than about a MiB of memory: one huge value, or very many changes, must not
-  /// hold theirs for as long as the buffer lives.
+  /// The same, and keeps no more than about a MiB of memory: a huge value, or very many changes, must not
+  /// occupy theirs for as long as the buffer lives.
   void clear_and_shrink() noexcept {
     constexpr std::size_t kKeep = std::size_t{1} << 20;
     clear();
@@ -87,7 +87,7 @@ class ChangeBuffer {
     if (ends_.capacity() > kKeep / sizeof(Ends)) ends_ = std::vector<Ends>{};
     if (groups_.capacity() > kKeep / sizeof(std::size_t)) groups_ = std::vector<std::size_t>{};
   }
-  /// Bytes that it holds, used or not.
+  /// The bytes allocated, used or not.
   [[nodiscard]] std::size_t capacity() const noexcept {
     return text_.capacity() + ends_.capacity() * sizeof(Ends) + groups_.capacity() * sizeof(std::size_t);
   }
@@ -96,7 +96,7 @@ class ChangeBuffer {
   [[nodiscard]] std::size_t bytes() const noexcept { return text_.size(); }
   [[nodiscard]] bool empty() const noexcept { return ends_.empty(); }
 
-  /// Ends of the groups, as numbers of changes, ascending.
+  /// The ends of the groups, as numbers of changes, ascending.
   [[nodiscard]] const std::vector<std::size_t>& groups() const noexcept { return groups_; }
 
   /// Whether the change number `index` removed every entry; then it has neither key nor value.
@@ -106,7 +106,7 @@ class ChangeBuffer {
     return ends_[index].kind == Kind::replacement;
   }
 
-  /// The change number `index`; its views die when the buffer changes.
+  /// The change number `index`; its views are invalid once the buffer changes.
   [[nodiscard]] Change operator[](std::size_t index) const noexcept {
     const std::size_t begin = index == 0 ? 0 : ends_[index - 1].end();
     const Ends& ends = ends_[index];
@@ -121,7 +121,7 @@ class ChangeBuffer {
 
   struct Ends {
     std::size_t key;
-    std::size_t value;  // means something for `put` only
+    std::size_t value;  // meaningful for `put` only
     Kind kind;
     [[nodiscard]] std::size_t end() const noexcept { return kind == Kind::put ? value : key; }
   };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What changed since the last save, in the order in which it happened, for storages that save changes. Only
-// memory, and no lock: its owner has one.
+// The changes since the last save, in order, for storages that save changes. Plain memory without a lock: the
+// owner has one.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,8 +15,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 class ChangeLog {
  public:
-  /// Appends changes, which happened in one step. False if they are too many, so that the log is given up
-  /// now.
+  /// Appends changes, which happened in one step. False if there are now too many, so that the log must be
+  /// given up.
   [[nodiscard]] bool append(const ChangeBuffer& changes) {
     if (given_up_) return true;
     fresh_.append(changes);
@@ -27,16 +27,17 @@ class ChangeLog {
     return false;
   }
 
-  /// Drops what was logged, and logs nothing until `take` or `move_to`: only everything can tell what is so.
+  /// Drops the log, and logs nothing until `take` or `move_to`: only a save of everything can represent the
+  /// state now.
   void give_up() noexcept {
     given_up_ = true;
     fresh_ = {};
   }
 
-  /// How many entries the store has: more changes than that are not worth keeping.
+  /// The number of entries in the store: more changes than entries are not worth keeping.
   void expect(std::uint64_t entries) noexcept { entries_ = entries; }
 
-  /// Sets aside what was logged so far, behind what an earlier save failed to save.
+  /// Sets the logged changes aside, after those that an earlier save failed to save.
   void take() {
     if (taken_.empty()) {
       std::swap(taken_, fresh_);
@@ -46,11 +47,11 @@ class ChangeLog {
     }
     given_up_ = false;
   }
-  /// What was set aside. The thread that saves may look at it without the owner's lock.
+  /// The changes set aside. The thread that saves may read them without the owner's lock.
   [[nodiscard]] const ChangeBuffer& taken() const noexcept { return taken_; }
   void drop_taken() noexcept { taken_.clear_and_shrink(); }
 
-  /// Moves what was logged so far into `into`, whose room is used again.
+  /// Moves the logged changes into `into`, whose memory is reused.
   void move_to(ChangeBuffer& into) noexcept {
     into.clear_and_shrink();
     std::swap(into, fresh_);
@@ -66,7 +67,7 @@ class ChangeLog {
   bool given_up_ = false;
 };
 
-/// Hands over what a log has set aside.
+/// Hands over the changes that a log has set aside.
 class LoggedChanges final : public ChangeSource {
  public:
   LoggedChanges(const ChangeBuffer& changes, std::uint32_t schema_version) noexcept

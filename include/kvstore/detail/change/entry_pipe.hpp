@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// From a storage that pushes its entries to one that pulls them: two threads and two blocks of text, however
-// much passes through.
+// Connects a storage that pushes its entries to one that pulls them, by two threads and two blocks of text,
+// whatever the amount of data.
 
 #include <algorithm>
 #include <atomic>
@@ -26,11 +26,10 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 class EntryPipe {
  public:
-  /// `for_file`: what comes out is kept by a storage, which refuses the name that JSON files keep for
-  /// themselves.
+  /// `for_file`: the entries go to a storage, which refuses the name that JSON files reserve.
   explicit EntryPipe(bool for_file) noexcept : for_file_{for_file} {}
 
-  /// In the thread that pushes: loads `from` into the pipe. What it throws comes out of `EntryPipe::next`.
+  /// In the thread that pushes: loads `from` into the pipe. `EntryPipe::next` throws its exceptions.
   void fill_from(Storage& from) noexcept {
     Sink sink{*this};
     std::exception_ptr failure;
@@ -46,7 +45,7 @@ class EntryPipe {
     changed_.notify_all();
   }
 
-  /// In the thread that pulls: the schema version of what comes. @throws what loading has thrown
+  /// In the thread that pulls: the schema version of the entries. @throws the exception of the load
   [[nodiscard]] std::uint32_t schema_version() {
     std::unique_lock lock{mutex_};
     changed_.wait(lock, [this] { return version_known_ || ended_; });
@@ -54,7 +53,7 @@ class EntryPipe {
     return version_;
   }
 
-  /// In the thread that pulls: the next entry. @throws what loading has thrown, as soon as it has
+  /// In the thread that pulls: the next entry. @throws the exception of the load, as soon as there is one
   bool next(Change& change) {
     if (index_ == taken_.ends.size() && !take()) return false;
     const auto [begin, key_end, value_end] = taken_.ends[index_++];
@@ -64,13 +63,13 @@ class EntryPipe {
     return true;
   }
 
-  /// How much of what loading expects has been pulled, 0 to 1; 0 if it said nothing.
+  /// The fraction pulled of the bytes that the load expects, 0 to 1; 0 if the load announced no number.
   [[nodiscard]] double fraction() const noexcept {
     const auto expected = static_cast<double>(expected_.load(std::memory_order_relaxed));
     return expected == 0 ? 0 : std::min(1.0, static_cast<double>(pulled_) / expected);
   }
 
-  /// Nobody pulls any more: the thread that pushes gives up.
+  /// Tells the thread that pushes to give up, since nobody pulls any more.
   void abandon() noexcept {
     const std::scoped_lock lock{mutex_};
     abandoned_ = true;
@@ -110,11 +109,11 @@ class EntryPipe {
     void finish() override {
       if (!pipe_.filling_.ends.empty()) pipe_.hand_over();
     }
-    void change(const Change&) override { refuse(); }
-    void clear() override { refuse(); }
+    void change(const Change&) override { throw_change(); }
+    void clear() override { throw_change(); }
 
    private:
-    [[noreturn]] static void refuse() {
+    [[noreturn]] static void throw_change() {
       throw UsageError{
           "a storage that is loaded for LoadPurpose::copy hands over each entry once, through put()"};
     }
@@ -138,7 +137,7 @@ class EntryPipe {
     std::unique_lock lock{mutex_};
     changed_.wait(lock, [this] { return !ready_ || abandoned_; });
     if (abandoned_) throw Abandoned{};
-    version_known_ = true;  // unsaid, it is 0
+    version_known_ = true;  // 0 if it was never announced
     ready_.emplace(std::move(filling_));
     filling_ = std::move(spare_);
     filling_.clear();
@@ -175,7 +174,7 @@ class EntryPipe {
   std::exception_ptr failure_;
 };
 
-/// What comes out of a pipe, which is abandoned with it.
+/// The source at the end of a pipe. Its destructor abandons the pipe.
 class PipeSource final : public ChangeSource {
  public:
   explicit PipeSource(EntryPipe& pipe)

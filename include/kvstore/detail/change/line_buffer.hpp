@@ -5,16 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #include "kvstore/codec.hpp"
-#include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/key.hpp"
 #include "kvstore/detail/json/entry_line.hpp"
-#include "kvstore/detail/json/scratch_writer.hpp"
-#include "kvstore/json_text.hpp"
 #include "kvstore/json_writer.hpp"
-#include "kvstore/key_text.hpp"
 #include "kvstore/line_source.hpp"
 #include "kvstore/storage.hpp"
 
@@ -25,7 +20,7 @@ class LineBuffer {
   /// Appends an entry. If encoding throws, part of it may have been appended.
   template <class Key, class Value>
   void put(const Key& key, const Value& value) {
-    write_entry_line(out_, [&] { put_name(key); }, [&] { Codec<Value>::encode(value, out_); });
+    write_entry_line(out_, [&] { write_name(key, out_); }, [&] { Codec<Value>::encode(value, out_); });
     ++entries_;
   }
 
@@ -37,7 +32,7 @@ class LineBuffer {
 
   void reserve(std::size_t bytes) { out_.reserve(bytes); }
 
-  /// Forgets the entries. What one huge value took is given back.
+  /// Forgets the entries, and releases the memory of a huge value.
   void clear() noexcept {
     constexpr std::size_t kKeep = std::size_t{1} << 20;
     if (out_.capacity() > kKeep) out_ = JsonWriter{};
@@ -49,21 +44,6 @@ class LineBuffer {
   [[nodiscard]] EntryLines lines() const noexcept { return {out_.text(), entries_}; }
 
  private:
-  template <class Key>
-  void put_name(const Key& key) {
-    if constexpr (kIsString<Key>) {
-      out_.string(key);
-    } else if constexpr (JsonInteger<Key>) {
-      out_.raw('"');
-      out_.integer(key);
-      out_.raw('"');
-    } else {
-      ScratchWriter text;
-      KeyText<Key>::append(key, *text);
-      out_.string(text->text());
-    }
-  }
-
   JsonWriter out_;
   std::uint64_t entries_ = 0;
 };

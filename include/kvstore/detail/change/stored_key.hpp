@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Keys of a store that persists. The one name that JSON files keep for themselves is refused on every way in:
-// a file in which it stands as a key could not be opened again, or would be taken for another version.
+// Keys of a store that persists. JSON files reserve one name, which is refused on every way in: a file with
+// that name as a key could not be opened again, or would be taken for another schema version.
 
 #include <string>
 #include <string_view>
@@ -16,12 +16,12 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Whether a key of this type can have that name as its text.
+/// Whether a key of this type can have the reserved name as its text.
 template <class Key>
 inline constexpr bool kMayBeReserved = !JsonInteger<Key> && !BareKey<Key>;
 
-/// Refuses a key that has no text, or the reserved one. `key` is what a store takes as a new entry's key.
-/// @throws ValueError
+/// Refuses a key that has no text, or the reserved one. `key` is the argument for a new entry's key. @throws
+/// ValueError
 template <class Key, class Checked>
 void check_stored_key(const Checked& key) {
   if constexpr (kIsString<Key>) {
@@ -43,13 +43,13 @@ inline void check_stored_text(std::string_view text) {
                           "\", which JSON files keep for Options::schema_version; rename that entry"};
 }
 
-/// The same of a key whose stored text is in quotes, which it may be written without. @throws ParseError
+/// The same for a key whose stored text is in quotes, but which may be written without. @throws ParseError
 template <class Key>
 void check_written_text(const Key& key) {
   ScratchWriter text;
   try {
     KeyText<Key>::append(key, *text);
-  } catch (const ValueError&) { return; }  // it is never written, then
+  } catch (const ValueError&) { return; }  // such a key is never written
   check_stored_text(text->text());
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What every codec header needs: the declaration of `Codec`, and what codecs say about themselves beyond
-// their functions. The class itself is documented in `kvstore/codec.hpp`.
+// The common base of the codec headers: the declaration of `Codec`, and the properties that codecs declare
+// beyond their functions. The class itself is documented in `kvstore/codec.hpp`.
 
 #include <concepts>
 #include <type_traits>
@@ -26,7 +26,7 @@ concept HasCodec = !requires { typename Codec<T>::Missing; };
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// The kind of JSON value that a codec writes, where it is always the same; else `any`.
+/// The kind of JSON value that a codec writes, if it is always the same; otherwise `any`.
 enum class JsonKind { boolean, number, string, array, object, any };
 
 template <class T>
@@ -38,8 +38,8 @@ template <class T>
   }
 }
 
-/// Codecs whose `check` says all there is to say about a value, wherever it is nested: the depth of what they
-/// write is known from the type. A codec says so by `kFlat`.
+/// Codecs whose `check` is complete for a value at any depth of nesting: the depth of their output is known
+/// from the type. A codec declares this by `kFlat`.
 template <class T>
 concept FlatCodec = requires(const T& value) {
   Codec<T>::check(value);
@@ -51,23 +51,23 @@ struct TreeFor {
   using type = nlohmann::json;
 };
 
-/// `nlohmann::json` by a name that depends on `T`, so that a template which mentions it compiles where only
-/// its declaration is known, as long as no value goes through a tree.
+/// `nlohmann::json` by a name that depends on `T`. A template that mentions it compiles with only the
+/// declaration of `nlohmann::json` in sight, as long as no value goes through a tree.
 template <class T>
 using TreeOf = typename TreeFor<T>::type;
 
-/// Whether the program has included nlohmann/json.hpp. It depends on `T`, since the answer may differ further
+/// Whether the program has included nlohmann/json.hpp. Depends on `T`, since the answer may change further
 /// down in the same file.
 template <class T>
 concept KnowsTrees = requires { sizeof(TreeOf<T>); };
 
-/// Passed to a user's `to_json` to see whether there is one, without seeing those that come with nlohmann.
+/// Passed to a user's `to_json` to detect it; nlohmann's own overloads do not match.
 struct ToJsonProbe {
   operator nlohmann::json&() const;  // NOLINT(google-explicit-constructor)
 };
 
-/// Competes with a user's `kvstore_fields(const User*)`: it is worse for `User` itself, and better for a
-/// class derived from it, whose own members that list would leave out.
+/// Competes with a user's `kvstore_fields(const User*)`: a worse match for `User` itself, and a better one
+/// for a class derived from it, whose own members the list would leave out.
 template <class T>
 void kvstore_fields(const volatile T*) = delete;
 
@@ -75,13 +75,13 @@ void kvstore_fields(const volatile T*) = delete;
 template <class T>
 concept ListsItsFields = std::is_class_v<T> && requires(T* type) { kvstore_fields(type); };
 
-/// Types whose author wrote a `to_json` or a list of fields, which then has the say, even if they look like a
-/// container.
+/// Types whose author wrote a `to_json` or a list of fields. These take precedence, even if the type looks
+/// like a container.
 template <class T>
 concept ConvertsItself =
     ListsItsFields<T> || requires(ToJsonProbe& probe, const T& value) { to_json(probe, value); };
 
-/// Stands in for types without a codec, so that using one says what to do.
+/// Stands in for the codec of a type that has none, so that using it produces a helpful error.
 template <class T>
 struct MissingCodec {
   using Missing = void;
@@ -101,7 +101,7 @@ struct MissingCodec {
   }
 };
 
-/// A codec that exists only if the types inside `T` have theirs.
+/// A codec that exists only if the types inside `T` have codecs.
 template <bool kExists, class Impl, class T>
 using CodecIf = std::conditional_t<kExists, Impl, MissingCodec<T>>;
 

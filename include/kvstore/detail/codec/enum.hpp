@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Codecs of enums: by their number, or as their author says by way of an nlohmann tree.
+// Codecs of enums: by number, or through an nlohmann tree if their author defined one.
 
 #include <concepts>
 #include <cstddef>
@@ -30,7 +30,7 @@ using Underlying = std::conditional_t<std::same_as<std::underlying_type_t<E>, bo
 template <class E>
 inline constexpr bool kIsOverBool = std::same_as<std::underlying_type_t<E>, bool>;
 
-/// The enumerator that has this number; none if the underlying type does not have it.
+/// The enumerator with this number; none if the underlying type cannot hold the number.
 template <class E, class Number>
 [[nodiscard]] std::optional<E> numbered_enumerator(Number number) {
   const auto narrowed = narrow<Underlying<E>>(number);
@@ -38,7 +38,7 @@ template <class E, class Number>
   return static_cast<E>(*narrowed);
 }
 
-/// Enums that nobody gave another form.
+/// Enums without another form defined by their author.
 template <class E>
 struct NumberedEnumCodec {
   static constexpr bool kFlat = true;
@@ -57,8 +57,8 @@ struct NumberedEnumCodec {
   }
 };
 
-// Comparisons of trees. Templates, so that the compiler asks which of the many comparisons in sight is meant
-// only where they are used. NaN is neither equal to itself nor different.
+// Comparisons of trees. They are templates, so that overload resolution among the many comparisons in sight
+// happens only where they are used. NaN is neither equal to itself nor different.
 template <class Json>
 [[nodiscard]] bool are_equal(const Json& a, const Json& b) {
   return a == b;
@@ -68,7 +68,7 @@ template <class Json>
   return a != b;
 }
 
-/// What nlohmann/json makes of an enumerator: its number, unless its author says otherwise.
+/// An enumerator as nlohmann/json converts it: its number, unless its author defined otherwise.
 template <class E>
 [[nodiscard]] TreeOf<E> enumerator_to_dom(E value) {
   TreeOf<E> number(static_cast<Widest<Underlying<E>>>(value));
@@ -86,14 +86,14 @@ template <class E>
                                   : numbered_enumerator<E>(dom.template get<std::int64_t>());
 }
 
-/// Enums that nlohmann/json reads. Its own conversion does not compile for enums over bool, so it must not
-/// even be asked for.
+/// Enums that nlohmann/json reads. Its own conversion does not compile for enums over bool, so these must not
+/// even be tested for it.
 template <class E>
 concept ReadableEnum =
     (!kIsOverBool<E> || ConvertsItself<E>) && requires(const TreeOf<E>& dom) { dom.template get<E>(); };
 
-/// The enumerator that a tree stands for. NLOHMANN_JSON_SERIALIZE_ENUM maps whatever it does not know to the
-/// first of its list, so only an enumerator that converts back to the same tree counts.
+/// The enumerator that a tree stands for. NLOHMANN_JSON_SERIALIZE_ENUM maps unknown values to the first of
+/// its list, so only an enumerator that converts back to the same tree counts.
 template <class E>
 [[nodiscard]] std::optional<E> enumerator_from_dom(const TreeOf<E>& dom) {
   const auto stands_for = [&dom](E value) {
@@ -111,7 +111,7 @@ template <class E>
   return std::nullopt;
 }
 
-/// Like `enumerator_to_dom`, for enumerators that can be read back only.
+/// Like `enumerator_to_dom`, but only for enumerators that can be read back.
 template <class E>
 [[nodiscard]] TreeOf<E> checked_enumerator_to_dom(E value) {
   TreeOf<E> dom = enumerator_to_dom(value);
@@ -136,13 +136,13 @@ struct ConvertedEnumCodec {
   }
 };
 
-/// Enums whose author said how they convert. json_fwd.hpp only declares `adl_serializer`: where nlohmann is
+/// Enums whose author defined how they convert. json_fwd.hpp only declares `adl_serializer`: if nlohmann is
 /// not included, a complete one is the author's.
 template <class E>
 concept ConvertedEnum = ConvertsItself<E> || requires { sizeof(nlohmann::adl_serializer<E>); };
 
-/// Where trees are known, nlohmann itself is asked: a `to_json` has more forms than can be told from here,
-/// and without one the number comes out there too.
+/// If trees are known, nlohmann itself decides: a `to_json` has more forms than can be detected here, and
+/// without one nlohmann yields the number too.
 template <class E>
 using EnumCodec =
     std::conditional_t<KnowsTrees<E> || ConvertedEnum<E>, ConvertedEnumCodec<E>, NumberedEnumCodec<E>>;
@@ -151,7 +151,7 @@ using EnumCodec =
 
 namespace kvstore { inline namespace v1 {
 
-/// Enums: numbers, or whatever NLOHMANN_JSON_SERIALIZE_ENUM or a `to_json` says.
+/// Enums: numbers, or the form that NLOHMANN_JSON_SERIALIZE_ENUM or a `to_json` defines.
 template <class E>
   requires std::is_enum_v<E>
 struct Codec<E> : detail::EnumCodec<E> {};

@@ -35,25 +35,25 @@ template <class T>
 template <class T>
 inline constexpr auto kFieldsOf = field_list_of<T>();
 
-[[nodiscard]] inline std::string in_field(std::string_view name, const char* words) {
-  return std::string{"in field \""}.append(name).append("\": ").append(words);
+[[nodiscard]] inline std::string in_field(std::string_view name, const char* message) {
+  return std::string{"in field \""}.append(name).append("\": ").append(message);
 }
 
-/// Names of members that no field has. They are skipped, but twice the same one is as wrong as elsewhere. A
-/// template only so that whoever lists no fields need not wait for its compilation.
+/// Names of members that match no field. They are skipped, but a duplicate among them is an error as
+/// elsewhere. A template only so that programs that list no fields do not pay for its compilation.
 template <class Name = std::string>
 class UnknownNames {
  public:
   void add(std::string_view name, std::size_t offset) { names_.emplace_back(name, offset); }
 
-  void refuse_duplicates() {
+  void check_duplicates() {
     std::sort(names_.begin(), names_.end());
     const auto twice = std::adjacent_find(names_.begin(), names_.end(),
                                           [](const auto& a, const auto& b) { return a.first == b.first; });
-    if (twice != names_.end()) refuse_second(std::next(twice)->second);
+    if (twice != names_.end()) throw_second(std::next(twice)->second);
   }
 
-  [[noreturn]] static void refuse_second(std::size_t offset) {
+  [[noreturn]] static void throw_second(std::size_t offset) {
     JsonReader::fail_at(offset, "expected no second value for the same key of an object");
   }
 
@@ -97,7 +97,7 @@ class FieldsReader {
       if (at_ == kCount) throw;
       throw ParseError{error.offset(), in_field(kNames[at_], error.what())};
     }
-    unknown_.refuse_duplicates();
+    unknown_.check_duplicates();
     if constexpr (!Fields::kMayBeMissing) require_all(start);
   }
 
@@ -116,8 +116,8 @@ class FieldsReader {
     if (!in_.try_consume('}')) in_.fail("expected ',' or '}'");
   }
 
-  /// Reads for as long as the text is what `encode` writes. @returns false if not even the first field was
-  /// there.
+  /// Reads for as long as the text is exactly the output of `encode`. @returns false if not even the first
+  /// field was read.
   template <std::size_t... kIndices>
   bool read_in_order(std::index_sequence<kIndices...>) {
     std::size_t read = 0;
@@ -127,7 +127,7 @@ class FieldsReader {
     return read != 0;
   }
 
-  /// Reads a member that may be any.
+  /// Reads a member that may be any of the fields, or none.
   void read_member() {
     using Read = void (*)(FieldsReader&);
     static constexpr auto kReaders = []<std::size_t... kIndices>(std::index_sequence<kIndices...>) {
@@ -139,7 +139,7 @@ class FieldsReader {
     const auto index =
         static_cast<std::size_t>(std::find(kNames.begin(), kNames.end(), name) - kNames.begin());
     if (index == kCount) unknown_.add(name, offset);
-    if (index != kCount && seen_[index]) UnknownNames<>::refuse_second(offset);
+    if (index != kCount && seen_[index]) UnknownNames<>::throw_second(offset);
     in_.expect(':');
     if (index == kCount) {
       in_.skip_value();
@@ -211,8 +211,8 @@ class FieldsWriter {
 
 namespace kvstore { inline namespace v1 {
 
-/// The codec of a type whose fields are listed: see `kvstore::fields`. To be derived from for a type that is
-/// not yours; the codec then lists the fields as its member `kFields`.
+/// The codec of a type whose fields are listed: see `kvstore::fields`. Derive from it for a type that is not
+/// yours; the codec then lists the fields as its member `kFields`.
 template <class T>
 struct FieldCodec {
   static constexpr auto kKind = detail::JsonKind::object;

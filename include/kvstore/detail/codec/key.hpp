@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Keys as text without quotes: strings as they are, everything else as its JSON. Two keys never share a text:
-// a key for which that would happen (an optional string "null" beside the empty one) is refused when written.
+// Keys as text without quotes: strings as they are, all other keys as their JSON. Two keys never share a
+// text: a key that would share one (an optional string "null" and the empty optional) is refused when
+// written.
 
 #include <cstddef>
 #include <optional>
@@ -13,6 +14,7 @@
 
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
+#include "kvstore/detail/json/space.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
@@ -25,7 +27,7 @@ inline constexpr bool kIsString = false;
 template <class Traits, class Allocator>
 inline constexpr bool kIsString<std::basic_string<char, Traits, Allocator>> = true;
 
-/// Keys that are written as a JSON string, an integer, or one or the other.
+/// Keys that are written as a JSON string, an integer, or either of the two.
 template <class Key>
 concept NameKey = kIsString<Key> || JsonInteger<Key> || std::is_enum_v<Key>;
 
@@ -33,14 +35,13 @@ concept NameKey = kIsString<Key> || JsonInteger<Key> || std::is_enum_v<Key>;
 template <class Key>
 concept BareKey = json_kind<Key>() != JsonKind::any && json_kind<Key>() != JsonKind::string;
 
-/// Reads a text that is one value and nothing else, not even white space around it.
+/// Reads a text that is exactly one value, without even white space around it.
 template <class T>
 [[nodiscard]] T decode_whole(std::string_view text) {
-  const auto is_space = [](char byte) { return byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t'; };
-  if (!text.empty() && is_space(text.front())) {
+  if (!text.empty() && is_json_space(text.front())) {
     JsonReader::fail_at(0, "expected no white space before a key");
   }
-  if (!text.empty() && is_space(text.back())) {
+  if (!text.empty() && is_json_space(text.back())) {
     JsonReader::fail_at(text.size() - 1, "expected no white space after a key");
   }
   JsonReader in{text};

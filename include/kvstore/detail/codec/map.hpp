@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Codecs of maps: objects where the keys are names (strings, integers, enums) and unique, else arrays of
+// Codecs of maps: objects if the keys are names (strings, integers, enums) and unique, otherwise arrays of
 // pairs.
 
 #include <concepts>
@@ -130,8 +130,8 @@ using MapCodec = std::conditional_t<NameKey<typename Container::key_type> && Uni
 
 namespace kvstore { inline namespace v1 {
 
-/// Maps as objects, or as arrays of `[key, value]`; a key that occurs twice is refused unless the map takes
-/// it.
+/// Maps as objects, or as arrays of `[key, value]`. A duplicate key is refused unless the map allows
+/// duplicates.
 template <detail::Map T>
 struct Codec<T> : detail::CodecIf<HasCodec<typename T::key_type> && HasCodec<typename T::mapped_type>,
                                   detail::MapCodec<T>, T> {};

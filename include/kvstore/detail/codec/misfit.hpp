@@ -3,10 +3,10 @@
 
 // nlohmann/json converts numbers silently: 300 becomes 44 in a `uint8_t` member, 1.5 becomes 1 in an `int`.
 // Such a change shows when the member is converted back, so the two trees are compared where both have a
-// value. Other differences are the type's own business: defaults, renamed members, normalising.
+// value. Other differences are up to the type: defaults, renamed members, normalising.
 //
 // `Json` is always `nlohmann::json`. These are templates so that a program which converts no type of its own
-// need not include it.
+// need not include nlohmann/json.hpp.
 
 #include <algorithm>
 #include <cmath>
@@ -26,10 +26,10 @@ template <std::integral... Narrow>
   return ((static_cast<std::uint64_t>(static_cast<Narrow>(before)) == after) || ...);
 }
 
-/// Whether an integer came back as what a narrower or otherwise signed type leaves of it.
+/// Whether an integer came back truncated, as by a cast to a narrower or differently signed type.
 template <class Json>
 [[nodiscard]] bool is_cut_off(const Json& before, const Json& after) {
-  // Two's complement: what a cast keeps of negative numbers.
+  // Two's complement: the bits that a cast keeps of a negative number.
   const auto was = before.template get<std::uint64_t>();
   const auto is = after.template get<std::uint64_t>();
   const bool was_negative = !before.is_number_unsigned() && before.template get<std::int64_t>() < 0;
@@ -39,7 +39,8 @@ template <class Json>
       was, is);
 }
 
-/// Whether a fraction came back as the integer that a cast makes of it; out of range, casts make anything.
+/// Whether a fraction came back as the integer that a cast would make of it; out of range, a cast may yield
+/// any value.
 template <class Json>
 [[nodiscard]] bool is_truncated(const Json& before, const Json& after) {
   const double whole = std::trunc(before.template get<double>());
@@ -58,7 +59,7 @@ template <class Json>
   return before.is_number_float() ? is_truncated(before, after) : is_cut_off(before, after);
 }
 
-/// Whether two trees are equal but for the order in arrays, which hash sets do not keep.
+/// Whether two trees are equal except for the order in arrays, which hash sets do not keep.
 template <class Json>
 [[nodiscard]] bool same_but_for_order(const Json& a, const Json& b) {
   if (a.is_array() && b.is_array() && a.size() == b.size()) {
@@ -88,7 +89,7 @@ template <class Json>
   return misfit;
 }
 
-/// Both are sorted, so one walk along them meets all members of the same name.
+/// Both are sorted, so one pass over them meets all members of the same name.
 template <class Json>
 [[nodiscard]] std::optional<Misfit> find_misfit_in_object(const Json& before, const Json& after) {
   const auto& others = after.template get_ref<const typename Json::object_t&>();
@@ -124,9 +125,9 @@ std::optional<Misfit> find_misfit(const Json& before, const Json& after) {
   return Misfit{{}, before.dump()};
 }
 
-/// Refuses a value that came back changed from the type that it was converted to.
+/// Refuses a value that its conversion to a user's type and back has changed.
 template <class Json>
-void refuse_misfits(std::size_t offset, const Json& before, const Json& after) {
+void check_misfits(std::size_t offset, const Json& before, const Json& after) {
   const auto misfit = find_misfit(before, after);
   if (!misfit) return;
   const std::string kind = misfit->value == "true" || misfit->value == "false" ? "boolean " : "number ";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Codecs of what may be there or not, or be one thing or another: optional, unique_ptr, variant.
+// Codecs of optional values and alternatives: optional, unique_ptr, variant.
 
 #include <array>
 #include <concepts>
@@ -65,11 +65,11 @@ struct VariantCodec {
   static void check(const Variant& value)
     requires(FlatCodec<Choices> && ...)
   {
-    refuse_valueless(value);
+    check_has_value(value);
     std::visit([]<class T>(const T& choice) { Codec<T>::check(choice); }, value);
   }
   static void encode(const Variant& value, JsonWriter& out) {
-    refuse_valueless(value);
+    check_has_value(value);
     const NestingGuard depth{out};
     out.raw('[');
     out.integer(value.index());
@@ -97,7 +97,7 @@ struct VariantCodec {
     }...};
     return kDecoders[index](in);
   }
-  static void refuse_valueless(const Variant& value) {
+  static void check_has_value(const Variant& value) {
     if (value.valueless_by_exception()) throw ValueError{"variant holds no value"};
   }
 };

@@ -60,7 +60,7 @@ struct Codec<T> {
   static T decode(JsonReader& in) { return in.number<T>(); }
 };
 
-/// Refused: other programs would read its text as a `double` and write back less.
+/// Refused: other programs would read its text as a `double` and write back fewer digits.
 template <>
 struct Codec<long double> {
   using Missing = void;
@@ -93,7 +93,7 @@ struct Codec<std::chrono::duration<Rep, Period>>
     : detail::CodecIf<HasCodec<Rep>, detail::DurationCodec<Rep, Period>, std::chrono::duration<Rep, Period>> {
 };
 
-/// Nothing, as the alternative of a variant.
+/// An empty value, as the alternative of a variant.
 template <>
 struct Codec<std::monostate> {
   static constexpr bool kFlat = true;

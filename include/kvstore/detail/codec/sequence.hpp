@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Codecs of what JSON writes as an array: sequences and sets, arrays, pairs and tuples.
+// Codecs of types that JSON writes as an array: sequences and sets, arrays, pairs and tuples.
 
 #include <array>
 #include <concepts>
@@ -19,7 +19,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Types whose elements a loop can go through.
+/// Types whose elements a loop can visit.
 template <class T>
 concept Iterable = requires(const T& value) {
   requires std::input_iterator<decltype(std::ranges::begin(value))>;
@@ -36,7 +36,7 @@ concept Sequence =
                    requires { out.insert(std::move(element)); };
     } && !ConvertsItself<T>;
 
-/// Writes what lies between two brackets: `write(element)` for each, with commas between.
+/// Writes the elements between two brackets: `write(element)` for each, with commas between.
 template <class Range, class Write>
 void write_elements(const Range& range, JsonWriter& out, char open, char close, Write&& write) {
   const NestingGuard depth{out};
@@ -116,7 +116,7 @@ struct TupleCodec {
     in.expect('[');
     const NestingGuard depth{in};
     [[maybe_unused]] std::size_t index = 0;
-    // Braces, because they keep the order from left to right.
+    // Braces, since they guarantee evaluation from left to right.
     auto out = Tuple{decode_element<Elements>(in, index)...};
     if (!in.try_consume(']')) in.fail("expected an array of " + std::to_string(sizeof...(Elements)));
     return out;
@@ -162,7 +162,7 @@ struct ArrayCodec {
 
 namespace kvstore { inline namespace v1 {
 
-/// Sequences and sets as arrays. An element that occurs twice is refused for a set.
+/// Sequences and sets as arrays. A duplicate element of a set is refused.
 template <detail::Sequence T>
 struct Codec<T> : detail::CodecIf<HasCodec<typename T::value_type>, detail::SequenceCodec<T>, T> {};
 

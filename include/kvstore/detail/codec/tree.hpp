@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Codecs by way of an nlohmann tree: the tree itself, and every type that nlohmann/json converts.
+// Codecs that use an nlohmann tree: for the tree itself, and for every type that nlohmann/json converts.
 
 #include <concepts>
 #include <cstddef>
@@ -30,7 +30,7 @@ struct DomCodec {
   static Json decode(JsonReader& in) { return read_dom<Json>(in); }
 };
 
-/// Runs a user's `from_json`; whatever it throws says that the text is not what was expected.
+/// Runs a user's `from_json`. Any exception from it means that the text did not have the expected form.
 template <class Convert>
 auto convert_from_dom(std::size_t offset, Convert&& convert) {
   try {
@@ -52,14 +52,14 @@ template <class T>
   }
 }
 
-/// Types that nlohmann/json converts both ways and that own what they are made of.
+/// Types that nlohmann/json converts both ways and that own their parts.
 template <class T>
 concept DomConvertible = std::is_class_v<T> && !std::same_as<T, std::string_view> && KnowsTrees<T> &&
                          std::is_constructible_v<TreeOf<T>, const T&> && requires(const TreeOf<T>& dom) {
                            { dom.template get<T>() } -> std::same_as<T>;
                          };
 
-/// A tree kept per thread and type, since the next value's has mostly the same parts.
+/// A tree kept per thread and type, since the next value's tree mostly has the same parts.
 template <class T>
 class ScratchTree {
  public:
@@ -70,7 +70,7 @@ class ScratchTree {
     if (keep_) tree_.give_back();
   }
 
-  /// `bytes` of text were read into it: one huge value must not pin its size per thread.
+  /// Reports that `bytes` of text were read into the tree: one huge value must not pin its size per thread.
   void was_read_from(std::size_t bytes) noexcept { keep_ = bytes <= std::size_t{64} << 10; }
 
   [[nodiscard]] TreeOf<T>& operator*() noexcept { return *tree_; }
@@ -94,7 +94,7 @@ struct ConvertedCodec {
     scratch.was_read_from(in.position() - offset);
     const TreeOf<T>& dom = *scratch;
     T value = convert_from_dom(offset, [&dom] { return dom.template get<T>(); });
-    if (reader.may_change()) refuse_misfits(offset, dom, to_dom(value));
+    if (reader.may_change()) check_misfits(offset, dom, to_dom(value));
     return value;
   }
 };

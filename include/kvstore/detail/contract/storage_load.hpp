@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// How a storage is loaded, whichever it is: a storage that knows no offsets gets its errors named here.
+// Loads any storage. A storage that knows no file gets its path into the errors here.
 
 #include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Keys and values as etcd's JSON gateway wants them: base64 (RFC 4648, section 4).
+// Base64 (RFC 4648, section 4), which etcd's JSON gateway uses for keys and values.
 
 #include <array>
 #include <cstddef>
@@ -30,7 +30,7 @@ inline void append_base64(std::string& out, std::string_view bytes) {
   }
 }
 
-/// Each letter's six bits; 64 for what is no letter.
+/// Each letter's six bits; 64 for bytes that are not letters.
 [[nodiscard]] constexpr std::array<std::uint8_t, 256> base64_values() noexcept {
   std::array<std::uint8_t, 256> values{};
   values.fill(64);
@@ -40,7 +40,7 @@ inline void append_base64(std::string& out, std::string_view bytes) {
   return values;
 }
 
-/// @throws ParseError if it is no base64
+/// @throws ParseError if the text is not base64
 [[nodiscard]] inline std::string base64_bytes(std::string_view text) {
   static constexpr auto kValues = base64_values();
   std::size_t length = text.size();

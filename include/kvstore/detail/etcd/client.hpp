@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Requests to a cluster: which endpoint, how often, how long, and with which token.
+// Requests to a cluster: the choice of endpoint, retries, deadlines, and tokens.
 
 #include <algorithm>
 #include <atomic>
@@ -25,11 +25,11 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Whether a request may be sent again although it may have been carried out.
+/// Whether a request may be sent again although it may have been carried out (a read may).
 enum class EtcdRequest : std::uint8_t { read, write };
 
-/// Talks to a cluster. Any thread may call any member; a connection is one thread's at a time.
-/// Lock order: none is taken while another is held, but `token_mutex_` within `login_mutex_`.
+/// Talks to a cluster. Any thread may call any member; each connection is used by one thread at a time. Lock
+/// order: no mutex is taken while another is held, except `token_mutex_` under `login_mutex_`.
 class EtcdClient {
  public:
   using Clock = std::chrono::steady_clock;
@@ -42,7 +42,7 @@ class EtcdClient {
     (void)call("/v3/maintenance/status", "{}", EtcdRequest::read);
   }
 
-  /// Sends a request until it is carried out or `timeout` is over. @returns the answer
+  /// Sends a request until it is carried out or `timeout` has passed. @returns the answer
   /// @throws UnavailableError, ServerError; OutcomeUnknownError if it is a write
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind) {
     return call(path, body, kind, true, Clock::now() + options_.timeout);
@@ -56,14 +56,14 @@ class EtcdClient {
     return "etcd at " + names;
   }
 
-  // --- for those who keep a connection to themselves ---
+  // --- for callers that keep a connection to themselves ---
 
-  /// A new connection to some endpoint; another one the next time after `give_up_on` was told of it.
+  /// A new connection to the preferred endpoint; to another one after `give_up_on` was called for this one.
   [[nodiscard]] std::pair<std::size_t, std::unique_ptr<EtcdConnection>> dedicated_connection() const {
     const std::size_t endpoint = preferred_;
     return {endpoint, std::make_unique<EtcdConnection>(options_, pools_[endpoint].address)};
   }
-  /// Prefers the next endpoint, unless another thread was quicker.
+  /// Prefers the next endpoint, unless another thread has already switched.
   void give_up_on(std::size_t endpoint) noexcept {
     preferred_.compare_exchange_strong(endpoint, (endpoint + 1) % pools_.size());
   }
@@ -76,7 +76,7 @@ class EtcdClient {
     const std::scoped_lock lock{token_mutex_};
     return token_;
   }
-  /// Gets a new token unless somebody did since number `used`. @throws as `call` of a read
+  /// Gets a new token unless another thread has done so since number `used`. @throws as `call` of a read
   void log_in(std::uint64_t used) { log_in(used, Clock::now() + options_.timeout); }
 
  private:
@@ -86,7 +86,7 @@ class EtcdClient {
     std::vector<std::unique_ptr<EtcdConnection>> idle{};
   };
 
-  /// What one attempt came to.
+  /// The result of one attempt.
   struct Attempt {
     EtcdVerdict verdict;
     nlohmann::json answer{};
@@ -109,7 +109,7 @@ class EtcdClient {
           address.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
         throw UsageError{"endpoint \"" + address + "\" is not host:port"};
       }
-      (void)EtcdConnection{options_, address};  // so that it throws here if it does at all
+      (void)EtcdConnection{options_, address};  // so that a bad endpoint throws here
     }
   }
 
@@ -162,7 +162,7 @@ class EtcdClient {
     EtcdReply reply = connection->post(
         path, used.text, body,
         {std::min(options_.connect_timeout, left), std::min(options_.response_timeout, left)});
-    if (reply.status == 0) {  // the connection is not used again
+    if (reply.status == 0) {  // the connection is not reused
       return {{reply.sent ? EtcdOutcome::unknown : EtcdOutcome::not_carried_out, std::move(reply.reason)}};
     }
     give_back(pools_[endpoint], std::move(connection));
@@ -171,7 +171,7 @@ class EtcdClient {
     return {std::move(verdict), std::move(answer), used.number};
   }
 
-  /// Waits before another attempt, once every endpoint had its turn; false if the deadline is there.
+  /// Waits before another attempt, once every endpoint has been tried; false if the deadline has passed.
   [[nodiscard]] bool pause(std::size_t tries, Clock::time_point deadline) const {
     using std::chrono::milliseconds;
     if (tries % pools_.size() == 0) {
@@ -191,7 +191,8 @@ class EtcdClient {
         connection = std::move(pool.idle.back());
         pool.idle.pop_back();
       }
-      // Found out now, its end is harmless; found out after sending, it makes a write's outcome unknown.
+      // A closed connection detected now is harmless; detected after sending, it makes a write's outcome
+      // unknown.
       if (!connection->is_stale()) return connection;
     }
     return std::make_unique<EtcdConnection>(options_, pool.address);

@@ -26,15 +26,15 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// What came back. Without an answer `status` is 0, and `sent` says whether the server may have the request.
+/// The answer. Without one, `status` is 0, and `sent` says whether the server may have received the request.
 struct EtcdReply {
   int status = 0;
   std::string body;
   bool sent = false;
-  std::string reason;  ///< without an answer: why
+  std::string reason;  ///< the reason if there is no answer
 };
 
-/// How long one attempt may take.
+/// The time limits of one attempt.
 struct EtcdTimeouts {
   std::chrono::milliseconds connect;
   std::chrono::milliseconds response;
@@ -52,7 +52,8 @@ class EtcdConnection {
                        "can be read, and that cpp-httplib was built with OpenSSL if TLS is wanted"};
     }
     client_->set_keep_alive(true);
-    // Its header and body are two writes: without this the second waits for the first one's confirmation.
+    // A request's header and body are two writes: without this, the second waits for the first to be
+    // acknowledged.
     client_->set_tcp_nodelay(true);
     client_->set_socket_options([this](socket_t socket) {
       standard_files_.reset();  // the socket has a number of its own
@@ -69,8 +70,8 @@ class EtcdConnection {
     if (!home_.is_foreign_by_id()) client_->stop();
   }
 
-  /// Whether the server has closed it, or said something unasked, while nobody was asking; or it is the
-  /// parent's of a forked child, whose requests would get in between those of the parent.
+  /// Whether the server has closed the connection, or sent something unasked; or the connection belongs to
+  /// the parent of this forked child, whose requests would be mixed with those of the parent.
   [[nodiscard]] bool is_stale() const {
     if (home_.is_foreign_by_id()) return true;
     ::pollfd poll{static_cast<int>(client_->socket()), POLLIN, 0};
@@ -82,7 +83,7 @@ class EtcdConnection {
     return exchange(request(path, token, body), timeouts);
   }
 
-  /// The same with an answer that comes bit by bit: `take(status, bytes)` says whether to go on.
+  /// The same with an answer that arrives in pieces: `take(status, bytes)` returns whether to continue.
   [[nodiscard]] EtcdReply stream(const std::string& path, const std::string& token, const std::string& body,
                                  const EtcdTimeouts& timeouts,
                                  const std::function<bool(int, std::string_view)>& take) {
@@ -98,14 +99,14 @@ class EtcdConnection {
     return exchange(std::move(wanted), timeouts);
   }
 
-  /// Ends what another thread is doing here; it waits where that thread is connecting.
+  /// Aborts the request of another thread; if that thread is connecting, waits until it has.
   void stop() {
     const SigpipeGuard guard;
     client_->stop();
   }
 
  private:
-  /// Keeps a socket from the numbers of standard files that a program has closed.
+  /// Keeps a socket from getting the number of a standard file that a program has closed.
   class OnlyWhileConnecting {
    public:
     explicit OnlyWhileConnecting(std::optional<StandardFiles>& taken) : taken_{taken} { taken_.emplace(); }
@@ -117,7 +118,7 @@ class EtcdConnection {
     std::optional<StandardFiles>& taken_;
   };
 
-  // A server whose machine is gone answers nothing at all: after about ten seconds the socket says so.
+  // A server whose machine is gone never answers: after about ten seconds the socket reports an error.
   static void keep_alive(socket_t socket) {
     const auto set = [socket](int level, int option, int value) {
       ::setsockopt(static_cast<int>(socket), level, option, &value, sizeof value);
@@ -135,7 +136,7 @@ class EtcdConnection {
     result.path = path;
     result.body = body;
     result.set_header("Content-Type", "application/json");
-    // A node that knows of no leader says so at once, before it tries anything.
+    // A node without a leader then refuses at once, before it tries anything.
     result.set_header("Grpc-Metadata-Hasleader", "true");
     if (!token.empty()) result.set_header("Authorization", token);
     return result;
@@ -150,12 +151,12 @@ class EtcdConnection {
     const SigpipeGuard guard;
     const OnlyWhileConnecting taken{standard_files_};
     if (client_->send(request, response, error)) return {response.status, std::move(response.body), true, {}};
-    // The gateway ends what it says about an error with a trailer, at which some versions of httplib give up
-    // although they have read all of it.
+    // The gateway ends its error answers with a trailer, at which some versions of httplib fail although they
+    // have read the whole body.
     if (error == httplib::Error::Read && response.status > 0 && nlohmann::json::accept(response.body)) {
       return {response.status, std::move(response.body), true, {}};
     }
-    return {0, {}, may_be_sent(error), words(error)};
+    return {0, {}, may_be_sent(error), message_of(error)};
   }
 
   [[nodiscard]] static bool may_be_sent(httplib::Error error) {
@@ -172,7 +173,7 @@ class EtcdConnection {
     }
   }
 
-  [[nodiscard]] static std::string words(httplib::Error error) {
+  [[nodiscard]] static std::string message_of(httplib::Error error) {
     switch (error) {
       case httplib::Error::Read:
         return "the connection ended, or the time was up, before an answer came";
@@ -188,7 +189,7 @@ class EtcdConnection {
   }
 
   std::optional<StandardFiles> standard_files_;
-  LeftToParent<httplib::Client> client_;  // as closing it shuts the connection down for all who share it
+  LeftToParent<httplib::Client> client_;  // closing shuts the connection down for all who share it
   ForkGuard home_;
 };
 

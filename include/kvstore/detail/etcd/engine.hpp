@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The verbs as etcd's transactions, on text.
+// The verbs as transactions of etcd, on text.
 
 #include <cstddef>
 #include <cstdint>
@@ -24,8 +24,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Each verb is one request, so that etcd makes it atomic. Reads are linearizable, which is etcd's default: a
-/// node asks the others whether it is up to date before it answers.
+/// Each verb is one request, so that etcd makes it atomic. Reads are linearizable, which is etcd's default:
+/// before a node answers, it asks the others whether it is up to date.
 class EtcdEngine {
  public:
   using Text = std::string_view;
@@ -35,8 +35,7 @@ class EtcdEngine {
   bool create(Text key, Text value) { return put_if(key, value, Before::absent); }
   bool update(Text key, Text value) { return put_if(key, value, Before::present); }
 
-  /// A plain put, which costs etcd less than a transaction that first counts; it answers with the entry
-  /// before.
+  /// A plain put, which costs etcd less than a transaction with a count; it answers with the previous entry.
   bool upsert(Text key, Text value) {
     const std::string full = full_key(key);
     check_size(full.size() + value.size() + EtcdTransaction::kFraming, key);
@@ -90,17 +89,17 @@ class EtcdEngine {
     return understand(answer, [&](const nlohmann::json& it) { return refused(changes, it); });
   }
 
-  void for_each(FunctionRef<void(Text, Text)> see) {
+  void for_each(FunctionRef<void(Text, Text)> visit) {
     EtcdRange range = prefix_range(options().key_prefix);
     std::int64_t revision = 0;
     while (true) {
       std::string fields = range_fields(range);
       append_number_field(fields, "limit", static_cast<std::int64_t>(options().page_size));
-      // What the first page was read at, so that all pages are of one moment.
+      // The revision at which the first page was read, so that all pages are of one moment.
       if (revision != 0) append_number_field(fields, "revision", revision);
       const nlohmann::json page = call_read(json_object(fields));
       if (revision == 0) revision = understand(page, answered_revision);
-      const std::string last = see_page(page, see);
+      const std::string last = visit_page(page, visit);
       if (!json_flag(page, "more") || last.empty()) return;
       range.first = last + '\0';
     }
@@ -123,7 +122,7 @@ class EtcdEngine {
     return client_->name() + (options().key_prefix.empty() ? "" : " (" + options().key_prefix + ")");
   }
 
-  /// The revision of the data as of now.
+  /// The current revision of the data.
   [[nodiscard]] std::int64_t revision() {
     std::string fields = range_fields(prefix_range(options().key_prefix));
     const nlohmann::json answer = call_read(json_object(fields += ",\"count_only\":true"));
@@ -161,7 +160,7 @@ class EtcdEngine {
   void add(EtcdTransaction& transaction, const RemoteChange& change) const {
     const std::string full = full_key(change.key);
     transaction.require(full, change.before);
-    // So that a refusal says which key it was: one count for each condition, never more than the limit.
+    // One count for each condition, so that a refusal names the key: never more than the limit.
     if (change.before != Before::any) transaction.otherwise_count(full);
     change.value ? transaction.put(full, *change.value) : transaction.remove(full);
   }
@@ -177,7 +176,7 @@ class EtcdEngine {
     throw ParseError{0, "expected to see which condition of the refused batch does not hold"};
   }
 
-  /// Carries a transaction out that changes `keys` keys, of which `key` is the only one if they are not many.
+  /// Carries out a transaction that changes `keys` keys; if it is only one, `key` is that key.
   nlohmann::json write(const EtcdTransaction& transaction, Text key, std::size_t keys = 1) {
     check_size(transaction.bytes(), key, keys);
     return call_write("/v3/kv/txn", transaction.text());
@@ -211,7 +210,7 @@ class EtcdEngine {
   }
 
   /// Shows every entry of a page. @returns the last key, with its prefix; empty if there is none
-  std::string see_page(const nlohmann::json& page, FunctionRef<void(Text, Text)> see) const {
+  std::string visit_page(const nlohmann::json& page, FunctionRef<void(Text, Text)> visit) const {
     std::string key;
     const std::size_t prefix = options().key_prefix.size();
     const nlohmann::json& entries = json_member(page, "kvs");
@@ -219,25 +218,25 @@ class EtcdEngine {
       key = understand(entry, [](const nlohmann::json& it) { return json_bytes(it, "key"); });
       const std::string value =
           understand(entry, [](const nlohmann::json& it) { return json_bytes(it, "value"); });
-      see(Text{key}.substr(prefix), value);
+      visit(Text{key}.substr(prefix), value);
     }
     return key;
   }
 
-  /// Reads something out of an answer that tells of no change; what is not as it should be is no etcd's.
-  template <class Look>
-  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand(const nlohmann::json& answer,
-                                                                             Look look) const {
+  /// Reads from the answer to a request that changed nothing; a malformed answer did not come from etcd.
+  template <class Parse>
+  [[nodiscard]] std::invoke_result_t<Parse, const nlohmann::json&> understand(const nlohmann::json& answer,
+                                                                              Parse parse) const {
     try {
-      return look(answer);
+      return parse(answer);
     } catch (const ParseError& error) { throw ServerError{misunderstood(error)}; }
   }
-  /// The same where something may have been changed.
-  template <class Look>
-  [[nodiscard]] std::invoke_result_t<Look, const nlohmann::json&> understand_write(
-      const nlohmann::json& answer, Look look) const {
+  /// The same for a request that may have changed something.
+  template <class Parse>
+  [[nodiscard]] std::invoke_result_t<Parse, const nlohmann::json&> understand_write(
+      const nlohmann::json& answer, Parse parse) const {
     try {
-      return look(answer);
+      return parse(answer);
     } catch (const ParseError& error) { throw OutcomeUnknownError{misunderstood(error)}; }
   }
   [[nodiscard]] std::string misunderstood(const ParseError& error) const {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The shapes of etcd's v3 JSON gateway. It is protocol buffers in JSON: what is false, zero or empty is left
-// out, 64-bit numbers are strings, keys and values are base64.
-// Source: https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/, etcd's rpc.proto.
+// The messages of etcd's v3 JSON gateway. They are protocol buffers as JSON: false, zero and empty fields are
+// left out, 64-bit numbers are strings, keys and values are base64. Source:
+// https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/, etcd's rpc.proto.
 
 #include <charconv>
 #include <cstddef>
@@ -22,7 +22,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 // --- requests ----------------------------------------------------------------------------------------------
 
-/// `,"name":"base64"`; requests are short and always of the same shape, so they are put together as text.
+/// `,"name":"base64"`. Requests are short and always of the same form, so they are assembled as text.
 inline void append_bytes_field(std::string& out, std::string_view name, std::string_view bytes) {
   ((out += ",\"") += name) += "\":\"";
   append_base64(out, bytes);
@@ -40,13 +40,13 @@ inline void append_number_field(std::string& out, std::string_view name, std::in
   return out += '}';
 }
 
-/// The keys from `first` up to, and without, `end`.
+/// The keys from `first` up to, but without, `end`.
 struct EtcdRange {
   std::string first;
   std::string end;
 };
 
-/// All keys with a prefix. A zero byte stands for the first key, and as the end for "no end".
+/// All keys with a prefix. A zero byte means the first key, or as the end "no end".
 [[nodiscard]] inline EtcdRange prefix_range(std::string_view prefix) {
   std::string end{prefix};
   while (!end.empty() && end.back() == '\xFF') end.pop_back();
@@ -62,10 +62,10 @@ struct EtcdRange {
   return out;
 }
 
-/// A transaction: if all conditions hold, one list of operations is carried out, else another one.
+/// A transaction: if all conditions hold, the first list of operations is carried out, otherwise the second.
 class EtcdTransaction {
  public:
-  /// Tags and lengths of an operation and its fields; at most this many bytes.
+  /// Bytes for the tags and lengths of an operation and its fields, at most.
   static constexpr std::size_t kFraming = 24;
 
   void require(std::string_view key, Before before) {
@@ -91,7 +91,7 @@ class EtcdTransaction {
     operation(success_, "request_delete_range", key);
     success_ += "}}";
   }
-  /// Whether the key is there, as a count of 0 or 1.
+  /// Whether the key exists, as a count of 0 or 1.
   void count(std::string_view key) { add_count(success_, key); }
   void otherwise_count(std::string_view key) { add_count(failure_, key); }
   void otherwise_read(std::string_view key) {
@@ -108,7 +108,8 @@ class EtcdTransaction {
     return out += "]}";
   }
 
-  /// What etcd counts against its limit, to within a few bytes an operation: the protocol buffer, not JSON.
+  /// The size that etcd compares with its limit, to within a few bytes an operation: that of the protocol
+  /// buffer, not of the JSON.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
 
  private:
@@ -169,7 +170,7 @@ class EtcdTransaction {
   return member.is_boolean() && member.get<bool>();
 }
 
-/// Bytes that came as base64; empty if they were left out. @throws ParseError
+/// Bytes from base64; empty if they were left out. @throws ParseError
 [[nodiscard]] inline std::string json_bytes(const nlohmann::json& object, const char* name) {
   const nlohmann::json& member = json_member(object, name);
   return member.is_string() ? base64_bytes(member.get_ref<const std::string&>()) : std::string{};
@@ -185,7 +186,7 @@ class EtcdTransaction {
   return json_number(json_member(answer, "header"), "revision");
 }
 
-/// What the operation number `i` of a transaction's list answered, which was a range.
+/// The answer to operation number `i` of a transaction's list, which was a range.
 [[nodiscard]] inline const nlohmann::json& range_answer(const nlohmann::json& answer, std::size_t i) {
   const nlohmann::json& all = json_member(answer, "responses");
   if (!all.is_array() || i >= all.size()) throw ParseError{0, "expected an answer to each operation"};

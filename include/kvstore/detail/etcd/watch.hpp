@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A thread that follows etcd's stream of changes, over whatever happens to connections and nodes.
+// A thread that follows etcd's stream of changes, through failures of connections and nodes.
 
 #include <algorithm>
 #include <chrono>
@@ -31,19 +31,19 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 struct EtcdEvent {
   std::string_view key;              ///< without the prefix
-  std::optional<std::string> value;  ///< none: it was removed
+  std::optional<std::string> value;  ///< none if the key was removed
   std::int64_t revision;
 };
 
-/// Follows the keys of the client's prefix, from a revision on, until it is destroyed or cannot go on.
+/// Follows the keys of the client's prefix, from a revision on, until it is destroyed or cannot continue.
 class EtcdWatcher {
  public:
-  using See = std::function<void(const EtcdEvent&)>;
+  using Visit = std::function<void(const EtcdEvent&)>;
   using OnError = std::function<void(const std::exception&)>;
 
-  EtcdWatcher(std::shared_ptr<EtcdClient> client, std::int64_t first_revision, See see, OnError on_error)
+  EtcdWatcher(std::shared_ptr<EtcdClient> client, std::int64_t first_revision, Visit visit, OnError on_error)
       : client_{std::move(client)},
-        see_{std::move(see)},
+        visit_{std::move(visit)},
         on_error_{std::move(on_error)},
         next_revision_{first_revision},
         thread_{[this](const std::stop_token& stop) { run(stop); }} {}
@@ -53,7 +53,7 @@ class EtcdWatcher {
   ~EtcdWatcher() {
     thread_.request_stop();
     std::unique_lock lock{mutex_};
-    // Again and again, as it may be between two connections just now.
+    // Repeatedly, since the thread may just be between two connections.
     while (!changed_.wait_for(lock, std::chrono::milliseconds{5}, [this] { return finished_; })) {
       if (connection_) connection_->stop();
     }
@@ -75,7 +75,7 @@ class EtcdWatcher {
     changed_.notify_all();
   }
 
-  /// What the handler throws is swallowed: there is nobody to throw it to.
+  /// Exceptions of the handler are swallowed: nobody could catch them.
   void report(const std::exception& error) const noexcept {
     try {
       if (on_error_) on_error_(error);
@@ -87,7 +87,7 @@ class EtcdWatcher {
     changed_.wait_for(lock, stop, duration, [] { return false; });
   }
 
-  /// Follows the stream of one connection to its end. @returns whether etcd had accepted the watch
+  /// Follows the stream of one connection to its end. @returns whether etcd accepted the watch
   bool follow(const std::stop_token& stop) {
     const auto [endpoint, connection] = client_->dedicated_connection();
     const EtcdClient::Token token = client_->token();
@@ -106,7 +106,7 @@ class EtcdWatcher {
     publish(nullptr);
     if (stop.stop_requested()) return accepted_;
     if (error_) std::rethrow_exception(error_);
-    if (status != 0 && status != 200) refuse(status);
+    if (status != 0 && status != 200) judge_refusal(status);
     if (log_in_) renew_token(token);
     if (!log_in_) client_->give_up_on(endpoint);
     return accepted_;
@@ -120,17 +120,17 @@ class EtcdWatcher {
   [[nodiscard]] std::string request() const {
     std::string fields = range_fields(prefix_range(client_->options().key_prefix));
     append_number_field(fields, "start_revision", next_revision_);
-    // Progress, told now and then when nothing happens, keeps the next revision from being compacted away;
-    // fragments keep one big transaction from exceeding the gateway's largest message.
+    // Progress messages, which come in quiet times, keep the next revision from being compacted away.
+    // Fragments keep a big transaction below the gateway's largest message.
     fields += R"(,"progress_notify":true,"fragment":true)";
     return "{\"create_request\":" + json_object(fields) + "}";
   }
 
-  /// One line a message. Called from within httplib, through which nothing is thrown.
+  /// One line is one message. Called from within httplib, which no exception may cross.
   bool take(int status, std::string_view bytes) noexcept {
     try {
       text_ += bytes;
-      if (status != 200) return true;  // one error, whole when the answer ends
+      if (status != 200) return true;  // a single error, which is complete when the answer ends
       std::size_t start = 0;
       for (std::size_t end = 0; (end = text_.find('\n', start)) != std::string::npos; start = end + 1) {
         if (!understand(std::string_view{text_}.substr(start, end - start))) return false;
@@ -162,14 +162,14 @@ class EtcdWatcher {
     return true;
   }
 
-  /// A revision's events may come in pieces; they are shown when all are there, so that whoever starts over
-  /// at the next revision neither misses nor repeats one.
+  /// A revision's events may arrive in pieces. They are shown once all have arrived, so that a restart at the
+  /// next revision neither misses nor repeats one.
   void collect(const nlohmann::json& result) {
     const nlohmann::json& events = json_member(result, "events");
     for (const nlohmann::json& event : events) events_.push_back(event);
     if (json_flag(result, "fragment")) return;
     for (const nlohmann::json& event : std::exchange(events_, {})) show(event);
-    // With no events it is progress: all up to here have been told.
+    // Without events the message reports progress: all revisions up to here have been shown.
     next_revision_ = std::max(next_revision_, events.empty() ? answered_revision(result) + 1 : shown_ + 1);
   }
 
@@ -179,7 +179,7 @@ class EtcdWatcher {
     EtcdEvent shown{std::string_view{key}.substr(client_->options().key_prefix.size()), std::nullopt,
                     json_number(entry, "mod_revision")};
     if (json_text(event, "type") != "DELETE") shown.value = json_bytes(entry, "value");
-    see_(shown);
+    visit_(shown);
     shown_ = shown.revision;
   }
 
@@ -192,15 +192,15 @@ class EtcdWatcher {
     judge(0, json_text(result, "cancel_reason"));
   }
 
-  void refuse(int status) {
+  void judge_refusal(int status) {
     const nlohmann::json parsed = nlohmann::json::parse(text_, nullptr, false);
     const EtcdVerdict verdict = judge_answer(status, parsed, text_);
     judge(status, verdict.reason);
   }
 
-  /// Goes on elsewhere, or with a new token, or throws.
+  /// Continues elsewhere, or with a new token, or throws.
   void judge(int status, const std::string& reason) {
-    const bool denied = reason.find("permission denied") != std::string::npos;  // so says an old token, too
+    const bool denied = reason.find("permission denied") != std::string::npos;  // an old token gets this, too
     const EtcdVerdict verdict = judge_error(status, reason);
     if (verdict.outcome == EtcdOutcome::token_expired || denied) {
       if (client_->options().user.empty() || logged_in_) throw ServerError{client_->name() + ": " + reason};
@@ -215,21 +215,21 @@ class EtcdWatcher {
       client_->log_in(used.number);
       logged_in_ = true;
       log_in_ = false;
-    } catch (const UnavailableError&) {}  // it is asked for again after a pause
+    } catch (const UnavailableError&) {}  // requested again after a pause
   }
 
   const std::shared_ptr<EtcdClient> client_;
-  const See see_;
+  const Visit visit_;
   const OnError on_error_;
 
-  // The thread's own.
+  // Used by the thread only.
   std::int64_t next_revision_;          // the first one not yet shown
   std::int64_t shown_ = 0;              // the last one shown
-  std::string text_;                    // the beginning of a line
-  std::vector<nlohmann::json> events_;  // of a message not yet whole
+  std::string text_;                    // the beginning of an incomplete line
+  std::vector<nlohmann::json> events_;  // of an incomplete message
   bool accepted_ = false;
-  bool log_in_ = false;     // the token has to be renewed
-  bool logged_in_ = false;  // it was, and nothing has come since
+  bool log_in_ = false;     // the token must be renewed
+  bool logged_in_ = false;  // the token was renewed, and nothing has arrived since
   std::exception_ptr error_;
 
   std::mutex mutex_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Replaces a file in one step: after any crash its name stands for the old contents or the new ones, in full.
+// Replaces a file in one step: after any crash its name refers to the old contents or the new ones, in full.
 
 #include <cstddef>
 #include <cstdint>
@@ -23,12 +23,12 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// Writes `<target>.tmp` and, on `commit`, gives it the target's name, permissions and place.
 ///
 /// The temporary name is fixed, so the caller must be the only writer (see `FileLock`) and `target` must not
-/// be a symbolic link (see `resolve`). Whatever has that name already stays, and is an error. Access control
-/// lists and extended attributes are not copied. *Thread safety*: none.
+/// be a symbolic link (see `resolve`). If the temporary name is already taken, its file stays, and opening
+/// fails. Access control lists and extended attributes are not copied. *Thread safety*: none.
 class AtomicFile {
  public:
-  /// `last`: a target that is missing by now gets that one's permissions and owner again.
-  /// @throws StorageError, as every member; until `commit` has renamed, the target is as it was.
+  /// `last`: the permissions and owner to restore if the target is missing by now. @throws StorageError, as
+  /// every member; until `commit` has renamed, the target is unchanged.
   AtomicFile(FileSystem& files, std::filesystem::path target, std::size_t block_bytes = kBlockBytes,
              const FileStatus& last = {})
       : files_{files},
@@ -45,8 +45,8 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  /// Without a `commit` nothing is left behind, and nothing of another program's is removed that has the
-  /// temporary name by now, because a folder was exchanged.
+  /// Leaves nothing behind unless `commit` was called. If a folder was exchanged, the temporary name may
+  /// belong to another program's file by now, which is not removed.
   ~AtomicFile() {
     if (renamed_ || home_.is_foreign_by_id()) return;
     const bool mine = has_temporary_name();
@@ -68,7 +68,7 @@ class AtomicFile {
   [[nodiscard]] std::uint64_t size() const noexcept { return written_ + used_; }
 
   /// Makes the new contents durable under the target's name. If only the last step fails (syncing the
-  /// folder), they have the name already, and it is an error all the same: power loss may take them back.
+  /// folder), the target already has them. That is still an error: a power loss may take them back.
   void commit() {
     seal();
     rename();
@@ -91,7 +91,7 @@ class AtomicFile {
   /// The new file as `seal` left it, which a rename does not change.
   [[nodiscard]] const FileStatus& sealed() const noexcept { return sealed_; }
 
-  /// Gives it another name in the same folder.
+  /// Chooses another target in the same folder.
   void aim_at(std::filesystem::path target) noexcept { target_ = std::move(target); }
 
   void rename() {
@@ -115,7 +115,7 @@ class AtomicFile {
 
  private:
   void open_temporary() {
-    // What replaces a private file is private from the start; `commit` copies the exact mode.
+    // The replacement of a private file is private from the start; `commit` copies the exact mode.
     const bool replaces = replaced_.kind != FileKind::missing;
     const std::uint32_t permissions = replaces ? 0600 : kDefaultMode;
     auto opened = open_file(files_, temporary_, OpenMode::exclusive, permissions);
@@ -162,14 +162,15 @@ class AtomicFile {
     check(mine.error, "read the status of");
     std::uint32_t mode = replaced_.mode;
     if (!give_to_owner(mine.value)) {
-      // The group stayed ours: it gets what everybody gets, or another group's rights would become its own.
+      // The file kept our own group. The group gets the rights of all others, so that it does not inherit
+      // those of another group.
       mode = (mode & 0707U) | ((mode & 07U) << 3U);
     }
     if (mode == mine.value.mode) return;
     check(uninterrupted([&] { return file_->set_mode(mode); }), "set the permissions of");
   }
 
-  /// False if the file could not even be given to the old one's group.
+  /// False if the file could not even be given the old file's group.
   bool give_to_owner(const FileStatus& mine) {
     const bool same_group = mine.group == replaced_.group;
     if (same_group && mine.owner == replaced_.owner) return true;
@@ -190,7 +191,7 @@ class AtomicFile {
   FileSystem& files_;
   std::filesystem::path target_;
   std::filesystem::path temporary_;
-  std::filesystem::path folder_;  // made at the start: nothing may run out of memory once the file is renamed
+  std::filesystem::path folder_;  // made at the start: once the file is renamed, no step may allocate
   std::unique_ptr<File> file_;
   FileStatus replaced_;
   FileStatus sealed_;

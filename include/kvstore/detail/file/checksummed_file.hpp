@@ -14,7 +14,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Passes reads on to another file, and sums up what is read for the first time, in order.
+/// Forwards reads to another file, and computes the checksum of all bytes that are read for the first time,
+/// in order.
 class ChecksummedFile final : public File {
  public:
   explicit ChecksummedFile(File& file) : file_{file} {}

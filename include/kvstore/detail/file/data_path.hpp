@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Where a store may keep its entries: what a path must name, and what its folder must allow.
+// The path of a store's entries: requirements on its file and its folder.
 
 #include <filesystem>
 #include <memory>
@@ -16,7 +16,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Throws for `path` if the operating system refused.
+/// Throws for `path` if there is an `error`.
 inline void check_usable(const std::filesystem::path& path, std::error_code error, const std::string& what) {
   if (error) throw StorageError{path, error, what};
 }
@@ -28,8 +28,8 @@ inline FileStatus status_of_name(FileSystem& files, const std::filesystem::path&
   return status.value;
 }
 
-/// Throws for `path` if entries cannot be kept in what was found there: a folder, or what gives its bytes
-/// once and may never end.
+/// Throws for `path` if entries cannot be kept in a file of this kind: a folder, or a device or pipe, whose
+/// bytes can be read only once and may never end.
 inline void check_kind(const std::filesystem::path& path, FileKind kind) {
   if (kind == FileKind::folder) {
     check_usable(path, std::make_error_code(std::errc::is_a_directory), "name a file, not a folder");
@@ -50,7 +50,7 @@ inline void check_folder(FileSystem& files, const std::filesystem::path& path,
   }
 }
 
-/// Saving the file `path` takes other files beside it, and a sync of their folder. @throws StorageError
+/// Saving the file `path` needs other files in its folder, and a sync of that folder. @throws StorageError
 inline void check_writable_folder(FileSystem& files, const std::filesystem::path& path) {
   const auto folder = path.parent_path();
   check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
@@ -60,19 +60,19 @@ inline void check_writable_folder(FileSystem& files, const std::filesystem::path
                    ", which must be readable for that: give this user the permission to read it");
 }
 
-/// What a store adds to the name of its file for files that it writes and removes. Not so `.ours`, whose file
-/// is as good as a store's own.
+/// The suffixes of the files that a store writes and removes beside its own. `.ours` is not among them, since
+/// such a file is as good as a store's own.
 inline constexpr std::string_view kSideSuffixes[] = {
     ".tmp", ".lock", ".journal", ".journal.next", ".journal.new", ".journal.torn", "-wal", "-shm"};
 
-/// Throws for `path` if `target`, where it leads, is a name that the store of the file beside it writes to
-/// and removes.
-inline void refuse_side_name(FileSystem& files, const std::filesystem::path& path,
-                             const std::filesystem::path& target) {
+/// Throws for `path` if the file that it leads to, `target`, has a name that the store of a neighbouring file
+/// writes and removes.
+inline void check_side_name(FileSystem& files, const std::filesystem::path& path,
+                            const std::filesystem::path& target) {
   const std::string name = path_text(target.filename());
   for (const std::string_view suffix : kSideSuffixes) {
     if (name.size() <= suffix.size() || !name.ends_with(suffix)) continue;
-    const auto& text = target.native();  // where the suffix, being ASCII, has as many units
+    const auto& text = target.native();  // the suffix is ASCII and has as many units here
     const std::filesystem::path owner{text.substr(0, text.size() - suffix.size())};
     auto lock = owner;
     lock += ".lock";
@@ -86,21 +86,21 @@ inline void refuse_side_name(FileSystem& files, const std::filesystem::path& pat
   }
 }
 
-/// The file that `path` stands for, once it is clear that entries may be kept there. @throws StorageError
+/// The file that `path` refers to, after checking that entries may be kept there. @throws StorageError
 inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
   if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
   if (path.native().find(std::filesystem::path::value_type{}) != std::filesystem::path::string_type::npos)
     throw StorageError{path, {}, "a path that holds a zero byte names no file"};
   constexpr int kAttempts = 10;  // a link may be switched, or a file replaced, between two looks
   for (int attempt = 1; attempt <= kAttempts; ++attempt) {
-    // The kernel's own links, as /dev/stdin and /dev/fd/3 are, lead to what may have no name; the text of
-    // such a link names a file that is missing, or even another one. So what opening would find is asked
-    // first.
+    // Links made by the kernel, such as /dev/stdin and /dev/fd/3, may lead to files without a name. The text
+    // of such a link names a missing file, or even a different one. So the file that opening would find is
+    // checked first.
     const FileStatus found = status_of_name(files, path, path);
     check_kind(path, found.kind);
     auto target = resolve(files, path);
     check_usable(path, target.error, "cannot follow the path");
-    refuse_side_name(files, path, target.value);
+    check_side_name(files, path, target.value);
     if (found.kind == FileKind::missing) check_folder(files, path, target.value.parent_path());
     const bool is_link = !uninterrupted([&] { return files.read_link(path); }).error;
     if (found.kind == FileKind::missing || !is_link) return std::move(target.value);
@@ -111,7 +111,8 @@ inline std::filesystem::path usable_path(FileSystem& files, const std::filesyste
       path, {}, "is an open file that has no name any more, since it was removed or replaced; name a file"};
 }
 
-/// Opens an existing file for reading; null if there is none. @throws StorageError also for what is no file
+/// Opens an existing file for reading; null if there is none. @throws StorageError also if it is not a
+/// regular file
 inline std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesystem::path& path) {
   auto opened = open_file(files, path, OpenMode::read);
   if (opened.error == std::errc::no_such_file_or_directory) return nullptr;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// One writer per file: an advisory lock on `<file>.lock`, with the holder's process id inside. The kernel
-// gives the lock up when its holder dies, so a lock file that a crash left behind is simply taken over.
+// One writer per file: an advisory lock on `<file>.lock`, which contains the holder's process id. The kernel
+// releases the lock when its holder dies, so a lock file that a crash left behind is simply taken over.
 
 #include <array>
 #include <charconv>
@@ -19,11 +19,11 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Holds the lock of one file from construction to destruction, which removes the lock file.
+/// Holds the lock of one file during its own lifetime. The destructor removes the lock file.
 class FileLock {
  public:
-  /// @throws LockedError if another store, in this process or another, has it; StorageError if the operating
-  ///         system refuses.
+  /// @throws LockedError if another store, in this process or another, has the lock; StorageError if the
+  /// operating system refuses.
   FileLock(FileSystem& files, std::filesystem::path file)
       : files_{files}, file_{std::move(file)}, name_{file_}, holder_{files.process_id()} {
     name_ += ".lock";
@@ -44,11 +44,10 @@ class FileLock {
     give_up();
   }
 
-  /// The lock is one on an open file, and goes wherever that goes; the data are found by name. Two looks tell
-  /// whether the two still belong together, to be had before anything is written beside the lock file.
-  /// @throws StorageError if the lock file's name stands for another file, or for none: it was removed, or
-  /// its
-  ///         folder exchanged
+  /// Compares the open lock file with its name. The lock belongs to an open file and moves with it, but the
+  /// data are found by name. Call this before anything is written beside the lock file. @throws StorageError
+  /// if the lock file's name refers to another file or to none: the lock file was removed, or its folder was
+  /// exchanged
   void check_still_held() {
     const auto current = has_name();
     if (current.error) fail(current.error, "nothing was written: cannot look at");
@@ -63,12 +62,13 @@ class FileLock {
   }
 
  private:
-  /// While it is locked under its name nobody else can have taken that over; closing the handle then unlocks.
+  /// While the file is locked under its name, no other store can have taken it over. Closing the handle then
+  /// unlocks it.
   void give_up() {
     if (mine_ && has_name().value) static_cast<void>(files_.remove(name_));
   }
 
-  /// False if the lock file was removed between opening and locking it: the next one counts, not this one.
+  /// False if the lock file was removed between opening and locking: try again with the next one.
   bool take() {
     const bool foreign = open_lock_file();
     const auto error = uninterrupted([&] { return handle_->try_lock(); });
@@ -77,7 +77,7 @@ class FileLock {
       throw LockedError{file_, read_holder()};
     }
     if (error) fail(error, "cannot lock");
-    refuse_other_contents();
+    check_contents();
     mine_ = true;
     const auto current = has_name();
     if (current.error) fail(current.error, "cannot look at");
@@ -85,7 +85,7 @@ class FileLock {
     return current.value && !foreign;
   }
 
-  /// True if it is another user's, left by a crash: it can be locked, but not written.
+  /// True if the file belongs to another user and was left by a crash: it can be locked, but not written.
   bool open_lock_file() {
     auto opened = open_file(files_, name_, OpenMode::exclusive);
     mine_ = !opened.error;
@@ -101,9 +101,9 @@ class FileLock {
     return foreign;
   }
 
-  /// A lock file is emptied now and removed later, so it must be one: empty, or a process id, or what power
-  /// loss has left of that.
-  void refuse_other_contents() {
+  /// The lock file is emptied now and removed later, so it must really be one: empty, or a process id, or the
+  /// remains of one after a power loss.
+  void check_contents() {
     using std::string_view_literals::operator""sv;
     std::array<char, 24> text{};
     const auto got = read_full(*handle_, 0, text);
@@ -114,7 +114,7 @@ class FileLock {
     fail({}, "something else than the id of a process stands in what should be, move it away:");
   }
 
-  /// Whether the lock file's name still stands for the file that is open here.
+  /// Whether the lock file's name still refers to the file that is open here.
   [[nodiscard]] Result<bool> has_name() {
     const auto mine = uninterrupted([&] { return handle_->status(); });
     if (mine.error) return {false, mine.error};
@@ -130,7 +130,7 @@ class FileLock {
 
   void write_holder() {
     if (const auto error = uninterrupted([&] { return handle_->truncate(0); })) fail(error, "cannot write");
-    // A full disk is no reason to refuse: the id only makes the other's message better.
+    // A full disk is no reason to refuse: the id only improves the other store's message.
     static_cast<void>(write_all(*handle_, 0, std::to_string(holder_) + "\n"));
   }
 
@@ -151,8 +151,8 @@ class FileLock {
   std::filesystem::path name_;
   std::unique_ptr<File> handle_;
   long holder_;
-  bool mine_ =
-      false;  // the lock file was made here, and no other store was seen to have it, or is locked here
+  /// Whether the lock file is locked here, or was made here and no other store was seen to have it.
+  bool mine_ = false;
 };
 
 }}}  // namespace kvstore::v1::detail

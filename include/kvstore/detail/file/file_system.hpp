@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the storages ask of the operating system, one virtual call per system call, so that tests can fail,
-// cut short or observe each of them. The calls report and never throw for a refusal; interrupted calls and
-// short transfers show, and the helpers below them deal with both. The real ones: posix.hpp, windows.hpp.
+// The system calls of the storages, one virtual function each, so that tests can observe a call, cut it short
+// or make it fail. The calls report errors and never throw for a refusal. Interruptions and short transfers
+// are visible; the helpers below handle both. Implementations: posix.hpp, windows.hpp.
 
 #include <cerrno>
 #include <cstddef>
@@ -16,17 +16,18 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Bytes that go to the operating system, or come from it, at a time.
+/// The number of bytes to write or read at a time.
 inline constexpr std::size_t kBlockBytes = std::size_t{1} << 20;
 
-/// A call's value, which means something only if `error` is empty.
+/// A call's value, which is meaningful only if `error` is empty.
 template <class Value>
 struct Result {
   Value value{};
   std::error_code error{};
 };
 
-/// How to open a file. No mode that writes follows a symbolic link in the last place: `resolve` comes first.
+/// How to open a file. A mode that writes never follows a symbolic link as the last component: call `resolve`
+/// first.
 enum class OpenMode {
   read,       ///< an existing file, for reading
   update,     ///< reading and writing; made if it is missing
@@ -48,8 +49,8 @@ struct FileStatus {
   bool operator==(const FileStatus&) const = default;
 };
 
-/// A piece of a file as shared memory: what is stored in it is in the operating system's hands at once,
-/// without a call. The destructor ends it.
+/// A piece of a file as shared memory: bytes stored in it reach the operating system at once, without a call.
+/// The destructor ends the mapping.
 class Mapping {
  public:
   explicit Mapping(std::span<char> bytes) noexcept : bytes_{bytes} {}
@@ -63,8 +64,8 @@ class Mapping {
   std::span<char> bytes_;
 };
 
-/// An open file. The destructor closes it, which also gives up its lock. Not for several threads at once,
-/// except that the `_at` calls may run beside each other and beside `sync`.
+/// An open file. The destructor closes it, which also releases its lock. Not for several threads at once,
+/// except that the `_at` calls may run concurrently with each other and with `sync`.
 class File {
  public:
   File() = default;
@@ -81,19 +82,21 @@ class File {
   virtual std::error_code truncate(std::uint64_t size) = 0;
   /// Reserves disk space and grows the file to cover it. See `only_reserving_failed`.
   virtual std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) = 0;
-  /// Maps a piece that was allocated; `offset` and `bytes` are multiples of 64 KiB. A `sync` covers what is
-  /// stored in it. EOPNOTSUPP where there is no such thing, or where storing could meet a full disk.
+  /// Maps a piece that was allocated; `offset` and `bytes` are multiples of 64 KiB. A `sync` covers the bytes
+  /// stored in it. EOPNOTSUPP if mappings are not available, or if storing could meet a full disk.
   virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t /*offset*/, std::size_t /*bytes*/) {
     return {nullptr, std::make_error_code(std::errc::operation_not_supported)};
   }
   virtual Result<FileStatus> status() = 0;
   virtual std::error_code set_mode(std::uint32_t mode) = 0;
   virtual std::error_code set_owner(std::uint32_t owner, std::uint32_t group) = 0;
-  /// Takes the exclusive advisory lock at once, or EWOULDBLOCK; a second open in this process conflicts too.
+  /// Takes the exclusive advisory lock, or fails at once with EWOULDBLOCK. A second open file in this process
+  /// conflicts too.
   virtual std::error_code try_lock() = 0;
-  /// Gives it up. A forked child has the file open as well, and would keep the lock beyond a mere `close`.
+  /// Releases the lock. A forked child has the file open as well, and would keep the lock after a mere
+  /// `close`.
   virtual void unlock() noexcept {}
-  /// Closes; the file is closed whatever comes back, and a second call does nothing.
+  /// Closes the file. It is closed whatever the result, and a second call does nothing.
   virtual std::error_code close() = 0;
 };
 
@@ -109,9 +112,9 @@ class FileSystem {
 
   virtual Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode,
                                              std::uint32_t permissions) = 0;
-  /// Follows symbolic links. A missing file is no error: its kind says so.
+  /// Follows symbolic links. A missing file is not an error: the kind says so.
   virtual Result<FileStatus> status(const std::filesystem::path& path) = 0;
-  /// The text of a symbolic link; EINVAL if `path` is something else, ENOENT if it is nothing.
+  /// The text of a symbolic link; EINVAL if `path` is not a link, ENOENT if it does not exist.
   virtual Result<std::filesystem::path> read_link(const std::filesystem::path& path) = 0;
   /// Replaces `to`, if it exists, in one step.
   virtual std::error_code rename(const std::filesystem::path& from, const std::filesystem::path& to) = 0;
@@ -126,9 +129,9 @@ class FileSystem {
   [[nodiscard]] virtual long process_id() = 0;
 };
 
-/// Whether a refusal to reserve space says nothing about a write of what was to go there: the file system
-/// cannot reserve, or the disk, a quota or a limit on file sizes has no room for that much, but perhaps for
-/// less.
+/// Whether a refusal to reserve space does not rule out that a smaller write to the same place succeeds: the
+/// file system cannot reserve space, or the disk, a quota or a limit on file sizes has no room for that much,
+/// but perhaps for less.
 inline bool only_reserving_failed(const std::error_code& error) {
 #ifdef EDQUOT
   if (error == std::error_condition{EDQUOT, std::generic_category()}) return true;
@@ -165,14 +168,14 @@ inline std::error_code write_all(File& file, std::uint64_t offset, std::string_v
   while (!text.empty()) {
     const auto written = uninterrupted([&] { return file.write_at(offset, text); });
     if (written.error) return written.error;
-    if (written.value == 0) return std::make_error_code(std::errc::io_error);  // would never end
+    if (written.value == 0) return std::make_error_code(std::errc::io_error);  // avoids an endless loop
     offset += written.value;
     text.remove_prefix(written.value);
   }
   return {};
 }
 
-/// Fills `out` from `offset`; fewer bytes only where the file ends.
+/// Fills `out` from `offset`; reads fewer bytes only if the file ends.
 inline Result<std::size_t> read_full(File& file, std::uint64_t offset, std::span<char> out) {
   std::size_t done = 0;
   while (done < out.size()) {
@@ -184,16 +187,16 @@ inline Result<std::size_t> read_full(File& file, std::uint64_t offset, std::span
   return {done, {}};
 }
 
-/// The absolute path that opening `path` ends at, through symbolic links, whether or not a file is there. The
-/// parent folder is left to the kernel, which alone knows what `..` after a linked folder means.
+/// The absolute path at which opening `path` ends, through symbolic links, whether or not a file is there.
+/// The parent folder is left to the kernel, which alone knows the meaning of `..` after a linked folder.
 inline Result<std::filesystem::path> resolve(FileSystem& files, std::filesystem::path path) {
   if (path.is_relative()) {
     const auto folder = files.current_folder();
     if (folder.error) return {{}, folder.error};
     path = folder.value / path;
   }
-  constexpr int kMostLinks = 40;  // as Linux
-  for (int links = 0; links < kMostLinks; ++links) {
+  constexpr int kMaxLinks = 40;  // as Linux
+  for (int links = 0; links < kMaxLinks; ++links) {
     const auto link = uninterrupted([&] { return files.read_link(path); });
     if (link.error == std::errc::invalid_argument || link.error == std::errc::no_such_file_or_directory) {
       return {path, {}};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The path of a store as its user gave it, and the file that it stands for now. A reader looks again each
-// time, since whoever publishes files switches links; an owner keeps the file that it has locked.
+// The path of a store as its user gave it, and the file that it refers to now. A reader follows the path
+// again each time, since publishers of files switch links. An owner keeps the file that it has locked.
 
 #include <filesystem>
 #include <memory>
@@ -20,11 +20,12 @@ class FollowedPath {
   FollowedPath(FileSystem& files, const std::filesystem::path& path)
       : files_{files}, target_{usable_path(files, path)}, given_{absolute(path)} {}
 
-  /// The file that the path stood for when it was looked at last, without links.
+  /// The file that the path referred to when it was last followed, without links.
   [[nodiscard]] const std::filesystem::path& target() const noexcept { return target_; }
 
-  /// Follows links again. @returns whether they lead elsewhere now. @throws StorageError, as `usable_path`
-  bool look_again() {
+  /// Follows the links again. @returns whether they lead elsewhere now. @throws StorageError, as
+  /// `usable_path`
+  bool follow_links() {
     auto target = usable_path(files_, given_);
     if (target == target_) return false;
     target_ = std::move(target);
@@ -32,7 +33,7 @@ class FollowedPath {
   }
 
  private:
-  /// So that a relative path keeps its meaning when the process changes its folder.
+  /// Absolute, so that a relative path keeps its meaning when the process changes its folder.
   [[nodiscard]] std::filesystem::path absolute(const std::filesystem::path& path) const {
     if (path.is_absolute()) return path;
     auto folder = files_.current_folder();
@@ -45,15 +46,16 @@ class FollowedPath {
   std::filesystem::path given_;
 };
 
-/// The file that a reader has read, kept open: as long as it is, no other file can get its inode, and so none
-/// can be taken for it.
+/// The file that a reader has read, kept open. While it is open, no other file can get its inode and be
+/// mistaken for it.
 class SeenFile {
  public:
   /// Nothing was seen, or nothing was there.
   SeenFile() = default;
   /// `status` is that of `file` before it was read.
   SeenFile(std::shared_ptr<File> file, const FileStatus& status) : status_{status} {
-    // Windows gives a file's number to no other, and not all of its file systems replace an open file.
+    // Windows never gives a file's number to another, and some of its file systems cannot replace an open
+    // file.
 #ifndef _WIN32
     file_ = std::move(file);
 #else

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Whether a file still is what was loaded from it or written to it: a person may edit it while a store has it
-// open, and a save must not undo that.
+// Detects whether a file still is the one that was loaded or written: a person may edit it while a store has
+// it open, and a save must not undo that.
 
 #include <algorithm>
 #include <cstddef>
@@ -19,38 +19,38 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// How a file stands to what is remembered of it.
+/// The state of a file compared with the remembered one.
 enum class FileState {
-  same,     ///< as it was, or there is none now as before
+  same,     ///< unchanged, or still missing
   missing,  ///< it was there, and is gone
-  changed,  ///< edited, replaced, or made where there was none
+  changed,  ///< edited, replaced, or newly made
 };
 
-/// Remembers a file as it was last loaded or written by this store. Permissions and owner do not count. Where
-/// only the time or the inode differs (`touch`, `cp -p` and back), the contents decide. An editor that
-/// replaces the file and one that rewrites it are both noticed, but for a rewrite of equal length within the
-/// same tick of the file system's clock (up to 10 ms before Linux 6.13).
+/// Remembers a file as it was last loaded or written by this store. Permissions and owner do not count. If
+/// only the time or the inode differs (`touch`, `cp -p` and back), the contents decide. Replacing and
+/// rewriting the file by an editor are both noticed, except for a rewrite of equal length within the same
+/// tick of the file system's clock (up to 10 ms before Linux 6.13).
 ///
 /// *Thread safety*: none.
 class KnownFile {
  public:
-  /// Takes `status` (of a missing file: that there was none) for what belongs there. Without `crc`, the
+  /// Remembers `status` as the expected one (for a missing file: that there was none). Without `crc`, the
   /// CRC-32C of its contents, a file that was merely touched counts as changed.
   void remember(const FileStatus& status, std::optional<std::uint32_t> crc = {}) noexcept {
     seen_ = Seen{status, crc};
     expected_.reset();
   }
 
-  /// Comes before a rename that gives its name to another file of ours: should that be reported as failed and
-  /// have been carried out, either is the same. `remember` ends it.
+  /// Call before a rename that gives the remembered name to another file of ours: a rename may be reported as
+  /// failed and yet have been carried out, so either file then counts as the same. `remember` ends this.
   void expect(const FileStatus& status, std::uint32_t crc) noexcept { expected_ = Seen{status, crc}; }
 
   [[nodiscard]] bool is_known() const noexcept { return seen_.has_value(); }
-  /// As it was remembered; of a missing file if nothing was.
+  /// The remembered status; that of a missing file if nothing was remembered.
   [[nodiscard]] FileStatus status() const noexcept { return seen_ ? seen_->status : FileStatus{}; }
 
-  /// Looks at `path`, and reads the file only if its contents have to decide. What was never remembered is
-  /// the same. @throws StorageError if that cannot be told
+  /// Examines `path`, and reads the file only if its contents must decide. If nothing was remembered, the
+  /// file counts as the same. @throws StorageError if the file cannot be examined
   [[nodiscard]] FileState compare(FileSystem& files, const std::filesystem::path& path) {
     if (!seen_) return FileState::same;
     const auto now = uninterrupted([&] { return files.status(path); });
@@ -123,7 +123,7 @@ class KnownFile {
   }
 
   std::optional<Seen> seen_;
-  std::optional<Seen> expected_;  // what a rename whose outcome is not known has put there, if it did
+  std::optional<Seen> expected_;  // the file that a rename with an unknown outcome may have put there
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -10,8 +10,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// The one that every store uses unless a test hands over its own. Never destroyed: the auto-saver of a store
-/// that a program never deletes uses it until the process is gone.
+/// The file system that every store uses unless a test passes its own. Never destroyed: the auto-saver of a
+/// store that a program never deletes uses it until the process ends.
 inline FileSystem& system_file_system() {
 #ifdef _WIN32
   static const Immortal<WindowsFileSystem> files;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The files of Linux. Of the headers of the local stores, the only one that calls it.
+// The files of Linux. Of the headers of the local stores, the only one that calls the operating system for
+// them.
 
 #include <cerrno>
 #include <cstddef>
@@ -59,32 +60,33 @@ inline FileStatus posix_status(const struct ::stat& status) {
           .modified = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
-/// `open`, but never as 0, 1 or 2. A program may have these closed, and the next file that it opens gets
-/// their number: what is then printed, also on standard error, would land in a file of ours.
+/// `open`, but never as descriptor 0, 1 or 2. If a program has closed them, the next file that it opens gets
+/// their number: text printed later, also to standard error, would land in a file of ours.
 inline int posix_open(const char* path, int flags, ::mode_t permissions = 0) {
   const StandardFiles taken;
   const int low = ::open(path, flags, permissions);
-  if (low < 0 || low > STDERR_FILENO) return low;  // but where the program closes one of them just now
+  if (low < 0 || low > STDERR_FILENO) return low;  // unless the program closes one of them just now
   const int high = ::fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
   const int error = errno;
   ::close(low);
-  if (high < 0 && (flags & O_EXCL) != 0) ::unlink(path);  // made just now, and of no use
+  if (high < 0 && (flags & O_EXCL) != 0) ::unlink(path);  // made just now, and useless
   errno = error;
   return high;
 }
 
-/// Whether a file system, by the type that `statfs` tells, overwrites allocated blocks in place: ext2, ext3
-/// and ext4 have one type, and tmpfs. Elsewhere that may take new space, which a store into a mapping can
-/// only ask for by a page fault, and a full disk then answers by SIGBUS. So btrfs, bcachefs, ZFS and f2fs,
-/// XFS once a file was copied by reference, and what shows another file system's files: overlayfs, NFS, FUSE.
+/// Whether a file system, by the type from `statfs`, overwrites allocated blocks in place. Those are tmpfs
+/// and ext2, ext3 and ext4, which share a type. On others, overwriting may need new space; a store into a
+/// mapping can request it only by a page fault, and a full disk then answers with SIGBUS. Such are btrfs,
+/// bcachefs, ZFS and f2fs, XFS once a file was copied by reference, and the layers over another file system:
+/// overlayfs, NFS, FUSE.
 inline bool overwrites_in_place(std::uint64_t type) noexcept {
   constexpr std::uint64_t kExt = 0xEF53;
   constexpr std::uint64_t kTmpfs = 0x0102'1994;
   return type == kExt || type == kTmpfs;
 }
 
-/// Whether `fsync` of a folder says that there is nothing here that it could do. The descriptor is open, so
-/// EBADF too comes from a file system that has no such call.
+/// Whether an error of `fsync` on a folder means that the file system has nothing to do. The descriptor is
+/// open, so EBADF too comes from a file system that lacks this call.
 inline bool cannot_sync_folders(const std::error_code& error) noexcept {
   return error == std::errc::invalid_argument || error == std::errc::function_not_supported ||
          error == std::errc::not_supported || error == std::errc::operation_not_supported ||
@@ -95,7 +97,7 @@ inline int posix_flags(OpenMode mode) {
   constexpr int kWrite = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
   switch (mode) {
     case OpenMode::read:
-      return O_RDONLY | O_NONBLOCK | O_CLOEXEC;  // a pipe without a writer is to be refused, not waited for
+      return O_RDONLY | O_NONBLOCK | O_CLOEXEC;  // refuse a pipe without a writer instead of waiting for one
     case OpenMode::update:
       return kWrite;
     case OpenMode::truncate:
@@ -145,11 +147,11 @@ class PosixFile final : public File {
   }
 
   std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
-    // Beyond the limit on the sizes of files the system would end the program, by SIGXFSZ.
+    // Beyond the limit on file sizes, the system would end the program by SIGXFSZ.
     struct ::rlimit most{};
     const bool limited = ::getrlimit(RLIMIT_FSIZE, &most) == 0 && most.rlim_cur != RLIM_INFINITY;
     if (limited && offset + bytes > most.rlim_cur) return std::make_error_code(std::errc::file_too_large);
-    // Not posix_fallocate: where the file system cannot, that one writes zeros behind our back.
+    // Not posix_fallocate: if the file system cannot allocate, that function writes zeros behind our back.
     return posix_outcome(
         ::fallocate(descriptor_, 0, static_cast<::off_t>(offset), static_cast<::off_t>(bytes)));
   }
@@ -197,18 +199,18 @@ class PosixFile final : public File {
     if (locked_ != nullptr && !std::exchange(locked_, nullptr)->unlist()) descriptor_ = -1;
     if (descriptor_ < 0) return {};  // a forked child has closed it
     const std::error_code error = posix_outcome(::close(std::exchange(descriptor_, -1)));
-    return interrupted(error) ? std::error_code{} : error;  // Linux has closed it all the same
+    return interrupted(error) ? std::error_code{} : error;  // Linux has closed it nevertheless
   }
 
   int descriptor_ = -1;
-  LockedDescriptor* locked_ = nullptr;  // where it has been asked to carry a lock
+  LockedDescriptor* locked_ = nullptr;  // set once the file was asked to carry a lock
 };
 
 class PosixFileSystem final : public FileSystem {
  public:
   Result<std::unique_ptr<File>> open(const std::filesystem::path& path, OpenMode mode,
                                      std::uint32_t permissions) override {
-    auto file = std::make_unique<PosixFile>();  // first: out of memory, nothing must be open or newly made
+    auto file = std::make_unique<PosixFile>();  // first: out of memory, nothing may be open or newly made
     const auto error = file->open(path, mode, permissions);
     if (error) return {nullptr, error};
     return {std::move(file), {}};
@@ -222,7 +224,7 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<std::filesystem::path> read_link(const std::filesystem::path& path) override {
-    std::string text(4096, '\0');  // PATH_MAX: no longer one can be made
+    std::string text(4096, '\0');  // PATH_MAX: no link can be longer
     const auto size = ::readlink(path.c_str(), text.data(), text.size());
     if (size < 0) return {{}, posix_error()};
     text.resize(static_cast<std::size_t>(size));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Where a store's entries go when their file was changed by another program: `<file>.ours`, beside it.
+// The place for a store's entries if another program has changed their file: `<file>.ours`, beside it.
 
 #include <cstdint>
 #include <filesystem>
@@ -17,17 +17,17 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Keeps a store's entries in `<file>.ours`, or in `<file>.ours.1` and so on where another program's file has
-/// that name already: only a file that this object has written is ever written again or removed.
+/// Keeps a store's entries in `<file>.ours`, or in `<file>.ours.1` and so on if another program's file
+/// already has that name. Only a file written by this object is ever overwritten or removed.
 ///
 /// *Thread safety*: none.
 class SetAside {
  public:
-  /// `files` outlives it. `file` is the one that the entries should have replaced.
+  /// `files` outlives this object. `file` is the one that the entries should have replaced.
   SetAside(FileSystem& files, std::filesystem::path file) : files_{files}, file_{std::move(file)} {}
 
-  /// Gives what was written and sealed as the successor of the file a name beside it instead, durably.
-  /// `crc` is the CRC-32C of the contents. @throws ConflictError; StorageError if that name cannot be given
+  /// Gives a file that was written and sealed to replace `file` a name beside it instead, durably. `crc` is
+  /// the CRC-32C of the contents. @throws ConflictError; StorageError if that name cannot be given
   [[noreturn]] void put(AtomicFile& sealed, std::uint32_t crc) {
     auto name = free_name();
     sealed.aim_at(name);
@@ -38,8 +38,8 @@ class SetAside {
     throw ConflictError{file_, name_};
   }
 
-  /// Removes what was put aside, once the file itself holds newer entries, unless another program has had its
-  /// hands on it. What cannot be removed stays.
+  /// Removes the file put aside, once the store's own file holds newer entries, unless another program has
+  /// changed it. A file that cannot be removed stays.
   void drop() noexcept {
     if (name_.empty()) return;
     try {
@@ -50,10 +50,10 @@ class SetAside {
   }
 
  private:
-  static constexpr int kMost = 100;  // names to look at
+  static constexpr int kMaxNames = 100;  // names to try
 
   [[nodiscard]] std::filesystem::path free_name() {
-    for (int number = 0; number < kMost; ++number) {
+    for (int number = 0; number < kMaxNames; ++number) {
       auto name = file_;
       name += number == 0 ? ".ours" : ".ours." + std::to_string(number);
       if (name == name_ && known_.compare(files_, name) != FileState::changed) return name;
@@ -61,7 +61,7 @@ class SetAside {
       if (status.error) fail(status.error, "cannot look at " + path_text(name));
       if (status.value.kind == FileKind::missing) return name;
     }
-    fail({}, "every name from .ours to .ours." + std::to_string(kMost - 1) + " is taken");
+    fail({}, "every name from .ours to .ours." + std::to_string(kMaxNames - 1) + " is taken");
   }
 
   [[noreturn]] void fail(std::error_code error, const std::string& what) const {
@@ -72,8 +72,8 @@ class SetAside {
 
   FileSystem& files_;
   std::filesystem::path file_;
-  std::filesystem::path name_;  // of what was put aside; empty: nothing was
-  KnownFile known_;             // the same
+  std::filesystem::path name_;  // of the file put aside; empty if there is none
+  KnownFile known_;             // that file
 };
 
 }}}  // namespace kvstore::v1::detail

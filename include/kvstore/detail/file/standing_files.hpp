@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Names of files that are open: a folder can be exchanged, a file replaced or removed, while handles and
-// locks go on with the old one.
+// The names of open files. A folder can be exchanged, or a file replaced or removed, while handles and locks
+// still refer to the old one.
 
 #include <cstdint>
 #include <filesystem>
@@ -15,12 +15,12 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Remembers the files that names stand for. As long as each is open, nothing else can have its identity.
+/// Remembers the files that names refer to. While each is open, no other file can have its identity.
 class StandingFiles {
  public:
   explicit StandingFiles(FileSystem& files) noexcept : files_{files} {}
 
-  /// Unless the name is known already. @throws StorageError if it cannot be looked at
+  /// Does nothing if the name is known already. @throws StorageError if the file cannot be examined
   void remember(std::filesystem::path name) {
     for (const Remembered& file : remembered_) {
       if (file.name == name) return;
@@ -30,7 +30,7 @@ class StandingFiles {
   }
   void forget() noexcept { remembered_.clear(); }
 
-  /// The first name that stands for another file now, or for none.
+  /// The first name that now refers to another file, or to none.
   [[nodiscard]] std::optional<std::filesystem::path> first_exchanged() const {
     for (const Remembered& file : remembered_) {
       const FileStatus now = status(file.name);

@@ -4,13 +4,13 @@
 // The files of Windows.
 //
 // *Durability*. `sync` is FlushFileBuffers, which writes out the file's data, its metadata and the disk's own
-// cache. A folder cannot be synced: no documented call does that without an administrator's rights. Instead
-// a rename is written through ("Caching Behavior" in Microsoft's page on CreateFileW: FILE_FLAG_WRITE_THROUGH
+// cache. A folder cannot be synced: no documented call does that without an administrator's rights. Instead a
+// rename is written through ("Caching Behavior" in Microsoft's page on CreateFileW: FILE_FLAG_WRITE_THROUGH
 // "also causes NTFS to flush any metadata changes, such as [...] a rename operation"; MoveFileExW:
-// MOVEFILE_WRITE_THROUGH). What was merely made or removed relies on the order of NTFS's own log.
+// MOVEFILE_WRITE_THROUGH). Names merely made or removed rely on the order of NTFS's own log.
 //
-// *Names in use*. Everything is opened for sharing, deletion included. Replacing or removing a file that
-// somebody has open takes POSIX semantics (Windows 10 1607 on NTFS; FILE_RENAME_INFORMATION and
+// *Names in use*. All files are opened for sharing, deletion included. Replacing or removing a file that
+// another program has open needs POSIX semantics (Windows 10 1607 on NTFS; FILE_RENAME_INFORMATION and
 // FILE_DISPOSITION_INFORMATION_EX in the driver documentation). Without these, on FAT or in Wine, and against
 // virus scanners and indexers that share less, a call is repeated for a second before it is reported.
 
@@ -35,21 +35,21 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr ::DWORD kShareAll = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
 
-/// Opens an existing file for one call. @returns no handle, and GetLastError says why
+/// Opens an existing file for one call. @returns an empty handle on failure; GetLastError has the reason
 inline WindowsHandle windows_open(const std::filesystem::path& path, ::DWORD access, ::DWORD flags) {
   return WindowsHandle{
       ::CreateFileW(path.c_str(), access, kShareAll, nullptr, OPEN_EXISTING, flags, nullptr)};
 }
 
-/// Nanoseconds since 1970 of a count of 100 ns since 1601; 0 stays 0.
+/// Converts a count of 100 ns since 1601 to nanoseconds since 1970; 0 stays 0.
 inline std::int64_t windows_time(const ::FILETIME& time) {
   constexpr std::int64_t kUnixEpoch = 116'444'736'000'000'000;
   const auto ticks = (std::int64_t{time.dwHighDateTime} << 32) | std::int64_t{time.dwLowDateTime};
   return ticks == 0 ? 0 : (ticks - kUnixEpoch) * 100;
 }
 
-/// Mode and owner stay 0 for every file, and so nothing is copied from a replaced one: access control lists
-/// come from the folder.
+/// Mode and owner are 0 for every file, so nothing is copied from a replaced file: access control lists come
+/// from the folder.
 inline Result<FileStatus> windows_status(::HANDLE handle) {
   FileStatus status;
   if (::GetFileType(handle) != FILE_TYPE_DISK) {
@@ -67,11 +67,12 @@ inline Result<FileStatus> windows_status(::HANDLE handle) {
   return {status, {}};
 }
 
-/// The `_at` calls are overlapped ones that are waited for: a handle without FILE_FLAG_OVERLAPPED takes one
-/// call at a time, and a write would wait for a sync.
+/// The `_at` calls are overlapped calls that are waited for: a handle without FILE_FLAG_OVERLAPPED takes one
+/// call at a time, so a write would wait for a sync.
 ///
-/// Nothing is mapped (`map` says EOPNOTSUPP, and journals are written): a sync would be FlushViewOfFile and
-/// FlushFileBuffers, and as long as a view is open Windows refuses to truncate the file and to replace it.
+/// Files are never mapped (`map` returns EOPNOTSUPP, and journals are written by calls). A sync would need
+/// FlushViewOfFile and FlushFileBuffers, and while a view is open Windows refuses to truncate or replace the
+/// file.
 class WindowsFile final : public File {
  public:
   Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) override {
@@ -99,7 +100,7 @@ class WindowsFile final : public File {
         windows_outcome(::SetFileInformationByHandle(handle_.get(), FileEndOfFileInfo, &end, sizeof end)));
   }
 
-  /// Growing a file reserves its clusters (only of sparse and compressed ones it does not).
+  /// Growing a file reserves its clusters, except in sparse and compressed files.
   std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
     const auto now = status();
     if (now.error) return now.error;
@@ -114,14 +115,14 @@ class WindowsFile final : public File {
     ::OVERLAPPED at = lock_place();
     constexpr ::DWORD kAtOnce = LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY;
     const auto code = windows_outcome(::LockFileEx(handle_.get(), kAtOnce, 0, 1, 0, &at));
-    // A handle for overlapped calls says that a lock held by another is pending, and then does not wait.
+    // On a handle for overlapped calls, a lock held by another is reported as pending, without a wait.
     if (code == ERROR_IO_PENDING) return windows_error(ERROR_LOCK_VIOLATION);
     locked_ = code == 0;
     return windows_error(code);
   }
 
-  /// The system unlocks what is closed, but when, LockFileEx's page says, "depends upon available system
-  /// resources".
+  /// The system unlocks a closed file by itself, but the time, LockFileEx's page says, "depends upon
+  /// available system resources".
   void unlock() noexcept override {
     ::OVERLAPPED at = lock_place();
     if (std::exchange(locked_, false)) ::UnlockFileEx(handle_.get(), 0, 1, 0, &at);
@@ -151,7 +152,8 @@ class WindowsFile final : public File {
   }
 
  private:
-  /// Beyond any content: Windows' locks keep others from reading too, and they are to read the holder's id.
+  /// Beyond any content: Windows' locks also keep others from reading, and others must be able to read the
+  /// holder's id.
   static ::OVERLAPPED lock_place() {
     ::OVERLAPPED at{};
     at.Offset = 0xFFFF'FFFE;
@@ -202,8 +204,8 @@ class WindowsFileSystem final : public FileSystem {
     return {{}, error};
   }
 
-  /// A link to a file is refused, as EOPNOTSUPP, and so neither followed nor replaced by a save. Links to
-  /// folders on the way are left to Windows.
+  /// A link to a file is refused with EOPNOTSUPP, so a save neither follows nor replaces it. Links to folders
+  /// on the way are left to Windows.
   Result<std::filesystem::path> read_link(const std::filesystem::path& path) override {
     if (is_link(path)) return {{}, windows_error(ERROR_NOT_SUPPORTED)};
     if (::GetFileAttributesW(path.c_str()) == INVALID_FILE_ATTRIBUTES)
@@ -227,7 +229,7 @@ class WindowsFileSystem final : public FileSystem {
     });
   }
 
-  /// Only says whether there is one: see above.
+  /// Only checks that the folder exists: see above.
   std::error_code sync_folder(const std::filesystem::path& folder) override {
     const auto found = status(folder);
     if (found.error) return found.error;
@@ -249,14 +251,14 @@ class WindowsFileSystem final : public FileSystem {
   [[nodiscard]] long process_id() override { return static_cast<long>(::GetCurrentProcessId()); }
 
  private:
-  // Of FILE_INFO_BY_HANDLE_CLASS and its flags, which headers for older releases of Windows lack.
+  // From FILE_INFO_BY_HANDLE_CLASS and its flags, which headers for older releases of Windows lack.
   static constexpr auto kDispositionEx = static_cast<::FILE_INFO_BY_HANDLE_CLASS>(21);
   static constexpr auto kRenameEx = static_cast<::FILE_INFO_BY_HANDLE_CLASS>(22);
   static constexpr ::DWORD kDelete = 0x1;
   static constexpr ::DWORD kReplaceExisting = 0x1;
   static constexpr ::DWORD kPosixSemantics = 0x2;
 
-  /// FILE_RENAME_INFO as it is since Windows 10 1607, up to the name.
+  /// FILE_RENAME_INFO as defined since Windows 10 1607, up to the name.
   struct RenameInfo {
     ::DWORD flags;
     ::HANDLE root;

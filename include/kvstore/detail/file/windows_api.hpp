@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What calls of Windows return: errors and handles. The only header that includes <windows.h>, of which
-// nothing is needed elsewhere.
+// The results of Windows calls: errors and handles. The only header that includes <windows.h>.
 
 #include <array>
 #include <filesystem>
@@ -16,7 +15,7 @@
 
 #ifdef _WIN32
 
-// A program that includes <windows.h> itself is left its own choice in both.
+// A program that includes <windows.h> itself keeps its own choice of both macros.
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #define KVSTORE_LEAN
@@ -34,8 +33,7 @@
 #undef KVSTORE_NOMINMAX
 #undef NOMINMAX
 #endif
-// Words that anybody may want for a name. FAR and NEAR, which other headers of Windows use, stay what they
-// were: nothing.
+// Macros that take common words. FAR and NEAR, which other Windows headers use, keep their empty definitions.
 #undef far
 #undef near
 #undef FAR
@@ -45,8 +43,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Numbers of GetLastError. They keep Windows' own words for messages, which tell a file that is in use from
-/// one that is forbidden, and compare with `std::errc`.
+/// Error numbers of GetLastError. They keep Windows' own messages, which distinguish a file in use from a
+/// forbidden one, and compare with `std::errc`.
 class WindowsErrors final : public std::error_category {
  public:
   [[nodiscard]] const char* name() const noexcept override { return "windows"; }
@@ -57,10 +55,11 @@ class WindowsErrors final : public std::error_category {
         FORMAT_MESSAGE_FROM_SYSTEM | FORMAT_MESSAGE_IGNORE_INSERTS | FORMAT_MESSAGE_MAX_WIDTH_MASK;
     const auto size = ::FormatMessageW(kPlain, nullptr, static_cast<::DWORD>(code), 0, text.data(),
                                        static_cast<::DWORD>(text.size()), nullptr);
-    std::wstring_view words{text.data(), size};
-    while (!words.empty() && (words.back() == L' ' || words.back() == L'.')) words.remove_suffix(1);
+    std::wstring_view sentence{text.data(), size};
+    while (!sentence.empty() && (sentence.back() == L' ' || sentence.back() == L'.'))
+      sentence.remove_suffix(1);
     const std::string number = "Windows error " + std::to_string(code);
-    return words.empty() ? number : path_text(std::filesystem::path{words}) + " (" + number + ")";
+    return sentence.empty() ? number : path_text(std::filesystem::path{sentence}) + " (" + number + ")";
   }
 
   [[nodiscard]] std::error_condition default_error_condition(int code) const noexcept override {
@@ -115,28 +114,28 @@ inline std::error_code windows_error(::DWORD code) {
   return {static_cast<int>(code), *errors};
 }
 
-/// What a call that says whether it succeeded has to report: 0 if it did.
+/// The error of a call that returns whether it succeeded: 0 if it did.
 inline ::DWORD windows_outcome(::BOOL succeeded) { return succeeded != 0 ? 0 : ::GetLastError(); }
 
-/// Whether another program's open handle may be the reason, which ends by itself.
+/// Whether another program's open handle may be the reason; such an error passes by itself.
 inline bool held_by_others(::DWORD code) {
   return code == ERROR_SHARING_VIOLATION || code == ERROR_ACCESS_DENIED || code == ERROR_USER_MAPPED_FILE;
 }
 
-/// Makes a call that returns an error's number, and makes it again for a second in all, in growing steps, as
-/// long as `is_transient` says so of what it returns.
+/// Makes a call that returns an error number. While `is_transient` holds for the number, the call is repeated
+/// at growing intervals, for a second in all.
 template <class Call>
 std::error_code windows_patiently(const Call& call, bool (*is_transient)(::DWORD) = held_by_others) {
-  constexpr ::DWORD kLongestPause = 512;  // milliseconds
+  constexpr ::DWORD kMaxPause = 512;  // milliseconds
   for (::DWORD pause = 1;; pause *= 2) {
     const ::DWORD code = call();
     if (code == 0) return {};
-    if (!is_transient(code) || pause > kLongestPause) return windows_error(code);
+    if (!is_transient(code) || pause > kMaxPause) return windows_error(code);
     ::Sleep(pause);
   }
 }
 
-/// Closes what CreateFileW or CreateEventW opened.
+/// Closes a handle from CreateFileW or CreateEventW.
 class WindowsHandle {
  public:
   WindowsHandle() = default;

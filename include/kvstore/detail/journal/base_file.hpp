@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The JSON file that a journal continues, and the one that is to take its place.
+// The JSON file that a journal continues, and the file that is to replace it.
 
 #include <atomic>
 #include <cstdint>
@@ -20,27 +20,28 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// *Thread safety*: `look` and `bytes` may be called beside everything; the rest one at a time.
+/// *Thread safety*: `look` and `bytes` may be called at any time; all other members by one thread at a time.
 class JournalBase {
  public:
-  /// `files` outlives it. `path` is the file's.
+  /// `files` outlives this object. `path` is the base file's.
   JournalBase(FileSystem& files, std::filesystem::path path)
       : files_{files}, path_{std::move(path)}, aside_{files_, path_} {}
 
-  /// Takes what was loaded for what belongs there; `status` is of a missing file if there was none.
+  /// Remembers the loaded file as the one that belongs there; `status` is of a missing file if there was
+  /// none.
   void remember(const FileStatus& status, const BaseId& id) {
     known_.remember(status, id.crc);
     mark_ = mark_of(status);
-    next_mark_ = mark_.load();  // until it is known, no file at all would look as if it belonged there
+    next_mark_ = mark_.load();  // until there is a next file, so that a missing file does not count as it
     bytes_ = id.size;
   }
 
-  /// Size of the one in place, in bytes.
+  /// Size of the current base file, in bytes.
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
-  /// How the file stands, by its status, to the one that was loaded or written last. Two system calls fewer
-  /// than to know it; one that was merely touched looks changed. @throws StorageError
-  [[nodiscard]] FileState look() const {
+  /// Compares the status of the file with the one that was last loaded or written. Needs two system calls
+  /// fewer than a full comparison, but a file that was merely touched looks changed. @throws StorageError
+  [[nodiscard]] FileState state() const {
     const auto status = uninterrupted([&] { return files_.status(path_); });
     check_usable(path_, status.error, "cannot look at it");
     const std::uint64_t mark = mark_of(status.value);
@@ -48,15 +49,15 @@ class JournalBase {
     return mark == 0 ? FileState::missing : FileState::changed;
   }
 
-  /// Whether the file is good enough for a journal, which may hold changes to it: to none an edit is no loss.
-  /// A missing file always is one. @throws StorageError
+  /// Whether the file can be the base of a journal. An edited file can, if the journal holds no `changes` to
+  /// the earlier contents. A file that has disappeared cannot. @throws StorageError
   [[nodiscard]] bool serves(bool changes) const {
-    const FileState state = look();
-    return state == FileState::same || (state == FileState::changed && !changes);
+    const FileState now = state();
+    return now == FileState::same || (now == FileState::changed && !changes);
   }
 
-  /// Writes the next one, under another name, durably. @throws StorageError also if that name stands for what
-  /// is no leftover of a save: it stays
+  /// Writes the next base file under a temporary name, durably. @throws StorageError also if that name
+  /// belongs to a file that is not the remains of a save: that file stays
   void write(ChangeSource& everything) {
     remove_leftover(files_, path_);
     next_ = std::make_unique<AtomicFile>(files_, path_, kBlockBytes, known_.status());
@@ -66,11 +67,11 @@ class JournalBase {
     next_->seal();
   }
 
-  /// Which snapshot the next one is.
+  /// The identity of the next base file.
   [[nodiscard]] const BaseId& next_id() const noexcept { return next_id_; }
 
-  /// Gives the next one its name. @throws ConflictError if another program has changed the file: it stays,
-  /// and the next one is put aside
+  /// Renames the next base file to the current one. @throws ConflictError if another program has changed the
+  /// current one: it stays, and the next one is put aside
   void replace() {
     if (known_.compare(files_, path_) == FileState::changed) aside_.put(*next_, next_id_.crc);
     known_.expect(next_->sealed(), next_id_.crc);
@@ -80,14 +81,14 @@ class JournalBase {
     next_.reset();
   }
 
-  /// Once the new name is durable as well.
+  /// Call once the new name is durable as well.
   void settle() noexcept { aside_.drop(); }
 
-  /// Drops the next one.
+  /// Drops the next base file.
   void give_up() noexcept { next_.reset(); }
 
  private:
-  /// Tells one status from another, in one word, which can be looked at beside a change.
+  /// Hashes a status into one word, which can be read while another thread changes it.
   [[nodiscard]] static std::uint64_t mark_of(const FileStatus& status) noexcept {
     if (status.kind == FileKind::missing) return 0;
     constexpr std::uint64_t kOdd = 0x9E37'79B9'7F4A'7C15;  // of Knuth's multiplicative hash
@@ -107,7 +108,7 @@ class JournalBase {
   std::unique_ptr<AtomicFile> next_;
   BaseId next_id_;
   std::atomic<std::uint64_t> mark_ = 0;
-  std::atomic<std::uint64_t> next_mark_ = 0;  // of what a rename is about to put there
+  std::atomic<std::uint64_t> next_mark_ = 0;  // of the file that a rename is about to put there
   std::atomic<std::uint64_t> bytes_ = 0;
 };
 

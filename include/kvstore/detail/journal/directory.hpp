@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The journal files of one snapshot: made, opened again, and removed.
+// The journal files of one base file: making, reopening and removing them.
 
 #include <algorithm>
 #include <cstddef>
@@ -26,17 +26,17 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// *Thread safety*: none. Every function throws StorageError for what the operating system refuses.
+/// *Thread safety*: none. Every function throws StorageError if the operating system refuses.
 class JournalDirectory {
  public:
-  /// `files` outlives it. `path` is that of the snapshot.
+  /// `files` outlives this object. `path` is that of the base file.
   JournalDirectory(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
       : files_{files}, path_{std::move(path)}, space_{space} {}
 
-  /// A journal is locked for as long as it is open for writing. @throws LockedError if a store that is not
-  /// kept out by the lock file, since that was removed, has one of these open: it would write over what is
-  /// added
-  void refuse_held(const JournalSet& found) const {
+  /// A journal is locked while it is open for writing. @throws LockedError if another store has one of these
+  /// open: its lock file was removed, so the lock file did not keep it out, and it would overwrite lines
+  /// added here
+  void check_held(const JournalSet& found) const {
     for (const FoundJournal* journal : {&found.main, &found.next, &found.fresh}) {
       if (!journal->file) continue;
       take_lock(*journal->file, journal->path);
@@ -44,7 +44,7 @@ class JournalDirectory {
     }
   }
 
-  /// A new journal in place of whatever has that name.
+  /// Makes a new journal, in place of any journal with that name.
   [[nodiscard]] std::shared_ptr<JournalFile> make(const std::filesystem::path& name) const {
     remove(name);
     auto opened = open_file(files_, name, OpenMode::exclusive);
@@ -60,7 +60,7 @@ class JournalDirectory {
     return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
   }
 
-  /// A journal to go on with: without its torn end, and synced.
+  /// Opens a journal to continue it, without its torn end, and synced.
   [[nodiscard]] std::shared_ptr<JournalFile> reopen(const FoundJournal& found) const {
     auto opened = open_file(files_, found.path, OpenMode::update);
     check(opened.error, "cannot open for writing");
@@ -69,13 +69,14 @@ class JournalDirectory {
     if (found.torn_bytes != 0)
       check(uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
     rewrite(*file, found.vouched, found.end);
-    // What a killed process left may not be on disk yet. Until it is, nothing can be added that relies on it.
+    // Lines left by a killed process may not be on disk yet. Until they are, nothing that relies on them may
+    // be added.
     check(uninterrupted([&] { return file->sync(); }), "cannot sync");
     return std::make_shared<JournalFile>(std::move(file), found.header.id, found.end, found.end, space_);
   }
 
-  /// Whether a name of ours stands for the journal that is open. A compaction may be about to rename it to
-  /// the one that is looked at first and last. @throws StorageError
+  /// Whether one of our names belongs to the open journal. A compaction may rename the journal meanwhile to
+  /// the plain name, which is therefore checked both first and last. @throws StorageError
   [[nodiscard]] bool has_name(JournalFile& journal) const {
     for (const char* suffix : {"", ".next", ".new", ""}) {
       if (is_at(JournalSet::name(path_, suffix), journal)) return true;
@@ -83,23 +84,23 @@ class JournalDirectory {
     return false;
   }
 
-  /// Whether `name` stands for the journal that is open. @throws StorageError
+  /// Whether `name` belongs to the open journal. @throws StorageError
   [[nodiscard]] bool is_at(const std::filesystem::path& name, JournalFile& journal) const {
     const auto mine = uninterrupted([&] { return journal.file().status(); });
     check(mine.error, "cannot look at it");
     const auto named = uninterrupted([&] { return files_.status(name); });
     if (named.error || named.value.inode != mine.value.inode) return false;
-    // Windows may not tell the volume of a file that was renamed while it was open.
+    // Windows may not report the volume of a file that was renamed while it was open.
     return named.value.device == mine.value.device || mine.value.device == 0;
   }
 
-  /// Unless the name stands for something else by now.
+  /// Removes the journal, unless the name belongs to another file by now.
   void remove_own(const std::filesystem::path& name, JournalFile& journal) const {
     if (is_at(name, journal)) remove(name);
   }
 
-  /// Throws if something has the name that neither is a journal nor what a crash has left of one.
-  void refuse_other(const std::filesystem::path& name) const {
+  /// Throws if the file of that name is neither a journal nor the remains of one after a crash.
+  void check_other(const std::filesystem::path& name) const {
     constexpr const char* kWhy =
         "is where the store beside it keeps its changes, and holds something else; move it away";
     const auto link = uninterrupted([&] { return files_.read_link(name); });
@@ -110,9 +111,9 @@ class JournalDirectory {
     if (!is_journal(*file, name) && !is_torn_start(*file, name)) throw StorageError{name, {}, kWhy};
   }
 
-  /// @throws StorageError also for what is no journal: it stays
+  /// @throws StorageError also if the file is not a journal: it stays
   void remove(const std::filesystem::path& name) const {
-    refuse_other(name);
+    check_other(name);
     auto error = uninterrupted([&] { return files_.remove(name); });
     if (error == std::errc::no_such_file_or_directory) {
       if (!unsure_) return;
@@ -130,8 +131,8 @@ class JournalDirectory {
     check(error, "cannot sync its folder");
   }
 
-  /// Whether a sync has failed. After that the disk may have other names than the system shows, and later
-  /// syncs need not change that: what is to be durable is to be done again.
+  /// Whether a sync has failed. From then on the names on disk may differ from those that the system shows,
+  /// and later syncs need not repair that: every step that must be durable has to be repeated.
   [[nodiscard]] bool is_unsure() const noexcept { return unsure_; }
 
   /// Throws for the journal if there is an error.
@@ -140,7 +141,7 @@ class JournalDirectory {
   }
 
  private:
-  /// By its first line, as opening judges it. @throws StorageError for one of another version
+  /// Judges a file by its first line, as opening does. @throws StorageError for a journal of another version
   [[nodiscard]] static bool is_journal(File& file, const std::filesystem::path& name) {
     FoundJournal found;
     found.path = name;
@@ -155,7 +156,7 @@ class JournalDirectory {
     return found.counts;
   }
 
-  /// Where files cannot be locked, or not through this handle, the lock file has to do.
+  /// If files cannot be locked, or not through this handle, the lock file must suffice.
   void take_lock(File& journal, const std::filesystem::path& name) const {
     const auto error = uninterrupted([&] { return journal.try_lock(); });
     if (error != std::errc::operation_would_block) return;
@@ -163,8 +164,8 @@ class JournalDirectory {
                                  path_text(name.filename())};
   }
 
-  /// Writes again what no sync vouches for. If a sync of it failed once, the operating system may hold it for
-  /// clean, and the next sync would succeed without writing it.
+  /// Writes again all bytes that no sync vouches for. If a sync of them failed once, the operating system may
+  /// consider them clean, and the next sync would succeed without writing them.
   void rewrite(File& file, std::uint64_t from, std::uint64_t to) const {
     std::vector<char> block(static_cast<std::size_t>(std::min<std::uint64_t>(to - from, kBlockBytes)));
     while (from < to) {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Reads a snapshot and its journals while another process may be writing them: no lock, no change, and yet
-// the state as of one moment.
+// Reads a base file and its journals while another process may be writing them: without a lock or a change,
+// and yet with the state as of one moment.
 //
-// Files are replaced by renaming, and journals only grow, so whatever is open stays what it was. What has to
-// be caught is a moment at which the names belong together: all are opened, and if afterwards each name still
-// stands for the file that was opened, there was such a moment.
+// Files are replaced by renaming, and journals only grow, so an open file keeps its contents. The task is to
+// catch a moment at which the names belong together: all files are opened, and if afterwards each name still
+// refers to the file that was opened, there was such a moment.
 
 #include <chrono>
 #include <cstddef>
@@ -41,17 +41,17 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 class JournalFollower {
  public:
-  /// `files` outlives it. @throws StorageError, as `usable_path`
+  /// `files` outlives this object. @throws StorageError, as `usable_path`
   JournalFollower(FileSystem& files, const std::filesystem::path& path) : files_{files}, path_{files, path} {}
 
-  /// Follows links again. @returns whether they lead to another store now
-  bool look_again() {
-    if (!path_.look_again()) return false;
+  /// Follows links again. @returns whether they now lead to another store
+  bool follow_links() {
+    if (!path_.follow_links()) return false;
     following_.reset();
     return true;
   }
 
-  /// Hands over the state as of some moment during the call. @throws CorruptionError, StorageError
+  /// Passes on the state as of some moment during the call. @throws CorruptionError, StorageError
   void load(const LoadRequest& request, LoadSink& sink) {
     following_.reset();
     View view = open();
@@ -65,12 +65,13 @@ class JournalFollower {
       following_ = Following{chain.back()->file, chain.back()->path, chain.back()->header.id, end};
   }
 
-  /// Hands over what was appended since; false if that cannot be told. @throws CorruptionError, StorageError
+  /// Passes on the changes since then; false if they cannot be determined. @throws CorruptionError,
+  /// StorageError
   bool load_changes(LoadSink& sink) {
     if (!following_) return is_unchanged();
     if (seen_.exists() && is_at(nullptr, path())) return false;
     while (true) {
-      const bool current = is_last(*following_);  // asked first: what comes later belongs to a later call
+      const bool current = is_last(*following_);  // checked first: later lines belong to a later call
       const std::uint64_t before = following_->end;
       retrying([&] { read_on(sink); });
       if (following_->end != before && !same_version()) return false;
@@ -84,7 +85,7 @@ class JournalFollower {
  private:
   static constexpr int kAttempts = 100;
   static constexpr std::chrono::milliseconds kPause{2};
-  static constexpr std::size_t kFirstBlock = 4096;  // so that a look at no news costs little
+  static constexpr std::size_t kFirstBlock = 4096;  // small, so that finding nothing new costs little
 
   /// The files as of one moment.
   struct View {
@@ -98,7 +99,7 @@ class JournalFollower {
     }
   };
 
-  /// The journal that was read to `end`.
+  /// The journal that was read up to `end`.
   struct Following {
     std::shared_ptr<File> file;
     std::filesystem::path path;
@@ -107,14 +108,14 @@ class JournalFollower {
   };
 
   enum class Successor {
-    followed,   ///< it is the one that is read now
-    unwritten,  ///< a compaction has begun, and nothing was written since
-    unknown,    ///< what came after the journal that was read cannot be told
+    followed,   ///< now reading the successor
+    unwritten,  ///< a compaction has begun, but nothing was written since
+    unknown,    ///< the successor of the journal that was read cannot be determined
   };
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_.target(); }
 
-  /// Repeats what a writer may have disturbed: a line that is only half there looks like damage for a moment.
+  /// Repeats a read that a writer may have disturbed: a half-written line looks like damage for a moment.
   template <class Do>
   static std::invoke_result_t<const Do&> retrying(const Do& action) {
     for (int attempt = 1;; ++attempt) {
@@ -156,7 +157,7 @@ class JournalFollower {
     return true;
   }
 
-  /// Whether the name stands for `file`, or, if that is null, for nothing.
+  /// Whether the name refers to `file`, or to nothing if `file` is null.
   [[nodiscard]] bool is_at(File* file, const std::filesystem::path& name) {
     const auto named = uninterrupted([&] { return files_.status(name); });
     if (named.error) throw StorageError{path(), named.error, "cannot look at " + path_text(name)};
@@ -171,7 +172,7 @@ class JournalFollower {
     return status.value;
   }
 
-  /// Reads the snapshot once to know which it is.
+  /// Reads the base file once to compute its identity.
   static void identify(View& view) {
     ChecksummedFile checksummed{*view.snapshot};
     std::vector<char> block(kBlockBytes);
@@ -205,20 +206,20 @@ class JournalFollower {
     following_->end = read_journal(std::move(reader), following_->path, replay).end();
   }
 
-  /// Whether no other journal has come after it.
+  /// Whether no other journal has followed this one.
   [[nodiscard]] bool is_last(const Following& following) {
     const auto next = JournalSet::name(path(), ".next");
     return is_at(following.file.get(), next) ||
            (is_at(following.file.get(), JournalSet::name(path(), "")) && is_at(nullptr, next));
   }
 
-  /// Whether there is still no journal, and the snapshot that was loaded.
+  /// Whether there is still no journal, and still the base file that was loaded.
   [[nodiscard]] bool is_unchanged() {
     const auto named = uninterrupted([&] { return files_.status(path()); });
     return !named.error && named.value == seen_.status() && is_at(nullptr, JournalSet::name(path(), ""));
   }
 
-  /// Goes on with the journal that follows the one that was read to its end, if there is one.
+  /// Continues with the successor of the journal that was read to its end, if there is one.
   Successor go_to_successor() {
     Successor otherwise = Successor::unknown;
     for (const char* suffix : {".next", ""}) {
@@ -226,7 +227,8 @@ class JournalFollower {
       found.path = JournalSet::name(path(), suffix);
       found.file = open_if_exists(files_, found.path);
       retrying([&] { survey_journal(found); });
-      // Before a snapshot is replaced its journal has lines, so until then the old one is all there is.
+      // A journal has lines before its base file replaces the old one, so until then the old journal is
+      // complete.
       const bool begun = found.file && !found.counts && found.end == 0;
       if (begun && is_at(following_->file.get(), JournalSet::name(path(), "")))
         otherwise = Successor::unwritten;
@@ -238,7 +240,7 @@ class JournalFollower {
     return otherwise;
   }
 
-  /// Whether the snapshot that is there now has values of the same schema version.
+  /// Whether the current base file has values of the same schema version.
   [[nodiscard]] bool same_version() {
     std::shared_ptr<File> file = open_if_exists(files_, path());
     if (!file) return !seen_.exists();
@@ -257,8 +259,8 @@ class JournalFollower {
 
   FileSystem& files_;
   FollowedPath path_;
-  SeenFile seen_;              // the snapshot that `version_` was read from
-  std::uint32_t version_ = 0;  // of the values that were handed over
+  SeenFile seen_;              // the base file that `version_` was read from
+  std::uint32_t version_ = 0;  // of the values that were passed on
   std::optional<Following> following_;
 };
 

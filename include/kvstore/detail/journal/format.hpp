@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What stands in a journal, line by line. The format page with the reasons is tests/format/JOURNAL.md.
+// The contents of a journal, line by line. The format page with the reasons is tests/format/JOURNAL.md.
 //
 //   line     = crc separator body newline      crc: CRC-32C of separator and body, 8 lower-case hex digits
 //   separator= " " | "|" offset " "            offset: all bytes of this file before it were synced earlier
@@ -17,6 +17,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "kvstore/detail/base/hex.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/json_reader.hpp"
@@ -26,13 +27,12 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kCrcDigits = 8;
-/// A line longer than this is no line. What would make one is saved by a snapshot instead.
-inline constexpr std::size_t kLongestLine = std::size_t{64} << 20;
+/// A longer line is not a valid line. A step that would need one is saved by a new base file instead.
+inline constexpr std::size_t kMaxLine = std::size_t{64} << 20;
 
 [[nodiscard]] inline std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::array<char, kCrcDigits> digits{};
-  for (std::size_t i = kCrcDigits; i-- > 0; crc >>= 4) digits[i] = kHex[crc & 0xF];
+  for (std::size_t i = kCrcDigits; i-- > 0; crc >>= 4) digits[i] = kHexDigits[crc & 0xF];
   return digits;
 }
 
@@ -79,17 +79,17 @@ inline void write_header(JsonWriter& out, const JournalHeader& header) {
   out.raw('}');
 }
 
-/// Whether `text` could be the first bytes of a header's line as `write_header` makes it, without its line
+/// Whether `text` could be the first bytes of a header's line as written by `write_header`, without its line
 /// feed.
 [[nodiscard]] inline bool begins_header(std::string_view text) noexcept {
-  // x: a hex digit; #: digits, as many as there are.
+  // x: a hex digit; #: any number of digits.
   constexpr std::string_view kStart = R"(xxxxxxxx {"kvstore_journal":1,"id":"xxxxxxxxxxxxxxxx")";
   constexpr std::string_view kRests[] = {"}", R"(,"snapshot":null})",
                                          R"(,"snapshot":{"size":#,"crc32c":"xxxxxxxx"}})",
                                          R"(,"follows":"xxxxxxxxxxxxxxxx","bytes":#})"};
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto is_hex = [&](char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); };
-  // Takes from the front of `text` what fits; false if something else stands there.
+  const auto is_hex = [](char c) { return kHexDigits.find(c) != std::string_view::npos; };
+  // Removes the matching part from the front of `text`; false if the rest does not match.
   const auto fits = [&](std::string_view& part, std::string_view pattern) {
     for (; !pattern.empty() && !part.empty(); pattern.remove_prefix(1)) {
       if (pattern.front() == '#') {
@@ -116,7 +116,8 @@ inline void write_base(JsonWriter& out, const BaseId& id) {
   out.raw('}');
 }
 
-/// JSON may have line feeds between its tokens, as hand-edited text has; there a space says the same.
+/// JSON may have line feeds between its tokens, as in hand-edited text; they are replaced by spaces, which
+/// mean the same there.
 inline void write_on_one_line(JsonWriter& out, std::string_view json) {
   for (std::size_t feed = json.find('\n'); feed != std::string_view::npos; feed = json.find('\n')) {
     out.raw(json.substr(0, feed));
@@ -147,7 +148,7 @@ inline void write_step(JsonWriter& out, std::span<const Change> step) {
   out.raw(']');
 }
 
-/// How long the body of a step is at most: escaping makes a key six times as long at worst.
+/// The greatest possible length of the body of a step: escaping makes a key at most six times as long.
 [[nodiscard]] inline std::size_t longest_line(std::span<const Change> step) noexcept {
   std::size_t bytes = 2;
   for (const Change& change : step)
@@ -181,7 +182,7 @@ inline void write_step(JsonWriter& out, std::span<const Change> step) {
   return id;
 }
 
-/// Reads an object: a header or a base. Unknown members are passed over.
+/// Reads an object: a header or a base. Unknown members are skipped.
 inline void read_object(JsonReader& in, JournalHandler& handler) {
   JournalHeader header;
   header.version = 0;
@@ -211,7 +212,7 @@ inline void read_object(JsonReader& in, JournalHandler& handler) {
     throw ParseError{0, "expected a header or a base"};
 }
 
-/// Reads what follows the '[' of a change. `key` is room for its key.
+/// Reads a change after its '['. `key` is memory for its key.
 inline void read_change(JsonReader& in, JournalHandler& handler, std::string& key) {
   key = in.string();
   Change change{key, std::nullopt};
@@ -220,8 +221,8 @@ inline void read_change(JsonReader& in, JournalHandler& handler, std::string& ke
   handler.on_change(change);
 }
 
-/// Reads one body. `key` is room for the keys of changes, used again.
-/// @throws ParseError with the offset in `body`
+/// Reads one body. `key` is memory for the keys of changes, to be reused. @throws ParseError with the offset
+/// in `body`
 inline void read_body(std::string_view body, JournalHandler& handler, std::string& key) {
   JsonReader in{body};
   if (in.peek() == 'n') {

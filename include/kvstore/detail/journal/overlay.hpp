@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What journals have changed of their snapshot, laid over it while it is read: for who wants each key once.
+// The changes that journals made to their base file, applied while the base file is read, for callers that
+// want each key only once.
 
 #include <cstdint>
 #include <optional>
@@ -14,7 +15,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// What changed since a snapshot, by key: so that each key can be handed over once.
+/// The changes since a base file, by key, so that each key is passed on only once.
 class JournalOverlay final : public LoadSink {
  public:
   void expect(std::uint64_t) override {}
@@ -31,7 +32,7 @@ class JournalOverlay final : public LoadSink {
     cleared_ = true;
   }
 
-  /// Whether the snapshot's entry of that name still counts.
+  /// Whether the base file's entry of that name is still valid.
   [[nodiscard]] bool keeps(std::string_view key) const {
     return !cleared_ && (changed_.empty() || !changed_.contains(std::string{key}));
   }
@@ -46,7 +47,7 @@ class JournalOverlay final : public LoadSink {
   bool cleared_ = false;
 };
 
-/// Passes on those entries of a snapshot that an overlay keeps.
+/// Passes on the entries of a base file that an overlay keeps.
 class OverlaidSink final : public LoadSink {
  public:
   OverlaidSink(LoadSink& sink, const JournalOverlay& overlay) : sink_{sink}, overlay_{overlay} {}

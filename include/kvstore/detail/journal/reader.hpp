@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Reads a journal line by line and tells a torn end from damage. A crash may leave the end torn: lines that
-// no sync had covered may be missing, cut or overtaken by later ones, and none of them was acknowledged as
-// durable. Such an end is dropped. But where a line further on says that a sync had covered the place, the
-// place was damaged since, and that is reported.
+// Reads a journal line by line, and distinguishes a torn end from damage. A crash may tear the end: lines
+// that no sync had covered may be missing, cut or overtaken by later ones. None of them was acknowledged as
+// durable, so such an end is dropped. But if a later line records that a sync had covered the place, the
+// place was damaged afterwards, and that is reported.
 
 #include <algorithm>
 #include <charconv>
@@ -27,16 +27,16 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// What stands where the good lines end.
+/// How to treat the bytes after the last good line.
 enum class JournalTail {
-  judged,   ///< torn by a crash, or damaged: all of it is looked at
-  growing,  ///< its writer is at work: where zeros begin, or a line is not whole yet, the reader stops
+  judged,   ///< torn by a crash, or damaged: all of it is examined
+  growing,  ///< the writer is at work: the reader stops at zeros or at an incomplete line
 };
 
 class JournalReader {
  public:
-  /// Begins at the line at offset `from`. `path` is for messages. At first `block_bytes` are read at a time,
-  /// and then twice as many each time, up to a block.
+  /// Begins at the line at offset `from`. `path` is for messages. Reads `block_bytes` at first, then twice as
+  /// many each time, up to a full block.
   JournalReader(File& file, std::filesystem::path path, std::uint64_t from = 0,
                 JournalTail tail = JournalTail::judged, std::size_t block_bytes = kBlockBytes)
       : file_{file},
@@ -46,7 +46,7 @@ class JournalReader {
         base_{from},
         next_{from} {}
 
-  /// Fetches the body of the next good line; false at the end of what counts. Views live until the next call.
+  /// Fetches the body of the next good line; false after the last one. Views live until the next call.
   /// @throws CorruptionError for damage before that end; StorageError
   bool next(std::string_view& body) {
     position_ = next_;
@@ -58,25 +58,25 @@ class JournalReader {
       vouched_ = std::max(vouched_, line.synced);
       return true;
     }
-    if (line.outcome != Line::Outcome::nothing) refuse_damage(line);
+    if (line.outcome != Line::Outcome::nothing) check_damage(line);
     return false;
   }
 
-  /// Once `next` returned false: where the good lines end.
+  /// The end of the good lines, once `next` has returned false.
   [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
-  /// How many bytes stand behind that end, blocks of zeros apart.
+  /// The number of bytes after that end, except for blocks of zeros.
   [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
-  /// How much of the file a line said to be synced.
+  /// The number of bytes of the file that a line recorded as synced.
   [[nodiscard]] std::uint64_t vouched() const noexcept { return vouched_; }
-  /// Offset in the file of the body that was fetched last.
+  /// Offset in the file of the last body fetched.
   [[nodiscard]] std::uint64_t body_offset() const noexcept { return body_offset_; }
 
  private:
   struct Line {
     enum class Outcome { good, bad, zeros, nothing };
     Outcome outcome = Outcome::nothing;
-    std::size_t bytes = 0;     // with the newline, or up to where the search gave up
-    std::uint64_t synced = 0;  // what its mark says was synced; 0 = no mark
+    std::size_t bytes = 0;     // with the newline, or up to the point where the search gave up
+    std::uint64_t synced = 0;  // the offset that its mark records as synced; 0 = no mark
     std::size_t body_at = 0;   // offset of the body in the line
     std::string_view body;
     std::string_view text = {};  // of a bad line, as far as it was read
@@ -94,7 +94,7 @@ class JournalReader {
           text.substr(0, newline).find('\0', searched) != std::string_view::npos)
         return {};
       if (newline != std::string_view::npos) return read_text(text.substr(0, newline));
-      if (text.size() > kLongestLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
+      if (text.size() > kMaxLine + kRoomForFrame) return {Line::Outcome::bad, text.size(), 0, 0, {}};
       searched = text.size();
       if (!fetch()) break;
     }
@@ -102,10 +102,10 @@ class JournalReader {
     return {left == 0 ? Line::Outcome::nothing : Line::Outcome::bad, left, 0, 0, {}};
   }
 
-  /// Zeros are no line: the file was allocated ahead. They are passed over block by block.
+  /// Zeros are not a line: the file was allocated ahead. They are skipped block by block.
   Line zeros() {
     const std::string_view text = buffered();
-    // Mostly all of it is zeros, which memcmp finds out many bytes at a time.
+    // Mostly all bytes are zeros, which memcmp finds out many bytes at a time.
     const bool all = std::memcmp(text.data(), text.data() + 1, text.size() - 1) == 0;
     const std::size_t count = all ? text.size() : text.find_first_not_of('\0');
     return {Line::Outcome::zeros, count, 0, 0, {}};
@@ -119,7 +119,7 @@ class JournalReader {
 
   static Line parse(std::string_view line) {
     Line result{Line::Outcome::bad, line.size() + 1, 0, 0, {}};
-    if (line.size() <= kCrcDigits || line.size() > kLongestLine + kRoomForFrame) return result;
+    if (line.size() <= kCrcDigits || line.size() > kMaxLine + kRoomForFrame) return result;
     const auto crc = parse_crc(line.substr(0, kCrcDigits));
     const std::string_view rest = line.substr(kCrcDigits);
     if (!crc || *crc != crc32c(rest)) return result;
@@ -136,8 +136,8 @@ class JournalReader {
     return result;
   }
 
-  /// Looks behind a bad line for one that says that this place was synced.
-  void refuse_damage(Line line) {
+  /// Searches after a bad line for one that records this place as synced.
+  void check_damage(Line line) {
     const std::uint64_t bad = position_;
     for (; line.outcome != Line::Outcome::nothing; line = read_line()) {
       if (vouches(line, bad)) {
@@ -149,22 +149,22 @@ class JournalReader {
     position_ = bad;
   }
 
-  /// Whether the line at `position_` says that the byte at `offset` had been synced.
+  /// Whether the line at `position_` records that the byte at `offset` had been synced.
   [[nodiscard]] bool vouches(const Line& line, std::uint64_t offset) const {
     return line.outcome == Line::Outcome::good ? vouches(line.synced, position_, offset)
                                                : joined_vouch(line.text, offset);
   }
-  /// A line at `at` cannot tell of what was synced behind itself.
+  /// A line at `at` cannot know about syncs of bytes after itself.
   static bool vouches(std::uint64_t synced, std::uint64_t at, std::uint64_t offset) {
     return synced > offset && synced <= at;
   }
 
-  /// The same of a bad line, which may be good ones that damaged line feeds have joined: a good line, one
+  /// The same for a bad line, which may consist of good ones joined by damaged line feeds: a good line, one
   /// byte, a good line, and so on.
   ///
-  /// Where a line ends, its body says itself, being one JSON value: an array, an object or null. So there is
-  /// one way to take a text apart, each byte is passed once as JSON and once for its checksum, and the time
-  /// is linear. A value cannot feign an inner line either: it stands inside the array of its step, which ends
+  /// The end of a line follows from its body, which is one JSON value: an array, an object or null. So there
+  /// is only one way to split a text. Each byte is read once as JSON and once for its checksum, and the time
+  /// is linear. A value cannot fake an inner line either: it is inside the array of its step, which ends
   /// where the line does.
   [[nodiscard]] bool joined_vouch(std::string_view text, std::uint64_t offset) const {
     for (std::uint64_t at = position_;;) {
@@ -178,7 +178,7 @@ class JournalReader {
     }
   }
 
-  /// Where the body of the line that `text` begins with ends; 0 if there is none.
+  /// The end of the body of the line with which `text` begins; 0 if there is none.
   [[nodiscard]] static std::size_t end_of_first(std::string_view text) {
     const std::size_t space = text.substr(0, kRoomForFrame).find(' ');
     if (space == std::string_view::npos) return 0;
@@ -189,20 +189,20 @@ class JournalReader {
     return space + 1 + body.position();
   }
 
-  /// What is in memory from `position_` on.
+  /// The text in memory from `position_` on.
   [[nodiscard]] std::string_view buffered() const noexcept {
     const std::size_t skipped =
         static_cast<std::size_t>(std::min<std::uint64_t>(position_ - base_, buffer_.size()));
     return std::string_view{buffer_.data(), buffer_.size()}.substr(skipped);
   }
 
-  /// Reads a block more, keeping what stands from `position_` on; false at the end of the file.
+  /// Reads one more block, and keeps the text from `position_` on; false at the end of the file.
   bool fetch() {
     const std::size_t kept = buffered().size();
     if (kept != 0) std::memmove(buffer_.data(), buffer_.data() + (buffer_.size() - kept), kept);
     const std::uint64_t offset = position_ + kept;
     base_ = position_;
-    // Doubles, so that a long line is copied O(1) times.
+    // Doubles the size, so that a long line is copied O(1) times.
     buffer_.resize(kept + room_at(offset, std::max(block_bytes_, kept)));
     const auto got = read_full(file_, offset, {buffer_.data() + kept, buffer_.size() - kept});
     buffer_.resize(kept + (got.error ? 0 : got.value));
@@ -211,16 +211,17 @@ class JournalReader {
     return got.value != 0;
   }
 
-  /// How many bytes to make room for, which costs as much as they are: `most`, or what the file still has.
+  /// The number of bytes to make room for: `most`, or the rest of the file if that is less, since room costs
+  /// time in proportion.
   [[nodiscard]] std::size_t room_at(std::uint64_t offset, std::size_t most) {
     if (tail_ == JournalTail::growing) return most;
     const auto status = uninterrupted([&] { return file_.status(); });
     if (status.error) return most;
     const std::uint64_t left = status.value.size - std::min(status.value.size, offset);
-    return static_cast<std::size_t>(std::clamp<std::uint64_t>(left, std::min(kSmallestRoom, most), most));
+    return static_cast<std::size_t>(std::clamp<std::uint64_t>(left, std::min(kMinRoom, most), most));
   }
 
-  static constexpr std::size_t kSmallestRoom = 512;
+  static constexpr std::size_t kMinRoom = 512;
   static constexpr std::size_t kRoomForFrame = 64;
 
   File& file_;
@@ -229,8 +230,8 @@ class JournalReader {
   std::size_t block_bytes_;
   std::vector<char> buffer_;
   std::uint64_t base_ = 0;      // offset in the file of the buffer's start
-  std::uint64_t position_ = 0;  // of the line at hand
-  std::uint64_t next_ = 0;      // of the line after it
+  std::uint64_t position_ = 0;  // of the current line
+  std::uint64_t next_ = 0;      // of the next line
   std::uint64_t body_offset_ = 0;
   std::uint64_t torn_bytes_ = 0;
   std::uint64_t vouched_ = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What stands in the journals beside a snapshot when a store opens, and which of them count.
+// Surveys the journals of a base file when a store opens, and decides which of them count.
 
 #include <algorithm>
 #include <cstddef>
@@ -27,18 +27,18 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// One journal file as it was found.
+/// One journal file as found.
 struct FoundJournal {
   std::filesystem::path path;
   std::shared_ptr<File> file = nullptr;  ///< null if there is none
   bool counts = false;                   ///< it exists and has a header
   JournalHeader header;
-  std::vector<BaseId> bases;  ///< snapshots that it came to continue later
+  std::vector<BaseId> bases;  ///< base files that it continues as well, in order
   std::uint64_t steps = 0;
-  std::uint64_t end = 0;         ///< where its good lines end
-  std::uint64_t torn_bytes = 0;  ///< what stands behind that end
-  bool marked = false;           ///< a line says that something was synced
-  std::uint64_t vouched = 0;     ///< how much of it a line says was synced
+  std::uint64_t end = 0;         ///< the end of its good lines
+  std::uint64_t torn_bytes = 0;  ///< bytes after that end
+  bool marked = false;           ///< some line records a sync
+  std::uint64_t vouched = 0;     ///< bytes that a line records as synced
 
   [[nodiscard]] bool compacted_into(const BaseId& snapshot) const {
     return counts && std::find(bases.begin(), bases.end(), snapshot) != bases.end();
@@ -48,7 +48,7 @@ struct FoundJournal {
   }
 };
 
-/// Learns what a journal is, without carrying it out.
+/// Collects the properties of a journal, without applying it.
 class JournalSurvey final : public JournalHandler {
  public:
   explicit JournalSurvey(FoundJournal& found) : found_{found} {}
@@ -72,7 +72,7 @@ class JournalSurvey final : public JournalHandler {
   FoundJournal& found_;
 };
 
-/// Carries a journal out.
+/// Applies a journal.
 class JournalReplay final : public JournalHandler {
  public:
   explicit JournalReplay(LoadSink& sink) : sink_{sink} {}
@@ -85,8 +85,8 @@ class JournalReplay final : public JournalHandler {
   LoadSink& sink_;
 };
 
-/// Hands every good line that `reader`, of the journal `path`, comes to to `handler`; returns the reader at
-/// the end. @throws CorruptionError, StorageError
+/// Passes every good line from `reader`, of the journal `path`, to `handler`; returns the reader at the end.
+/// @throws CorruptionError, StorageError
 inline JournalReader read_journal(JournalReader reader, const std::filesystem::path& path,
                                   JournalHandler& handler) {
   std::string key;
@@ -100,16 +100,15 @@ inline JournalReader read_journal(JournalReader reader, const std::filesystem::p
   return reader;
 }
 
-/// No disk writes less than that at once, so a tear leaves it whole or as zeros.
-inline constexpr std::size_t kSmallestSector = 16;
+/// No disk writes fewer bytes at once, so a tear leaves them whole or as zeros.
+inline constexpr std::size_t kMinSector = 16;
 
-/// Whether a journal without a header is what power loss leaves of a first line that was not safe yet:
-/// nothing, zeros, or some first bytes of a header; behind zeros, what sectors that came through happen to
-/// hold.
+/// Whether a journal without a header may be the result of a power loss before its first line was safe: it is
+/// empty, or zeros, or the first bytes of a header. After zeros, sectors that were written may hold anything.
 inline bool is_torn_start(File& file, const std::filesystem::path& path) {
   std::vector<char> block(kBlockBytes);
   std::uint64_t at = 0;
-  std::size_t header = 0;  // bytes of it that are there
+  std::size_t header = 0;  // bytes of it that are present
   for (bool first = true;; first = false) {
     const auto got = read_full(file, at, block);
     if (got.error) throw StorageError{path, got.error, "cannot read"};
@@ -124,13 +123,13 @@ inline bool is_torn_start(File& file, const std::filesystem::path& path) {
       at += text.size();
       continue;
     }
-    // Text of two bytes a character has zeros as well, but sooner.
-    return header >= kSmallestSector || (header == 0 && at + other >= kSmallestSector);
+    // Text with two bytes a character has zeros as well, but earlier.
+    return header >= kMinSector || (header == 0 && at + other >= kMinSector);
   }
 }
 
-/// Looks at a journal. One that broke off before its header was safe does not count: nothing in it was
-/// acknowledged. @throws CorruptionError for anything else without a header; StorageError
+/// Surveys a journal. A journal that broke off before its header was safe does not count: nothing in it was
+/// acknowledged. @throws CorruptionError for any other file without a header; StorageError
 inline void survey_journal(FoundJournal& found) {
   if (!found.file) return;
   JournalSurvey survey{found};
@@ -147,21 +146,21 @@ inline void survey_journal(FoundJournal& found) {
   found.vouched = std::min(reader.vouched(), reader.end());
 }
 
-/// Carries a journal out that was surveyed. @returns where it ends, which may be further on than before if
-/// somebody writes
+/// Applies a journal that was surveyed. @returns its end, which may be further on than before if another
+/// process writes
 inline std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink) {
   JournalReplay replay{sink};
   return read_journal({*found.file, found.path, 0, JournalTail::growing}, found.path, replay).end();
 }
 
-/// What opening drops of a journal: bytes that are not only zeros, from some place on.
+/// The part of a journal that opening drops: bytes from some offset on that are not all zeros.
 struct TornEnd {
   const FoundJournal* journal;
   std::uint64_t from;
   std::uint64_t bytes;
 };
 
-/// Keeps what is dropped beside the snapshot, durably, and tells the log of it. @throws StorageError
+/// Keeps the dropped bytes beside the base file, durably, and logs that. @throws StorageError
 inline void keep_torn_ends(FileSystem& files, const std::filesystem::path& snapshot,
                            const std::vector<TornEnd>& torn, LoadSink& sink) {
   TornKeeper keeper{files, snapshot};
@@ -174,33 +173,33 @@ inline void keep_torn_ends(FileSystem& files, const std::filesystem::path& snaps
   }
 }
 
-/// Tells the log what the journals of a chain have brought back.
+/// Logs how many records the journals of a chain have restored.
 inline void note_recovery(const std::vector<const FoundJournal*>& chain, LoadSink& sink) {
   std::uint64_t records = 0;
   for (const FoundJournal* journal : chain) records += journal->steps;
   if (records != 0) sink.note(LogLevel::info, "recovered", {{"records", records}});
 }
 
-/// The journals that lie beside a snapshot, and the ones of them that continue it.
+/// The journals beside a base file; `chain` selects those that continue it.
 ///
-/// Three names are in use. `.journal` continues the snapshot. While it is compacted into a new base file,
+/// Three names are in use. `.journal` continues the base file. While it is compacted into a new base file,
 /// changes go to `.journal.next`, which follows it. After a failed write or sync they go to `.journal.new`,
-/// which counts only once the new snapshot is in place.
+/// which counts only once the new base file is in place.
 struct JournalSet {
   FoundJournal main, next, fresh;
 
-  /// Opens them.
+  /// Opens the journals.
   JournalSet(FileSystem& files, const std::filesystem::path& snapshot)
       : main{open(files, name(snapshot, ""))},
         next{open(files, name(snapshot, ".next"))},
         fresh{open(files, name(snapshot, ".new"))} {}
 
-  /// Looks at what is in them. @throws CorruptionError, StorageError
+  /// Surveys the contents. @throws CorruptionError, StorageError
   void survey() {
     for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found);
   }
 
-  /// Closes them, since an open file is not to be replaced or removed on every system.
+  /// Closes the journals, since not every system can replace or remove an open file.
   void close() {
     for (FoundJournal* found : {&main, &next, &fresh}) found->file.reset();
   }
@@ -209,22 +208,23 @@ struct JournalSet {
     return (snapshot += ".journal") += suffix;
   }
 
-  /// The journals to carry out after the snapshot, in order; the last is to be gone on with. Empty if there
-  /// is none, or none that could matter. @throws CorruptionError if what is there does not belong together
+  /// The journals to apply after the base file, in order; the last one is to be continued. Empty if there is
+  /// none, or none with anything in it. @throws CorruptionError if the files do not belong together
   [[nodiscard]] std::vector<const FoundJournal*> chain(const BaseId& snapshot) const {
-    // Where the folder could not be synced, what `.new` replaced may still lie beside what came after it.
+    // If the folder could not be synced, a journal that `.new` replaced may still exist beside its successor.
     const bool later = fresh.counts && next.counts && next.header.follows == fresh.header.id;
     if (fresh.compacted_into(snapshot) && !(later && next.compacted_into(snapshot))) return {&fresh};
     if (next.compacted_into(snapshot)) {
-      if (main.counts && follows_another(next) && !later) refuse_stranger(main, next);
+      if (main.counts && follows_another(next) && !later) check_stranger(main, next);
       return {&next};
     }
     if (main.continues(snapshot)) return main_and_next();
-    refuse_strangers(snapshot);
+    check_strangers(snapshot);
     return {};
   }
 
-  /// What is dropped of them when `chain` is gone on with. What the snapshot has replaced is not among that.
+  /// The parts that are dropped if `chain` is continued. Journals that the base file has replaced do not
+  /// count.
   [[nodiscard]] std::vector<TornEnd> torn(const std::vector<const FoundJournal*>& chain) const {
     std::vector<TornEnd> dropped;
     for (const FoundJournal* found : {&main, &next, &fresh}) {
@@ -245,26 +245,26 @@ struct JournalSet {
     return found;
   }
 
-  /// Whether `.next` follows a journal other than `main`. One that was begun after a failure follows none.
+  /// Whether `.next` follows a journal other than `main`. A journal begun after a failure follows none.
   [[nodiscard]] bool follows_another(const FoundJournal& found) const {
     return found.counts && !found.header.follows.empty() && found.header.follows != main.header.id;
   }
-  /// Whether it is left from before a failure that `main` was begun after.
+  /// Whether the journal dates from before a failure after which `main` was begun.
   [[nodiscard]] bool is_replaced(const FoundJournal& found) const {
     return follows_another(found) && !main.header.base && main.header.follows.empty();
   }
 
   [[nodiscard]] std::vector<const FoundJournal*> main_and_next() const {
     if (!next.counts) return {&main};
-    if (follows_another(next) && !is_replaced(next)) refuse_stranger(next, main);
+    if (follows_another(next) && !is_replaced(next)) check_stranger(next, main);
     if (next.header.follows != main.header.id) return {&main};
     if (main.end >= next.header.follows_bytes) return {&main, &next};
-    // The end of `main` had not been synced when power was lost: what came after it does not count either.
+    // The end of `main` had not been synced when power was lost: the lines after it do not count either.
     if (!next.marked) return {&main};
     throw CorruptionError{main.path, main.end, "expected more lines, which were synced once"};
   }
 
-  void refuse_strangers(const BaseId& snapshot) const {
+  void check_strangers(const BaseId& snapshot) const {
     for (const FoundJournal* found : {&main, &next, &fresh}) {
       if (!found->counts) continue;
       const bool misses_snapshot = !snapshot.exists && found->header.base && found->header.base->exists;
@@ -280,8 +280,8 @@ struct JournalSet {
     }
   }
 
-  /// Nothing is lost with a journal that holds no steps.
-  static void refuse_stranger(const FoundJournal& found, const FoundJournal& other) {
+  /// Ignores a journal without steps: nothing is lost with it.
+  static void check_stranger(const FoundJournal& found, const FoundJournal& other) {
     if (found.steps == 0) return;
     throw CorruptionError{
         found.path, 0,

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Keeps what opening drops of a journal as torn. A crash leaves such an end, and then nothing in it had been
-// promised; but damage to what was synced last looks the same, so the bytes stay where a person can find
-// them, until that person removes the file.
+// Keeps the bytes that opening drops from a journal as torn. After a crash, nothing in a torn end had been
+// promised. But damage to the lines synced last looks the same, so the bytes are kept for a person to
+// inspect, until that person removes the file.
 //
-// `<file>.journal.torn` grows by a line for a person, the bytes, and a line feed, for each stretch:
+// For each stretch, `<file>.journal.torn` grows by a line for a person, the bytes, and a line feed:
 //
 //   # 212 bytes from byte 812 of data.json.journal on, which were dropped as torn
 
@@ -27,7 +27,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Bytes of a file from `begin` to before `end`.
+/// Bytes of a file from `begin` up to, but without, `end`.
 struct FileStretch {
   std::uint64_t begin;
   std::uint64_t end;
@@ -36,7 +36,7 @@ struct FileStretch {
 /// *Thread safety*: none.
 class TornKeeper {
  public:
-  /// `files` outlives it. `snapshot` is the path of the store's JSON file.
+  /// `files` outlives this object. `snapshot` is the path of the store's JSON file.
   TornKeeper(FileSystem& files, const std::filesystem::path& snapshot)
       : files_{files}, folder_{snapshot.parent_path()}, path_{path_for(snapshot)} {}
 
@@ -44,9 +44,9 @@ class TornKeeper {
     return snapshot += ".journal.torn";
   }
 
-  /// Adds what stands in a journal from byte `from` on, blocks of zeros apart, unless it was added before.
-  /// When this returns, it is durable. @returns whether all of it is kept: a full file takes nothing more
-  /// @throws StorageError: the journal is as it was
+  /// Adds the bytes of a journal from `from` on, except for blocks of zeros, unless they were added before.
+  /// They are durable when this returns. @returns whether all of them are kept: a full file takes nothing
+  /// more @throws StorageError: the journal is unchanged
   [[nodiscard]] bool keep(File& journal, const std::filesystem::path& name, std::uint64_t from) {
     const auto stretches = find_stretches(journal, from);
     if (stretches.empty()) return true;
@@ -66,8 +66,8 @@ class TornKeeper {
   }
 
  private:
-  /// From that size on nothing is added: crash after crash must not fill a disk, and the oldest is kept,
-  /// since nobody has looked at it yet.
+  /// From this size on nothing is added: repeated crashes must not fill a disk. The oldest bytes are kept,
+  /// since nobody has inspected them yet.
   static constexpr std::uint64_t kFull = std::uint64_t{16} << 20;
   static constexpr std::size_t kPage = 4096;  // zeros of that length are not worth keeping
 
@@ -99,7 +99,7 @@ class TornKeeper {
            " on, which were dropped as torn\n";
   }
 
-  /// A new file may be read by whoever may read the journal, and by nobody before that is settled.
+  /// Gives a new file the permissions of the journal; until then only its owner may read it.
   void open(File& journal) {
     if (file_) return;
     auto opened = open_file(files_, path_, OpenMode::update, 0600);
@@ -114,7 +114,7 @@ class TornKeeper {
     check(uninterrupted([&] { return file_->set_mode(its.mode & 0666U); }), "set the permissions of");
   }
 
-  /// Whether the file has that title and the stretch behind it.
+  /// Whether the file has that title followed by the stretch.
   [[nodiscard]] bool has(std::string_view title, File& journal, const FileStretch& stretch) const {
     std::vector<char> block(kBlockBytes);
     for (std::uint64_t at = 0;;) {
@@ -124,7 +124,7 @@ class TornKeeper {
         if (is_copied(journal, stretch, at + hit + title.size())) return true;
       }
       if (text.size() < block.size()) return false;
-      at += text.size() - title.size();  // a title may stand across two blocks
+      at += text.size() - title.size();  // a title may span two blocks
     }
   }
 
@@ -157,7 +157,7 @@ class TornKeeper {
     end_ += text.size();
   }
 
-  // At most `most` bytes, which may be more than a processor of 32 bits can address.
+  // At most `most` bytes, a number that may exceed the address space of a 32-bit processor.
   [[nodiscard]] std::string_view read(File& file, std::uint64_t at, std::vector<char>& block,
                                       std::uint64_t most = std::numeric_limits<std::uint64_t>::max()) const {
     const auto got = read_full(file, at, block);

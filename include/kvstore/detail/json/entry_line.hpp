@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The form of a JSON file that this library writes, which is known here alone: one object, one entry a line.
+// The form of the JSON files that this library writes, defined here alone: one object, one entry a line.
 //
 //   {
 //   "key": value,
@@ -25,10 +25,10 @@ inline constexpr std::string_view kAfterKey = ": ";
 inline constexpr std::string_view kFirstKeyStarts = "{\n\"";
 inline constexpr std::string_view kNextKeyStarts = ",\n\"";
 
-/// The bytes of a line that are neither key nor value: the key's quotes are two of them.
+/// The bytes of a line that belong to neither key nor value, including the two quotes of the key.
 inline constexpr std::size_t kLinePunctuation = kBeforeKey.size() + 2 + kAfterKey.size();
 
-/// Writes a line, of which `write_key` writes the key as a JSON string and `write_value` the value.
+/// Writes a line: `write_key` writes the key as a JSON string, `write_value` the value.
 template <class WriteKey, class WriteValue>
 void write_entry_line(JsonWriter& out, const WriteKey& write_key, const WriteValue& write_value) {
   out.raw(kBeforeKey);

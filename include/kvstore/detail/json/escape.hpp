@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What JSON writes in a string instead of a quote, a backslash or a control character, and what it reads
-// after a backslash.
+// The escapes of JSON strings: the text that replaces a quote, a backslash or a control character, and the
+// meaning of a letter after a backslash.
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
+#include "kvstore/detail/base/hex.hpp"
+
 namespace kvstore { inline namespace v1 { namespace detail {
 
 struct JsonEscape {
-  char text[7];       ///< filled up, so that copying it takes one step whatever its size
+  char text[7];       ///< padded, so that copying it takes one step whatever its size
   std::uint8_t size;  ///< 0 if the byte stands for itself
 };
 
@@ -20,10 +22,9 @@ struct JsonEscape {
 inline constexpr std::string_view kNamedEscapes = "\"\"\\\\\bb\ff\nn\rr\tt";
 
 [[nodiscard]] constexpr std::array<JsonEscape, 128> make_json_escapes() {
-  constexpr std::string_view kHex = "0123456789abcdef";
   std::array<JsonEscape, 128> escapes{};
   for (std::size_t code = 0; code < 0x20; ++code) {
-    escapes[code] = {{'\\', 'u', '0', '0', kHex[code >> 4], kHex[code & 0xF], '\0'}, 6};
+    escapes[code] = {{'\\', 'u', '0', '0', kHexDigits[code >> 4], kHexDigits[code & 0xF], '\0'}, 6};
   }
   for (std::size_t i = 0; i < kNamedEscapes.size(); i += 2) {
     escapes[static_cast<unsigned char>(kNamedEscapes[i])] = {
@@ -40,11 +41,11 @@ inline constexpr std::array<JsonEscape, 128> kJsonEscapes = make_json_escapes();
   for (std::size_t i = 0; i < kNamedEscapes.size(); i += 2) {
     bytes[static_cast<unsigned char>(kNamedEscapes[i + 1])] = kNamedEscapes[i];
   }
-  bytes['/'] = '/';  // which may be escaped and need not be
+  bytes['/'] = '/';  // may be escaped, but need not be
   return bytes;
 }
 
-/// The byte that a letter stands for after a backslash, by ASCII code; 0 for those that stand for none, and
+/// The byte that a letter after a backslash stands for, by ASCII code; 0 for letters without a meaning, and
 /// for the u before a number.
 inline constexpr std::array<char, 128> kJsonUnescapes = make_json_unescapes();
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Finds the entries of a JSON object in a text that is in memory, piece by piece. Strict, but for what is
-// inside the values: that is its caller's to check.
+// Finds the entries of a JSON object in a text in memory, piece by piece. Strict, except that it leaves the
+// contents of values for its caller to check.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,12 +11,13 @@
 
 #include "kvstore/detail/json/entry_line.hpp"
 #include "kvstore/detail/json/scan.hpp"
+#include "kvstore/detail/json/space.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// One entry where it stands in its text.
+/// One entry and its place in the text.
 struct JsonEntry {
   std::string_view key;          ///< unescaped
   std::string_view value;        ///< JSON text, not checked yet
@@ -24,18 +25,18 @@ struct JsonEntry {
   std::uint64_t value_offset = 0;
 };
 
-/// Between which parts of an object a cursor stands.
+/// The position of a cursor between the parts of an object.
 enum class JsonPlace : std::uint8_t {
   start,        ///< at the file's first byte
   outside,      ///< before the opening bracket
-  opened,       ///< behind it
-  after_value,  ///< behind an entry: a comma follows, or the object's end
+  opened,       ///< after the opening bracket
+  after_value,  ///< after an entry: a comma follows, or the object's end
   after_comma,  ///< another entry follows
-  closed,       ///< behind the closing bracket
+  closed,       ///< after the closing bracket
 };
 
-/// Walks over a text. Where the text ends in the midst of an entry, the cursor goes back to its beginning, so
-/// that it can be read again when there is more text.
+/// Walks over a text. If the text ends in the middle of an entry, the cursor goes back to the start of that
+/// entry, to read it again when there is more text.
 class JsonCursor {
  public:
   enum class Step { entry, end, more };  ///< `more`: the text ends first
@@ -43,41 +44,40 @@ class JsonCursor {
   explicit JsonCursor(JsonPlace place = JsonPlace::start) noexcept : place_{place} {}
 
   [[nodiscard]] JsonPlace place() const noexcept { return place_; }
-  /// Offset of the next byte to read, in a text of which nothing before it is needed any more.
+  /// Offset of the next byte to read. Nothing before that byte is needed any more.
   [[nodiscard]] std::size_t position() const noexcept { return position_; }
-  /// The same byte now stands at the beginning of the text.
+  /// Tells the cursor that this byte is now the first of the text.
   void rewind() noexcept { position_ = 0; }
 
-  /// Fetches the next entry of `text`, whose views live until the next call. If it is the `last` piece, what
-  /// is missing in it is an error. @throws ParseError with an offset in `text`
+  /// Fetches the next entry of `text`, whose views live until the next call. If this is the `last` piece, an
+  /// incomplete entry is an error. @throws ParseError with an offset in `text`
   Step next(std::string_view text, bool last, JsonEntry& entry);
 
  private:
-  // What a step over a part of an entry finds: where it goes on, or that the text ended.
+  // Returned by a step over a part of an entry if the text ends first; otherwise such a step returns the
+  // position to go on at.
   static constexpr std::size_t kIncomplete = static_cast<std::size_t>(-1);
 
   [[nodiscard]] bool reach_key(std::string_view text, bool last);
   [[nodiscard]] bool open(std::string_view text, bool last);
-  [[nodiscard]] bool stands_at(char wanted, std::string_view text, bool last, const char* words) const;
+  [[nodiscard]] bool stands_at(char wanted, std::string_view text, bool last, const char* message) const;
   [[nodiscard]] Step close(std::string_view text, bool last);
 
-  [[nodiscard]] static bool is_space(char byte) noexcept {
-    return byte <= ' ' && (byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t');
-  }
   [[nodiscard]] static std::size_t skip_space(std::string_view text, std::size_t at) noexcept {
-    while (at != text.size() && is_space(text[at])) ++at;
+    while (at != text.size() && is_json_space(text[at])) ++at;
     return at;
   }
 
   /// The end of a string or value, or `kIncomplete` if `text` ends first and is not the `last`.
-  [[nodiscard]] static std::size_t end_of(JsonEnd end, std::string_view text, bool last, const char* words) {
+  [[nodiscard]] static std::size_t end_of(JsonEnd end, std::string_view text, bool last,
+                                          const char* message) {
     if (end.outcome == JsonEnd::Outcome::complete) return end.position;
     if (end.outcome == JsonEnd::Outcome::malformed) fail(text, end.position, end.expected);
-    if (last) fail(text, text.size(), words);
+    if (last) fail(text, text.size(), message);
     return kIncomplete;
   }
 
-  /// `quoted` is the key as it stands at `offset`.
+  /// `quoted` is the key as written at `offset`.
   [[nodiscard]] std::string_view unescaped(std::string_view quoted, std::size_t offset) {
     try {
       JsonReader reader{quoted};
@@ -87,18 +87,18 @@ class JsonCursor {
   }
 
   [[noreturn]] static void fail(std::string_view text, std::size_t at, const char* expected) {
-    std::string words = std::string{"expected "} + expected;
+    std::string message = std::string{"expected "} + expected;
     if (at == text.size()) {
-      words += ", found the end of the file";
+      message += ", found the end of the file";
     } else if (const char byte = text[at]; byte > ' ' && byte <= '~') {
-      words += std::string{", found '"} + byte + "'";
+      message += std::string{", found '"} + byte + "'";
     }
-    throw ParseError{at, words};
+    throw ParseError{at, message};
   }
 
   JsonPlace place_;
   std::size_t position_ = 0;
-  std::string key_;  // unescaped, where the text itself will not do
+  std::string key_;  // unescaped, if the text itself cannot be used
 };
 
 inline JsonCursor::Step JsonCursor::next(std::string_view text, bool last, JsonEntry& entry) {
@@ -125,7 +125,7 @@ inline JsonCursor::Step JsonCursor::next(std::string_view text, bool last, JsonE
   return Step::entry;
 }
 
-/// Stands at the next entry's opening quote. False at the object's end, or where the text ends first.
+/// Moves to the next entry's opening quote. False at the object's end, or if the text ends first.
 inline bool JsonCursor::reach_key(std::string_view text, bool last) {
   const std::string_view rest{text.data() + position_, text.size() - position_};
   if (place_ == JsonPlace::after_value && rest.starts_with(kNextKeyStarts)) {  // as this library writes it
@@ -165,9 +165,9 @@ inline bool JsonCursor::open(std::string_view text, bool last) {
 }
 
 /// Whether `wanted` comes next; false if the text ends first.
-inline bool JsonCursor::stands_at(char wanted, std::string_view text, bool last, const char* words) const {
+inline bool JsonCursor::stands_at(char wanted, std::string_view text, bool last, const char* message) const {
   if (position_ == text.size() && !last) return false;
-  if (position_ == text.size() || text[position_] != wanted) fail(text, position_, words);
+  if (position_ == text.size() || text[position_] != wanted) fail(text, position_, message);
   return true;
 }
 

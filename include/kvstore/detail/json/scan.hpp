@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Finds where a JSON string or value ends, at several gigabytes a second, by looking at quotes and brackets
-// only. What stands between them is judged by whoever parses the value; what this finds in a valid text is
-// exact, and in an invalid one it never reads past the text, recurses, or needs memory.
+// Finds the end of a JSON string or value, at several gigabytes a second, by looking at quotes and brackets
+// only. The text between them is left for the parser of the value to judge. In valid text the result is
+// exact. In invalid text the scan never reads past the end, recurses or allocates.
 
 #include <bit>
 #include <cstddef>
@@ -20,7 +20,7 @@ struct JsonEnd {
   enum class Outcome { complete, incomplete, malformed };
   Outcome outcome;
   std::size_t position;            ///< one past the last byte if complete; the fault if malformed
-  bool plain = false;              ///< a string without escapes, of ASCII only: its text is what stands there
+  bool plain = false;              ///< a string of ASCII without escapes: its text can be used as it is
   const char* expected = nullptr;  ///< if malformed
 };
 
@@ -61,7 +61,7 @@ inline __m128i is_control(__m128i bytes) {
   return _mm_cmpeq_epi8(_mm_max_epu8(bytes, most), most);
 }
 
-/// One bit for each of the 64 bytes at `bytes` that `matches`, a comparison of 16.
+/// One bit for each of the 64 bytes at `bytes` for which `matches`, a comparison of 16 bytes, holds.
 template <class Matches>
 std::uint64_t block_mask(const char* bytes, const Matches& matches) {
   return byte_mask(matches(load_block(bytes))) | byte_mask(matches(load_block(bytes + 16))) << 16U |
@@ -92,7 +92,7 @@ inline JsonBlock classify(const char* bytes) { return classify_portable(bytes); 
 
 #endif
 
-/// Tells from block to block which bytes are inside strings.
+/// Tracks from block to block which bytes are inside strings.
 class JsonStringMask {
  public:
   /// Opening quotes count as inside, closing ones as outside.
@@ -134,7 +134,7 @@ inline JsonEnd control_in_string(std::size_t position) {
   return malformed_json(position, "no control character inside a string (it would need an escape)");
 }
 
-/// Skips bytes of a string, in steps of 16, up to the first that needs a look.
+/// Skips ordinary bytes of a string, in steps of 16, up to the first that needs a closer look.
 inline std::size_t skip_string_bytes(std::string_view text, std::size_t position, bool& ascii) {
 #if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
   while (text.size() - position >= 16) {
@@ -180,7 +180,7 @@ inline JsonBlock block_at(std::string_view text, std::size_t position) {
   return classify(padded);
 }
 
-/// The end of the object or array whose opening bracket is at `start`; does not tell } from ].
+/// The end of the object or array whose opening bracket is at `start`; does not distinguish } from ].
 inline JsonEnd container_end(std::string_view text, std::size_t start) {
   JsonStringMask strings;
   int depth = 0;
@@ -200,7 +200,7 @@ inline JsonEnd container_end(std::string_view text, std::size_t start) {
   return {JsonEnd::Outcome::incomplete, text.size()};
 }
 
-/// Whether a byte can stand in a number or in `true`, `false`, `null`.
+/// Whether a byte may occur in a number or in `true`, `false`, `null`.
 constexpr bool is_scalar_byte(char byte) {
   return (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || byte == '-' || byte == '+' ||
          byte == '.' || byte == 'E';
@@ -208,7 +208,7 @@ constexpr bool is_scalar_byte(char byte) {
 
 #if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
 
-/// The same of 16 bytes, one bit each.
+/// The same for 16 bytes, one bit each.
 inline std::uint64_t scalar_mask(__m128i bytes) {
   const auto is = [bytes](char wanted) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(wanted)); };
   const auto is_within = [bytes](char least, char most) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A writer for text that is needed for a moment only.
+// A writer for short-lived text.
 
 #include <cstddef>
 #include <string_view>
@@ -11,7 +11,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// A writer kept per thread, to encode what nobody will look at.
+/// A writer kept per thread, for output that is thrown away at once.
 class ScratchWriter {
  public:
   ScratchWriter() noexcept { (*writer_).clear(); }

@@ -3,8 +3,8 @@
 
 // Converts between JSON text and a tree (`nlohmann::json`, or `nlohmann::ordered_json`, which keeps the order
 // of keys). Stricter than nlohmann's own parser and serialiser: depth is bounded, and duplicate keys, NaN and
-// infinity are refused rather than dropped or written as null. All are templates: who stores no trees need
-// not include nlohmann/json.hpp.
+// infinity are refused rather than dropped or written as null. Everything is a template, so programs that
+// store no trees need not include nlohmann/json.hpp.
 
 #include <array>
 #include <cstddef>
@@ -23,7 +23,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// A stack of which the first elements need no allocation.
+/// A stack whose first elements need no allocation.
 template <class Element>
 class ShallowStack {
  public:
@@ -47,20 +47,21 @@ class ShallowStack {
   std::size_t size_ = 0;
 };
 
-/// Builds trees from text, one in the memory of another where they are alike: what a tree costs is allocating
-/// its parts. Without recursion, which would take stack for each level of nesting.
+/// Builds trees from text, and reuses the memory of the old tree where the new one is alike: the cost of a
+/// tree is the allocation of its parts. Works without recursion, which would take stack for each level of
+/// nesting.
 template <class Json>
 class DomReader {
  public:
   explicit DomReader(JsonReader& in) noexcept : in_{in} {}
 
-  /// Makes `out`, whatever it was, the tree of the next value.
+  /// Replaces `out` by the tree of the next value.
   void read(Json& out) {
     for (Json* place = &out; place != nullptr; place = next_place()) read_one(*place);
   }
 
-  /// Whether the tree holds a number or boolean that a member of another type could change silently. Every
-  /// type of number holds the integers from 0 to 127.
+  /// Whether the tree holds a number or boolean that could change silently when it is converted to a member
+  /// of another type. Every type of number holds the integers from 0 to 127.
   [[nodiscard]] bool may_change() const noexcept { return may_change_; }
 
  private:
@@ -75,7 +76,7 @@ class DomReader {
     typename Object::iterator old{};  // the first member of the old tree that is not read over
   };
 
-  /// Reads a value that is nothing but itself, or enters an array or object.
+  /// Reads a scalar, or enters an array or object.
   void read_one(Json& out) {
     switch (in_.peek()) {
       case '"':
@@ -111,7 +112,7 @@ class DomReader {
     levels_.push({&out});
   }
 
-  /// Where the value goes that comes next; leaves what ends before. Null at the end of the tree.
+  /// The place of the next value; leaves arrays and objects that end before it. Null at the end of the tree.
   Json* next_place() {
     while (!levels_.empty()) {
       Level& level = levels_.top();
@@ -132,8 +133,8 @@ class DomReader {
     }
   }
 
-  /// While members come in the order of the old tree, which is sorted as most texts are, they replace what
-  /// was there. From the first on that does not, the rest is built anew.
+  /// While members come in the order of the old tree, which is sorted, as most texts are, they overwrite the
+  /// old members. From the first member out of order on, the rest is built anew.
   Json* next_member(Level& level) {
     auto& members = level.tree->template get_ref<Object&>();
     if (in_.try_consume('}')) {
@@ -162,7 +163,7 @@ class DomReader {
     return &elements[index];
   }
 
-  /// Reads the comma before all but the first.
+  /// Reads the comma before each element but the first.
   void separate(Level& level, const char* expected) {
     if (level.count++ != 0 && !in_.try_consume(',')) in_.fail(expected);
   }
@@ -185,7 +186,7 @@ class DomReader {
     return added->second;
   }
 
-  /// As nlohmann does: unsigned where it is not negative, and a double where 64 bits are not enough.
+  /// As nlohmann does: unsigned if it is not negative, and a double if 64 bits are not enough.
   void read_number(Json& out) {
     const char first = in_.peek();
     if (first != '-' && (first < '0' || first > '9')) in_.fail("expected a value");
@@ -224,8 +225,8 @@ template <class Json>
 }
 
 /// Shows a tree to `visitor`, part by part in the order of the text: `scalar(value)`, `enter(container)`,
-/// `element(is_first)`, `member(key, is_first)`, `leave(container, is_empty)`. Without recursion, as
-/// `DomReader`.
+/// `element(is_first)`, `member(key, is_first)`, `leave(container, is_empty)`. Works without recursion, as
+/// `DomReader` does.
 template <class Json, class Visitor>
 class DomWalk {
  public:
@@ -242,7 +243,7 @@ class DomWalk {
 
   using Member = typename Object::const_iterator;
 
-  /// What is left of an array or object.
+  /// The rest of an array or object.
   struct Level {
     const Json* tree;
     const Json* element;
@@ -267,8 +268,8 @@ class DomWalk {
     levels_.push(level);
   }
 
-  /// The next array or object; shows what is neither, and leaves what ends before. Null at the end of the
-  /// tree.
+  /// The next array or object; shows the scalars before it, and leaves the containers that end before it.
+  /// Null at the end of the tree.
   const Json* next_container() {
     while (!levels_.empty()) {
       Level& level = levels_.top();
@@ -356,8 +357,7 @@ class DomWriter {
   int entered_ = 0;
 };
 
-/// Writes a tree.
-/// @throws ValueError for what could not be read back.
+/// Writes a tree. @throws ValueError for a value that could not be read back.
 template <class Json>
 void write_dom(const Json& value, JsonWriter& out) {
   DomWriter<Json> writer{out};
@@ -384,7 +384,7 @@ class DomChecker {
   int depth_ = 0;
 };
 
-/// Refuses what `write_dom` would refuse, at less cost.
+/// Refuses every tree that `write_dom` would refuse, at less cost.
 template <class Json>
 void check_dom(const Json& value) {
   DomChecker<Json> checker;

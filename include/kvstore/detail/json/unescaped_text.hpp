@@ -10,13 +10,13 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Text that grows: short ones need no memory of their own, and nothing is initialised before it is written.
+/// A growing text. Short texts need no allocation, and no memory is initialised before it is written.
 class UnescapedText {
  public:
   void clear() noexcept { size_ = 0; }
   [[nodiscard]] std::string_view view() const noexcept { return {data(), size_}; }
 
-  /// Where the next bytes go, of which there is room for `bytes`; `advance` says how many were written.
+  /// The place of the next bytes, with room for `bytes`; `advance` reports how many were written.
   [[nodiscard]] char* room(std::size_t bytes) {
     if (capacity_ - size_ < bytes) grow(bytes);
     return data() + size_;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Reads a file that is one JSON object, in any shape that is valid JSON, entry by entry, in the memory of a
-// block or of the largest entry.
+// Reads a file that is one JSON object, in any valid layout, entry by entry. Needs the memory of one block,
+// or of the largest entry.
 
 #include <algorithm>
 #include <cstddef>
@@ -48,11 +48,11 @@ class JsonEntryReader {
     } catch (const ParseError& error) { fail(base_ + error.offset(), error.what()); }
   }
 
-  [[noreturn]] void fail(std::uint64_t offset, const std::string& words) const {
-    throw CorruptionError{path_, offset, words};
+  [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const {
+    throw CorruptionError{path_, offset, message};
   }
 
-  /// Where it stands, and what of the file is in memory from there on.
+  /// The current position, and the text that is in memory from there on.
   [[nodiscard]] JsonPosition position() const noexcept {
     return {base_ + cursor_.position(), cursor_.place()};
   }
@@ -60,7 +60,7 @@ class JsonEntryReader {
     return {block_.get() + cursor_.position(), end_ - cursor_.position()};
   }
 
-  /// Goes on at another position.
+  /// Continues at another position.
   void go_to(const JsonPosition& position) {
     base_ = position.offset;
     end_ = 0;
@@ -69,7 +69,7 @@ class JsonEntryReader {
   }
 
  private:
-  /// Reads on, dropping what the cursor needs no more.
+  /// Reads more, and drops the text that the cursor no longer needs.
   void refill() {
     make_room();
     const auto got = read_full(file_, base_ + end_, {block_.get() + end_, capacity_ - end_});
@@ -104,7 +104,7 @@ class JsonEntryReader {
   bool file_ended_ = false;
 };
 
-/// A file of so many blocks is worth the start of a thread.
+/// A file of at least this many blocks is worth starting a thread for.
 inline constexpr std::uint64_t kBlocksForThreads = 4;
 
 /// The value of `kSchemaVersionKey`. @throws ParseError
@@ -115,8 +115,8 @@ inline constexpr std::uint64_t kBlocksForThreads = 4;
   return version;
 }
 
-/// Has several threads read on from where `reader` stands, which then stands behind what they have read.
-/// False if what follows there is not in memory.
+/// Has several threads read on from the position of `reader`, and moves `reader` past the entries that they
+/// have read. False if not enough of the following text is in memory.
 inline bool read_in_parallel(JsonEntryReader& reader, File& file, const std::filesystem::path& path,
                              std::size_t threads, LoadSink& sink, std::size_t range_bytes) {
   LineRanges ranges{file, reader.position().offset, reader.unread(), range_bytes};
@@ -125,7 +125,7 @@ inline bool read_in_parallel(JsonEntryReader& reader, File& file, const std::fil
   return true;
 }
 
-/// Hands every entry of `file`, of `file_bytes` about, to `sink`, but does not finish it.
+/// Passes every entry of `file`, of about `file_bytes`, to `sink`, but does not finish `sink`.
 /// @throws CorruptionError, StorageError
 inline void read_json_entries(File& file, const std::filesystem::path& path, std::size_t threads,
                               LoadSink& sink, std::uint64_t file_bytes,
@@ -148,7 +148,7 @@ inline void read_json_entries(File& file, const std::filesystem::path& path, std
   }
 }
 
-/// The offset of the second entry that has `key`, or of the last one if there is only one.
+/// The offset of the second entry with `key`, or of the last one if there is only one.
 inline std::uint64_t find_second(File& file, const std::filesystem::path& path, std::string_view key,
                                  std::size_t block_bytes = kBlockBytes) {
   JsonEntryReader reader{file, path, block_bytes};

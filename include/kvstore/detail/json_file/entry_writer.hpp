@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Writes a file that is one JSON object, one entry a line, in the memory of a block of lines.
+// Writes a file that is one JSON object, one entry a line. Needs the memory of one block of lines.
 
 #include <string_view>
 
@@ -12,7 +12,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Puts lines into an object. `Output` has `append(std::string_view)`.
+/// Assembles lines into an object. `Output` has `append(std::string_view)`.
 template <class Output>
 class ObjectWriter {
  public:
@@ -56,7 +56,7 @@ void write_json_entries(Output& out, ChangeSource& source) {
     return object.finish();
   }
   for (Change entry; source.next(entry);) {
-    if (!entry.value) continue;  // among everything that is there, nothing is removed
+    if (!entry.value) continue;  // a full save contains no removals
     if (entry.key == kSchemaVersionKey) throw_reserved("key \"$schema_version\": ");
     object.append(entry.key, *entry.value);
   }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Cuts a file that is one JSON object into ranges that threads can read on their own. Where an entry begins
-// cannot be told for sure without reading all that comes before it, so this guesses, by what stood between
-// the entries before: ",\n" in a file of ours, ",\n  " in one that a person has laid out. Whoever reads a
-// range sees whether it ended between two entries; only then was the guess for the next one right.
+// Cuts a file that is one JSON object into ranges that threads can read independently. The start of an entry
+// cannot be found for certain without reading all text before it. So this guesses, by the text between
+// earlier entries: ",\n" in a file of ours, ",\n  " in a file laid out by a person. The reader of a range
+// sees whether it ended between two entries; only then was the guess for the next range right.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +17,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Text of a file that begins, as far as one can guess, behind a comma between two entries, and ends behind
-/// another.
+/// Text of a file that begins, by the guess, after a comma between two entries, and ends after another such
+/// comma.
 class LineRange {
  public:
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }  ///< in the file
@@ -43,28 +43,28 @@ class LineRange {
   }
 
   std::uint64_t offset_ = 0;
-  std::unique_ptr<char[]> buffer_;  // used again for the next range
+  std::unique_ptr<char[]> buffer_;  // reused for the next range
   std::size_t capacity_ = 0;
   std::size_t size_ = 0;
 };
 
 class LineRanges {
  public:
-  /// `offset` is where an entry ends, and `follows` the text from there on. About `bytes` make up a range.
+  /// `offset` is the end of an entry, and `follows` the text from there on. A range has about `bytes`.
   LineRanges(File& file, std::uint64_t offset, std::string_view follows, std::size_t bytes)
       : file_{file}, mark_{follows.substr(0, mark_size(follows))}, offset_{offset + comma()}, bytes_{bytes} {}
 
-  /// Whether there was enough text to know what stands between entries.
+  /// Whether there was enough text to learn the separator of entries.
   [[nodiscard]] bool can_cut() const noexcept { return !mark_.empty(); }
 
-  /// Where the next range begins.
+  /// The start of the next range.
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
 
-  /// Reads the next range; false if what is left has to be read in another way: the end of the file, an entry
-  /// that is much larger than a range, or what could not be read.
+  /// Reads the next range; false if the rest must be read in another way: at the end of the file, at an entry
+  /// that is much larger than a range, or after a read error.
   bool next(LineRange& range) {
     range.begin(offset_, rest_);
-    for (std::size_t wanted = bytes_; wanted <= kMostRanges * bytes_; wanted *= 2) {
+    for (std::size_t wanted = bytes_; wanted <= kMaxRanges * bytes_; wanted *= 2) {
       if (!read_on(range, wanted)) return false;
       const std::string_view text = range.text();
       const std::size_t mark = text.rfind(mark_);
@@ -79,9 +79,9 @@ class LineRanges {
   }
 
  private:
-  static constexpr std::size_t kMostRanges = 16;
+  static constexpr std::size_t kMaxRanges = 16;
 
-  /// The size of a comma between white space, and the quote that follows; 0 if something else comes.
+  /// The size of a comma with white space around it and the quote that follows; 0 if other text comes.
   [[nodiscard]] static std::size_t mark_size(std::string_view text) noexcept {
     constexpr std::string_view kSpace = " \n\r\t";
     const std::size_t comma = text.find_first_not_of(kSpace);
@@ -89,10 +89,10 @@ class LineRanges {
     const std::size_t quote = text.find_first_not_of(kSpace, comma + 1);
     return quote == std::string_view::npos || text[quote] != '"' ? 0 : quote + 1;
   }
-  /// Where in the mark the next range begins.
+  /// The offset in the mark at which the next range begins.
   [[nodiscard]] std::size_t comma() const noexcept { return mark_.find(',') + 1; }
 
-  /// Makes the range as long as wanted. False at the end of the file, or if it cannot be read.
+  /// Extends the range to the wanted size. False at the end of the file, or if it cannot be read.
   [[nodiscard]] bool read_on(LineRange& range, std::size_t wanted) {
     if (range.size_ >= wanted) return true;
     range.make_room(wanted);
@@ -104,10 +104,10 @@ class LineRanges {
   }
 
   File& file_;
-  std::string mark_;      // what stands between two entries, and a quote
+  std::string mark_;      // the text between two entries, and a quote
   std::uint64_t offset_;  // of the next range
   std::size_t bytes_;
-  std::string rest_;  // read already, and the beginning of the next range
+  std::string rest_;  // read already: the beginning of the next range
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A JSON file as the storages handle it: where it may be, how it is loaded, how it is written.
+// A JSON file as the storages use it: checking its path, loading it, writing it.
 
 #include <algorithm>
 #include <array>
@@ -27,8 +27,9 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Whether a file that begins with `start` (its first bytes, or all) may be what a crash left of a save: it
-/// begins as `write_json_entries` does, but for zeros where power was lost before something was on disk.
+/// Whether a file that begins with `start` (its first bytes, or all) may be the remains of a save that
+/// crashed: it begins as `write_json_entries` does, except for zeros where power was lost before the data
+/// were on disk.
 [[nodiscard]] inline bool begins_snapshot(std::string_view start) noexcept {
   const auto fits = [&](std::string_view whole) {
     return std::equal(start.begin(), start.begin() + std::ssize(start.substr(0, whole.size())), whole.begin(),
@@ -38,7 +39,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
   return fits(kFirstKeyStarts) || (fits(kEmptyObject) && ends);
 }
 
-/// Throws if there is something at `name` that is not what a crash has left of a save.
+/// Throws if the file at `name` cannot be the remains of a crashed save.
 inline void check_leftover(FileSystem& files, const std::filesystem::path& name) {
   constexpr const char* kWhy =
       "is where a save of the store beside it is written, and holds something else; move it away";
@@ -53,7 +54,7 @@ inline void check_leftover(FileSystem& files, const std::filesystem::path& name)
   if (!begins_snapshot({start.data(), got.value})) throw StorageError{name, {}, kWhy};
 }
 
-/// Removes what a crash left of a save, and nothing else. @throws StorageError
+/// Removes the remains of a crashed save, and no other file. @throws StorageError
 inline void remove_leftover(FileSystem& files, const std::filesystem::path& path) {
   const auto name = AtomicFile::temporary_path(path);
   check_leftover(files, name);
@@ -62,8 +63,8 @@ inline void remove_leftover(FileSystem& files, const std::filesystem::path& path
   throw StorageError{path, error, "cannot remove the leftover " + path_text(name)};
 }
 
-/// Hands every entry of `file` to `sink` and finishes it. `threads`: see `LoadRequest`.
-/// @throws CorruptionError with the offset at which the file stops making sense; StorageError
+/// Passes every entry of `file` to `sink` and finishes `sink`. `threads`: see `LoadRequest`. @throws
+/// CorruptionError with the offset at which the file stops making sense; StorageError
 inline void load_json_snapshot(File& file, const std::filesystem::path& path, std::size_t threads,
                                LoadSink& sink, std::size_t block_bytes = kBlockBytes) {
   const auto status = uninterrupted([&] { return file.status(); });
@@ -78,8 +79,8 @@ inline void load_json_snapshot(File& file, const std::filesystem::path& path, st
   }
 }
 
-/// Writes every entry of `source` to `file`, without committing it. Extra memory: one block, however many
-/// entries there are. @returns the CRC-32C of what was written
+/// Writes every entry of `source` to `file`, without committing it. Extra memory: one block, whatever the
+/// number of entries. @returns the CRC-32C of the written text
 inline std::uint32_t write_json_snapshot(AtomicFile& file, ChangeSource& source) {
   struct Output {
     AtomicFile& file;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Reads the entries of a JSON object with several threads, so that what comes out, and in which order, is
-// what one thread would have read.
+// Reads the entries of a JSON object with several threads. The entries and their order are those that one
+// thread would have read.
 //
-// The calling thread reads the file in order and cuts it into ranges. Each thread takes the next range that
-// nobody has; what it finds there waits on a stage. The calling thread commits the stages in the order of the
-// file. It commits a range, entries or exception, only once all ranges before it have ended between two
-// entries, since else the range began in the wrong place; then all that was read ahead is dropped, and
-// whoever called reads on from there in one piece.
+// The calling thread reads the file in order and cuts it into ranges. Each thread takes the next unclaimed
+// range and puts its entries on a stage. The calling thread commits the stages in the order of the file. It
+// commits a range, with its entries or its exception, only once all ranges before it have ended between two
+// entries. Otherwise the range began in the wrong place: everything read ahead is dropped, and the caller
+// reads on from there in one piece.
 
 #include <condition_variable>
 #include <cstddef>
@@ -28,13 +28,13 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Where reading is to go on, and what stands there.
+/// The position from which to read on, and the state of the cursor there.
 struct JsonPosition {
   std::uint64_t offset = 0;
   JsonPlace place = JsonPlace::start;
 };
 
-/// Puts an entry that `reader` has found into `target`. @throws CorruptionError where it does not fit
+/// Puts an entry found by `reader` into `target`. @throws CorruptionError if it does not fit
 template <class Reader, class Target>
 void put_entry(const Reader& reader, const JsonEntry& entry, Target& target) {
   if (entry.key == kSchemaVersionKey) reader.fail(entry.key_offset, "expected this as the first member only");
@@ -43,11 +43,11 @@ void put_entry(const Reader& reader, const JsonEntry& entry, Target& target) {
   } catch (const ParseError& error) { reader.fail(entry.value_offset + error.offset(), error.what()); }
 }
 
-/// Reads the entries of one range, as a `JsonEntryReader` does those of a file, up to the first that is not
-/// all there.
+/// Reads the entries of one range, as a `JsonEntryReader` does those of a file, up to the first incomplete
+/// one.
 class LineRangeReader {
  public:
-  /// Both outlive it.
+  /// Both arguments outlive this object.
   LineRangeReader(const LineRange& range, const std::filesystem::path& path) noexcept
       : range_{range}, path_{path} {}
 
@@ -60,14 +60,14 @@ class LineRangeReader {
     } catch (const ParseError& error) { fail(range_.offset() + error.offset(), error.what()); }
   }
 
-  [[noreturn]] void fail(std::uint64_t offset, const std::string& words) const {
-    throw CorruptionError{path_, offset, words};
+  [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const {
+    throw CorruptionError{path_, offset, message};
   }
 
   [[nodiscard]] JsonPosition position() const noexcept {
     return {range_.offset() + cursor_.position(), cursor_.place()};
   }
-  /// Whether the comma at the range's end stood between two entries, so that it was read.
+  /// Whether the comma at the range's end was between two entries, so that the cursor read it.
   [[nodiscard]] bool ended_between_entries() const noexcept {
     return cursor_.position() == range_.text().size();
   }
@@ -80,7 +80,8 @@ class LineRangeReader {
 
 class ParallelLoad {
  public:
-  /// `sink` must offer stages. All outlive it. `threads` include the one that calls. *Thread safety*: none.
+  /// `sink` must offer stages. All arguments outlive this object. `threads` includes the caller's. *Thread
+  /// safety*: none.
   ParallelLoad(LineRanges& ranges, const std::filesystem::path& path, std::size_t threads, LoadSink& sink)
       : ranges_{ranges}, path_{path}, sink_{sink}, slots_(2 * threads) {
     for (Slot& slot : slots_) slot.stage = sink.stage();
@@ -94,8 +95,8 @@ class ParallelLoad {
     changed_.notify_all();
   }
 
-  /// Reads what can be cut into ranges, and returns where the rest begins.
-  /// @throws CorruptionError; what `LoadSink::put` throws
+  /// Reads all that can be cut into ranges, and returns the start of the rest. @throws CorruptionError; the
+  /// exceptions of `LoadSink::put`
   JsonPosition run() {
     while (true) {
       read_ahead();
@@ -121,9 +122,9 @@ class ParallelLoad {
     LineRange range;
     std::unique_ptr<LoadStage> stage;
     State state = State::waiting;
-    // What came of it, written by whoever has claimed it:
+    // The result, written by the thread that claimed the range:
     bool complete = false;  // it ended between two entries
-    JsonPosition end;       // else where it broke off
+    JsonPosition end;       // otherwise the position at which it broke off
     std::exception_ptr failure;
   };
 
@@ -146,7 +147,7 @@ class ParallelLoad {
     }
   }
 
-  /// Claims range `number` if nobody has; returns what it was.
+  /// Claims range `number` if it is unclaimed; returns its previous state.
   [[nodiscard]] State claim(Slot& slot, std::uint64_t number) {
     const std::scoped_lock lock{mutex_};
     const State found = slot.state;
@@ -220,10 +221,10 @@ class ParallelLoad {
 
   std::mutex mutex_;  // guards the states of slots, and what follows
   std::condition_variable changed_;
-  bool ended_ = false;      // the helpers are to leave
-  std::uint64_t next_ = 0;  // the first range that nobody has claimed
-  std::uint64_t end_ = 0;   // one past the last range that was read; written by the thread that calls
-  std::vector<std::jthread> helpers_;  // last, so that they end before what they use
+  bool ended_ = false;                 // the helpers are to leave
+  std::uint64_t next_ = 0;             // the first unclaimed range
+  std::uint64_t end_ = 0;              // one past the last range read; written by the calling thread
+  std::vector<std::jthread> helpers_;  // last, so that they end before the members they use
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A Redis Cluster as one server for commands on keys: connections, the map of slots, and what sends commands.
+// A Redis Cluster as one server for commands on keys: connections, the map of slots, and the sender of
+// commands.
 
 #include <algorithm>
 #include <chrono>
@@ -23,11 +24,11 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// *Thread safety*: any thread.
+/// *Thread safety*: safe from any thread.
 class RedisCluster {
  public:
-  /// Asks the seeds for the map of slots until one answers. @throws UsageError; ServerError if none does and
-  /// one refuses user or password; UnavailableError
+  /// Asks the seeds for the map of slots until one answers. @throws UsageError; ServerError if none answers
+  /// and one refuses user or password; UnavailableError
   explicit RedisCluster(RedisClusterOptions options) : pool_{std::move(options)}, topology_{pool_} {
     refresh();
   }
@@ -44,14 +45,14 @@ class RedisCluster {
     return std::move(run(std::span{&command, 1}).front());
   }
 
-  /// A connection to one node, for what has to stay on one. @throws RedisIoError; ServerError
+  /// A connection to one node, for commands that must stay on one. @throws RedisIoError; ServerError
   [[nodiscard]] std::unique_ptr<RedisConnection> connect(const RedisAddress& node) {
     return pool_.take(node, RedisClock::now() + options().connect_timeout);
   }
-  /// Takes it back, if it is owed no reply.
+  /// Returns a connection to the pool. No reply may be outstanding on it.
   void give_back(std::unique_ptr<RedisConnection> connection) { pool_.give_back(std::move(connection)); }
 
-  /// The map of slots as the cluster has it now. @throws ServerError; UnavailableError
+  /// The current map of slots of the cluster. @throws ServerError; UnavailableError
   std::shared_ptr<const RedisSlotMap> refresh() {
     const auto until = RedisClock::now() + options().timeout;
     const std::uint64_t outdated = topology_.view().version;

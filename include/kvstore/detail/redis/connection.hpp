@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// One connection to one Redis server. hiredis connects and parses replies. Sending and receiving is ours,
-// because hiredis 0.14 writes without MSG_NOSIGNAL, so that a server that goes away kills the program by
-// SIGPIPE, and knows no deadline over several replies; and so is the formatting of commands, six lines that
-// need neither the memory nor the sprintf that hiredis takes for each (a sixth of a pipeline's time here).
+// One connection to one Redis server. hiredis connects and parses replies. Sending and receiving are done
+// here: hiredis 0.14 writes without MSG_NOSIGNAL, so that a server that goes away kills the program by
+// SIGPIPE, and it knows no deadline over several replies. Commands are formatted here too, in six lines that
+// need neither the memory nor the sprintf that hiredis uses for each (a sixth of a pipeline's time here).
 
 #include <fcntl.h>
 #include <poll.h>
@@ -41,14 +41,14 @@ namespace kvstore { inline namespace v1 { namespace detail {
 using RedisClock = std::chrono::steady_clock;
 using RedisArguments = std::span<const std::string_view>;
 
-/// A connection failed; it is of no use any more.
+/// A connection failed and must no longer be used.
 class RedisIoError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// *Thread safety*: one thread at a time. After a `RedisIoError` it must be dropped: replies that may still
-/// come would be taken for those of later commands.
+/// *Thread safety*: one thread at a time. After a `RedisIoError` the connection must be dropped: replies
+/// still to come would be mistaken for those to later commands.
 class RedisConnection {
  public:
   /// Connects and authenticates. @throws RedisIoError; ServerError if the server refuses user or password
@@ -61,7 +61,7 @@ class RedisConnection {
 
   [[nodiscard]] const RedisAddress& address() const noexcept { return address_; }
 
-  /// Puts a command into the buffer, as "*2\r\n$3\r\nGET\r\n$1\r\na\r\n". Its arguments may be any bytes.
+  /// Appends a command to the buffer, as "*2\r\n$3\r\nGET\r\n$1\r\na\r\n". Its arguments may be any bytes.
   void append(RedisArguments arguments) {
     append_number('*', arguments.size());
     for (const std::string_view argument : arguments) {
@@ -73,8 +73,8 @@ class RedisConnection {
     append(RedisArguments{arguments.begin(), arguments.size()});
   }
 
-  /// Sends what was appended. False if it failed: `sent` bytes were handed over then, and if that is not 0, a
-  /// last reply may still say why.
+  /// Sends the buffered commands. On failure, returns false and sets `sent` to the number of bytes sent; if
+  /// that is not 0, a last reply may still give the reason.
   [[nodiscard]] bool send(RedisClock::time_point until, std::size_t& sent) {
     for (sent = 0; sent < output_.size();) {
       const ::ssize_t count =
@@ -111,8 +111,8 @@ class RedisConnection {
     return receive(until);
   }
 
-  /// Whether the server has neither closed it nor sent anything unasked. Not in a forked child, whose
-  /// commands would get in between those of its parent.
+  /// Whether the server has neither closed the connection nor sent anything unasked. False in a forked child,
+  /// whose commands would be mixed with those of its parent.
   [[nodiscard]] bool is_usable() const noexcept {
     if (home_.is_foreign_by_id()) return false;
     char byte = 0;
@@ -146,7 +146,8 @@ class RedisConnection {
     return context;
   }
 
-  /// Where the program has closed 0, 1 or 2 just now. What it prints would go to the server, as a command.
+  /// Moves the socket if the program has just closed 0, 1 or 2. Its output would otherwise go to the server,
+  /// as a command.
   static void leave_standard_files(redisContext& context) {
     if (context.fd > STDERR_FILENO) return;
     const int high = ::fcntl(context.fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -166,7 +167,7 @@ class RedisConnection {
                       ": the server refuses user and password: " + std::string{text_of(*reply)}};
   }
 
-  /// False if nothing happened until then.
+  /// False if nothing happened until the deadline.
   [[nodiscard]] bool wait_for(short event, RedisClock::time_point until) const noexcept {
     while (true) {
       const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - RedisClock::now()).count();
@@ -200,13 +201,13 @@ class RedisConnection {
 
   void clear_output() {
     constexpr std::size_t kKeep = std::size_t{1} << 20;           // one huge batch must not pin its size
-    if (output_.capacity() > kKeep) std::string{}.swap(output_);  // assigning an empty one keeps the room
+    if (output_.capacity() > kKeep) std::string{}.swap(output_);  // assigning an empty one keeps the memory
     output_.clear();
   }
 
   RedisAddress address_;
   Context context_;
-  std::string output_;  // commands that are not sent yet
+  std::string output_;  // commands not sent yet
   ForkGuard home_;
 };
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A store's verbs as Redis commands. Each entry is one Redis string: its key is the prefix and the key's
-// text, its value the value's JSON.
+// A store's verbs as Redis commands. Each entry is one Redis string: its key is the prefix followed by the
+// key's text, its value the value's JSON.
 
 #include <algorithm>
 #include <cstddef>
@@ -27,16 +27,16 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Replaces KEYS[1] by ARGV[2] if it equals ARGV[1]; else returns what it is.
+/// Replaces KEYS[1] by ARGV[2] if it equals ARGV[1]; otherwise returns its current value.
 inline constexpr std::string_view kRedisReplaceIf =
     "local current = redis.call('GET', KEYS[1]) "
     "if current ~= ARGV[1] then return {current} end "
     "redis.call('SET', KEYS[1], ARGV[2]) "
     "return 1";
 
-/// Changes all KEYS, which are of one slot, or none. Per key three ARGV: what has to be there before (a =
-/// absent, p = present), whether it is set or deleted (s, d), and its value. Returns 0, or the number of the
-/// first key that was not as it had to be.
+/// Changes all KEYS, which are in one slot, or none. Each key has three ARGV: the required state before (a =
+/// absent, p = present), whether to set or delete (s, d), and the value. Returns 0, or the number of the
+/// first key that was not in its required state.
 inline constexpr std::string_view kRedisChangeAll =
     "for i, key in ipairs(KEYS) do "
     "  local before = ARGV[3 * i - 2] "
@@ -47,7 +47,7 @@ inline constexpr std::string_view kRedisChangeAll =
     "end "
     "return 0";
 
-/// *Thread safety*: any thread.
+/// *Thread safety*: safe from any thread.
 class RedisEngine {
  public:
   using Text = std::string_view;
@@ -61,7 +61,7 @@ class RedisEngine {
 
   bool create(Text key, Text value) { return !is_nil(*write(key, {"SET", {}, checked(key, value), "NX"})); }
   bool update(Text key, Text value) { return !is_nil(*write(key, {"SET", {}, checked(key, value), "XX"})); }
-  /// GET makes SET return the value before, and refuse a key that holds no string.
+  /// GET makes SET return the previous value, and refuse a key that does not hold a string.
   bool upsert(Text key, Text value) { return is_nil(*write(key, {"SET", {}, checked(key, value), "GET"})); }
   bool remove(Text key) { return write(key, {"DEL", {}})->integer == 1; }
 
@@ -81,8 +81,8 @@ class RedisEngine {
     return {false, std::string{text_of(current)}};
   }
 
-  /// One command per slot, all or nothing there; those of a node in one pipeline.
-  /// @returns the first change that was refused, or null
+  /// One command per slot, all or nothing there; the commands for a node go into one pipeline. @returns the
+  /// first change that was refused, or null
   const RemoteChange* apply(std::span<const RemoteChange> changes) {
     std::string keys;
     const std::vector<Placed> placed = by_slot(changes, keys);
@@ -92,7 +92,7 @@ class RedisEngine {
       while (end < placed.size() && placed[end].slot == placed[begin].slot) ++end;
       groups.push_back({std::span{placed}.subspan(begin, end - begin)});
     }
-    std::vector<Text> arguments;  // of all commands, which view it: it must not move
+    std::vector<Text> arguments;  // of all commands, which are views of it: it must not move
     arguments.reserve(7 * changes.size());
     std::vector<RedisCommand> commands;
     commands.reserve(groups.size());
@@ -110,11 +110,11 @@ class RedisEngine {
     return first;
   }
 
-  void for_each(FunctionRef<void(Text, Text)> see) {
+  void for_each(FunctionRef<void(Text, Text)> visit) {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
       const std::vector<RedisReply> replies = run_each("GET", false, keys);
       for (std::size_t i = 0; i < keys.size(); ++i) {
-        if (!is_nil(*replies[i])) see(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
+        if (!is_nil(*replies[i])) visit(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
       }
       return true;
     });
@@ -135,7 +135,7 @@ class RedisEngine {
     return !found;
   }
 
-  /// Never FLUSHALL: others may have keys there.
+  /// Never FLUSHALL: others may have keys in the cluster.
   void clear() {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
       (void)run_each("UNLINK", true, keys);
@@ -144,7 +144,7 @@ class RedisEngine {
   }
 
  private:
-  /// The same command on each of several keys, whose slots may differ.
+  /// Runs the same command on each of several keys, whose slots may differ.
   std::vector<RedisReply> run_each(Text name, bool writes, const std::vector<std::string>& keys) {
     std::vector<Text> arguments;
     arguments.reserve(2 * keys.size());
@@ -157,18 +157,18 @@ class RedisEngine {
     return cluster_.run(commands);
   }
 
-  /// A change, and where it goes.
+  /// A change and its destination.
   struct Placed {
     std::uint16_t slot;
     Text key;
     const RemoteChange* change;
   };
 
-  /// `keys` gets the text of all keys.
+  /// `keys` receives the text of all keys.
   [[nodiscard]] std::vector<Placed> by_slot(std::span<const RemoteChange> changes, std::string& keys) const {
     std::size_t bytes = 0;
     for (const RemoteChange& change : changes) bytes += prefix().size() + change.key.size();
-    keys.reserve(bytes);  // never to move again
+    keys.reserve(bytes);  // never moves from here on
     std::vector<Placed> placed;
     placed.reserve(changes.size());
     for (const RemoteChange& change : changes) {
@@ -187,7 +187,7 @@ class RedisEngine {
     std::span<const Placed> changes;
     std::string count{};
 
-    /// At most seven a change.
+    /// At most seven arguments a change.
     void append_to(std::vector<Text>& list) {
       if (changes.size() == 1) return append_alone(list);
       count = std::to_string(changes.size());
@@ -199,7 +199,7 @@ class RedisEngine {
       }
     }
 
-    /// The change whose key was not as it had to be, or null.
+    /// The change whose key was not in its required state, or null.
     [[nodiscard]] const RemoteChange* refused(const redisReply& reply) const {
       const RemoteChange& change = *changes.front().change;
       if (changes.size() > 1) {
@@ -232,11 +232,11 @@ class RedisEngine {
   [[nodiscard]] Text prefix() const noexcept { return cluster_.options().key_prefix; }
   [[nodiscard]] std::string full(Text key) const { return std::string{prefix()}.append(key); }
 
-  /// What a server takes by default (`proto-max-bulk-len`); beyond it, it would drop the connection, and with
-  /// it the answer.
+  /// The largest value that a server accepts by default (`proto-max-bulk-len`). A larger one would make it
+  /// drop the connection, and the answer with it.
   [[nodiscard]] static Text checked(Text key, Text value) {
-    constexpr std::size_t kMost = std::size_t{512} << 20;
-    if (value.size() <= kMost) return value;
+    constexpr std::size_t kMaxBytes = std::size_t{512} << 20;
+    if (value.size() <= kMaxBytes) return value;
     throw ValueError{"the value of key " + printable(key, "\"") + " has " + std::to_string(value.size()) +
                      " bytes as JSON, and Redis takes 512 MiB at most; split it over several keys"};
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Carries commands out on whichever nodes are in charge of their slots, following the cluster's redirections
-// until a deadline. Source: Redis Cluster specification, "Redirection and resharding".
+// Carries out commands on the nodes that own their slots, and follows the cluster's redirections until a
+// deadline. Source: Redis Cluster specification, "Redirection and resharding".
 
 #include <algorithm>
 #include <chrono>
@@ -29,14 +29,14 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// A command all of whose keys are in one slot. Its arguments must outlive the call that it is given to.
+/// A command whose keys are all in one slot. Its arguments must outlive the call that takes the command.
 struct RedisCommand {
   std::uint16_t slot;
-  bool writes;  ///< it must not be repeated once it may have been carried out
+  bool writes;  ///< must not be repeated once it may have been carried out
   RedisArguments arguments;
 };
 
-/// Commands on their way: each is sent, and sent again where it was certainly not carried out.
+/// Commands under way: each is sent, and sent again if it was certainly not carried out.
 class RedisPipeline {
  public:
   RedisPipeline(RedisPool& pool, RedisTopology& topology, std::span<const RedisCommand> commands)
@@ -48,9 +48,8 @@ class RedisPipeline {
     for (const RedisCommand& command : commands) items_.push_back({&command});
   }
 
-  /// The replies, one per command, none of them an error.
-  /// @throws OutcomeUnknownError, ServerError, UnavailableError, ReplicationError: of several, the first
-  /// named
+  /// The replies, one per command, none of them an error. @throws OutcomeUnknownError, ServerError,
+  /// UnavailableError, ReplicationError: if several apply, the first of this list
   std::vector<RedisReply> run() {
     for (bool again = true; again;) again = round();
     if (!unknown_.empty()) throw OutcomeUnknownError{unknown_};
@@ -67,19 +66,19 @@ class RedisPipeline {
   struct Item {
     const RedisCommand* command;
     RedisReply reply{};                    // once it is done
-    bool given_up = false;                 // it was refused, or its outcome is unknown
+    bool given_up = false;                 // refused, or its outcome is unknown
     std::optional<RedisAddress> target{};  // where a redirection sent it
     bool asking = false;
   };
-  /// What goes to one node in one round.
+  /// The commands for one node in one round.
   struct Share {
     std::vector<Item*> items{};
     std::unique_ptr<RedisConnection> connection{};
     bool waits = false;   // ends with WAIT
-    bool broken = false;  // not all of it was sent
+    bool broken = false;  // not all commands were sent
   };
 
-  /// @returns whether another one is to follow
+  /// @returns whether another round must follow
   bool round() {
     const RedisTopology::View view = topology_.view();
     std::map<RedisAddress, Share> shares = divided(view);
@@ -122,7 +121,7 @@ class RedisPipeline {
     } catch (const RedisIoError& error) {  // nothing was sent
       for (Item* item : share.items) item->target.reset();
       return retry_later(error.what());
-    } catch (const ServerError& error) {  // others may have carried their share out: see what they say first
+    } catch (const ServerError& error) {  // other nodes may have done their share: read their replies first
       refused_ = error.what();
       return;
     }
@@ -166,7 +165,7 @@ class RedisPipeline {
     }
   }
 
-  /// What was sent and not answered: reads start over, writes may have been carried out.
+  /// Handles commands that were sent but not answered: reads start over, writes may have been carried out.
   void lose(const Share& share, std::size_t answered, bool wrote, const std::string& why) {
     if (answered == share.items.size() && wrote) {
       unknown_ = why + "; the write was carried out, and whether replicas have it is unknown";
@@ -212,7 +211,7 @@ class RedisPipeline {
     }
   }
 
-  /// Takes the reply to WAIT; `wrote` if there was anything to wait for.
+  /// Handles the reply to WAIT; `wrote` tells whether there was a write to wait for.
   void confirm(const RedisAddress& address, const RedisReply& reply, bool wrote) {
     if (!wrote) return;
     const std::size_t confirmed = is_integer(*reply) ? static_cast<std::size_t>(reply->integer) : 0;
@@ -222,15 +221,15 @@ class RedisPipeline {
     }
   }
 
-  /// Some command could not be carried out for now, and nothing says where to go instead.
+  /// Some command could not be carried out for now, and no redirection says where to go instead.
   void retry_later(std::string why) {
     reason_ = std::move(why);
     outdated_ = true;
     pause_ = true;
   }
 
-  /// Waits between tries, longer each time and not in step with other clients: 5 ms up to 0.3 s. What was
-  /// only redirected goes on at once, unless it is sent in circles. @returns false if the time is over
+  /// Waits between tries, each time longer and out of step with other clients: 5 ms up to 0.3 s. Redirected
+  /// commands continue at once, unless they go round in circles. @returns false if the deadline has passed
   bool pause() {
     if (!pause_ && ++redirections_ <= 5) return true;
     pause_ = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a Redis server answers.
+// The answers of a Redis server.
 
 #include <charconv>
 #include <cstddef>
@@ -16,7 +16,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Where a server listens.
+/// The address at which a server listens.
 struct RedisAddress {
   std::string host;
   int port = 0;
@@ -26,7 +26,8 @@ struct RedisAddress {
     return (is_v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
   }
 
-  /// Of `host:port`, split at the last colon; brackets around the host go. Nothing if it has no such form.
+  /// Parses `host:port`, split at the last colon, and removes brackets around the host. Nothing if the text
+  /// is not of this form.
   [[nodiscard]] static std::optional<RedisAddress> parse(std::string_view text) {
     const std::size_t colon = text.rfind(':');
     if (colon == std::string_view::npos) return std::nullopt;
@@ -46,11 +47,11 @@ struct RedisAddress {
   }
 };
 
-/// One reply, or a part of one that is still owned elsewhere.
+/// One reply, or a part of a reply owned elsewhere.
 class RedisReply {
  public:
   RedisReply() noexcept = default;
-  /// Takes over what `redisReaderGetReply` made.
+  /// Takes ownership of a reply made by `redisReaderGetReply`.
   explicit RedisReply(void* reply) noexcept : owned_{static_cast<redisReply*>(reply)} {}
 
   [[nodiscard]] explicit operator bool() const noexcept { return owned_ != nullptr; }
@@ -74,24 +75,25 @@ class RedisReply {
 [[nodiscard]] inline bool is_integer(const redisReply& reply) noexcept {
   return reply.type == REDIS_REPLY_INTEGER;
 }
-/// The bytes of a string, a status or an error; none of any other kind.
+/// The bytes of a string, a status or an error; empty for any other kind.
 [[nodiscard]] inline std::string_view text_of(const redisReply& reply) noexcept {
   return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
 }
 
-/// What an error reply asks of its client. Of all but `final` the command was not carried out.
+/// The request of an error reply to its client. Except for `final`, the command was not carried out.
 struct RedisRefusal {
   enum class Kind {
     final,  ///< for the caller
     moved,  ///< the slot is at `target` from now on
-    ask,    ///< this once, ask `target`
-    stale,  ///< this node is not what the map of slots says it is
-    later,  ///< the node or the cluster cannot just now
+    ask,    ///< ask `target`, this once
+    stale,  ///< this node's role differs from the map of slots
+    later,  ///< the node or the cluster cannot answer just now
   };
   Kind kind = Kind::final;
   std::optional<RedisAddress> target{};
 
-  /// `asked` is the node that sent it: a redirection may leave the host out, which means the same host.
+  /// `asked` is the node that sent the error: a redirection may leave out the host, which means the same
+  /// host.
   [[nodiscard]] static RedisRefusal of(std::string_view error, const RedisAddress& asked) {
     const std::string_view code = error.substr(0, error.find(' '));
     if (code == "MOVED") return {Kind::moved, target_of(error, asked)};

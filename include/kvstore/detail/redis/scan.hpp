@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Walks the keys of a Redis Cluster under a prefix.
+// Visits the keys of a Redis Cluster that have a prefix.
 
 #include <algorithm>
 #include <chrono>
@@ -23,7 +23,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// A pattern of SCAN that matches what starts with `prefix`.
+/// A SCAN pattern that matches all keys starting with `prefix`.
 [[nodiscard]] inline std::string pattern_of_prefix(std::string_view prefix) {
   std::string pattern;
   for (const char byte : prefix) {
@@ -33,41 +33,41 @@ namespace kvstore { inline namespace v1 { namespace detail {
   return pattern + '*';
 }
 
-/// Scans every leader. SCAN may return a key twice, and so may two leaders while slots move, so that the keys
-/// seen are remembered. Keys that are there from beginning to end are seen: if the map of slots is another
-/// one at the end, a second scan finds what has moved behind the first one's back. Only a key that moved
-/// twice meanwhile, or whose slot is still being moved, may be missed.
+/// Scans every leader. SCAN may return a key twice, and so may two leaders while slots move, so the keys seen
+/// are remembered. Keys that exist from beginning to end are seen: if the map of slots has changed by the
+/// end, a second scan finds the keys that moved during the first. Only a key that moved twice meanwhile, or
+/// whose slot is still being moved, may be missed.
 class RedisScan {
  public:
-  using See = FunctionRef<bool(const std::vector<std::string>&)>;
+  using Visit = FunctionRef<bool(const std::vector<std::string>&)>;
 
   RedisScan(RedisCluster& cluster, std::string_view prefix)
       : cluster_{cluster}, pattern_{pattern_of_prefix(prefix)} {}
 
-  /// Hands over the keys in lists, each key once, until `see` returns false.
-  /// @throws ServerError; UnavailableError
-  void run(See see) {
+  /// Passes the keys on in lists, each key once, until `see` returns false. @throws ServerError;
+  /// UnavailableError
+  void run(Visit visit) {
     const auto before = cluster_.refresh();
-    if (!scan_all(*before, see)) return;
+    if (!scan_all(*before, visit)) return;
     const auto after = cluster_.refresh();
-    if (*after != *before) scan_all(*after, see);
+    if (*after != *before) scan_all(*after, visit);
   }
 
  private:
-  static constexpr std::string_view kPerCall = "1000";  // keys looked at: half a millisecond of the server
+  static constexpr std::string_view kPerCall = "1000";  // keys examined: half a millisecond of server time
   static constexpr int kTries = 20;
 
-  bool scan_all(const RedisSlotMap& map, See see) {
+  bool scan_all(const RedisSlotMap& map, Visit visit) {
     return std::ranges::all_of(map.leaders(),
-                               [&](const RedisAddress& leader) { return scan_until_done(leader, see); });
+                               [&](const RedisAddress& leader) { return scan_until_done(leader, visit); });
   }
 
-  /// False if `see` wants no more. A leader that is gone ends it: the map has changed, or is about to.
-  [[nodiscard]] bool scan_until_done(const RedisAddress& leader, See see) {
+  /// False if `see` wants no more. A leader that is gone ends the scan: the map has changed, or is about to.
+  [[nodiscard]] bool scan_until_done(const RedisAddress& leader, Visit visit) {
     for (int tries = 0;; ++tries) {
       std::string why;
       try {
-        return scan(leader, see);
+        return scan(leader, visit);
       } catch (const RedisIoError& error) { why = error.what(); }
       const auto leaders = cluster_.refresh()->leaders();
       if (std::ranges::find(leaders, leader) == leaders.end()) return true;
@@ -76,30 +76,31 @@ class RedisScan {
     }
   }
 
-  /// On one connection, from the beginning: a server that has started anew would not know what a cursor of
-  /// its former life means, and skip keys without a word.
-  [[nodiscard]] bool scan(const RedisAddress& leader, See see) {
+  /// Uses one connection from beginning to end: a restarted server would misread an old cursor, and silently
+  /// skip keys.
+  [[nodiscard]] bool scan(const RedisAddress& leader, Visit visit) {
     std::unique_ptr<RedisConnection> connection = cluster_.connect(leader);
     std::string cursor = "0";
     do {
       const RedisReply reply =
           connection->ask({"SCAN", cursor, "MATCH", pattern_, "COUNT", kPerCall, "TYPE", "string"},
                           RedisClock::now() + cluster_.options().response_timeout);
-      if (is_error(*reply)) refuse(leader, text_of(*reply));
-      if (!is_array(*reply, 2) || !is_array(*reply->element[1])) refuse(leader, "no answer that makes sense");
+      if (is_error(*reply)) throw_refused(leader, text_of(*reply));
+      if (!is_array(*reply, 2) || !is_array(*reply->element[1]))
+        throw_refused(leader, "no answer that makes sense");
       cursor = text_of(*reply->element[0]);
       const std::vector<std::string> keys = new_keys(*reply->element[1]);
-      if (!keys.empty() && !see(keys)) return false;
+      if (!keys.empty() && !visit(keys)) return false;
     } while (cursor != "0");
     cluster_.give_back(std::move(connection));
     return true;
   }
 
-  /// @throws RedisIoError for what passes; ServerError
-  [[noreturn]] static void refuse(const RedisAddress& leader, std::string_view error) {
-    const std::string words = leader.text() + ": SCAN: " + std::string{error};
-    if (RedisRefusal::of(error, leader).kind != RedisRefusal::Kind::final) throw RedisIoError{words};
-    throw ServerError{words};
+  /// @throws RedisIoError for passing errors; ServerError
+  [[noreturn]] static void throw_refused(const RedisAddress& leader, std::string_view error) {
+    const std::string message = leader.text() + ": SCAN: " + std::string{error};
+    if (RedisRefusal::of(error, leader).kind != RedisRefusal::Kind::final) throw RedisIoError{message};
+    throw ServerError{message};
   }
 
   [[nodiscard]] std::vector<std::string> new_keys(const redisReply& list) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Which of a Redis Cluster's slots a key is in: CRC-16 (XMODEM) of the key, or of its hash tag.
-// Source: Redis Cluster specification, "Key distribution model".
+// The slot of a key in a Redis Cluster: CRC-16 (XMODEM) of the key, or of its hash tag. Source: Redis Cluster
+// specification, "Key distribution model".
 
 #include <array>
 #include <cstddef>
@@ -31,7 +31,8 @@ inline constexpr auto kCrc16Table = [] {
   return static_cast<std::uint16_t>(crc);
 }
 
-/// What is hashed of a key: what stands between its first `{` and the next `}`, unless that is nothing.
+/// The hashed part of a key: the text between its first `{` and the next `}`, unless that is empty; otherwise
+/// the whole key.
 [[nodiscard]] constexpr std::string_view hashed_part(std::string_view key) noexcept {
   const std::size_t open = key.find('{');
   if (open == std::string_view::npos) return key;

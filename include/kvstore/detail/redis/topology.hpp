@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Which node leads which slots, as the cluster said it last.
+// The leaders of the slots, as the cluster last reported them.
 
 #include <algorithm>
 #include <array>
@@ -24,11 +24,12 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// The nodes and the leader of each slot; never changed once others see it.
+/// The nodes and the leader of each slot; immutable once other threads can see it.
 class RedisSlotMap {
  public:
-  /// Of a reply to CLUSTER SLOTS from `asked`, which also stands in for hosts that the reply leaves out. What
-  /// it says beyond ranges and addresses is skipped: versions differ there. Nothing if it is no such reply.
+  /// Parses a reply to CLUSTER SLOTS from `asked`, whose host also stands in for hosts that the reply leaves
+  /// out. Everything but ranges and addresses is skipped, since versions differ there. Nothing if the reply
+  /// is not of this form.
   [[nodiscard]] static std::optional<RedisSlotMap> parse(const redisReply& reply, const RedisAddress& asked) {
     if (!is_array(reply)) return std::nullopt;
     RedisSlotMap map;
@@ -38,14 +39,14 @@ class RedisSlotMap {
     return map;
   }
 
-  /// Of a server that is no cluster: it leads every slot.
+  /// The map of a server without a cluster: it leads every slot.
   [[nodiscard]] static RedisSlotMap single(const RedisAddress& node) {
     RedisSlotMap map;
     map.owners_.fill(map.leader(node));
     return map;
   }
 
-  /// The leader of a slot, or null while nobody serves it.
+  /// The leader of a slot, or null while no node serves it.
   [[nodiscard]] const RedisAddress* owner(std::uint16_t slot) const noexcept {
     return owners_[slot] == kNobody ? nullptr : &leaders_[owners_[slot]];
   }
@@ -103,12 +104,12 @@ class RedisSlotMap {
   std::array<std::uint16_t, kRedisSlots> owners_;  // indices into leaders_
 };
 
-/// Keeps the map of slots, and asks for a new one, once for all threads that found it outdated.
+/// Keeps the map of slots, and requests a new one, once for all threads that found it outdated.
 ///
-/// *Thread safety*: any thread.
+/// *Thread safety*: safe from any thread.
 class RedisTopology {
  public:
-  /// A map, and its number, which grows with every new one.
+  /// A map and its number, which grows with every new map.
   struct View {
     std::shared_ptr<const RedisSlotMap> map;  ///< null before the first
     std::uint64_t version = 0;
@@ -134,8 +135,8 @@ class RedisTopology {
     return view_;
   }
 
-  /// Asks the nodes in turn for a new map, unless somebody has got a newer one than `outdated` meanwhile. If
-  /// none answers, all stays as it is, and `why_not` says why. @throws ServerError
+  /// Asks the nodes in turn for a new map, unless another thread has already got one newer than `outdated`.
+  /// If no node answers, nothing changes, and `why_not` gives the reasons. @throws ServerError
   void refresh(std::uint64_t outdated, RedisClock::time_point until) {
     const std::unique_lock lock{refresh_mutex_, until};
     if (!lock || view().version > outdated) return;
@@ -157,7 +158,7 @@ class RedisTopology {
     why_not_ = reasons.substr(0, reasons.size() - 2);
   }
 
-  /// Why the last `refresh` got no map; empty if it got one.
+  /// The reasons why the last `refresh` got no map; empty if it got one.
   [[nodiscard]] std::string why_not() const {
     const std::lock_guard lock{view_mutex_};
     return why_not_;
@@ -167,8 +168,8 @@ class RedisTopology {
   [[nodiscard]] const RedisAddress& first_seed() const noexcept { return seeds_.front(); }
 
  private:
-  // Every node once, from another one on each time, since one that was cut off from the others still has an
-  // answer; those that failed last time come last, since a dead host costs a whole timeout.
+  // Every node once, each time starting with another one, since a node that was cut off from the others still
+  // answers. Nodes that failed last time come last, since a dead host costs a whole timeout.
   [[nodiscard]] std::vector<RedisAddress> candidates() {
     std::vector<RedisAddress> all = seeds_;
     if (const auto map = view().map) {
@@ -183,7 +184,7 @@ class RedisTopology {
     return all;
   }
 
-  /// False if the node has no map to give.
+  /// False if the node has no map.
   [[nodiscard]] bool ask(const RedisAddress& node, RedisClock::time_point until) {
     const RedisClusterOptions& options = pool_.options();
     std::unique_ptr<RedisConnection> connection = pool_.take(node, until);
@@ -214,7 +215,7 @@ class RedisTopology {
   RedisPool& pool_;
   std::vector<RedisAddress> seeds_;
   std::timed_mutex refresh_mutex_;  // held while nodes are asked
-  std::set<RedisAddress> failed_;   // by refresh_mutex_, as is the next
+  std::set<RedisAddress> failed_;   // guarded by refresh_mutex_, as is the next
   std::size_t asked_ = 0;
   mutable std::mutex view_mutex_;
   View view_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A store on servers, seen as a storage: what `migrate` copies from and to. It is no storage for a persistent
+// Presents a store on servers as a storage for `migrate` to copy from and to. It cannot serve a persistent
 // store, since its saves are not atomic.
 
 #include <concepts>
@@ -22,7 +22,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Stores whose entries are on servers: `detail::RemoteStore` and what derives from it.
+/// Stores whose entries are on servers: `detail::RemoteStore` and classes derived from it.
 template <class S>
 concept OnServers = requires(const S& store) {
   typename S::engine_type;
@@ -35,7 +35,7 @@ class RemoteStorage final : public Storage {
   using Key = typename S::key_type;
   using Value = typename S::mapped_type;
 
-  /// With `replace`, a save first removes what is there.
+  /// With `replace`, a save first removes all existing entries.
   explicit RemoteStorage(S& store, bool replace = false)
       : store_{store}, path_{store.name()}, replace_{replace} {}
 
@@ -58,7 +58,7 @@ class RemoteStorage final : public Storage {
     std::size_t bytes = 0;
     for (Change change; source.next(change);) {
       const std::size_t size = change.key.size() + change.value->size();
-      if (batch.size() == kMostEntries || (bytes + size > kMostBytes && !batch.empty())) {
+      if (batch.size() == kMaxEntries || (bytes + size > kMaxBytes && !batch.empty())) {
         store_.apply(batch);
         batch.clear();
         bytes = 0;
@@ -73,9 +73,9 @@ class RemoteStorage final : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
  private:
-  // Less than etcd takes in one transaction, and enough to make round trips cheap.
-  static constexpr std::size_t kMostEntries = 100;
-  static constexpr std::size_t kMostBytes = std::size_t{1} << 20;
+  // Below etcd's limit for one transaction, and enough to make round trips cheap.
+  static constexpr std::size_t kMaxEntries = 100;
+  static constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
 
   void add(WriteBatch<Key, Value>& batch, const Change& change) const {
     try {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A batch as servers can carry it out: one change per key, with what has to be there before it.
+// A batch in the form that servers can carry out: one change per key, with the required state before it.
 
 #include <cstddef>
 #include <optional>
@@ -25,7 +25,7 @@ class RemoteBatch {
  public:
   using Batch = WriteBatch<Key, Value>;
 
-  /// @throws ValueError; DuplicateKeyError, KeyNotFoundError where an operation contradicts an earlier one
+  /// @throws ValueError; DuplicateKeyError, KeyNotFoundError if an operation contradicts an earlier one
   explicit RemoteBatch(const Batch& batch) : batch_{batch} {
     std::vector<Extent> extents;
     extents.reserve(batch.size());
@@ -39,16 +39,16 @@ class RemoteBatch {
 
   [[nodiscard]] const std::vector<RemoteChange>& changes() const noexcept { return changes_; }
 
-  /// Throws what a verb throws whose key was there, or was not, against its `before`.
-  [[noreturn]] void refuse(const RemoteChange& change) const {
-    refuse_operation(batch_.operations()[change.operation]);
+  /// Throws the exception of a verb whose key existed, or did not, contrary to its `before`.
+  [[noreturn]] void throw_refused(const RemoteChange& change) const {
+    throw_operation_refused(batch_.operations()[change.operation]);
   }
 
  private:
   using Operation = typename Batch::Operation;
-  using Verb = typename Batch::Verb;
+  using Action = typename Batch::Action;
 
-  /// Where in the text an operation's key and value end; they follow each other.
+  /// The extent of an operation's key and value in the text; the value follows the key.
   struct Extent {
     std::size_t begin;
     std::size_t middle;
@@ -71,23 +71,23 @@ class RemoteBatch {
     if (is_first) {
       changes_.push_back({key, before(operation.verb), {}, number});
     } else if (contradicts(operation.verb, changes_[found->second].value.has_value())) {
-      refuse_operation(operation);
+      throw_operation_refused(operation);
     }
     std::optional<std::string_view>& value = changes_[found->second].value;
     value.reset();
     if (operation.value) value = text_.text().substr(extent.middle, extent.end - extent.middle);
   }
 
-  [[nodiscard]] static Before before(Verb verb) noexcept {
-    if (verb == Verb::upsert) return Before::any;
-    return verb == Verb::create ? Before::absent : Before::present;
+  [[nodiscard]] static Before before(Action verb) noexcept {
+    if (verb == Action::upsert) return Before::any;
+    return verb == Action::create ? Before::absent : Before::present;
   }
-  [[nodiscard]] static bool contradicts(Verb verb, bool is_there) noexcept {
+  [[nodiscard]] static bool contradicts(Action verb, bool is_there) noexcept {
     return before(verb) == (is_there ? Before::absent : Before::present);
   }
-  [[noreturn]] static void refuse_operation(const Operation& operation) {
+  [[noreturn]] static void throw_operation_refused(const Operation& operation) {
     const std::string key = KeyText<Key>::for_message(operation.key);
-    if (operation.verb == Verb::create) throw DuplicateKeyError{key};
+    if (operation.verb == Action::create) throw DuplicateKeyError{key};
     throw KeyNotFoundError{key};
   }
 

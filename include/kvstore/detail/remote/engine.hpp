@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What keeps entries as text on servers: what a store asks of it.
+// The interface between a store and an engine that keeps entries as text on servers.
 
 #include <concepts>
 #include <cstddef>
@@ -15,37 +15,37 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Whether a key has to be there for a change to be carried out.
+/// The state of a key that a change requires.
 enum class Before : std::uint8_t { any, absent, present };
 
-/// What all of a batch's operations on one key come to, as text that the `RemoteBatch` owns.
+/// The combined effect of a batch's operations on one key, as text owned by the `RemoteBatch`.
 struct RemoteChange {
   std::string_view key;
   Before before;
-  std::optional<std::string_view> value;  ///< none: it is not there afterwards
+  std::optional<std::string_view> value;  ///< none if the key is removed
   std::size_t operation;                  ///< the first of the batch that concerns the key
 };
 
-/// What `replace_if` of an engine found.
+/// The result of an engine's `replace_if`.
 struct RemoteExchange {
   bool replaced;
   std::optional<std::string> current;  ///< if not replaced: the value, or none if there is no such key
 };
 
-/// What keeps entries as text: the key's text and the value's JSON. Every call may come from any thread, and
-/// throws UnavailableError, ServerError, and if it writes OutcomeUnknownError.
+/// An engine that keeps entries as text: the key's text and the value's JSON. Every call may come from any
+/// thread. Calls throw UnavailableError and ServerError; calls that write also OutcomeUnknownError.
 template <class Engine>
 concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span<const RemoteChange> changes,
-                                FunctionRef<void(std::string_view, std::string_view)> see) {
-  { engine.create(text, text) } -> std::same_as<bool>;  // false: it is there already
-  { engine.update(text, text) } -> std::same_as<bool>;  // false: it is not there
-  { engine.upsert(text, text) } -> std::same_as<bool>;  // true: it was not there
-  { engine.remove(text) } -> std::same_as<bool>;        // false: it was not there
+                                FunctionRef<void(std::string_view, std::string_view)> visit) {
+  { engine.create(text, text) } -> std::same_as<bool>;  // false if the key exists already
+  { engine.update(text, text) } -> std::same_as<bool>;  // false if the key does not exist
+  { engine.upsert(text, text) } -> std::same_as<bool>;  // true if the key did not exist
+  { engine.remove(text) } -> std::same_as<bool>;        // false if the key did not exist
   { engine.read(text) } -> std::same_as<std::optional<std::string>>;
   { engine.contains(text) } -> std::same_as<bool>;
   { engine.replace_if(text, text, text) } -> std::same_as<RemoteExchange>;  // key, expected, desired
-  { engine.apply(changes) } -> std::same_as<const RemoteChange*>;  // the one whose `before` did not hold
-  engine.for_each(see);                                            // each key once
+  { engine.apply(changes) } -> std::same_as<const RemoteChange*>;  // the change whose `before` did not hold
+  engine.for_each(visit);                                          // each key once
   { engine.size() } -> std::same_as<std::size_t>;
   { engine.empty() } -> std::same_as<bool>;
   engine.clear();

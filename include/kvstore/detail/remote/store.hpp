@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The verbs of stores whose entries are on servers, written once over an engine that knows text only.
+// The verbs of stores whose entries are on servers, written once, over an engine that knows only text.
 
 #include <concepts>
 #include <cstddef>
@@ -35,7 +35,7 @@ class RemoteStore {
   using mapped_type = Value;
   using engine_type = Engine;
   using Batch = WriteBatch<Key, Value>;
-  /// What lookups take: `std::string_view` for string keys, otherwise `const Key&`.
+  /// The key type of lookups: `std::string_view` for string keys, otherwise `const Key&`.
   using LookupKey = detail::LookupKey<Key, Hash<Key>>;
 
   RemoteStore(const RemoteStore&) = delete;
@@ -50,7 +50,7 @@ class RemoteStore {
     return engine_->create(KeyBytes{key}.text(), ValueBytes{value}.text());
   }
 
-  /// The value. @throws KeyNotFoundError; CorruptionError if what is stored is no `Value`.
+  /// The value. @throws KeyNotFoundError; CorruptionError if the stored text is not a `Value`.
   [[nodiscard]] Value read(LookupKey key) const {
     if (std::optional<Value> value = try_read(key)) return *std::move(value);
     throw_not_found(key);
@@ -83,7 +83,7 @@ class RemoteStore {
     return engine_->upsert(KeyBytes{key}.text(), ValueBytes{value}.text());
   }
 
-  /// Runs `fn(const Value&)` on the value as it was read. @returns false if the key does not exist.
+  /// Runs `fn(const Value&)` on a copy of the value. @returns false if the key does not exist.
   template <class Fn>
     requires std::invocable<Fn&, const Value&>
   bool visit(LookupKey key, Fn&& fn) const {
@@ -92,9 +92,9 @@ class RemoteStore {
     return value.has_value();
   }
 
-  /// Runs `fn(Value&)` on the value and puts the result back, as one atomic step: if somebody else changed
-  /// the value meanwhile, `fn` is run again on the new one, so it must be fit for that. @returns false if the
-  /// key does not exist. *Complexity*: two requests, and one more for each time that somebody came between.
+  /// Runs `fn(Value&)` on the value and stores the result, as one atomic step. If another client changes the
+  /// value meanwhile, `fn` runs again on the new value, so it must tolerate that. @returns false if the key
+  /// does not exist. *Complexity*: two requests, and one more for each change by another client meanwhile.
   template <class Fn>
     requires std::invocable<Fn&, Value&>
   bool modify(LookupKey key, Fn&& fn) {
@@ -110,8 +110,8 @@ class RemoteStore {
   }
 
   /// Replaces the value if it equals `expected`, as one atomic step. @returns whether it did; false also if
-  /// the key does not exist. *Complexity*: one request as a rule, and one more if the stored text differs
-  /// from that of `expected` although the values are equal.
+  /// the key does not exist. *Complexity*: usually one request; one more if the stored text differs from the
+  /// text of `expected` although the values are equal.
   bool compare_exchange(LookupKey key, const Value& expected, const Value& desired)
     requires std::equality_comparable<Value>
   {
@@ -130,13 +130,13 @@ class RemoteStore {
   /// Whether the key exists.
   [[nodiscard]] bool contains(LookupKey key) const { return engine_->contains(KeyBytes{key}.text()); }
 
-  /// The number of entries; each store says what it costs.
+  /// The number of entries; each store documents the cost.
   [[nodiscard]] std::size_t size() const { return engine_->size(); }
   /// Whether there is no entry.
   [[nodiscard]] bool empty() const { return engine_->empty(); }
 
-  /// Runs `fn(const Key&, const Value&)` on every entry, in no order. Entries that others add or remove
-  /// meanwhile are seen or not.
+  /// Runs `fn(const Key&, const Value&)` on every entry, in unspecified order. Entries that others add or
+  /// remove meanwhile may or may not be seen.
   template <class Fn>
     requires std::invocable<Fn&, const Key&, const Value&>
   void for_each(Fn&& fn) const {
@@ -150,12 +150,12 @@ class RemoteStore {
   /// Removes every entry.
   void clear() { engine_->clear(); }
 
-  /// Carries out every change of the batch, in order; each store says how far it is all or nothing.
-  /// @throws DuplicateKeyError, KeyNotFoundError, ValueError as the verbs do.
+  /// Carries out every change of the batch, in order; each store documents to what extent this is all or
+  /// nothing. @throws DuplicateKeyError, KeyNotFoundError, ValueError as the verbs do.
   void apply(const Batch& batch) {
     if (batch.empty()) return;
     const RemoteBatch<Key, Value> changes{batch};
-    if (const RemoteChange* refused = engine_->apply(changes.changes())) changes.refuse(*refused);
+    if (const RemoteChange* refused = engine_->apply(changes.changes())) changes.throw_refused(*refused);
   }
 
  protected:
@@ -187,7 +187,7 @@ class RemoteStore {
   }
 
  private:
-  // The text of a key or a value, for as long as a call takes.
+  // The text of a key or a value, for the duration of a call.
   struct KeyBytes : ScratchWriter {
     explicit KeyBytes(LookupKey key) { KeyText<Key>::append(key, **this); }
   };

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// When a store saves, who waits for it, and whom it tells: the shell around `SaveState`. One mutex guards the
-// state and the log of changes; no storage, file or handler is called under it.
+// Decides when a store saves, which threads wait for a save, and which handlers are told: the shell around
+// `SaveState`. One mutex guards the state and the log of changes; no storage, file or handler is called under
+// it.
 
 #include <chrono>
 #include <cstdint>
@@ -41,37 +42,36 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// `Means` is what it waits with: see `Waiting`.
+/// `Means` are the primitives for waiting: see `Waiting`.
 template <class Means>
 class SaveDriver final : private OpenStore {
  public:
-  /// `counters` outlive it.
-  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters,
-             SaveWork::Store store)
+  /// `counters` and `store` outlive it.
+  SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters, SavedStore& store)
       : options_{std::move(options)},
         observer_{options_, path_of(storage.get())},
         numbers_{counters},
-        work_{std::move(storage), options_, std::move(store)} {}
+        work_{std::move(storage), options_, store} {}
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
   [[nodiscard]] const Observer& observer() const noexcept { return observer_; }
   /// The file or folder that messages name.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return observer_.path(); }
 
-  /// To be loaded from, before `start` or where nothing is ever saved. @throws UsageError if closed
+  /// The storage to load from, before `start`, or in a store that never saves. @throws UsageError if closed
   [[nodiscard]] Storage& storage() const {
     if (work_.storage() == nullptr) throw_closed();
     return *work_.storage();
   }
 
-  /// Begins to save, once the store is loaded, with so many entries, and can be asked for snapshots.
-  /// `outdated`: what is stored has the form of an older schema version, so it is replaced first.
-  /// @throws StorageError if that fails
+  /// Starts saving, once the store is loaded, has this number of entries, and can give snapshots. `outdated`:
+  /// the stored values have the form of an older schema version, so they are replaced first. @throws
+  /// StorageError if that fails
   void start(std::uint64_t entries, bool outdated) {
     if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
     const bool wants_everything = work_.start();
     has_journal_ = work_.storage()->journal() != nullptr;
-    logs_ = has_journal_ || work_.storage()->takes_changes();
+    wants_changes_ = has_journal_ || work_.storage()->takes_changes();
     state_.start(has_journal_, wants_everything);
     log_.expect(entries);
     if (has_journal_) reports_.set_journal_bytes(work_.storage()->journal()->bytes());
@@ -87,31 +87,32 @@ class SaveDriver final : private OpenStore {
 
   // For operations --------------------------------------------------------------------------------
 
-  /// @throws UsageError in a forked child, where the files are its parent's. Before any lock, which a thread
-  /// that is not there may hold.
-  void refuse_foreign_process() const {
+  /// @throws UsageError in a forked child, where the files are its parent's. Called before any lock, since a
+  /// thread that does not exist in the child may hold it.
+  void check_process() const {
     if (home_.is_foreign()) [[unlikely]]
       throw_foreign(path());
   }
 
-  /// Whether `record` wants the changes as text.
-  [[nodiscard]] bool logs() const noexcept { return logs_; }
+  /// Whether `record` needs the changes as text.
+  [[nodiscard]] bool wants_changes() const noexcept { return wants_changes_; }
   [[nodiscard]] bool has_journal() const noexcept { return has_journal_; }
 
-  /// Counts operations of the calling thread, whose counters are `local`; under the lock of what they change.
-  /// Wait-free. @returns their ticket.
+  /// Counts operations of the calling thread, whose counters are `local`; call it under the lock of the data
+  /// that they change. Wait-free. @returns their ticket.
   std::uint64_t record(std::uint64_t operations, ThreadState* local) noexcept {
     if (options_.batch_size != 0) return numbers_.count(operations);
     numbers_.count_unnumbered(local, operations);
     return kNeverOwed;
   }
-  /// The same, and logs them as one step.
+  /// The same, and logs the changes as one step.
   std::uint64_t record(std::uint64_t operations, const ChangeBuffer& changes) {
     const std::scoped_lock lock{mutex_};
     if (!log_.append(changes)) owe_everything_locked();
     return numbers_.count(operations);
   }
-  /// Counts that every entry was replaced, as one operation. Only a save of everything can tell a storage.
+  /// Counts the replacement of every entry, as one operation. Only a save of everything can pass it to a
+  /// storage.
   std::uint64_t record_replacement() {
     const std::scoped_lock lock{mutex_};
     log_.give_up();
@@ -119,8 +120,8 @@ class SaveDriver final : private OpenStore {
     return numbers_.count(1);
   }
 
-  /// What an operation does once it is applied and holds no lock: puts it into the journal, and sees that the
-  /// durability bound is kept. @throws StorageError if that cannot be: applied in memory, not yet on disk.
+  /// Completes an operation that is applied and holds no lock: appends it to the journal, and ensures the
+  /// durability bound. @throws StorageError if that fails: applied in memory, not yet on disk.
   void settle(std::uint64_t ticket) {
     if (ticket == kNeverOwed) return;
     const bool handed_over = !has_journal_ || numbers_.is_handed_over(ticket);
@@ -130,54 +131,53 @@ class SaveDriver final : private OpenStore {
   // For the store's own calls ---------------------------------------------------------------------
 
   void save() {
-    refuse_foreign_process();
+    check_process();
     if (options_.read_only) return;
     run({.want = {.ticket = numbers_.applied(), .complete = true, .insist = true}});
   }
 
-  /// The same for what is applied. @throws StorageError that says so
+  /// The same for changes that are applied. @throws StorageError that says so
   void save_applied() {
     not_on_disk_.rethrow_from([this] { save(); });
   }
 
-  /// Compacts the journal into the snapshot; without a journal, saves.
+  /// Compacts the journal into a new base file; without a journal, saves.
   void compact() {
-    refuse_foreign_process();
+    check_process();
     if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
     if (!has_journal_) return save();
     run({.want = {.kind = Want::Kind::all}, .counts_as_compaction = true});
   }
 
-  /// Begins to close, unless that has been done: then false. The caller refuses writes then, and goes on with
-  /// `finish_close`. Waits for another thread that closes.
+  /// Begins to close; false if the store is closed already. The caller then refuses writes, and continues
+  /// with `finish_close`. Waits for another thread that is closing.
   [[nodiscard]] bool begin_close() {
     if (home_.is_foreign_by_id()) return false;
     if (threads_.has_this_thread() || is_closing_here())
-      throw UsageError{
-          "close() called in a handler by a thread of the store itself, or by one that is in close()"};
+      throw UsageError{"close() called in a handler by a thread of the store or by one that closes it"};
     return take_closing();
   }
-  /// The same for a destructor, which a handler may have come to by ending the program.
+  /// The same for a destructor, which may run inside a handler that ends the program.
   [[nodiscard]] bool begin_destruction() { return !home_.is_foreign_by_id() && take_closing(); }
 
-  /// Whether this thread is carrying out a step, and so inside a storage or `Options::on_progress`.
+  /// Whether this thread is carrying out a step, and is therefore inside a storage or `Options::on_progress`.
   [[nodiscard]] bool is_at_work_here() const noexcept { return at_work == this; }
 
-  /// Tells standard error that operations end with the store, unless somebody else has been told.
+  /// Reports on standard error that operations are lost with the store, unless a handler would hear of it.
   void complain_of_loss(const char* why) const noexcept {
     if (!options_.complain || options_.on_error || options_.logger) return;
     complain(Loss{lost_with_process(), path_text_, why});
   }
-  /// Where its store ends without it.
+  /// Called when the store ends without this object.
   void leave_list() noexcept { listed_.reset(); }
 
-  /// Saves and lets go of the storage. @throws StorageError if saving failed; then nothing has been closed,
-  /// and writes may go on.
+  /// Saves and releases the storage. @throws StorageError if saving failed; then nothing was closed, and
+  /// writes may go on.
   void finish_close() {
     try {
       if (!options_.read_only) save();
       run({.want = {.kind = Want::Kind::close}});
-      threads_.stop();  // only now: a store that could not be closed goes on
+      threads_.stop();  // only now: a store that could not be closed continues
       listed_.reset();
     } catch (...) {
       leave_closing();
@@ -187,9 +187,9 @@ class SaveDriver final : private OpenStore {
     observer_.log(LogLevel::info, "closed");
   }
 
-  /// Loads what another program has put in the place of what was saved. False if the storage cannot.
+  /// Loads the entries that another program has put in place of those saved. False if the storage cannot.
   bool take_over(const LoadRequest& request, LoadSink& sink) {
-    refuse_foreign_process();
+    check_process();
     Errand errand{.want = {.kind = Want::Kind::take_over}, .targets = {.request = request, .into = &sink}};
     run(errand);
     return errand.taken_over;
@@ -197,7 +197,7 @@ class SaveDriver final : private OpenStore {
 
   /// Writes a snapshot to `copy`, at `path`, while no save or compaction takes one.
   void checkpoint(Storage& copy, const std::filesystem::path& path) {
-    refuse_foreign_process();
+    check_process();
     const std::string to = path_text(path);  // first: after the copy, bad_alloc would deny it
     Errand errand{.want = {.kind = Want::Kind::copy}, .targets = {.copy = &copy}};
     run(errand);
@@ -209,22 +209,22 @@ class SaveDriver final : private OpenStore {
 
   [[nodiscard]] const SaveNumbers& numbers() const noexcept { return numbers_; }
 
-  /// What is known of saves and of the journal.
+  /// The figures of saves and of the journal.
   [[nodiscard]] SaveFigures figures() const {
     const std::scoped_lock lock{mutex_};
     return reports_.figures();
   }
 
-  /// How long operations waited for saves.
+  /// The time that operations waited for saves.
   [[nodiscard]] const HistogramRecorder& save_waits() const noexcept { return save_waits_; }
 
  private:
   using Lock = std::unique_lock<typename Means::Lock>;
 
-  static inline constinit thread_local const void* at_work =
-      nullptr;  // whose step this thread is carrying out
+  /// The driver whose step this thread is carrying out.
+  static inline constinit thread_local const void* at_work = nullptr;
 
-  /// What a journal has been handed outlives the process.
+  /// Operations handed to a journal outlive the process.
   [[nodiscard]] std::uint64_t lost_with_process() const noexcept {
     const bool kept = has_journal_ && numbers_.is_handed_over(numbers_.numbered());
     return kept ? 0 : numbers_.unsaved();
@@ -235,15 +235,15 @@ class SaveDriver final : private OpenStore {
   }
 
   static constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
-  static constexpr std::uint64_t kNeverOwed = kAnyNumber;  // a ticket: no operation's number gets that far
+  static constexpr std::uint64_t kNeverOwed = kAnyNumber;  // a ticket that no operation's number reaches
 
-  /// Only a save of everything can tell the storage what is so from now on.
+  /// From now on only a save of everything can bring the storage up to date.
   void owe_everything_locked() noexcept {
     state_.owe_everything();
     numbers_.publish(state_);
   }
 
-  /// Operations that may stay unsaved when one returns.
+  /// The number of operations that may be unsaved when one returns.
   [[nodiscard]] std::uint64_t bound() const noexcept {
     return options_.batch_size == 0 ? kAnyNumber : options_.batch_size - 1;
   }
@@ -296,7 +296,7 @@ class SaveDriver final : private OpenStore {
 
   // Saving ----------------------------------------------------------------------------------------
 
-  /// Out of line, as most operations have nothing to settle.
+  /// Out of line, since most operations have nothing to settle.
   [[gnu::noinline]] void settle_owed(std::uint64_t ticket) {
     NoCancellation::cancel_if_asked();
     not_on_disk_.rethrow_from([this, ticket] {
@@ -331,13 +331,13 @@ class SaveDriver final : private OpenStore {
   }
 
   [[nodiscard]] static SaveState::Time clock_now() noexcept { return now_by<typename Means::Clock>(); }
-  /// Of interest after a failure only.
+  /// Needed only after a failure.
   [[nodiscard]] SaveState::Time time() const noexcept {
     return state_.failures() == 0 ? SaveState::Time{} : clock_now();
   }
 
-  /// Takes the step and tells what came of it, once no turn is held any more.
-  /// @throws what failed, unless the next step makes good for it
+  /// Carries out the step, and reports the result once no turn is held any more. @throws the failure, unless
+  /// the next step makes up for it
   void carry_out(Step step, Errand& errand, Lock& lock) {
     work_.take(step, log_);
     if (step != Step::append && !errand.want.compacting)
@@ -367,7 +367,7 @@ class SaveDriver final : private OpenStore {
     if (step == Step::replace_base) threads_.note_compacted();
     if (result.outgrown) threads_.note_outgrown();
     const bool failed = reports_.tell(step, errand, result);
-    if (failed && !threads_.has_this_thread()) threads_.wake_saver();  // to learn when it is to try again
+    if (failed && !threads_.has_this_thread()) threads_.wake_saver();  // to schedule the next attempt
   }
 
   const Options options_;
@@ -376,11 +376,11 @@ class SaveDriver final : private OpenStore {
   const NotOnDisk not_on_disk_{observer_.path()};
   const ForkGuard home_;
   bool has_journal_ = false;
-  bool logs_ = false;  // whether the storage wants changes
+  bool wants_changes_ = false;  // whether the storage wants changes
 
   SaveNumbers numbers_;
 
-  // Guards what follows; held for a few instructions, or to copy a change.
+  // Guards the following; held for a few instructions, or to copy a change.
   mutable typename Means::Lock mutex_;
   SaveState state_;
   ChangeLog log_;                   // the set-aside part belongs to the thread that has the save turn
@@ -389,12 +389,12 @@ class SaveDriver final : private OpenStore {
   typename Means::Condition closed_;
   SaveTurns<Means> turns_;
 
-  SaveWork work_;  // each step of it belongs to the thread that has its turns
+  SaveWork work_;  // the thread with the turns of a step uses it
   HistogramRecorder save_waits_;
   SaveSchedule schedule_{options_.auto_save_interval, clock_now()};  // the auto-saver's
 
   std::optional<OpenStores::Entry> listed_;
-  SaveThreads<Means> threads_;  // last, as they end before what they use dies
+  SaveThreads<Means> threads_;  // last, so that they end before the members they use are destroyed
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store remembers of its saves for those who ask. *Thread safety*: none.
+// The figures of a store's saves. *Thread safety*: none.
 
 #include <chrono>
 #include <cstdint>
@@ -16,12 +16,12 @@ class SaveFigures {
  public:
   [[nodiscard]] const SaveMetrics& saves() const noexcept { return saves_; }
   [[nodiscard]] const JournalMetrics& journal() const noexcept { return journal_; }
-  /// Why the last save failed; null if it has not.
+  /// The error of the last save; null if it succeeded.
   [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
-  /// How long the last one took.
+  /// The duration of the last save.
   [[nodiscard]] std::chrono::nanoseconds last_save() const noexcept { return saves_.last_duration; }
 
-  /// Bytes of keys and values that were handed to the storage.
+  /// Counts bytes of keys and values that were passed to the storage.
   void add(std::uint64_t bytes) noexcept { saves_.bytes += bytes; }
   void set_journal_bytes(std::uint64_t bytes) noexcept { journal_.bytes = bytes; }
 
@@ -32,13 +32,13 @@ class SaveFigures {
     ++(failure ? saves_.failed : saves_.succeeded);
     keep(failure);
   }
-  /// The same of a compaction that nobody owed; if it succeeded, everything is saved as well.
+  /// The same for a compaction that was not owed; if it succeeded, everything is saved as well.
   void note_compaction(std::chrono::nanoseconds took, const std::exception_ptr& failure) noexcept {
     journal_.last_compaction = took;
     ++(failure ? journal_.failed_compactions : journal_.compactions);
     if (!failure) keep(nullptr);
   }
-  /// Nothing is wrong any more.
+  /// Forgets the last failure.
   void forget_failure() noexcept { keep(nullptr); }
 
  private:
@@ -47,7 +47,7 @@ class SaveFigures {
     saves_.last_error.reset();
     if (!failure) return;
     try {
-      saves_.last_error.emplace();  // without memory for the words, the failure itself is kept
+      saves_.last_error.emplace();  // without memory for the message, the failure itself is kept
       saves_.last_error = message_of(failure);
     } catch (...) {}  // NOLINT(bugprone-empty-catch): as said
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The error of an operation that is applied in memory and could not be saved.
+// The error of an operation that was applied in memory but could not be saved.
 
 #include <exception>
 #include <filesystem>
@@ -17,7 +17,7 @@ class NotOnDisk {
  public:
   explicit NotOnDisk(std::filesystem::path path) : path_{std::move(path)} {}
 
-  /// Throws it where `save` throws, with that as reason.
+  /// Runs `save`. If it throws, throws this error with that exception as its reason.
   template <class Save>
   void rethrow_from(const Save& save) const {
     try {
@@ -26,8 +26,8 @@ class NotOnDisk {
   }
 
  private:
-  /// Throws it, with what is being handled as reason. Where memory does not even suffice for the words, it
-  /// throws what was prepared for that: std::bad_alloc would say that nothing was changed.
+  /// Throws this error, with the exception being handled as its reason. If there is no memory even for the
+  /// message, throws an error prepared for that: std::bad_alloc would mean that nothing was changed.
   [[noreturn]] void rethrow() const {
     try {
       try {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What operations look at without a lock: how many there were, and how far the store has got with them.
+// The numbers that operations read without a lock: how many there were, and how many the store has handed
+// over and saved.
 
 #include <algorithm>
 #include <atomic>
@@ -12,25 +13,25 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// *Thread safety*: all of it is wait-free; `publish` one at a time.
+/// *Thread safety*: all members are wait-free; one thread at a time may call `publish`.
 class SaveNumbers {
  public:
   /// `counters` outlive it.
   explicit SaveNumbers(StoreCounters& counters) noexcept : counters_{counters} {}
 
-  /// Numbers `operations` more. @returns the number of the last
+  /// Numbers `operations` more. @returns the last number
   std::uint64_t count(std::uint64_t operations) noexcept {
     return numbered_.fetch_add(operations, std::memory_order_seq_cst) + operations;
   }
-  /// Counts operations without a number, for the calling thread, whose counters are `local`: one number would
-  /// be a line that all writers write.
+  /// Counts operations without a number, for the calling thread, whose counters are `local`. A common number
+  /// would be a cache line that all writers write.
   void count_unnumbered(ThreadState* local, std::uint64_t operations) noexcept {
     counters_.add(local, kUnnumberedChanges, operations);
   }
 
-  /// The number of the last operation that has one.
+  /// The last number given to an operation.
   [[nodiscard]] std::uint64_t numbered() const noexcept { return numbered_.load(std::memory_order_seq_cst); }
-  /// How many operations were counted.
+  /// The number of operations counted.
   [[nodiscard]] std::uint64_t applied() const noexcept {
     return numbered() + counters_.sum(kUnnumberedChanges);
   }
@@ -44,12 +45,12 @@ class SaveNumbers {
     const std::uint64_t durable = durable_.load(std::memory_order_acquire);
     return ticket > durable && ticket - durable > allowed;
   }
-  /// Whether the journal has operation `ticket`, and nothing is wrong with the journal.
+  /// Whether the journal has operation `ticket`, and the journal is intact.
   [[nodiscard]] bool is_handed_over(std::uint64_t ticket) const noexcept {
     return handed_over_.load(std::memory_order_acquire) >= ticket && !owed_.load(std::memory_order_acquire);
   }
 
-  /// Under the lock of `state`.
+  /// Call under the lock that guards `state`.
   void publish(const SaveState& state) noexcept {
     durable_.store(state.durable(), std::memory_order_release);
     handed_over_.store(state.handed_over(), std::memory_order_release);

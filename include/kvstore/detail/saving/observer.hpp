@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Tells a store's user what happens, without letting the user's handlers harm the store.
+// Reports events to a store's user, and protects the store from the user's handlers.
 
 #include <chrono>
 #include <cstdint>
@@ -20,7 +20,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// How much was done in what time, for the log.
+/// The amount and duration of some work, for the log.
 struct WorkDone {
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;
@@ -35,17 +35,17 @@ class Observer {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
-  /// Whether the logger wants events of this level.
-  [[nodiscard]] bool logs(LogLevel level) const noexcept {
+  /// Whether the logger receives events of this level.
+  [[nodiscard]] bool listens(LogLevel level) const noexcept {
     return options_.logger && level >= options_.log_level;
   }
 
-  /// Tells the logger. Never under a lock of the data. A logger that uses a store causes events of its own;
-  /// those are dropped, as it would be told of them for ever.
+  /// Calls the logger. Never call this under a lock of the data. A logger that uses a store causes events of
+  /// its own; those are dropped, since they would never end.
   void log(LogLevel level, std::string_view event,
            std::initializer_list<LogField> fields = {}) const noexcept {
     thread_local bool telling = false;
-    if (!logs(level) || telling) return;
+    if (!listens(level) || telling) return;
     const NoCancellation until_told;
     telling = true;
     try {
@@ -61,8 +61,8 @@ class Observer {
     log(level, event, {{"entries", done.entries}, {"bytes", done.bytes}, {"seconds", seconds}});
   }
 
-  /// Hands a failure to the logger, as `event`, and to `on_error`. What fails inside `on_error` is logged
-  /// only.
+  /// Passes a failure to the logger, as `event`, and to `on_error`. A failure inside `on_error` is only
+  /// logged.
   void report(const std::exception_ptr& failure, std::string_view event = "save failed") const noexcept {
     try {
       std::rethrow_exception(failure);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The stores that are open when the process ends, so that what they lose then is not lost in silence.
+// The stores that are open when the process ends, so that losses at that moment are reported.
 
 #include <array>
 #include <atomic>
@@ -23,14 +23,14 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Operations that end with the process.
+/// Operations that are lost with the process.
 struct Loss {
   std::uint64_t operations = 0;
   std::string_view path;  ///< of the store
   std::string_view why;
 };
 
-/// Says "kvstore: PATH: N operations were not saved: WHY", if there are any.
+/// Reports "kvstore: PATH: N operations were not saved: WHY", if there are any.
 inline void complain(const Loss& loss) noexcept {
   if (loss.operations == 0) return;
   std::array<char, 24> digits{};
@@ -42,34 +42,34 @@ inline void complain(const Loss& loss) noexcept {
   write_to_standard_error(line.end());
 }
 
-/// A store as the end of the process sees it.
+/// The view that the end of the process has of a store.
 class OpenStore {
  public:
   OpenStore() = default;
   OpenStore(const OpenStore&) = delete;
   OpenStore& operator=(const OpenStore&) = delete;
 
-  /// What would be lost if the process ended now. Asked when other threads may still use the store: without a
-  /// lock, and with a path that stays as it is.
+  /// The operations that would be lost if the process ended now. Called while other threads may still use the
+  /// store, so it takes no lock, and the path must not change.
   [[nodiscard]] virtual Loss loss() const noexcept = 0;
 
  protected:
   ~OpenStore() = default;
 };
 
-/// The list of them. Each shared object has its own, hidden from the others, since its end is that of its
-/// stores.
+/// The list of open stores. Each shared object has its own, hidden from the others, since its stores end with
+/// it.
 class OpenStores {
  public:
   class Entry;
 
-  /// Tells of every open store that would lose something. Called when the process ends, after the static
-  /// stores are gone, since the first of them has asked for that before it was made.
+  /// Reports every open store that would lose something. Called when the process ends, after the static
+  /// stores are gone, since it was registered before the first of them was made.
   KVSTORE_HIDDEN static void complain_of_all() noexcept;
 
  private:
-  /// What a process keeps. A forked child begins its own, as it may have been forked while a thread that it
-  /// does not have held the mutex. Never destroyed: entries outlive the shared object whose list they are on.
+  /// The list of one process. A forked child begins its own: it may have been forked while another thread of
+  /// the parent held the mutex. Never destroyed: entries outlive the shared object that owns the list.
   struct List {
     ForkGuard home{};
     std::mutex mutex{};
@@ -80,9 +80,9 @@ class OpenStores {
   KVSTORE_HIDDEN static List& list() {
     List* current = lists.load(std::memory_order_acquire);
     while (current == nullptr || current->home.is_foreign_by_id()) {
-      auto* const own = new List{.parents = current};
-      if (lists.compare_exchange_strong(current, own, std::memory_order_acq_rel)) return *own;
-      delete own;
+      auto* const made = new List{.parents = current};
+      if (lists.compare_exchange_strong(current, made, std::memory_order_acq_rel)) return *made;
+      delete made;
     }
     return *current;
   }
@@ -96,8 +96,8 @@ class OpenStores {
   KVSTORE_HIDDEN static inline constinit std::atomic<bool> watching = false;
 };
 
-/// Keeps a store on the list for as long as it lives. A member of the store, after what `OpenStore::loss`
-/// uses.
+/// Keeps a store on the list while it exists. Declare it as a member of the store, after the members that
+/// `OpenStore::loss` uses.
 class OpenStores::Entry {
  public:
   explicit Entry(const OpenStore& store) : store_{store}, list_{list()} {

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Counts what passes from a store to a storage, and tells a progress callback.
+// Counts the data that pass from a store to a storage, and calls a progress callback.
 
 #include <algorithm>
 #include <cstdint>
 #include <functional>
 
 #include "kvstore/detail/json/entry_line.hpp"
+#include "kvstore/detail/saving/progress_count.hpp"
 #include "kvstore/line_source.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
@@ -33,8 +34,8 @@ class ProgressSource final : public ChangeSource, private LineSource {
   [[nodiscard]] LineSource* lines() noexcept override { return lines_ != nullptr ? this : nullptr; }
   [[nodiscard]] double fraction() const noexcept override { return source_.fraction(); }
 
-  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
+  [[nodiscard]] std::uint64_t entries() const noexcept { return count_.entries; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return count_.bytes; }
 
  private:
   bool next_lines(EntryLines& lines) override {
@@ -44,24 +45,20 @@ class ProgressSource final : public ChangeSource, private LineSource {
   }
 
   void count(std::uint64_t entries, std::uint64_t bytes, bool finished) {
-    constexpr std::uint64_t kEvery = 4096;
-    const bool due = (entries_ + entries) / kEvery != entries_ / kEvery;
-    entries_ += entries;
-    bytes_ += bytes;
+    const bool due = count_.add(entries, bytes);
     if (progress_ && (finished || due)) report(finished);
   }
 
   void report(bool finished) {
     fraction_ = finished ? 1 : std::clamp(source_.fraction(), fraction_, 1.0);
-    progress_({phase_, entries_, bytes_, fraction_, finished});
+    progress_({phase_, count_.entries, count_.bytes, fraction_, finished});
   }
 
   ChangeSource& source_;
   LineSource* lines_;  // of the source, if it has them
   const std::function<void(const Progress&)>& progress_;
   Progress::Phase phase_;
-  std::uint64_t entries_ = 0;
-  std::uint64_t bytes_ = 0;
+  ProgressCount count_;
   double fraction_ = 0;  // as last reported
 };
 

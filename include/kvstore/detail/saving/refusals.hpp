@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a `SaveDriver` refuses to do, and with which words.
+// The refusals of a `SaveDriver`, with their messages.
 
 #include <filesystem>
 

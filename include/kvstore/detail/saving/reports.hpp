@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store remembers of its saves, and whom it tells.
+// Keeps the figures of a store's saves, and reports their results.
 
 #include <chrono>
 #include <cstdint>
@@ -14,17 +14,17 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Why a thread has come to a store's `SaveDriver`, and what came of it.
+/// The task with which a thread comes to a store's `SaveDriver`, and its results.
 struct Errand {
   Want want;
   Targets targets{};
-  bool counts_as_compaction = false;  ///< among the figures
+  bool counts_as_compaction = false;  ///< in the figures
 
   SaveState::Time start{};     ///< of the save under way
-  std::uint64_t failures = 0;  ///< before it
+  std::uint64_t failures = 0;  ///< before this save
   WorkDone done{};
   bool whole = false;       ///< everything was saved
-  bool taken_over = false;  ///< what another program has put there was loaded
+  bool taken_over = false;  ///< the entries that another program has put there were loaded
 };
 
 /// *Thread safety*: `begin`, `note` and `figures` under the owner's lock, `tell` under none.
@@ -38,13 +38,13 @@ class SaveReports {
   [[nodiscard]] const SaveFigures& figures() const noexcept { return figures_; }
   void set_journal_bytes(std::uint64_t bytes) noexcept { figures_.set_journal_bytes(bytes); }
 
-  /// A save begins, after `failures`.
+  /// Records the begin of a save, after `failures`.
   static void begin(Errand& errand, std::uint64_t failures, Time now) noexcept {
     errand.failures = failures;
     errand.start = now;
   }
 
-  /// Notes what a step has brought.
+  /// Records the result of a step.
   void note(Step step, Errand& errand, const StepResult& result, Time now) noexcept {
     if (step != Step::copy) figures_.add(result.done.bytes);
     if (result.journal_bytes) figures_.set_journal_bytes(*result.journal_bytes);
@@ -60,7 +60,7 @@ class SaveReports {
       figures_.note_save(errand.done.duration, result.failure);
   }
 
-  /// Tells the user what a step has brought. @returns whether a save has failed
+  /// Reports the result of a step to the user. @returns whether a save has failed
   bool tell(Step step, const Errand& errand, const StepResult& result) const noexcept {
     if (SaveState::is_made_good(step, result.outcome) || step == Step::check) {
       if (result.failure) observer_.report(result.failure);
@@ -76,8 +76,8 @@ class SaveReports {
   }
 
  private:
-  /// A look at the files that fails, fails the save that asked for it; one that finds them as they should be
-  /// makes good for that.
+  /// A failed check of the files fails the save that requested it. A check that finds them intact clears that
+  /// failure.
   void note_check(const Errand& errand, const StepResult& result, Time now) noexcept {
     if (result.failure)
       figures_.note_save(now - errand.start, result.failure);
@@ -89,7 +89,7 @@ class SaveReports {
     return step == Step::replace_base ? "compacted" : "saved";
   }
 
-  /// Whether the step was the last of what counts as a save.
+  /// Whether this step ends what counts as one save.
   [[nodiscard]] static bool ends_save(Step step, const Errand& errand, const StepOutcome& outcome) noexcept {
     const bool saves = step != Step::append && step != Step::check && step != Step::copy &&
                        step != Step::take_over && step != Step::close;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// When the thread of a store that saves now and then is to do so next.
+// The time of the auto-saver's next save.
 
 #include <algorithm>
 #include <chrono>
@@ -18,7 +18,7 @@ template <class Clock>
   return Time{std::chrono::duration_cast<Time::duration>(Clock::now().time_since_epoch())};
 }
 
-/// *Thread safety*: none; for that thread alone.
+/// *Thread safety*: none; only the auto-saver's thread uses it.
 class SaveSchedule {
  public:
   using Time = SaveState::Time;
@@ -28,11 +28,11 @@ class SaveSchedule {
   /// `interval`: see `Options::auto_save_interval`.
   SaveSchedule(Duration interval, Time now) noexcept : interval_{interval}, saved_{now} {}
 
-  /// The thread begins to save.
+  /// Records the begin of a save.
   void note_save(Time now) noexcept { saved_ = now; }
 
-  /// So that no operation stays unsaved for longer than the interval, the next save begins when the oldest
-  /// one that the last save may have missed is that old, less the time that a save takes.
+  /// No operation may stay unsaved for longer than the interval. So the next save begins when the oldest
+  /// operation that the last save may have missed is that old, less the time that a save takes.
   [[nodiscard]] Delay next_delay(const SaveState& state, Duration takes, Time now) const noexcept {
     Delay delay;
     if (interval_.count() != 0) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The one place that knows what a store owes its disk, and who may do what about it: what was handed over,
-// what is durable, what failed, and who has which turn. Pure: no input or output, no lock, no clock.
-// `SaveDriver` drives it: it asks for the next step, takes it, carries it out without a lock, and reports.
+// The state of a store's debt to its disk: the operations handed over and durable, the failures, and the
+// holders of the turns. All decisions about saving are made here. Pure: no input or output, no lock, no
+// clock. `SaveDriver` drives it: it asks for the next step, begins the step here, carries it out without a
+// lock, and reports the outcome.
 //
-// A thread comes with a `Want` and loops until `next` says that nothing is left to do for it:
+// A thread comes with a `Want` and loops until `next` returns that nothing is left to do for it:
 //
 // clang-format off
 //   step          needs turns     gives back      what the storage does meanwhile
@@ -25,17 +26,17 @@
 //   close         all of them     all of them     the storage ends
 // clang-format on
 //
-// The five from `prepare` on are one compaction, by the thread that has the snapshot turn throughout. Each
-// turn has one holder at a time. So nobody syncs a file beside another sync of it, appends come in order, and
-// nothing ends a storage under a step. The turns of a step are taken all at once: nobody waits while holding
-// one, but for a compaction, which holds `snapshot` and waits for turns whose holders wait for nothing. Those
-// it reserves, so that others, who come all the time, do not keep it waiting; `append`, for which every
-// writer waits, only once `save` is free.
+// The five steps from `prepare` on are one compaction, by the thread that holds the snapshot turn throughout.
+// Each turn has one holder at a time. So no two threads sync a file at once, appends come in order, and
+// nothing closes the storage during a step. The turns of a step are taken all at once, so no thread waits
+// while holding one. The exception is a compaction, which holds `snapshot` and waits for turns whose holders
+// wait for nothing. The compaction reserves these turns, so that the steady stream of other threads does not
+// starve it. It reserves `append`, for which every writer waits, only once `save` is free.
 //
-// A failure of the journal, a replacement of all entries, and a log that outgrew the store are one thing:
-// "everything is owed". They are counted: `breaks_` have come, the current journal began after `begun_` of
-// them, a snapshot has made good `healed_`. A journal may be appended to while breaks_ == begun_, and
-// everything is owed while breaks_ != healed_.
+// A failure of the journal, a replacement of all entries, and a log that outgrew the store are treated alike:
+// "everything is owed". They are counted as breaks: `breaks_` have come, the current journal began after
+// `begun_` of them, and a new base file has made up for `healed_`. A journal may be appended to while breaks_
+// == begun_, and everything is owed while breaks_ != healed_.
 
 #include <algorithm>
 #include <chrono>
@@ -44,7 +45,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// What only one thread at a time may do, as bits.
+/// Rights that only one thread at a time may hold, as bits.
 enum class Turn : std::uint8_t { none = 0, append = 1, save = 2, snapshot = 4, all = 7 };
 
 [[nodiscard]] constexpr Turn operator|(Turn a, Turn b) noexcept {
@@ -57,12 +58,12 @@ enum class Turn : std::uint8_t { none = 0, append = 1, save = 2, snapshot = 4, a
   return static_cast<Turn>(static_cast<unsigned>(turns) & ~static_cast<unsigned>(given));
 }
 
-/// What a thread is to do next. The first four are no work.
+/// The next step of a thread. The first four are not work.
 enum class Step : std::uint8_t {
   done,    ///< nothing is left to do
-  wait,    ///< a turn that it needs is taken: see `SaveState::awaited`
+  wait,    ///< a turn that the step needs is taken: see `SaveState::await`
   fail,    ///< the last save failed, and it is too early to try again
-  closed,  ///< the store is closed, and the want cannot be met any more
+  closed,  ///< the store is closed, so the want can no longer be met
   append,
   sync,
   save_changes,
@@ -78,35 +79,35 @@ enum class Step : std::uint8_t {
   close,
 };
 
-/// Why a thread has come, and how far it has got. Its own, changed by `SaveState` alone.
+/// The purpose of a thread, and its progress. Owned by the thread, changed by `SaveState` alone.
 struct Want {
   enum class Kind : std::uint8_t {
-    settle,     ///< at most `allowed` operations up to number `ticket` are to be unsaved
-    all,        ///< a snapshot of everything is to be saved, whether or not one is owed
+    settle,     ///< at most `allowed` operations up to number `ticket` may be unsaved
+    all,        ///< save a snapshot of everything, whether or not one is owed
     copy,       ///< a checkpoint
-    take_over,  ///< what another program has put in the storage's place is to be loaded
-    close,      ///< the end of the storage; the caller has settled before
+    take_over,  ///< load the entries that another program has put in place of those saved
+    close,      ///< close the storage; the caller has settled before
   };
   Kind kind = Kind::settle;
   std::uint64_t ticket = 0;
   std::uint64_t allowed = 0;
   bool complete = false;  ///< everything that is owed counts, whatever `ticket` says
-  bool insist = false;    ///< look whether all is in place, and try also where the last save has just failed
+  bool insist = false;    ///< check that all files are in place, and try even right after a failure
 
-  bool met = false;         ///< what other kinds than `settle` came for is done
-  bool compacting = false;  ///< it has the snapshot turn, for a compaction
-  bool checked = false;     ///< it has looked
-  bool appended = false;    ///< it has handed over since its last sync
+  bool met = false;         ///< the purpose of kinds other than `settle` is fulfilled
+  bool compacting = false;  ///< holds the snapshot turn, for a compaction
+  bool checked = false;     ///< has checked the files
+  bool appended = false;    ///< has appended since its last sync
 
   bool operator==(const Want&) const = default;
 };
 
-/// What became of a step.
+/// The outcome of a step.
 struct StepOutcome {
   bool failed = false;
-  bool declined = false;          ///< it failed, and a snapshot, which is owed now, will make good for it
-  bool broke = false;             ///< the journal took or lost something: everything is owed
-  bool wants_everything = false;  ///< what the storage's next save wants
+  bool declined = false;          ///< it failed, and a snapshot, which is owed now, will make up for it
+  bool broke = false;             ///< the journal missed or lost something: everything is owed
+  bool wants_everything = false;  ///< the storage wants everything in its next save
   bool refused = false;           ///< the storage wants everything after all, so nothing was saved
 };
 
@@ -114,7 +115,7 @@ class SaveState {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
-  /// For an enumeration of all that may be.
+  /// For tests that enumerate all states.
   bool operator==(const SaveState&) const = default;
 
   /// Before the first operation. `wants_everything`: see `StepOutcome`.
@@ -123,39 +124,39 @@ class SaveState {
     wants_everything_ = wants_everything;
   }
 
-  // What is so ------------------------------------------------------------------------------------
+  // Queries ---------------------------------------------------------------------------------------
 
   [[nodiscard]] std::uint64_t handed_over() const noexcept { return handed_; }
   [[nodiscard]] std::uint64_t durable() const noexcept { return durable_; }
   [[nodiscard]] bool owes_everything() const noexcept { return breaks_ != healed_; }
-  /// Whether the journal takes what is appended.
+  /// Whether the journal accepts appends.
   [[nodiscard]] bool journal_is_good() const noexcept { return breaks_ == begun_; }
-  /// Whether the compaction that was prepared last begins a journal that follows none, since the one before
-  /// it missed something.
+  /// Whether the compaction prepared last begins a journal that follows none, since the previous one missed
+  /// something.
   [[nodiscard]] bool begins_afresh() const noexcept { return afresh_; }
   [[nodiscard]] bool is_closed() const noexcept { return closed_; }
-  /// Saves that have failed since one succeeded.
+  /// The number of failed saves since the last success.
   [[nodiscard]] std::uint64_t failures() const noexcept { return failures_; }
-  /// When a failed save is due again, if there is one.
+  /// The time at which a failed save is due again, if there is one.
   [[nodiscard]] Time retry_at() const noexcept { return retry_at_; }
 
-  /// Whether a failure of that step is nobody's: the same thread makes good for it by a snapshot, next.
+  /// Whether a failure of that step is not thrown: the same thread makes up for it by a snapshot, next.
   [[nodiscard]] static bool is_made_good(Step step, const StepOutcome& outcome) noexcept {
     return outcome.declined || step == Step::append || (step == Step::switch_over && outcome.broke);
   }
 
-  /// Only a snapshot can tell the storage what is so from now on.
+  /// Records that only a snapshot can bring the storage up to date.
   void owe_everything() noexcept { ++breaks_; }
 
-  // What to do ------------------------------------------------------------------------------------
+  // Steps -----------------------------------------------------------------------------------------
 
-  /// What a thread that wants `want` is to do at `now`. `logged` is the number of the last operation.
+  /// The next step at `now` of a thread with `want`. `logged` is the number of the last operation.
   [[nodiscard]] Step next(const Want& want, std::uint64_t logged, Time now) const noexcept {
     const Step step = wanted(want, logged, now);
     return missing(step, want) == Turn::none ? step : Step::wait;
   }
 
-  /// Which turn to wait for, for a thread that is told to wait.
+  /// The turn to wait for, for a thread whose next step is `wait`.
   [[nodiscard]] Turn await(const Want& want, std::uint64_t logged, Time now) noexcept {
     const Step step = wanted(want, logged, now);
     const Turn turns = missing(step, want);
@@ -165,15 +166,15 @@ class SaveState {
     return (turns & Turn::append) != Turn::none ? Turn::append : Turn::snapshot;
   }
 
-  /// Takes the turns of a step that `next` has named. `applied` is the number of the last operation.
-  /// @returns turns that others may have now, as a compaction that starts over reserves them no longer
+  /// Takes the turns of a step that `next` has returned. `applied` is the number of the last operation.
+  /// @returns turns that others may take now, since a compaction that starts over no longer reserves them
   Turn begin(Step step, Want& want, std::uint64_t applied) noexcept {
     taken_ = taken_ | needs(step);
     note_begun(step, want, applied);
     return want.compacting ? without(std::exchange(reserved_, Turn::none), needs(step)) : Turn::none;
   }
 
-  /// Notes what became of the step. @returns the turns that it gave back
+  /// Records the outcome of the step. @returns the turns that it gave back
   Turn end(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
     const bool compaction_ends = want.compacting && (outcome.failed || step == Step::replace_base);
     const Turn given = gives_back(step) | (compaction_ends ? Turn::snapshot : Turn::none);
@@ -185,7 +186,7 @@ class SaveState {
 
  private:
   static constexpr std::chrono::milliseconds kFirstDelay{100};
-  static constexpr std::chrono::milliseconds kLongestDelay{10'000};
+  static constexpr std::chrono::milliseconds kMaxDelay{10'000};
 
   void note_begun(Step step, Want& want, std::uint64_t applied) noexcept {
     switch (step) {
@@ -252,7 +253,7 @@ class SaveState {
     }
   }
 
-  /// A step of a compaction succeeded: the next one is due, which comes after it in `Step`.
+  /// Records that a step of a compaction succeeded: the next one, which follows it in `Step`, is due.
   void note_compaction(Step step, Want& want) noexcept {
     if (step == Step::replace_base) {
       healed_ = std::max(healed_, covered_);
@@ -294,13 +295,14 @@ class SaveState {
     return step == Step::prepare ? Turn::none : needs(step);
   }
 
-  /// A compaction has its first turn already, and may come back to `prepare`. Reservations bind all others.
+  /// A compaction already has its first turn, and may return to `prepare`. Reservations bind all other
+  /// threads.
   [[nodiscard]] Turn missing(Step step, const Want& want) const noexcept {
     if (want.compacting) return without(needs(step), Turn::snapshot) & taken_;
     return needs(step) & (taken_ | reserved_);
   }
 
-  /// What comes next once the turns for it are free.
+  /// The next step once the turns for it are free.
   [[nodiscard]] Step wanted(const Want& want, std::uint64_t logged, Time now) const noexcept {
     if (want.compacting) return next_of_compaction();
     if (want.met) return Step::done;
@@ -321,8 +323,8 @@ class SaveState {
     }
   }
 
-  /// A compaction whose journal missed something since it was begun cannot be ended: it starts over, with a
-  /// journal that follows none.
+  /// If the journal has missed something since a compaction began, the compaction cannot finish. It starts
+  /// over, with a journal that follows none.
   [[nodiscard]] Step next_of_compaction() const noexcept {
     const bool missed = phase_ == Step::switch_over ? (breaks_ != begun_) != afresh_
                                                     : phase_ != Step::replace_base && breaks_ != covered_;
@@ -334,12 +336,12 @@ class SaveState {
     if (!owes(want)) return Step::done;
     if (closed_) return Step::closed;
     const bool appends = has_journal_ && !owes_everything() && handed_ < want.ticket;
-    if (appends) return Step::append;  // whether or not saves fail
+    if (appends) return Step::append;  // even while saves fail
     if (failures_ != 0 && !want.insist && now < retry_at_) return Step::fail;
     if (!has_journal_) return wants_everything_ || owes_everything() ? Step::save_all : Step::save_changes;
     if (owes_everything()) return Step::prepare;
-    // A sync covers all that was handed over, so what has gathered meanwhile comes along, unless another
-    // thread is about it.
+    // A sync covers all that was handed over, so operations gathered meanwhile are appended first, unless
+    // another thread is appending.
     const bool gathered = handed_ < logged && !want.appended && (taken_ & Turn::append) == Turn::none;
     return gathered ? Step::append : Step::sync;
   }
@@ -347,7 +349,7 @@ class SaveState {
   [[nodiscard]] bool owes(const Want& want) const noexcept {
     if (want.complete && owes_everything()) return true;
     if (want.ticket <= durable_) return false;
-    // Nothing that a broken journal did not take would survive the end of the process.
+    // An operation that a broken journal did not take would not survive the end of the process.
     const std::uint64_t allowed = has_journal_ && owes_everything() ? 0 : want.allowed;
     return want.ticket - durable_ > allowed || (has_journal_ && handed_ < want.ticket);
   }
@@ -358,29 +360,29 @@ class SaveState {
     delay_ = kFirstDelay;
   }
 
-  /// A compaction that nobody owes may fail, and so may an append: a snapshot makes good for it. A look is no
-  /// save.
+  /// A compaction that is not owed may fail, and so may an append: a snapshot makes up for it. A check is not
+  /// a save.
   void note_failure(Step step, const Want& want, const StepOutcome& outcome, Time now) noexcept {
     if (want.kind != Want::Kind::settle || step == Step::check || is_made_good(step, outcome)) return;
     ++failures_;
     retry_at_ = now + delay_;
-    delay_ = std::min(2 * delay_, kLongestDelay);
+    delay_ = std::min(2 * delay_, kMaxDelay);
   }
 
   bool has_journal_ = false;
-  bool wants_everything_ = true;  // the storage, next time
+  bool wants_everything_ = true;  // the storage's next save
   bool closed_ = false;
 
   Turn taken_ = Turn::none;
   Turn reserved_ = Turn::none;  // for the compaction under way
-  Step phase_ = Step::prepare;  // of the compaction under way: what comes next
+  Step phase_ = Step::prepare;  // the next step of the compaction under way
 
   // Numbers of operations.
-  std::uint64_t handed_ = 0;     // the journal has them
-  std::uint64_t durable_ = 0;    // the disk has them
-  std::uint64_t appending_ = 0;  // of the step that has the append turn: what it hands over
-  std::uint64_t saving_ = 0;     // of the step that has the save turn: what it makes durable
-  std::uint64_t joining_ = 0;    // of the compaction under way: the same
+  std::uint64_t handed_ = 0;     // appended to the journal
+  std::uint64_t durable_ = 0;    // on disk
+  std::uint64_t appending_ = 0;  // handed over by the step that has the append turn
+  std::uint64_t saving_ = 0;     // made durable by the step that has the save turn
+  std::uint64_t joining_ = 0;    // made durable by the compaction under way
 
   // Numbers of breaks.
   std::uint64_t breaks_ = 0;

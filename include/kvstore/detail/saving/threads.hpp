@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The threads of a store: one that saves now and then, and one that compacts a journal that has outgrown its
-// snapshot.
+// The threads of a store: the auto-saver, and the compactor for a journal that has outgrown its base file.
 
 #include <atomic>
 #include <filesystem>
@@ -32,16 +31,16 @@ class SaveThreads {
     start_needed(path, [&] { compactor_.emplace([] { return Delay{}; }, work); });
   }
 
-  /// Has a save tried soon, if there is a thread for that.
+  /// Has a save tried soon, if there is an auto-saver.
   void wake_saver() {
     if (saver_) saver_->wake();
   }
-  /// Has the journal compacted soon, which there is.
+  /// Has the journal compacted soon. There must be a compactor.
   void note_outgrown() {
     outgrown_.store(true, std::memory_order_relaxed);
     compactor_->wake();
   }
-  /// Somebody else has compacted it.
+  /// Records that another thread has compacted the journal.
   void note_compacted() noexcept { outgrown_.store(false, std::memory_order_relaxed); }
 
   [[nodiscard]] bool has_this_thread() const noexcept {

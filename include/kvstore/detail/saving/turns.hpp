@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What threads wait on that need a turn of `SaveState`.
+// The conditions on which threads wait for a turn of `SaveState`.
 
 #include <array>
 
@@ -13,13 +13,13 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Means>
 class SaveTurns {
  public:
-  /// Waits until the turn, one alone, may be free.
+  /// Waits until the given single turn may be free.
   template <class Lock>
   void wait(Turn turn, Lock& lock) {
     condition(turn).wait(lock);
   }
 
-  /// Lets all look again that wait for one of those.
+  /// Wakes all threads that wait for one of these turns.
   void wake(Turn given) noexcept {
     for (const Turn turn : {Turn::append, Turn::save, Turn::snapshot}) {
       if ((given & turn) != Turn::none) condition(turn).notify_all();

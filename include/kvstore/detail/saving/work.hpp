@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What each step of `SaveState` asks of the storage. Knows nothing about keys and values, since the store
+// Carries out each step of `SaveState` on the storage. Knows nothing about keys and values, since the store
 // passes text, and nothing about scheduling.
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -26,15 +25,15 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// How a step went.
+/// The result of a step.
 struct StepResult {
   StepOutcome outcome;
-  std::exception_ptr failure = nullptr;                       ///< where it failed
-  WorkDone done;                                              ///< what was saved
-  bool whole = false;                                         ///< that was everything
+  std::exception_ptr failure = nullptr;                       ///< set if it failed
+  WorkDone done;                                              ///< the amount saved
+  bool whole = false;                                         ///< everything was saved
   bool outgrown = false;                                      ///< the journal wants to be compacted
-  std::optional<std::uint64_t> entries = std::nullopt;        ///< of the store, where they were counted
-  std::optional<std::uint64_t> journal_bytes = std::nullopt;  ///< its size, where it may have changed
+  std::optional<std::uint64_t> entries = std::nullopt;        ///< in the store, if they were counted
+  std::optional<std::uint64_t> journal_bytes = std::nullopt;  ///< its size, if that may have changed
 };
 
 /// Where a step puts what is not the storage's own.
@@ -44,40 +43,49 @@ struct Targets {
   LoadSink* into = nullptr;  ///< and where it goes
 };
 
+/// The store whose entries are saved, as a save sees it.
+class SavedStore {
+ public:
+  SavedStore() = default;
+  SavedStore(const SavedStore&) = delete;
+  SavedStore& operator=(const SavedStore&) = delete;
+
+  /// All entries as of the call. One at a time; it ends before the store does.
+  [[nodiscard]] virtual std::unique_ptr<ChangeSource> snapshot() = 0;
+  [[nodiscard]] virtual std::uint64_t count_entries() const = 0;
+
+ protected:
+  ~SavedStore() = default;
+};
+
 /// *Thread safety*: `take` and `finish` under the owner's lock; `perform` under the turns of its step.
 class SaveWork final {
  public:
-  /// What a save asks the store for.
-  struct Store {
-    std::function<std::unique_ptr<ChangeSource>()> snapshot;  ///< a point in time, as of the call
-    std::function<std::uint64_t()> count_entries;
-  };
-
-  /// `options` outlives it. @throws UsageError
-  SaveWork(std::unique_ptr<Storage> storage, const Options& options, Store store)
-      : storage_{std::move(storage)}, options_{options}, store_{std::move(store)} {
+  /// `options` and `store` outlive it. @throws UsageError
+  SaveWork(std::unique_ptr<Storage> storage, const Options& options, SavedStore& store)
+      : storage_{std::move(storage)}, options_{options}, store_{store} {
     if (options_.schema_version != 0 && !storage_->keeps_schema_version()) {
       throw UsageError{path_text(storage_->path()) +
                        ": this storage keeps no schema version; leave Options::schema_version at 0"};
     }
   }
 
-  /// Null once it is closed.
+  /// Null once the storage is closed.
   [[nodiscard]] Storage* storage() const noexcept { return storage_.get(); }
 
-  /// Before the first step: asks for the journal. @returns whether the storage wants everything next
+  /// Call before the first step: gets the journal. @returns whether the storage wants everything next
   bool start() {
     journal_ = storage_->journal();
     return storage_->scope() == SaveScope::everything;
   }
 
-  /// Takes what the step is to hand over. @throws std::bad_alloc: nothing was taken
+  /// Takes the changes that the step is to hand over. @throws std::bad_alloc: nothing was taken
   void take(Step step, ChangeLog& log) {
     if (step == Step::append || step == Step::switch_over) return log.move_to(outgoing_);
     if (step == Step::save_changes || step == Step::save_all) log.take();
   }
 
-  /// Carries the step out. `afresh`: see `SaveState`; `targets`: of the errand.
+  /// Carries out the step. `afresh`: see `SaveState`; `targets`: those of the errand.
   StepResult perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets) noexcept {
     StepResult result;
     const auto start = std::chrono::steady_clock::now();
@@ -87,12 +95,12 @@ class SaveWork final {
       result.failure = std::current_exception();
       result.outcome.failed = true;
     }
-    look_back(step, result);
+    note_state(step, result);
     result.done.duration = std::chrono::steady_clock::now() - start;
     return result;
   }
 
-  /// After the step.
+  /// Call after the step.
   static void finish(Step step, const StepResult& result, ChangeLog& log) noexcept {
     const StepOutcome& outcome = result.outcome;
     const bool saves = step == Step::save_changes || step == Step::save_all;
@@ -116,17 +124,16 @@ class SaveWork final {
       case Step::save_changes:
         return save_changes(log, result);
       case Step::save_all:
-        return save_all(result, Progress::Phase::save, [&](ChangeSource& all) { storage_->save(all); });
+        return save_all(*storage_, result);
       case Step::copy:
-        return save_all(result, Progress::Phase::save, [&](ChangeSource& all) { targets.copy->save(all); });
+        return save_all(*targets.copy, result);
       case Step::prepare:
         return journal_->prepare(afresh);
       case Step::switch_over:
         if (!afresh) append(result);
         return result.outcome.failed ? void() : journal_->switch_over();
       case Step::write_base:
-        return save_all(result, Progress::Phase::compact,
-                        [&](ChangeSource& all) { journal_->write_base(all); });
+        return write_base(result);
       case Step::join:
         return breaking(result, [&] { journal_->join(); });
       case Step::replace_base:
@@ -136,7 +143,7 @@ class SaveWork final {
     }
   }
 
-  /// Where the journal may have missed something.
+  /// Runs `action`, in which the journal may miss something if it throws.
   template <class Do>
   static void breaking(StepResult& result, const Do& action) {
     result.outcome.broke = true;
@@ -155,7 +162,7 @@ class SaveWork final {
     });
   }
 
-  /// What nobody would find need not be synced: a snapshot makes good for it.
+  /// A file that no load would find need not be synced: a snapshot makes up for it.
   void sync(StepResult& result) {
     const bool intact = storage_->is_intact();
     result.outcome.failed = result.outcome.broke = result.outcome.declined = !intact;
@@ -181,30 +188,40 @@ class SaveWork final {
       result.outcome.refused = true;
       return;
     }
-    LoggedChanges changes{log.taken(), options_.schema_version};
-    ProgressSource source{changes, options_.on_progress};
-    storage_->save(source);
-    result.done = {source.entries(), source.bytes(), {}};
+    LoggedChanges logged{log.taken(), options_.schema_version};
+    ProgressSource changes{logged, options_.on_progress};
+    storage_->save(changes);
+    result.done = {changes.entries(), changes.bytes(), {}};
   }
 
-  template <class Save>
-  void save_all(StepResult& result, Progress::Phase phase, const Save& save) {
-    const std::unique_ptr<ChangeSource> everything = store_.snapshot();
-    ProgressSource source{*everything, options_.on_progress, phase};
-    save(source);
-    result.done = {source.entries(), source.bytes(), {}};
+  void save_all(Storage& to, StepResult& result) {
+    const auto snapshot = store_.snapshot();
+    ProgressSource all{*snapshot, options_.on_progress};
+    to.save(all);
+    note_all(all, result);
+  }
+
+  void write_base(StepResult& result) {
+    const auto snapshot = store_.snapshot();
+    ProgressSource all{*snapshot, options_.on_progress, Progress::Phase::compact};
+    journal_->write_base(all);
+    note_all(all, result);
+  }
+
+  static void note_all(const ProgressSource& all, StepResult& result) noexcept {
+    result.done = {all.entries(), all.bytes(), {}};
     result.whole = true;
-    result.entries = source.entries();
+    result.entries = all.entries();
   }
 
-  /// What is so after the step, however it went.
-  void look_back(Step step, StepResult& result) noexcept {
+  /// Records the state after the step, whatever its outcome.
+  void note_state(Step step, StepResult& result) noexcept {
     if (result.outcome.failed) abandon(step);
     if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
     if (step == Step::close) result.journal_bytes = 0;
     if (step != Step::save_changes && step != Step::save_all) return;
     result.outcome.wants_everything = storage_->scope() == SaveScope::everything;
-    // While saves fail, the log is to stay below the size of the store.
+    // While saves fail, the log must stay smaller than the store.
     if (result.outcome.failed) result.entries = store_.count_entries();
   }
 
@@ -216,7 +233,7 @@ class SaveWork final {
 
   std::unique_ptr<Storage> storage_;  // null once closed
   const Options& options_;
-  Store store_;
+  SavedStore& store_;
   Journal* journal_ = nullptr;
 
   // Under the append turn.

@@ -1,35 +1,41 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// How one segment takes part in a point-in-time snapshot while writers go on.
+// The part of one segment in a point-in-time snapshot, which is taken while writers go on.
 //
 // A cut is a moment: the snapshot holds each entry as it was then. The saver walks the segment in slices
 // under its shared lock. A writer that is about to change an entry which the saver has not reached yet first
-// captures it as text and marks it to be passed over; an entry that it adds is marked as well. So neither
-// waits for more than a slice, and extra memory is what was changed during the save, not the map.
+// captures the entry as text and marks it to be skipped; an entry that the writer adds is marked as well. So
+// neither waits for longer than a slice, and the extra memory is proportional to the changes during the save,
+// not to the map.
 //
-// The cut itself is one atomic number that every writer reads under its segment's lock: a writer that reads
-// it before the cut is in the snapshot, one that reads it after is not. If one operation returned before
-// another began, coherence makes the second read no older number, so what is in the snapshot is a state that
-// the store went through.
+// The cut itself is one atomic number that every writer reads under its segment's lock. The change of a
+// writer that reads the number before the cut is in the snapshot; the change of one that reads it afterwards
+// is not. If one operation returned before another began, coherence keeps the second from reading an older
+// number. The snapshot is therefore a state that the store went through.
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/prefetch.hpp"
 #include "kvstore/detail/change/change_buffer.hpp"
-#include "kvstore/detail/codec/prefetch_parts.hpp"
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/fields.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The number of the current cut: odd while a snapshot is being taken.
-using Epoch = std::uint64_t;
-[[nodiscard]] constexpr bool is_open(Epoch epoch) noexcept { return (epoch & 1) != 0; }
+using CutNumber = std::uint64_t;
+[[nodiscard]] constexpr bool is_open(CutNumber cut) noexcept { return (cut & 1) != 0; }
 
 template <class Key, class Value>
 class SegmentCut {
@@ -42,15 +48,15 @@ class SegmentCut {
 
   // For writers, under the segment's exclusive lock. ------------------------------------------------------
 
-  /// Makes room to keep track of `inserts` new entries. May throw; nothing has changed then.
-  void make_room(Epoch epoch, const Table& table, std::size_t inserts) {
-    if (takes_part(epoch)) make_room(table.size(), inserts);
+  /// Makes room to track `inserts` new entries. May throw; then nothing has changed.
+  void make_room(CutNumber cut, const Table& table, std::size_t inserts) {
+    if (takes_part(cut)) make_room(table.size(), inserts);
   }
 
-  /// Captures what `mutation` is about to change, and makes room as above. May throw; nothing has changed
-  /// then.
-  void prepare(Epoch epoch, const Table& table, const Mutation& mutation, std::size_t inserts = 1) {
-    if (!takes_part(epoch)) return;
+  /// Captures the entry that `mutation` is about to change, and makes room as above. May throw; then nothing
+  /// has changed.
+  void prepare(CutNumber cut, const Table& table, const Mutation& mutation, std::size_t inserts = 1) {
+    if (!takes_part(cut)) return;
     make_room(table.size(), inserts);
     using Kind = typename Mutation::Kind;
     if (mutation.kind != Kind::replace && mutation.kind != Kind::erase) return;
@@ -59,9 +65,9 @@ class SegmentCut {
     passed_over_[mutation.position] = true;
   }
 
-  /// Carries `mutation` out and keeps track of who stands where. Needs `prepare` with the same epoch.
-  void perform(Epoch epoch, Table& table, const Mutation& mutation) noexcept {
-    if (!takes_part(epoch)) return mutation.perform(table);
+  /// Performs `mutation` and keeps track of positions. Needs `prepare` with the same number.
+  void perform(CutNumber cut, Table& table, const Mutation& mutation) noexcept {
+    if (!takes_part(cut)) return mutation.perform(table);
     using Kind = typename Mutation::Kind;
     if (mutation.kind == Kind::erase) return erase(table, mutation.position);
     mutation.perform(table);
@@ -69,9 +75,9 @@ class SegmentCut {
   }
 
   /// Empties `table`. The entries of a snapshot under way move here until the saver has read them. The caller
-  /// destroys what is returned after the lock.
-  [[nodiscard]] Table clear(Epoch epoch, Table& table) noexcept {
-    if (takes_part(epoch)) {
+  /// destroys the returned table after releasing the lock.
+  [[nodiscard]] Table clear(CutNumber cut, Table& table) noexcept {
+    if (takes_part(cut)) {
       detached_ = std::exchange(table, Table{});
       return Table{};
     }
@@ -80,11 +86,11 @@ class SegmentCut {
 
   // For the saver, under the segment's shared lock. ---------------------------------------------------------
 
-  /// Encodes the next slice into `out`, which takes entries by `put`. @returns false if the segment is done,
-  /// and no longer takes part.
+  /// Encodes the next slice into `out`, which takes entries by `put`. @returns false if the segment is
+  /// finished and takes no further part.
   template <class Out>
-  bool encode_slice(Epoch epoch, const Table& live, Out& out) {
-    begin(epoch);
+  bool encode_slice(CutNumber cut, const Table& live, Out& out) {
+    begin(cut);
     if (!pending_) return false;
     const std::size_t most = out.bytes() + kSliceBytes;
     const Table& table = detached_ ? *detached_ : live;
@@ -104,10 +110,10 @@ class SegmentCut {
     return false;
   }
 
-  /// Forgets the snapshot `epoch`, which was abandoned.
-  void abandon(Epoch epoch) noexcept {
+  /// Forgets the snapshot `cut`, which was abandoned.
+  void abandon(CutNumber cut) noexcept {
     end();
-    epoch_ = epoch;
+    number_ = cut;
   }
 
  private:
@@ -115,21 +121,32 @@ class SegmentCut {
     pending_ = false;
     captured_ = ChangeBuffer{};
     captured_read_ = 0;
-    passed_over_ = std::vector<bool>{};  // not {}, which would keep its memory
+    passed_over_ = std::vector<bool>{};  // assigning {} would keep its memory
     detached_.reset();
   }
 
-  // What keys and values point to lies scattered over the heap: asking for it a few entries early hides the
-  // wait for memory.
+  // Prefetches the memory that keys and values point to, a few entries ahead.
   [[gnu::always_inline]] static void prefetch(const Entry<Key, Value>& entry) noexcept {
     prefetch_parts(entry.key);
     prefetch_parts(entry.value);
   }
+  template <class T>
+  [[gnu::always_inline]] static void prefetch_parts(const T& value) noexcept {
+    if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      const std::string_view text = value;
+      prefetch_bytes(text.data(), text.size());
+    } else if constexpr (ListsItsFields<T>) {
+      std::apply([&value](const auto&... field) { (prefetch_parts(value.*field.pointer), ...); },
+                 kFieldsOf<T>.each);
+    } else if constexpr (requires { value.data(), value.size(); }) {
+      prefetch_bytes(value.data(), value.size() * sizeof(*value.data()));
+    }
+  }
 
-  // Whether the current snapshot has still to read entries of this table.
-  [[nodiscard]] bool takes_part(Epoch epoch) noexcept {
-    if (!is_open(epoch)) return false;
-    begin(epoch);
+  // Whether the current snapshot still has to read entries of this table.
+  [[nodiscard]] bool takes_part(CutNumber cut) noexcept {
+    if (!is_open(cut)) return false;
+    begin(cut);
     return pending_ && !detached_;
   }
 
@@ -139,16 +156,17 @@ class SegmentCut {
     passed_over_.resize(entries);
   }
 
-  void begin(Epoch epoch) noexcept {
-    if (epoch_ == epoch) return;
+  void begin(CutNumber cut) noexcept {
+    if (number_ == cut) return;
     end();
-    epoch_ = epoch;
+    number_ = cut;
     cursor_ = 0;
     pending_ = true;
   }
 
-  // Positions before the cursor have been read. To keep it so, an entry removed there first changes places
-  // with the last of them, and the cursor steps back: what then moves in from the end is read later.
+  // Positions before the cursor have been read. To preserve that, an entry to be removed there first swaps
+  // places with the last of them, and the cursor steps back. The entry that then moves in from the end is
+  // read later.
   void erase(Table& table, std::size_t position) noexcept {
     if (position < cursor_) {
       --cursor_;
@@ -160,12 +178,12 @@ class SegmentCut {
     table.erase(position);
   }
 
-  Epoch epoch_ = 0;       // of the last cut this segment took part in
+  CutNumber number_ = 0;  // of the last cut this segment took part in
   bool pending_ = false;  // the saver has not read it to the end
   std::size_t cursor_ = 0;
-  std::vector<bool> passed_over_;  // by position; shorter than the table while nothing was changed
+  std::vector<bool> passed_over_;  // by position; shorter than the table until something changes
   ChangeBuffer captured_;
-  std::size_t captured_read_ = 0;  // how many of them the saver has
+  std::size_t captured_read_ = 0;  // the number that the saver has read
   std::optional<Table> detached_;
 };
 

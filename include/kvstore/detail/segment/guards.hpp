@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What guards the tables of a persistent store, one of each per segment.
+// The guards of a persistent store's tables, one per segment.
 
 #include <atomic>
 #include <bit>
@@ -23,11 +23,11 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// What lies beside one table. `mutex` guards `cut`, and the table for all but readers who come by `bias`: to
-/// write the table takes `Segments::Writing` or `lock`.
+/// The guard of one table. `mutex` guards `cut`, and guards the table from all but the readers that enter by
+/// `bias`: to write the table, use `Segments::Writing` or `lock`.
 template <class Key, class Value, class Mutex>
 struct alignas(64) SegmentGuard {
-  mutable ReaderBias bias;  // on the first line, which is all that a reader without the lock reads
+  mutable ReaderBias bias;  // on the first cache line, the only one that a reader without the lock reads
   mutable FairSharedMutex<Mutex> mutex;
   SegmentCut<Key, Value> cut;
 };
@@ -44,13 +44,13 @@ class Segments {
     guards_ = std::make_unique<Guard[]>(count);
     count_ = count;
   }
-  /// In a forked child, before its end.
+  /// In a forked child, before it is destroyed.
   void leave() noexcept { leave_contents_to_parent(guards_); }
   [[nodiscard]] std::size_t size() const noexcept { return count_; }
   [[nodiscard]] Guard& operator[](std::size_t index) const noexcept { return guards_[index]; }
 
-  /// Holds a segment for a reader of its table: by `local`, the calling thread's slot, if it has one and may,
-  /// else by the shared lock.
+  /// Holds a segment for a reader of its table: by `local`, the calling thread's slot, if there is one and
+  /// the segment is open, otherwise by the shared lock.
   class Reading {
    public:
     Reading(const Segments& segments, std::size_t index, ReaderSlot* local)
@@ -76,7 +76,7 @@ class Segments {
     ReaderSlot* slot_ = nullptr;
   };
 
-  /// Holds a segment for a writer of its table, once its readers have all left. Waiting for it is recorded.
+  /// Holds a segment for a writer of its table, once all of its readers have left. The wait is recorded.
   class Writing {
    public:
     Writing(Segments& segments, std::size_t index) : guard_{segments.guards_[index]} {
@@ -91,7 +91,7 @@ class Segments {
     Guard& guard_;
   };
 
-  /// The same, for as long as its caller wants.
+  /// The same, for as long as the caller wants.
   [[nodiscard]] Lock lock(std::size_t index) {
     Guard& guard = guards_[index];
     Lock lock{guard.mutex, std::try_to_lock};
@@ -103,7 +103,7 @@ class Segments {
     return lock;
   }
   /// The exclusive locks of all segments, or of those with these indices, which ascend. *Complexity*:
-  /// O(segments), times the threads that read for those that were only read.
+  /// O(segments); for segments that were only read, times the threads that read.
   [[nodiscard]] std::vector<Lock> lock_all() {
     std::vector<Lock> locks;
     locks.reserve(count_);
@@ -117,9 +117,9 @@ class Segments {
     return locks;
   }
 
-  /// Runs `fn` for those of `indices`, at most `SegmentNames::kMost`, that can be read at once, whose bits it
-  /// is given; then for the others, one by one. `local` is as for `Reading`. @returns the bits that `fn`
-  /// returned, together
+  /// Runs `fn` once for all of `indices`, at most `SegmentNames::kMax`, that can be read at once, and passes
+  /// it their bits; then once for each of the others. `local` is as for `Reading`. @returns the union of the
+  /// bits that `fn` returned
   [[nodiscard]] std::uint32_t read_group(std::span<const std::size_t> indices, ReaderSlot* local,
                                          FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
     auto left = static_cast<std::uint32_t>((std::uint64_t{1} << indices.size()) - 1);
@@ -127,7 +127,7 @@ class Segments {
     {
       const OpenGroup open{*this, indices, local};
       const SharedGroup locked{guards_.get(), indices, left & ~open.which()};
-      const std::uint32_t together = open.which() | locked.owned();
+      const std::uint32_t together = open.which() | locked.which();
       left &= ~together;
       result = fn(together);
     }
@@ -140,17 +140,17 @@ class Segments {
 
   [[nodiscard]] const HistogramRecorder& waits() const noexcept { return waits_; }
 
-  /// The current cut, as a writer sees it; read it under the segment's exclusive lock.
-  [[nodiscard]] Epoch epoch() const noexcept { return epoch_.load(std::memory_order_seq_cst); }
-  Epoch open_cut() noexcept { return epoch_.fetch_add(1, std::memory_order_seq_cst) + 1; }
-  void close_cut() noexcept { epoch_.fetch_add(1, std::memory_order_seq_cst); }
+  /// The current cut, for a writer, which must read it under the segment's exclusive lock.
+  [[nodiscard]] CutNumber cut() const noexcept { return cut_.load(std::memory_order_seq_cst); }
+  CutNumber open_cut() noexcept { return cut_.fetch_add(1, std::memory_order_seq_cst) + 1; }
+  void close_cut() noexcept { cut_.fetch_add(1, std::memory_order_seq_cst); }
 
  private:
-  /// Those of some segments that are open, held by the calling thread's slot.
+  /// The open ones among some segments, held by the calling thread's slot.
   class OpenGroup {
    public:
     OpenGroup(const Segments& segments, std::span<const std::size_t> indices, ReaderSlot* local) noexcept
-        : own_{local} {
+        : local_{local} {
       const auto bias_of = [&](std::size_t i) -> const ReaderBias& {
         return segments.guards_[indices[i]].bias;
       };
@@ -159,14 +159,14 @@ class Segments {
     OpenGroup(const OpenGroup&) = delete;
     OpenGroup& operator=(const OpenGroup&) = delete;
     ~OpenGroup() {
-      if (which_ != 0) own_->leave();
+      if (which_ != 0) local_->leave();
     }
 
-    /// Bit i is set if `indices[i]` is.
+    /// Bit i is set if `indices[i]` is held.
     [[nodiscard]] std::uint32_t which() const noexcept { return which_; }
 
    private:
-    ReaderSlot* own_;
+    ReaderSlot* local_;
     std::uint32_t which_ = 0;
   };
 
@@ -187,7 +187,7 @@ class Segments {
   std::size_t count_ = 0;
   mutable ReaderSlots slots_;
   HistogramRecorder waits_;
-  alignas(64) std::atomic<Epoch> epoch_ = 0;  // on a line of its own: every writer reads it
+  alignas(64) std::atomic<CutNumber> cut_ = 0;  // on a cache line of its own: every writer reads it
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Turns the segments of a store into lines of text with several threads. The lines come out in the order of
-// the segments, as one thread would write them, so that two saves of the same entries are the same file.
+// Encodes the segments of a store as lines of text with several threads. The lines come out in the order of
+// the segments, as one thread would write them, so two saves of the same entries produce the same file.
 //
-// Each thread takes the next few segments that nobody has, a run, and fills blocks with their lines. The
-// thread that calls hands the blocks out in the order of the runs. Whoever is ahead of that order keeps a few
-// blocks ready and then waits, so that memory is bounded by the number of threads, not by what is saved.
+// Each thread claims the next few segments, a run, and fills blocks with their lines. The calling thread
+// hands out the blocks in the order of the runs. A thread that is ahead of that order keeps a few blocks
+// ready and then waits. Memory is therefore bounded by the number of threads, not by the size of the store.
 
 #include <algorithm>
 #include <array>
@@ -28,11 +28,11 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 class ParallelEncode {
  public:
-  /// Appends some entries of a segment; false if those were its last. Called by several threads at once, but
-  /// for one segment only by one after the other.
+  /// Appends some entries of a segment; false if those were its last. Several threads call this at once, but
+  /// never for the same segment.
   using Encode = std::function<bool(std::size_t segment, LineBuffer& out)>;
 
-  /// `threads` includes the one that calls.
+  /// `threads` includes the calling one.
   ParallelEncode(std::size_t segments, std::size_t threads, Encode encode)
       : segments_{segments}, encode_{std::move(encode)}, workers_(std::max<std::size_t>(threads, 1)) {}
   ParallelEncode(const ParallelEncode&) = delete;
@@ -43,7 +43,7 @@ class ParallelEncode {
     changed_.notify_all();
   }
 
-  /// Fetches the next lines, whose text lives until the next call. @throws what encoding them has thrown
+  /// Fetches the next lines, whose text lives until the next call. @throws the exception of encoding them
   bool next(EntryLines& lines) {
     release();
     while (true) {
@@ -60,7 +60,7 @@ class ParallelEncode {
     }
   }
 
-  /// How many of the segments were encoded, 0 to 1.
+  /// The fraction of the segments that was encoded, 0 to 1.
   [[nodiscard]] double fraction() const noexcept {
     const std::scoped_lock lock{mutex_};
     return static_cast<double>(encoded_segments_) / static_cast<double>(segments_);
@@ -68,7 +68,7 @@ class ParallelEncode {
 
  private:
   static constexpr std::size_t kBlockBytes = std::size_t{128} << 10;
-  static constexpr std::size_t kSpareBytes = std::size_t{80} << 10;  // what the last slice may add
+  static constexpr std::size_t kSpareBytes = std::size_t{80} << 10;  // the most that the last slice may add
   static constexpr std::size_t kBlocks = 4;                          // of one thread
   static constexpr std::uint64_t kWorthThreads = std::uint64_t{1} << 20;
 
@@ -76,14 +76,14 @@ class ParallelEncode {
     LineBuffer lines;
     std::size_t run = 0;
     bool last = false;           // of its run
-    std::exception_ptr failure;  // instead of what is missing
+    std::exception_ptr failure;  // in place of the lines that are missing
   };
 
   struct Worker {
-    std::array<Block, kBlocks> blocks;  // a ring; those from `first` to `end` wait to be handed out
+    std::array<Block, kBlocks> blocks;  // a ring; those from `first` to `end` are ready to be handed out
     std::size_t first = 0;
     std::size_t end = 0;
-    // What is left of its run; the worker's own:
+    // The rest of its run, used by the worker alone:
     std::size_t run = 0;
     std::size_t segment = 0;
     std::size_t stop = 0;
@@ -93,7 +93,7 @@ class ParallelEncode {
 
   // Handing out ------------------------------------------------------------------------------------------
 
-  /// Who has the block that is to be handed out next; null if it is not ready.
+  /// The owner of the block to hand out next; null if that block is not ready.
   [[nodiscard]] Worker* due_locked() noexcept {
     for (Worker& worker : workers_) {
       if (worker.first != worker.end && worker.at(worker.first).run == due_) return &worker;
@@ -101,7 +101,7 @@ class ParallelEncode {
     return nullptr;
   }
 
-  /// False if there is nothing in it.
+  /// False if the block is empty.
   bool hand_out_locked(Worker& worker, EntryLines& lines) {
     Block& block = worker.at(worker.first);
     if (block.last) ++due_;
@@ -113,14 +113,14 @@ class ParallelEncode {
     return true;
   }
 
-  /// Gives the block that was handed out back to its worker.
+  /// Returns the block that was handed out to its worker.
   void release() {
     if (handed_out_bytes_ >= kWorthThreads && helpers_.empty() && workers_.size() > 1) start();
     if (handed_out_ == nullptr) return;
     const std::scoped_lock lock{mutex_};
     ++handed_out_->first;
-    Worker& own = workers_.front();
-    if (own.first == own.end) own.first = own.end = 0;  // the same block again: it is in the cache
+    Worker& mine = workers_.front();
+    if (mine.first == mine.end) mine.first = mine.end = 0;  // reuse the same block: it is in the cache
     handed_out_ = nullptr;
     changed_.notify_all();
   }
@@ -148,7 +148,7 @@ class ParallelEncode {
     return worker.end - worker.first < kBlocks;
   }
 
-  /// Makes one block ready. False if there is nothing left to encode.
+  /// Fills one block. False if nothing is left to encode.
   bool fill(Worker& worker) {
     if (worker.segment == worker.stop && !claim(worker)) return false;
     Block& block = worker.at(worker.end);
@@ -180,8 +180,8 @@ class ParallelEncode {
     return true;
   }
 
-  /// As many segments as make up a block, by what came so far; fewer towards the end, so that all threads end
-  /// at about the same time.
+  /// As many segments as fill a block, judging by those encoded so far; fewer towards the end, so that all
+  /// threads finish at about the same time.
   [[nodiscard]] std::size_t run_size_locked() const noexcept {
     const std::uint64_t fill_a_block =
         kBlockBytes * encoded_segments_ / std::max<std::uint64_t>(encoded_bytes_, 1);
@@ -201,21 +201,21 @@ class ParallelEncode {
   const std::size_t segments_;
   const Encode encode_;
 
-  // Of the thread that calls:
-  Worker* handed_out_ = nullptr;  // whose first block was handed out
+  // Used by the calling thread:
+  Worker* handed_out_ = nullptr;  // its first block was handed out
   std::uint64_t handed_out_bytes_ = 0;
 
   mutable std::mutex mutex_;  // guards what follows, and the rings
   std::condition_variable changed_;
   bool ended_ = false;            // the helpers are to leave
-  std::size_t next_segment_ = 0;  // the first that nobody has claimed
-  std::size_t runs_ = 0;          // that were claimed
+  std::size_t next_segment_ = 0;  // the first unclaimed one
+  std::size_t runs_ = 0;          // claimed so far
   std::size_t due_ = 0;           // the run to hand out next
   std::uint64_t encoded_segments_ = 0;
   std::uint64_t encoded_bytes_ = 0;
   std::size_t helping_ = 0;
   std::vector<Worker> workers_;
-  std::vector<std::jthread> helpers_;  // last, so that they end before what they use
+  std::vector<std::jthread> helpers_;  // last, so that they end before the members they use
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -1,57 +1,80 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A point in time of a store, as a save is handed it.
+// A point in time of a store, in the form that a save gets.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
 #include <optional>
 #include <shared_mutex>
-#include <vector>
 
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/line_buffer.hpp"
 #include "kvstore/detail/segment/cut.hpp"
 #include "kvstore/detail/segment/guards.hpp"
 #include "kvstore/detail/segment/parallel_encode.hpp"
-#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/tables.hpp"
 #include "kvstore/line_source.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
+/// A moment of all segments, held open during its lifetime and read by `encode_slice`. One at a time.
+template <class Key, class Value, class Mutex>
+class OpenCut {
+ public:
+  OpenCut(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments)
+      : tables_{tables}, segments_{segments}, number_{segments.open_cut()} {}
+  OpenCut(const OpenCut&) = delete;
+  OpenCut& operator=(const OpenCut&) = delete;
+  ~OpenCut() {
+    segments_.close_cut();
+    if (ended_.load(std::memory_order_relaxed) == segments_.size()) return;
+    for (std::size_t i = 0; i < segments_.size(); ++i) {
+      const std::unique_lock lock{segments_[i].mutex};  // guards the cut; readers of the table may stay
+      segments_[i].cut.abandon(number_);
+    }
+  }
+
+  [[nodiscard]] std::size_t segments() const noexcept { return segments_.size(); }
+
+  /// Encodes the next slice of a segment into `out`; false, once, if that was its last. Several threads may
+  /// call this at once, but never for the same segment.
+  template <class Out>
+  bool encode_slice(std::size_t segment, Out& out) {
+    auto& guard = segments_[segment];
+    const std::shared_lock lock{guard.mutex};
+    const bool more = guard.cut.encode_slice(number_, tables_[segment], out);
+    if (!more) ended_.fetch_add(1, std::memory_order_relaxed);
+    return more;
+  }
+
+ private:
+  const Tables<Key, Value>& tables_;
+  Segments<Key, Value, Mutex>& segments_;
+  const CutNumber number_;
+  std::atomic<std::size_t> ended_ = 0;  // segments read to the end
+};
+
 /// Every entry of a store as of the moment of its construction, while writers go on. One at a time.
 template <class Key, class Value, class Mutex>
 class SnapshotSource final : public ChangeSource, private LineSource {
  public:
-  using Table = DenseMap<Key, Value>;
+  using Cut = OpenCut<Key, Value, Mutex>;
 
   /// `threads` encode lines, if there are many.
-  SnapshotSource(const std::vector<Table>& tables, Segments<Key, Value, Mutex>& segments,
+  SnapshotSource(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments,
                  std::uint32_t schema_version, std::size_t threads)
-      : ChangeSource{SaveScope::everything, schema_version},
-        tables_{tables},
-        segments_{segments},
-        threads_{threads},
-        epoch_{segments.open_cut()} {}
-
-  ~SnapshotSource() override {
-    lines_.reset();  // waits for its threads
-    segments_.close_cut();
-    for (std::size_t i = 0; !ended_ && i < segments_.size(); ++i) {
-      const std::unique_lock lock{segments_[i].mutex};  // enough for the cut
-      segments_[i].cut.abandon(epoch_);
-    }
-  }
+      : ChangeSource{SaveScope::everything, schema_version}, threads_{threads}, cut_{tables, segments} {}
 
   bool next(Change& change) override {
     while (index_ == slice_.count()) {
-      ended_ = segment_ == segments_.size();
-      if (ended_) return false;
+      if (segment_ == cut_.segments()) return false;
       slice_.clear();
       index_ = 0;
-      if (!encode_slice(segment_, slice_)) ++segment_;
+      if (!cut_.encode_slice(segment_, slice_)) ++segment_;
     }
     change = slice_[index_++];
     return true;
@@ -60,33 +83,23 @@ class SnapshotSource final : public ChangeSource, private LineSource {
   [[nodiscard]] LineSource* lines() noexcept override { return this; }
 
   [[nodiscard]] double fraction() const noexcept override {
-    const auto segments = static_cast<double>(segments_.size());
-    return lines_ ? lines_->fraction() : static_cast<double>(segment_) / segments;
+    return lines_ ? lines_->fraction() : static_cast<double>(segment_) / static_cast<double>(cut_.segments());
   }
 
  private:
   bool next_lines(EntryLines& lines) override {
     if (!lines_) {
-      const auto encode = [this](std::size_t segment, LineBuffer& out) { return encode_slice(segment, out); };
-      lines_.emplace(segments_.size(), threads_, encode);
+      const auto encode = [&cut = cut_](std::size_t segment, LineBuffer& out) {
+        return cut.encode_slice(segment, out);
+      };
+      lines_.emplace(cut_.segments(), threads_, encode);
     }
-    ended_ = !lines_->next(lines);
-    return !ended_;
+    return lines_->next(lines);
   }
 
-  template <class Out>
-  bool encode_slice(std::size_t segment, Out& out) {
-    auto& guard = segments_[segment];
-    const std::shared_lock lock{guard.mutex};
-    return guard.cut.encode_slice(epoch_, tables_[segment], out);
-  }
-
-  const std::vector<Table>& tables_;
-  Segments<Key, Value, Mutex>& segments_;
   const std::size_t threads_;
-  const Epoch epoch_;
-  bool ended_ = false;  // every segment was read
-  std::optional<ParallelEncode> lines_;
+  Cut cut_;
+  std::optional<ParallelEncode> lines_;  // after the cut, which the threads read until they end
 
   // For `next`:
   std::size_t segment_ = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store keeps for each thread that uses it, in one object, so that an operation looks for it once: its
-// slot as a reader, and its counters, by verb and outcome.
+// A store's state for each thread that uses it, in one object, so that an operation looks it up once: the
+// thread's slot as a reader, and its counters, by verb and outcome.
 
 #include <array>
 #include <cstddef>
@@ -16,13 +16,13 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 enum class Outcome : std::uint8_t { done, refused, failed };
 
-/// The counter of a verb and outcome, of `kOperationCounters`.
+/// The index of the counter for a verb and outcome, below `kOperationCounters`.
 [[nodiscard]] constexpr std::size_t operation_counter(Verb verb, Outcome outcome) noexcept {
   return 3 * static_cast<std::size_t>(verb) + static_cast<std::size_t>(outcome);
 }
 inline constexpr std::size_t kOperationCounters = 3 * kVerbCount;
 
-/// What `counters` have counted. Includes whatever had returned before, and may include some that has not.
+/// The totals of `counters`. Includes every operation that had returned, and may include some under way.
 template <class Counters>
 [[nodiscard]] std::array<OperationMetrics, kVerbCount> operation_totals(const Counters& counters) noexcept {
   std::array<OperationMetrics, kVerbCount> result{};
@@ -35,7 +35,7 @@ template <class Counters>
   return result;
 }
 
-/// Counts changes that get no number, because nothing compares them with what is durable.
+/// Counts changes without a number, which are used when nothing compares them with what is durable.
 inline constexpr std::size_t kUnnumberedChanges = kOperationCounters;
 inline constexpr std::size_t kStoreCounters = kOperationCounters + 1;
 

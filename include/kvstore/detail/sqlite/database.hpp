@@ -26,8 +26,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 class SqliteDatabase {
  public:
-  /// `busy`: how long to wait for another process. `vfs`: SQLite's name of how it meets the operating system,
-  /// or null. @throws StorageError, CorruptionError, as every member
+  /// `busy`: the time to wait for another process. `vfs`: the name of SQLite's interface to the operating
+  /// system, or null. @throws StorageError, CorruptionError, as every member
   SqliteDatabase(std::filesystem::path path, int flags, std::chrono::milliseconds busy, const char* vfs)
       : path_{std::move(path)}, busy_{busy} {
     ::sqlite3* raw = nullptr;
@@ -35,24 +35,24 @@ class SqliteDatabase {
         ::sqlite3_open_v2(path_.c_str(), &raw, flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, vfs);
     database_.reset(raw);
     check(result, "cannot open");
-    if ((flags & SQLITE_OPEN_READWRITE) != 0) refuse_read_only();
+    if ((flags & SQLITE_OPEN_READWRITE) != 0) check_writable();
     check(::sqlite3_busy_timeout(raw, milliseconds_to_wait()), "cannot set the time to wait");
   }
 
   [[nodiscard]] ::sqlite3* get() const noexcept { return database_.get(); }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
-  /// Whether it is that of a process which this one was forked from.
+  /// Whether the connection belongs to a process that this one was forked from.
   [[nodiscard]] bool is_foreign() const noexcept { return database_.get_deleter().home.is_foreign_by_id(); }
 
   void run(const char* sql, const char* what) {
     check(::sqlite3_exec(database_.get(), sql, nullptr, nullptr, nullptr), what);
   }
 
-  /// Reads the file's first bytes as they stand, before SQLite looks at them and perhaps begins to change the
-  /// file. Bytes beyond the file's end are zeros.
+  /// Reads the file's first bytes before SQLite examines them and perhaps begins to change the file. Bytes
+  /// beyond the file's end are zeros.
   ///
-  /// Through SQLite's own handle: where a second descriptor of the file is closed, POSIX drops every lock
-  /// that other connections of this process hold on it.
+  /// Uses SQLite's own handle: if a second descriptor of the file were closed, POSIX would drop every lock
+  /// that other connections of this process hold on the file.
   void read_start(std::span<char> out) const {
     ::sqlite3_file* file = nullptr;
     check(::sqlite3_file_control(database_.get(), "main", SQLITE_FCNTL_FILE_POINTER, &file), "cannot read");
@@ -60,49 +60,49 @@ class SqliteDatabase {
     if (result != SQLITE_IOERR_SHORT_READ) check(result, "cannot read");
   }
 
-  /// Whether the last connection, when it closes, brings the write-ahead log into the database and removes
-  /// it. SQLite does unless it is told otherwise.
+  /// Whether the last connection, on closing, moves the write-ahead log into the database and removes it.
+  /// SQLite does so by default.
   void checkpoint_on_close(bool does) {
     check(::sqlite3_db_config(database_.get(), SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, does ? 0 : 1, nullptr),
           "cannot set up the connection");
   }
 
-  /// Brings the write-ahead log into the database and cuts it to nothing, as far as that goes at once, beside
-  /// others who read and with the room that there is.
+  /// Moves the write-ahead log into the database and truncates it, as far as this is possible at once:
+  /// readers may be active, and the disk may be full.
   void empty_log() noexcept {
     ::sqlite3_busy_timeout(database_.get(), 0);
     ::sqlite3_wal_checkpoint_v2(database_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
     ::sqlite3_busy_timeout(database_.get(), milliseconds_to_wait());
   }
 
-  /// Whether the last failure was that of a write for which the disk had no room, and no other.
+  /// Whether the last failure was a write for which the disk had no room.
   [[nodiscard]] bool found_disk_full() const noexcept { return failure_ == SQLITE_FULL; }
 
-  /// Throws what `result` means, if that is a failure to do `what`.
+  /// Throws the error for `result`, if that is a failure to do `what`.
   void check(int result, const std::string& what) const {
     if (result == SQLITE_OK || result == SQLITE_ROW || result == SQLITE_DONE) return;
-    const std::string words = what + ": SQLite says \"" +
-                              (database_ ? ::sqlite3_errmsg(database_.get()) : ::sqlite3_errstr(result)) +
-                              '"';
+    const std::string message = what + ": SQLite says \"" +
+                                (database_ ? ::sqlite3_errmsg(database_.get()) : ::sqlite3_errstr(result)) +
+                                '"';
     failure_ = result & 0xFF;
     switch (failure_) {
       case SQLITE_NOMEM:
         throw std::bad_alloc{};
       case SQLITE_NOTADB:
       case SQLITE_CORRUPT:
-        throw CorruptionError{path_, "the database", words};
+        throw CorruptionError{path_, "the database", message};
       case SQLITE_BUSY:
       case SQLITE_LOCKED:
         throw StorageError{path_, std::make_error_code(std::errc::device_or_resource_busy),
-                           words + "; another program has kept the database busy for " +
+                           message + "; another program has kept the database busy for " +
                                std::to_string(busy_.count()) + " ms (SqliteOptions::busy_timeout)"};
       default:
-        throw StorageError{path_, cause_of(result), words};
+        throw StorageError{path_, cause_of(result), message};
     }
   }
 
  private:
-  /// SQLite forbids a forked child to do anything to a connection of its parent, and closing it least of all.
+  /// SQLite forbids a forked child to use a connection of its parent in any way, even to close it.
   struct Close {
     void operator()(::sqlite3* database) const noexcept {
       if (home.is_foreign_by_id()) return leave_to_parent(database);
@@ -116,8 +116,8 @@ class SqliteDatabase {
     return static_cast<int>(std::clamp<Wait>(busy_.count(), 0, std::numeric_limits<int>::max()));
   }
 
-  /// SQLite opens what may not be written to read it, and says so only when something is written.
-  void refuse_read_only() const {
+  /// SQLite opens a write-protected file for reading, and reports that only on the first write.
+  void check_writable() const {
     if (::sqlite3_db_readonly(database_.get(), "main") == 0) return;
     throw StorageError{path_, std::make_error_code(std::errc::permission_denied), "cannot open for writing"};
   }
@@ -161,14 +161,14 @@ class SqliteStatement {
     database_.check(::sqlite3_bind_int64(statement_.get(), column, number), "cannot bind a number");
   }
   void bind(int column, std::string_view text) {
-    // An empty view may have a null pointer, which would stand for NULL.
+    // An empty view may have a null pointer, which would mean NULL.
     const char* const data = text.empty() ? "" : text.data();
     database_.check(
         ::sqlite3_bind_text64(statement_.get(), column, data, text.size(), SQLITE_STATIC, SQLITE_UTF8),
         "cannot bind a text of " + std::to_string(text.size()) + " bytes");
   }
 
-  /// Whether there is a row; `what` names the attempt.
+  /// Whether there is a row; `what` describes the attempt.
   bool step(const char* what) {
     const int result = ::sqlite3_step(statement_.get());
     if (result != SQLITE_ROW) ::sqlite3_reset(statement_.get());
@@ -187,7 +187,7 @@ class SqliteStatement {
   [[nodiscard]] double real(int column) const noexcept {
     return ::sqlite3_column_double(statement_.get(), column);
   }
-  /// Lives until the next step.
+  /// The view lives until the next step.
   [[nodiscard]] std::string_view text(int column) const {
     const auto* const data = ::sqlite3_column_text(statement_.get(), column);
     const auto bytes = static_cast<std::size_t>(::sqlite3_column_bytes(statement_.get(), column));
@@ -222,13 +222,13 @@ class SqliteTransaction {
     database_.run("commit", "cannot commit");
     ended_ = true;
   }
-  /// SQLite moves its log into the database only after a commit, and so never while a log that has filled the
-  /// disk leaves no room for one. The next transaction finds room then.
+  /// SQLite moves its log into the database only after a commit, so never while a log that has filled the
+  /// disk leaves no room for a commit. This makes room for the next transaction.
   void roll_back_and_make_room() noexcept {
     roll_back();
     database_.empty_log();
   }
-  /// Unless it has ended.
+  /// Does nothing if the transaction has ended.
   void roll_back() noexcept {
     if (!std::exchange(ended_, true) && !database_.is_foreign())
       ::sqlite3_exec(database_.get(), "rollback", nullptr, nullptr, nullptr);

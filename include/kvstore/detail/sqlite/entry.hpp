@@ -23,7 +23,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// The number that a key of an integer type is to be stored as; none if it is too large for SQLite.
+/// The number under which a key of an integer type is stored; none if it is too large for SQLite.
 [[nodiscard]] inline std::optional<std::int64_t> sqlite_integer(std::string_view key) noexcept {
   std::int64_t number = 0;
   const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), number);
@@ -31,7 +31,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
   return number;
 }
 
-/// A number that differs, but for a coincidence, where entries differ: the sum of each one's.
+/// A hash of a set of entries: the sum of the hashes of each. Different sets differ in it, except by
+/// coincidence.
 using EntryDigest = std::uint64_t;
 
 [[nodiscard]] inline EntryDigest digest_of(std::string_view key, std::string_view value) noexcept {
@@ -52,7 +53,7 @@ class SqliteEntry {
   [[nodiscard]] bool has_integer_key() const noexcept { return has_integer_key_; }
   [[nodiscard]] EntryDigest digest() const noexcept { return digest_of(key_, value_); }
 
-  /// Reads columns `key, value`. @throws CorruptionError if they are none of an entry
+  /// Reads columns `key, value`. @throws CorruptionError if they are not an entry
   void read(const SqliteStatement& row) {
     const int type = row.type(0);
     has_integer_key_ = type == SQLITE_INTEGER;
@@ -66,13 +67,13 @@ class SqliteEntry {
     read_value(row, 1);
   }
 
-  /// Reads column `value` of a key that is known.
+  /// Reads column `value` for a known key.
   void read(std::string_view key, const SqliteStatement& row) {
     key_ = key;
     read_value(row, 0);
   }
 
-  [[noreturn]] void refuse(const std::string& why) const {
+  [[noreturn]] void throw_damaged(const std::string& why) const {
     throw CorruptionError{path_, "entry " + KeyText<std::string>::for_message(key_), why};
   }
 
@@ -89,12 +90,12 @@ class SqliteEntry {
         JsonWriter text;
         try {
           Codec<double>::encode(row.real(column), text);
-        } catch (const ValueError& error) { refuse(error.what()); }
+        } catch (const ValueError& error) { throw_damaged(error.what()); }
         value_ = text.text();
         return;
       }
       default:
-        refuse("expected JSON text as value, found a BLOB or NULL");
+        throw_damaged("expected JSON text as value, found a BLOB or NULL");
     }
   }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What makes an SQLite database one of ours, and what must be true of it before anything is written. Needs
-// the component kvstore::sqlite.
+// The form of our SQLite databases, and the checks before anything is written to one. Needs the component
+// kvstore::sqlite.
 
 #include <sqlite3.h>
 
@@ -37,13 +37,13 @@ inline void check_sqlite_ids(const std::filesystem::path& path, std::uint32_t ap
                          std::to_string(kSqliteFormat) + "; open it with a newer release"};
 }
 
-/// What every database begins with.
+/// Whether the header is that of an SQLite database.
 [[nodiscard]] inline bool is_sqlite_header(std::string_view header) noexcept {
   return header.starts_with(std::string_view{"SQLite format 3\0", 16});
 }
 
-/// While it is open. SQLite would go on with what it has in memory and in its log.
-inline void refuse_overwritten(const SqliteDatabase& database) {
+/// Refuses an open file that was overwritten. SQLite would continue with its copy in memory and its log.
+inline void check_not_overwritten(const SqliteDatabase& database) {
   std::array<char, 100> header{};
   database.read_start(header);
   if (is_sqlite_header({header.data(), header.size()})) return;
@@ -54,7 +54,7 @@ inline void refuse_overwritten(const SqliteDatabase& database) {
                      "move this one and its -wal file away"};
 }
 
-/// Looks at the file before SQLite does, which would begin to change it.
+/// Checks the file before SQLite does, which would begin to change it.
 inline void check_sqlite_header(const SqliteDatabase& database) {
   std::array<char, 100> header{};
   database.read_start(header);
@@ -68,13 +68,13 @@ inline void check_sqlite_header(const SqliteDatabase& database) {
   return row.step("cannot read the database's form") ? row.integer(0) : 0;
 }
 
-/// The same as of the transaction that is open: the log may have a newer header.
+/// The same within the open transaction: the log may have a newer header.
 inline void check_sqlite_ids(SqliteDatabase& database) {
   check_sqlite_ids(database.path(), static_cast<std::uint32_t>(number_of(database, "pragma application_id")),
                    static_cast<std::uint32_t>(number_of(database, "pragma user_version")));
 }
 
-/// Before WAL mode: so the header that `check_sqlite_header` looks at is in the file itself.
+/// Call before WAL mode is set, so that the header that `check_sqlite_header` reads is in the file itself.
 inline void make_sqlite_tables(SqliteDatabase& database) {
   SqliteTransaction transaction{database, "begin exclusive"};
   if (number_of(database, "select count(*) from sqlite_master") != 0) check_sqlite_ids(database);
@@ -86,13 +86,13 @@ inline void make_sqlite_tables(SqliteDatabase& database) {
   transaction.commit();
 }
 
-/// A crash while they were made leaves a database without them.
+/// False after a crash while the tables were made.
 [[nodiscard]] inline bool has_sqlite_tables(SqliteDatabase& database) {
   return number_of(database, "select count(*) from sqlite_master where name = 'entries'") != 0;
 }
 
-/// Requires a table in which a row that is saved stays as it is and touches no other: what else others add to
-/// the database (tables, views, indexes, generated columns) is their business.
+/// Requires a table in which a saved row stays unchanged and affects no other row. Other additions to the
+/// database (tables, views, indexes, generated columns) are the business of their authors.
 inline void check_sqlite_table(SqliteDatabase& database) {
   const auto require = [&database](const char* sql, const char* what) {
     if (number_of(database, sql) != 0) return;
@@ -114,23 +114,24 @@ inline void check_sqlite_table(SqliteDatabase& database) {
       "takes different keys for the same; make it anew without a collation");
 }
 
-/// Has SQLite bring its log into the database once the log is the larger one, and at the latest, as is its
-/// custom, at a thousand pages. A small database would otherwise have a log of many times its size, and where
-/// that fills the disk, no room is left to bring it in.
+/// Has SQLite move its log into the database once the log is larger than the database, and at the latest at a
+/// thousand pages, SQLite's default. A small database would otherwise have a log many times its size. If such
+/// a log fills the disk, there is no room left to move it in.
 inline void limit_sqlite_log(SqliteDatabase& database) {
-  constexpr std::int64_t kLeast = 64;
-  constexpr std::int64_t kMost = 1000;
-  const auto pages = std::clamp(number_of(database, "pragma page_count"), kLeast, kMost);
+  constexpr std::int64_t kMinPages = 64;
+  constexpr std::int64_t kMaxPages = 1000;
+  const auto pages = std::clamp(number_of(database, "pragma page_count"), kMinPages, kMaxPages);
   database.check(::sqlite3_wal_autocheckpoint(database.get(), static_cast<int>(pages)),
                  "cannot set up the connection");
 }
 
-/// A number of this connection's that changes when another one has written.
+/// A number of this connection that changes when another connection has written.
 [[nodiscard]] inline std::int64_t sqlite_data_version(SqliteDatabase& database) {
   return number_of(database, "pragma data_version");
 }
 
-/// `ChangeSource::schema_version` of the last save. @throws CorruptionError if it is no such number
+/// `ChangeSource::schema_version` of the last save. @throws CorruptionError if the stored value is not such a
+/// number
 [[nodiscard]] inline std::uint32_t read_schema_version(SqliteDatabase& database) {
   SqliteStatement row{database, "select value from meta where name = 'schema_version'"};
   if (!row.step("cannot read the schema version")) return 0;
@@ -150,7 +151,7 @@ inline void write_schema_version(SqliteDatabase& database, std::uint32_t version
   return path += "-wal";
 }
 
-/// Whether there is a write-ahead log with anything in it.
+/// Whether there is a non-empty write-ahead log.
 [[nodiscard]] inline bool has_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
   const auto name = sqlite_log_path(path);
   const auto found = uninterrupted([&] { return files.status(name); });
@@ -158,8 +159,8 @@ inline void write_schema_version(SqliteDatabase& database, std::uint32_t version
   return found.value.kind != FileKind::missing && found.value.size != 0;
 }
 
-/// SQLite would delete the log of a database that is missing or empty.
-inline void refuse_lone_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
+/// Refuses a log beside a missing or empty database: SQLite would delete the log.
+inline void check_lone_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
   if (!has_sqlite_log(files, path)) return;
   throw StorageError{path,
                      {},
@@ -167,7 +168,8 @@ inline void refuse_lone_sqlite_log(FileSystem& files, const std::filesystem::pat
                          " has changes of it; put the database back beside it, or move that file away"};
 }
 
-/// While nobody can write. @throws CorruptionError if SQLite would silently forget part of the log
+/// Call while no other connection can write. @throws CorruptionError if SQLite would silently forget part of
+/// the log
 inline void check_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
   const auto name = sqlite_log_path(path);
   const auto log =

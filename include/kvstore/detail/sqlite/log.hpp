@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Looks for damage in SQLite's write-ahead log. SQLite takes the first frame whose checksum is wrong for the
-// log's end, as it must after a crash; what stands behind is forgotten, although it may have been committed.
+// Detects damage in SQLite's write-ahead log. SQLite takes the first frame with a wrong checksum for the end
+// of the log, as it must after a crash. Later frames are forgotten, although they may have been committed.
 //
 // *Source*: https://www.sqlite.org/fileformat2.html#the_write_ahead_log
 
@@ -27,16 +27,16 @@ namespace kvstore { inline namespace v1 { namespace detail {
   return number;
 }
 
-/// A log, one frame after another.
+/// A log, read frame by frame.
 class SqliteLog {
  public:
-  /// `file` outlives it; `path` is for messages. @throws StorageError, as every member
+  /// `file` outlives this object; `path` is for messages. @throws StorageError, as every member
   SqliteLog(File& file, const std::filesystem::path& path) : file_{file}, path_{path} {}
 
-  /// Where the first damage is that no crash explains; none if all is well.
+  /// The offset of the first damage that no crash explains; none if there is no such damage.
   [[nodiscard]] std::optional<std::uint64_t> find_damage() {
     std::array<char, kHeaderBytes> header{};
-    if (read(0, header) < header.size()) return std::nullopt;  // made, and nothing was written yet
+    if (read(0, header) < header.size()) return std::nullopt;  // created, but not written yet
     const std::string_view text{header.data(), header.size()};
     if (text.find_first_not_of('\0') == std::string_view::npos) return std::nullopt;  // the same
     if (!take_header(text)) return 0;
@@ -53,7 +53,7 @@ class SqliteLog {
     bool operator==(const Sum&) const = default;
   };
 
-  /// False if it is not what SQLite writes, in one piece, before any frame.
+  /// False if this is not the header that SQLite writes, in one piece, before any frame.
   bool take_header(std::string_view header) {
     const std::uint32_t magic = big_endian(header);
     const std::uint32_t page = big_endian(header.substr(8));
@@ -65,8 +65,8 @@ class SqliteLog {
     return sum(header.substr(0, 24), {}) == last_;
   }
 
-  /// A transaction is begun only when the one before is on disk. So where a commit is followed by a frame
-  /// that continues it, everything up to that commit was on disk once, whatever is found there now.
+  /// A transaction begins only when the previous one is on disk. So if a commit is followed by a frame that
+  /// continues it, everything up to that commit was on disk once, whatever the file contains now.
   std::optional<std::uint64_t> find_damaged_frame() {
     std::optional<std::uint64_t> bad;
     bool was_commit = false;
@@ -82,7 +82,7 @@ class SqliteLog {
     return std::nullopt;
   }
 
-  /// Whether the frame is of this log and was written behind the one before.
+  /// Whether the frame belongs to this log and was written after the previous one.
   [[nodiscard]] bool continues(std::string_view frame) const noexcept {
     if (frame.substr(8, 8) != salt_) return false;
     return sum(frame.substr(kFrameHeaderBytes), sum(frame.substr(0, 8), last_)) ==
@@ -115,9 +115,9 @@ class SqliteLog {
   File& file_;
   const std::filesystem::path& path_;
   bool big_endian_sums_ = false;
-  std::string salt_;         // of every frame that is not left from an older log
-  Sum last_;                 // as stored in the header or frame before
-  std::vector<char> frame_;  // the one at hand
+  std::string salt_;         // of every frame except those left over from an older log
+  Sum last_;                 // as stored in the previous header or frame
+  std::vector<char> frame_;  // the current one
 };
 
 }}}  // namespace kvstore::v1::detail

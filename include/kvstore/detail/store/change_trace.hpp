@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The keys that an operation has changed, kept from where they are known, under locks, to where a logger may
-// be told of them. Only where somebody logs at debug level.
+// The keys that an operation has changed. They are recorded under the locks, and passed to the logger once no
+// lock is held. Used only if a logger listens at debug level.
 
 #include <optional>
 #include <string>
@@ -19,13 +19,13 @@ namespace kvstore { inline namespace v1 { namespace detail {
 class ChangeTrace {
  public:
   explicit ChangeTrace(const Observer& observer) noexcept : observer_{observer} {
-    if (observer.logs(LogLevel::debug)) [[unlikely]]
+    if (observer.listens(LogLevel::debug)) [[unlikely]]
       keys_.emplace();
   }
 
   [[nodiscard]] bool wanted() const noexcept { return keys_.has_value(); }
 
-  // Out of line, both: whoever logs nothing of it pays a few comparisons.
+  // Both are out of line: a store without such a logger pays for a few comparisons only.
 
   template <class Key>
   [[gnu::noinline, gnu::cold]] void add(const Key& key) {
@@ -34,7 +34,7 @@ class ChangeTrace {
     keys_->emplace_back(text->text());
   }
 
-  /// Under no lock.
+  /// Call while no lock is held.
   void tell(Verb verb) const noexcept {
     if (wanted()) [[unlikely]]
       tell_logger(verb);

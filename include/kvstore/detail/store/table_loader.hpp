@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Fills the tables of a store that opens: entries first, straight into their segment's vector, then each
+// Fills the tables of a store that opens: first the entries, straight into their segment's vector, then each
 // index in one pass.
 
 #include <algorithm>
@@ -11,17 +11,20 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/base/heap_pages.hpp"
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/change/stored_key.hpp"
 #include "kvstore/detail/saving/observer.hpp"
+#include "kvstore/detail/saving/progress_count.hpp"
 #include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/detail/table/tables.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_writer.hpp"
 #include "kvstore/key_text.hpp"
@@ -32,12 +35,13 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kDefaultSegments = 256;
-inline constexpr std::size_t kMostSegments = 65536;
+inline constexpr std::size_t kMaxSegments = 65536;
 
 template <class Key, class Value, class HashOf, class KeyEqual>
 class TableLoader final : public LoadSink {
  public:
   using Table = DenseMap<Key, Value>;
+  using Tables = detail::Tables<Key, Value>;
 
   /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
   /// `observer` outlive it.
@@ -55,11 +59,11 @@ class TableLoader final : public LoadSink {
   void expect(std::uint64_t bytes) override {
     expected_ = bytes;
     constexpr std::uint64_t kSegmentBytes = std::uint64_t{256} << 10;
-    maps_pages_ = bytes >= kWorthMappingPages;
-    if (fixed_ || entries_ != 0) return;
+    is_large_ = bytes >= kLarge;
+    if (fixed_ || count_.entries != 0) return;
     const std::uint64_t wanted =
-        std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMostSegments);
-    tables_.resize(std::bit_ceil(static_cast<std::size_t>(wanted)));
+        std::clamp<std::uint64_t>(bytes / kSegmentBytes, kDefaultSegments, kMaxSegments);
+    tables_ = Tables{std::bit_ceil(static_cast<std::size_t>(wanted))};
   }
 
   void schema_version(std::uint32_t stored) override { values_.stored_version(stored); }
@@ -67,7 +71,6 @@ class TableLoader final : public LoadSink {
   void put(std::string_view key_text, std::string_view value_text) override {
     check_loading();
     add(parse(key_text, value_text));
-    if (maps_pages_) pages_.spend(sizeof(Parsed) + key_text.size() + value_text.size());
     count(1, key_text.size() + value_text.size());
   }
 
@@ -78,7 +81,7 @@ class TableLoader final : public LoadSink {
 
   void finish() override {
     if (std::exchange(finished_, true)) return;
-    for_each_index(tables_.size(), maps_pages_ ? threads_ : 1, [this](std::size_t i) {
+    for_each_index(tables_.size(), is_large_ ? threads_ : 1, [this](std::size_t i) {
       const std::size_t twice = tables_[i].build_index(equal_);
       if (twice != Table::kNone) throw DuplicateEntryError{text_of(tables_[i][twice].key)};
     });
@@ -89,19 +92,11 @@ class TableLoader final : public LoadSink {
     finish();
     Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
     const std::uint64_t hash = hash_of_(key);
-    Table& table = table_of(hash);
+    Table& table = tables_.of(hash);
     const std::size_t position = table.find(hash, [&](const Key& other) { return equal_(other, key); });
-    const bool exists = position != Table::kNone;
-    if (change.value) {
-      Value value = values_.parse(change.key, *change.value);
-      if (!exists) table.prepare_insert(1);
-      if (exists)
-        table.replace(position, value);
-      else
-        table.insert(hash, std::move(key), std::move(value));
-    } else if (exists) {
-      table.erase(position);
-    }
+    std::optional<Value> value;
+    if (change.value) value.emplace(values_.parse(change.key, *change.value));
+    Mutation<Key, Value>::change(hash, position, key, value).apply(table);
     count(1, change.key.size() + (change.value ? change.value->size() : 0));
   }
 
@@ -114,15 +109,15 @@ class TableLoader final : public LoadSink {
     observer_.log(level, event, fields);
   }
 
-  [[nodiscard]] std::uint64_t entries() const noexcept { return entries_; }
-  [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
-  [[nodiscard]] std::vector<Table> take() && { return std::move(tables_); }
+  [[nodiscard]] std::uint64_t entries() const noexcept { return count_.entries; }
+  [[nodiscard]] std::uint64_t bytes() const noexcept { return count_.bytes; }
+  [[nodiscard]] Tables take() && { return std::move(tables_); }
   [[nodiscard]] std::uint32_t stored_version() const noexcept { return values_.stored_version(); }
-  /// Whether what was stored has another schema version than the program.
+  /// Whether the stored values have another schema version than the program's.
   [[nodiscard]] bool outdated() const noexcept { return values_.outdated(); }
 
  private:
-  static constexpr std::uint64_t kWorthMappingPages = std::uint64_t{4} << 20;
+  static constexpr std::uint64_t kLarge = std::uint64_t{4} << 20;  // from here on, threads build indexes
 
   struct Parsed {
     std::uint64_t hash;
@@ -130,7 +125,7 @@ class TableLoader final : public LoadSink {
     Value value;
   };
 
-  /// What another thread has read ahead, in order.
+  /// Entries that another thread has read ahead, in order.
   class Stage final : public LoadStage {
    public:
     explicit Stage(TableLoader& loader) noexcept : loader_{loader} {}
@@ -138,14 +133,10 @@ class TableLoader final : public LoadSink {
     void put(std::string_view key_text, std::string_view value_text) override {
       entries_.push_back(loader_.parse(key_text, value_text));
       bytes_ += key_text.size() + value_text.size();
-      pages_.spend(key_text.size() + value_text.size());
     }
     void commit() override {
       loader_.check_loading();
-      for (Parsed& entry : entries_) {
-        loader_.pages_.spend(sizeof entry);
-        loader_.add(std::move(entry));
-      }
+      for (Parsed& entry : entries_) loader_.add(std::move(entry));
       loader_.count(entries_.size(), bytes_);
       clear();
     }
@@ -158,7 +149,6 @@ class TableLoader final : public LoadSink {
     TableLoader& loader_;
     std::vector<Parsed> entries_;
     std::size_t bytes_ = 0;
-    HeapPages pages_;
   };
 
   /// An entry that came later would not be in the index.
@@ -169,7 +159,7 @@ class TableLoader final : public LoadSink {
           "through change()"};
   }
 
-  /// May be called by several threads at once.
+  /// Several threads may call this at once.
   [[nodiscard]] Parsed parse(std::string_view key_text, std::string_view value_text) const {
     Key key = parse_stored_key<Key>(key_text);
     Value value = values_.parse(key_text, value_text);
@@ -178,25 +168,19 @@ class TableLoader final : public LoadSink {
   }
 
   void add(Parsed&& entry) {
-    table_of(entry.hash).append(entry.hash, std::move(entry.key), std::move(entry.value));
-  }
-
-  [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept {
-    return tables_[static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1)];
+    tables_.of(entry.hash).append(entry.hash, std::move(entry.key), std::move(entry.value));
   }
 
   void count(std::size_t entries, std::size_t bytes) {
-    constexpr std::uint64_t kReportEvery = 4096;
-    const bool due = (entries_ + entries) / kReportEvery != entries_ / kReportEvery;
-    entries_ += entries;
-    bytes_ += bytes;
-    if (due) report(false);
+    if (count_.add(entries, bytes)) report(false);
   }
 
   void report(bool finished) const {
     if (!progress_) return;
-    const double part = expected_ == 0 ? 0 : static_cast<double>(bytes_) / static_cast<double>(expected_);
-    progress_({Progress::Phase::load, entries_, bytes_, finished ? 1 : std::min(part, 1.0), finished});
+    const double part =
+        expected_ == 0 ? 0 : static_cast<double>(count_.bytes) / static_cast<double>(expected_);
+    progress_(
+        {Progress::Phase::load, count_.entries, count_.bytes, finished ? 1 : std::min(part, 1.0), finished});
   }
 
   [[nodiscard]] static std::string text_of(const Key& key) {
@@ -206,18 +190,16 @@ class TableLoader final : public LoadSink {
   }
 
   bool fixed_;
-  std::vector<Table> tables_;
+  Tables tables_;
   HashOf hash_of_;
   KeyEqual equal_;
   ValueLoader<Value> values_;
-  std::size_t threads_;  // that build indexes
+  std::size_t threads_;  // the number that build indexes
   const std::function<void(const Progress&)>& progress_;
   const Observer& observer_;
   std::uint64_t expected_ = 0;  // bytes
-  std::uint64_t entries_ = 0;
-  std::uint64_t bytes_ = 0;
-  bool maps_pages_ = false;  // much will come
-  HeapPages pages_;
+  ProgressCount count_;
+  bool is_large_ = false;  // the load is large
   bool finished_ = false;
 };
 

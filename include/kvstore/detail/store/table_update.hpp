@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store that follows another process is to change: collected without a lock, one change for each key,
-// so that all of it can be done in one step that does not fail half-way.
+// The pending changes of a store that follows another process. They are collected without a lock, one for
+// each key, so that all of them can be made in one step that cannot fail half-way.
 
 #include <algorithm>
 #include <cstddef>
@@ -29,7 +29,7 @@ class TableUpdate final : public LoadSink {
   using Table = DenseMap<Key, Value>;
   using Mutation = detail::Mutation<Key, Value>;
 
-  /// `stored_version` is that of what was loaded before. `options` and `path` outlive it.
+  /// `stored_version` is that of the entries loaded before. `options` and `path` outlive this object.
   TableUpdate(HashOf hash_of, KeyEqual equal, const Options& options, const std::filesystem::path& path,
               std::uint32_t stored_version)
       : hash_of_{std::move(hash_of)}, equal_{std::move(equal)}, values_{options, path} {
@@ -63,22 +63,19 @@ class TableUpdate final : public LoadSink {
   }
 
   [[nodiscard]] bool empty() const noexcept { return !cleared_ && steps_.empty(); }
-  /// Whether all that was there is gone; then `fill` makes what comes instead.
+  /// Whether all existing entries are gone; then `fill` makes the new tables.
   [[nodiscard]] bool replaces_everything() const noexcept { return cleared_; }
 
-  /// Puts the entries into tables that hold none. Takes them from here.
+  /// Moves the entries into tables that are empty.
   template <class TableOf>
   void fill(const TableOf& table_of) {
     for (Step& step : steps_) {
-      if (!step.value) continue;
-      Table& table = table_of(step.hash);
-      table.prepare_insert(1);
-      table.insert(step.hash, std::move(step.key), std::move(*step.value));
+      Mutation::change(step.hash, Table::kNone, step.key, step.value).apply(table_of(step.hash));
     }
   }
 
-  /// What is to be done to the tables as they are, in an order in which it can be done: removals last and
-  /// from the back, because a removal moves the last entry of its table. The mutations point into this.
+  /// The mutations for the current tables, in an order in which they can be performed: removals last and from
+  /// the back, since a removal moves the last entry of its table. The mutations point into this object.
   template <class TableOf>
   [[nodiscard]] std::vector<Mutation> mutations(const TableOf& table_of) {
     std::vector<Mutation> result;
@@ -86,13 +83,8 @@ class TableUpdate final : public LoadSink {
     for (Step& step : steps_) {
       const auto same = [&](const Key& other) { return equal_(other, step.key); };
       const std::size_t position = table_of(step.hash).find(step.hash, same);
-      const bool exists = position != Table::kNone;
-      if (step.value) {
-        result.push_back(exists ? Mutation::replace(step.hash, position, *step.value)
-                                : Mutation::insert(step.hash, step.key, *step.value));
-      } else if (exists) {
-        removals.push_back(Mutation::erase(step.hash, position));
-      }
+      const Mutation mutation = Mutation::change(step.hash, position, step.key, step.value);
+      if (mutation) (step.value ? result : removals).push_back(mutation);
     }
     std::sort(removals.begin(), removals.end(),
               [](const Mutation& a, const Mutation& b) { return a.position > b.position; });

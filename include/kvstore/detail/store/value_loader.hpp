@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Values as they are loaded: parsed, and brought to the program's schema version first where what is stored
-// has an older one.
+// Parses values while they are loaded. Values stored with an older schema version are first brought to that
+// of the program.
 
 #include <cstdint>
 #include <filesystem>
@@ -19,26 +19,27 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Whether a key's text is always that of an integer, which some storages keep as such.
+/// Whether a key's text is always that of an integer, which some storages store as one.
 template <class Key>
 inline constexpr bool kIntegerKey = std::is_integral_v<Key> && !std::is_same_v<Key, bool>;
 
 template <class Value>
 class ValueLoader {
  public:
-  /// Both outlive it; `path` is for messages.
+  /// Both arguments outlive this object; `path` is for messages.
   ValueLoader(const Options& options, const std::filesystem::path& path) noexcept
       : options_{options}, path_{path} {}
 
-  /// Comes before the first `parse`; else what is stored has version 0. @throws SchemaVersionError
+  /// Call before the first `parse`; without a call the stored version is 0. @throws SchemaVersionError
   void stored_version(std::uint32_t version) {
     stored_ = version;
-    if (version > options_.schema_version) refuse();
+    if (version > options_.schema_version) throw_version();
   }
   [[nodiscard]] std::uint32_t stored_version() const noexcept { return stored_; }
   [[nodiscard]] bool outdated() const noexcept { return stored_ != options_.schema_version; }
 
-  /// @throws ParseError; SchemaVersionError if it is old and there is no `Options::upgrade`; what that throws
+  /// @throws ParseError; SchemaVersionError if the value is old and there is no `Options::upgrade`; the
+  /// exceptions of `Options::upgrade`
   [[nodiscard]] Value parse(std::string_view key, std::string_view text) const {
     return outdated() ? upgraded(key, text) : decode(text);
   }
@@ -52,14 +53,16 @@ class ValueLoader {
   }
 
   [[nodiscard]] Value upgraded(std::string_view key, std::string_view text) const {
-    if (!options_.upgrade) refuse();
+    if (!options_.upgrade) throw_version();
     JsonReader reader{text};
     ScratchWriter scratch;
     options_.upgrade(stored_, key, reader, *scratch);
     return decode(scratch->text());
   }
 
-  [[noreturn]] void refuse() const { throw SchemaVersionError{path_, stored_, options_.schema_version}; }
+  [[noreturn]] void throw_version() const {
+    throw SchemaVersionError{path_, stored_, options_.schema_version};
+  }
 
   const Options& options_;
   const std::filesystem::path& path_;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Folds a WriteBatch into at most one mutation per key, seen against the tables as they are, so that all of
-// it can be refused before any of it is done.
+// Reduces a WriteBatch to at most one mutation per key, judged against the current tables, so that the whole
+// batch can be refused before any part of it is done.
 
 #include <algorithm>
 #include <cstddef>
@@ -25,23 +25,23 @@ class BatchPlan {
 
   explicit BatchPlan(const KeyEqual& equal) : equal_{equal} {}
 
-  /// Adds the next change of the batch; `position` is where its key stands in its table, or `kNone`.
+  /// Adds the next change of the batch; `position` is that of its key in the table, or `kNone`.
   /// @throws DuplicateKeyError, KeyNotFoundError
   void add(typename Batch::Operation& operation, std::uint64_t hash, std::size_t position) {
     Item& item = item_for(operation, hash, position);
-    using Verb = typename Batch::Verb;
-    if (operation.verb == Verb::create && item.exists) {
+    using Action = typename Batch::Action;
+    if (operation.verb == Action::create && item.exists) {
       throw DuplicateKeyError{KeyText<Key>::for_message(operation.key)};
     }
-    if ((operation.verb == Verb::update || operation.verb == Verb::remove) && !item.exists) {
+    if ((operation.verb == Action::update || operation.verb == Action::remove) && !item.exists) {
       throw KeyNotFoundError{KeyText<Key>::for_message(operation.key)};
     }
-    item.exists = operation.verb != Verb::remove;
+    item.exists = operation.verb != Action::remove;
     item.value = item.exists ? &*operation.value : nullptr;
   }
 
   /// The mutations in an order in which they can be performed one after another: removals last and from the
-  /// back, because a removal moves the last entry of its table.
+  /// back, since a removal moves the last entry of its table.
   [[nodiscard]] std::vector<Mutation> mutations() const {
     std::vector<Mutation> result;
     result.reserve(items_.size());
@@ -87,7 +87,7 @@ class BatchPlan {
 
   KeyEqual equal_;
   std::vector<Item> items_;
-  DenseMap<const Key*, std::size_t> seen_;  // key -> place in items_
+  DenseMap<const Key*, std::size_t> seen_;  // key -> index in items_
 };
 
 }}}  // namespace kvstore::v1::detail

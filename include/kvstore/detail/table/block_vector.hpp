@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A vector in blocks of one size. Growing moves no element once the first block is full, so that no insert
-// waits for its neighbours to move, and at most one block stands empty in part. Within a block elements are
-// side by side, which is all that a walk over them needs.
+// A vector in blocks of one size. Once the first block is full, growing moves no element: no insert waits for
+// others to be moved, and at most one block is partly empty. Within a block, elements are contiguous, which
+// is all that a scan needs.
 
 #include <algorithm>
 #include <bit>
@@ -65,7 +65,7 @@ class BlockVector {
   [[nodiscard]] Iterator begin() const noexcept { return {*this, 0}; }
   [[nodiscard]] Iterator end() const noexcept { return {*this, size_}; }
 
-  /// Makes room for `count` elements in all, and no more than that needs. Strong.
+  /// Makes room for exactly `count` elements in all. Strong.
   void reserve(std::size_t count) {
     if (capacity_ < kBlock && count > capacity_) move_first_block(first_block_for(count));
     while (capacity_ < count) {
@@ -74,8 +74,8 @@ class BlockVector {
     }
   }
 
-  /// Gives back what more than `count` elements would need, and `size()` do not. An element moves only where
-  /// all are in the first block; that stays as it is if there is no memory for a smaller one.
+  /// Releases memory beyond `count` elements, but never below `size()`. Elements move only if all of them are
+  /// in the first block. That block stays as it is if there is no memory for a smaller one.
   void shrink(std::size_t count) noexcept {
     count = std::max(count, size_);
     while (capacity_ > kBlock && capacity_ - kBlock >= count) {
@@ -101,7 +101,7 @@ class BlockVector {
   void pop_back() noexcept { std::destroy_at(&(*this)[--size_]); }
 
  private:
-  // On cache lines of their own, so that an element of 64 bytes is one line and not two.
+  // Aligned to cache lines, so that an element of 64 bytes occupies one line and not two.
   static constexpr std::align_val_t kAlign{std::max<std::size_t>(alignof(T), 64)};
 
   struct Free {
@@ -113,10 +113,10 @@ class BlockVector {
     return Block{static_cast<T*>(::operator new(count * sizeof(T), kAlign))};
   }
 
-  // By doubling: a small table takes little memory.
+  // Sizes double, so a small table takes little memory.
   [[nodiscard]] static std::size_t first_block_for(std::size_t count) noexcept {
-    constexpr std::size_t kLeast = std::min<std::size_t>(4, kBlock);
-    return std::min(std::bit_ceil(std::max(count, kLeast)), kBlock);
+    constexpr std::size_t kMin = std::min<std::size_t>(4, kBlock);
+    return std::min(std::bit_ceil(std::max(count, kMin)), kBlock);
   }
 
   void move_first_block(std::size_t count) {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a verb has decided to do to a table, apart from doing it: a store that persists puts its own steps
-// (capture for a snapshot, log, count) between the decision and the deed, which cannot fail.
+// A verb's decision about a table, separate from its execution. A persistent store puts its own steps
+// (capture for a snapshot, log, count) between the decision and the execution, which cannot fail.
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #include "kvstore/detail/table/dense_map.hpp"
@@ -33,6 +34,14 @@ struct Mutation {
     return {Kind::erase, position, hash, nullptr, nullptr};
   }
 
+  /// Sets the value of a key to `value`, or removes the key if there is none; `position` is that of the key.
+  static Mutation change(std::uint64_t hash, std::size_t position, Key& key,
+                         std::optional<Value>& value) noexcept {
+    const bool exists = position != Table::kNone;
+    if (value) return exists ? replace(hash, position, *value) : insert(hash, key, *value);
+    return exists ? erase(hash, position) : Mutation{};
+  }
+
   explicit operator bool() const noexcept { return kind != Kind::none; }
 
   /// The key concerned, before perform().
@@ -40,7 +49,14 @@ struct Mutation {
     return kind == Kind::insert ? *key : table[position].key;
   }
 
-  /// Carries the decision out. An insert needs `table.prepare_insert` before.
+  /// Makes room and performs the mutation, for a store without steps of its own between the two. May throw;
+  /// then nothing has changed.
+  void apply(Table& table) const {
+    if (kind == Kind::insert) table.prepare_insert(1);
+    perform(table);
+  }
+
+  /// Performs the mutation. An insert needs `table.prepare_insert` first.
   void perform(Table& table) const noexcept {
     if (kind == Kind::replace)
       table.replace(position, *value);

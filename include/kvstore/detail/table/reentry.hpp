@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Notices a callback that calls the store which is running it, which would deadlock.
+// Detects a callback that calls the store which is running it, since that would deadlock.
 
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Lives while a thread runs a user's callback and keeps a store's writers out.
+/// Exists while a thread runs a user's callback and keeps a store's writers out.
 class CallbackScope {
  public:
   explicit CallbackScope(const void* store) noexcept : store_{store}, outer_{innermost} { innermost = this; }
@@ -15,9 +15,9 @@ class CallbackScope {
   CallbackScope& operator=(const CallbackScope&) = delete;
   ~CallbackScope() { innermost = outer_; }
 
-  /// @throws ReentryError, with these words, if this thread is inside a callback of `store`.
-  static void refuse_reentry(const void* store, const char* words = kFromVerb) {
-    if (is_inside(store)) throw_reentry(words);
+  /// @throws ReentryError, with this message, if this thread is inside a callback of `store`.
+  static void check_reentry(const void* store, const char* message = kFromVerb) {
+    if (is_inside(store)) throw_reentry(message);
   }
 
   /// Whether this thread is inside a callback of `store`.
@@ -33,7 +33,7 @@ class CallbackScope {
       "a callback of visit(), modify() or for_each() called the store that is running it; "
       "do that after the callback has returned";
 
-  [[noreturn]] static void throw_reentry(const char* words) { throw ReentryError{words}; }
+  [[noreturn]] static void throw_reentry(const char* message) { throw ReentryError{message}; }
 
   static inline constinit thread_local const CallbackScope* innermost = nullptr;
 

@@ -26,6 +26,7 @@
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/detail/table/reentry.hpp"
+#include "kvstore/detail/table/tables.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
@@ -35,7 +36,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Keys>
 using KeyIterator = decltype(std::ranges::begin(std::declval<const Keys&>()));
 
-/// Ranges of keys to look up. Spelt without the header <ranges>, which costs more than it would say.
+/// Ranges of keys to look up. Defined without the header <ranges>, which costs more compile time than it
+/// saves text.
 template <class Keys, class Key, class Lookup>
 concept KeyRange =
     std::forward_iterator<KeyIterator<Keys>> &&
@@ -57,44 +59,43 @@ class TableStore {
   using KeyArgument = std::conditional_t<kTextKeys, StringArgument<Key>, Key>;
   using CheckedKey = std::conditional_t<kTextKeys, std::string_view, const Key&>;
   using Table = DenseMap<Key, Value>;
+  using Tables = detail::Tables<Key, Value>;
   using Mutation = detail::Mutation<Key, Value>;
-  static constexpr std::size_t kGroup = 16;
+  static constexpr std::size_t kGroup = Tables::kGroup;
 
   TableStore(std::size_t tables, Hash hash, KeyEqual equal)
       : tables_(tables), hash_{std::move(hash)}, equal_{std::move(equal)} {}
 
   // A derived store overrides the primitives to lock, capture, log, count and save; it repeats no verb.
-  // `verb` says for which one.
+  // `verb` is the verb on whose behalf a primitive runs.
 
-  /// Runs `fn`, which says whether it found what it looked for, on a table, for reading.
-  virtual bool look_at_table(Verb /*verb*/, std::size_t table, FunctionRef<bool(const Table&)> fn) const {
+  /// Runs `fn` on a table, for reading. `fn` returns whether it found its key.
+  virtual bool read_table(Verb /*verb*/, std::size_t table, FunctionRef<bool(const Table&)> fn) const {
     return fn(tables_[table]);
   }
-  /// Runs `fn` on those of the tables of `hashes`, at most `kGroup`, that can be had at once, and whose bits
-  /// it is given; then on the others, one by one. It returns the bits of those where it found what it looked
-  /// for.
-  virtual void look_at_group(Verb /*verb*/, std::span<const std::uint64_t> hashes,
-                             FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
-    for (const std::uint64_t hash : hashes) table_of(hash).prefetch(hash);
+  /// Runs `fn` once for all tables of `hashes`, at most `kGroup`, that are available at once, and passes it
+  /// their bits; then once for each of the others. `fn` returns the bits of the tables in which it found its
+  /// key.
+  virtual void read_tables_together(Verb /*verb*/, std::span<const std::uint64_t> hashes,
+                                    FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+    for (const std::uint64_t hash : hashes) tables_.of(hash).prefetch(hash);
     fn((std::uint32_t{1} << hashes.size()) - 1);
   }
   /// Runs `fn` on every table in turn, for reading.
-  virtual void look_at_tables(Verb /*verb*/, FunctionRef<void(const Table&)> fn) const {
+  virtual void for_each_table(Verb /*verb*/, FunctionRef<void(const Table&)> fn) const {
     for (const Table& table : tables_) fn(table);
   }
-  /// Carries out what `decide` decides on a table.
+  /// Performs the mutation that `decide` returns for a table.
   virtual void edit_table(Verb /*verb*/, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
-    Table& table = tables_[index];
-    const Mutation mutation = decide(table);
-    if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
-    mutation.perform(table);
+    decide(tables_[index]).apply(tables_[index]);
   }
   /// Carries out what `decide` decides, which concerns the tables of `hashes` only: all of it or nothing.
   virtual void edit_tables(std::span<const std::uint64_t> /*hashes*/,
                            FunctionRef<std::vector<Mutation>()> decide) {
     const std::vector<Mutation> mutations = decide();
-    for (const Inserts& inserts : inserts_of(mutations)) tables_[inserts.table].prepare_insert(inserts.count);
-    for (const Mutation& mutation : mutations) mutation.perform(table_of(mutation.hash));
+    for (const auto& inserts : tables_.inserts_of(mutations))
+      tables_[inserts.table].prepare_insert(inserts.count);
+    for (const Mutation& mutation : mutations) mutation.perform(tables_.of(mutation.hash));
   }
   /// Empties every table.
   virtual void clear_tables() {
@@ -107,7 +108,7 @@ class TableStore {
   /// Records a check that failed before any primitive ran.
   virtual void note_failure(Verb /*verb*/) const noexcept {}
 
-  /// A copy of a value for `modify` to work on; nothing if the value must be modified where it stands.
+  /// A copy of a value for `modify` to work on; nothing if the value must be modified in place.
   [[nodiscard]] virtual std::optional<Value> duplicate(const Value& value) const {
     if constexpr (std::copy_constructible<Value>)
       return value;
@@ -115,9 +116,9 @@ class TableStore {
       return std::nullopt;
   }
 
-  // What the verbs are made of. ---------------------------------------------------------------------------
+  // The building blocks of the verbs. ---------------------------------------------------------------------
 
-  /// A search that has begun: the memory that it reads first comes while the operation goes through its
+  /// A search that has begun: the memory that it reads first is on its way while the operation runs its
   /// checks and takes its lock.
   struct Search {
     std::uint64_t hash;
@@ -125,12 +126,12 @@ class TableStore {
   };
   [[nodiscard]] Search begin_search(LookupKey key) const {
     const std::uint64_t hash = hash_of(key);
-    const std::size_t table = table_index(hash);
+    const std::size_t table = tables_.index_of(hash);
     tables_[table].prefetch(hash);
     return {hash, table};
   }
 
-  /// Runs a check that the primitives do not see.
+  /// Runs a check outside the primitives, and records its failure.
   template <class Check>
   void checked(Verb verb, const Check& check) const {
     try {
@@ -143,10 +144,10 @@ class TableStore {
 
   /// Runs `fn(const Value&)` if the key exists. @returns whether it does.
   template <class Fn>
-  bool look(Verb verb, LookupKey key, const Fn& fn) const {
+  bool read_entry(Verb verb, LookupKey key, const Fn& fn) const {
     const Search search = begin_search(key);
-    CallbackScope::refuse_reentry(this);
-    return look_at_table(verb, search.table, [&](const Table& table) {
+    CallbackScope::check_reentry(this);
+    return read_table(verb, search.table, [&](const Table& table) {
       const std::size_t position = find(table, search.hash, key);
       if (position == Table::kNone) return false;
       fn(table[position].value);
@@ -154,12 +155,13 @@ class TableStore {
     });
   }
 
-  /// Carries out what `decide(table, hash, position)` decides if the key exists. @returns whether it does.
+  /// Performs the mutation that `decide(table, hash, position)` returns if the key exists. @returns whether
+  /// it does.
   template <class Decide>
   bool edit(Verb verb, LookupKey key, const Decide& decide) {
     bool found = false;
     const Search search = begin_search(key);
-    CallbackScope::refuse_reentry(this);
+    CallbackScope::check_reentry(this);
     edit_table(verb, search.table, [&](Table& table) {
       const std::size_t position = find(table, search.hash, key);
       found = position != Table::kNone;
@@ -168,8 +170,8 @@ class TableStore {
     return found;
   }
 
-  /// Adds an entry, or does what `otherwise(hash, position)` decides where the key exists. @returns whether
-  /// it was added.
+  /// Adds an entry, or, if the key exists, performs the mutation that `otherwise(hash, position)` returns.
+  /// @returns whether an entry was added.
   template <class Otherwise>
   bool add(Verb verb, KeyArgument& key, Value& value, const Otherwise& otherwise) {
     const CheckedKey view = view_of(key);
@@ -179,11 +181,11 @@ class TableStore {
       check_entry(view, value);
     });
     bool added = false;
-    CallbackScope::refuse_reentry(this);
+    CallbackScope::check_reentry(this);
     edit_table(verb, search.table, [&](Table& table) {
       const std::size_t position = find(table, search.hash, view);
       added = position == Table::kNone;
-      return added ? Mutation::insert(search.hash, own(key), value) : otherwise(search.hash, position);
+      return added ? Mutation::insert(search.hash, owned_key(key), value) : otherwise(search.hash, position);
     });
     return added;
   }
@@ -194,12 +196,12 @@ class TableStore {
       return key;
   }
 
-  /// Runs `fn(index, const Value&)` for those of `keys` that exist. @returns how many do.
+  /// Runs `fn(index, const Value&)` for each of `keys` that exists. @returns how many exist.
   template <class Keys, class Fn>
-  std::size_t look_at_many(Verb verb, const Keys& keys, const Fn& fn) const {
+  std::size_t read_entries(Verb verb, const Keys& keys, const Fn& fn) const {
     std::size_t found = 0;
     std::size_t first = 0;  // of the group
-    CallbackScope::refuse_reentry(this);
+    CallbackScope::check_reentry(this);
     for (auto at = std::ranges::begin(keys); at != std::ranges::end(keys);) {
       std::array<std::uint64_t, kGroup> hashes{};
       std::array<HeldKey<std::iter_reference_t<KeyIterator<Keys>>>, kGroup> group{};
@@ -208,9 +210,9 @@ class TableStore {
         group[count].hold(*at);
         hashes[count] = hash_of(group[count].get());
       }
-      look_at_group(verb, std::span{hashes}.first(count), [&](std::uint32_t which) {
-        const auto see = [&](std::size_t i, const Value& value) { fn(first + i, value); };
-        const std::uint32_t those = look_in_stages(which, hashes, group, see);
+      read_tables_together(verb, std::span{hashes}.first(count), [&](std::uint32_t which) {
+        const auto visit = [&](std::size_t i, const Value& value) { fn(first + i, value); };
+        const std::uint32_t those = read_in_stages(which, hashes, group, visit);
         found += static_cast<std::size_t>(std::popcount(those));
         return those;
       });
@@ -224,7 +226,7 @@ class TableStore {
     BatchPlan<Key, Value, KeyEqual> plan{equal_};
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       auto& operation = batch.operations()[i];
-      plan.add(operation, hashes[i], find(table_of(hashes[i]), hashes[i], operation.key));
+      plan.add(operation, hashes[i], find(tables_.of(hashes[i]), hashes[i], operation.key));
     }
     return plan.mutations();
   }
@@ -238,80 +240,45 @@ class TableStore {
     else
       return mix(hash ^ kSecret[2], kSecret[3]);
   }
-  // The middle of the hash chooses the table; the table itself uses the upper half.
-  [[nodiscard]] std::size_t table_index(std::uint64_t hash) const noexcept {
-    return static_cast<std::size_t>(hash >> 16) & (tables_.size() - 1);
-  }
-  [[nodiscard]] Table& table_of(std::uint64_t hash) noexcept { return tables_[table_index(hash)]; }
-  [[nodiscard]] const Table& table_of(std::uint64_t hash) const noexcept {
-    return tables_[table_index(hash)];
-  }
   template <class Probe>
   [[nodiscard]] std::size_t find(const Table& table, std::uint64_t hash, const Probe& key) const {
     return table.find(hash, [&](const Key& other) { return equal_(other, key); });
   }
 
-  /// The segments' tables; a power of two of them, at most 65536. Once threads use the store, tables change,
-  /// but not how many there are and where.
-  [[nodiscard]] std::vector<Table>& tables() noexcept { return tables_; }
-  [[nodiscard]] const std::vector<Table>& tables() const noexcept { return tables_; }
+  [[nodiscard]] Tables& tables() noexcept { return tables_; }
+  [[nodiscard]] const Tables& tables() const noexcept { return tables_; }
   [[nodiscard]] const KeyEqual& key_equal() const noexcept { return equal_; }
 
-  /// How many entries a table is to take.
-  struct Inserts {
-    std::size_t table;
-    std::size_t count;
-  };
-  /// What `mutations` insert, by table. *Complexity*: O(mutations), apart from sorting them
-  [[nodiscard]] std::vector<Inserts> inserts_of(std::span<const Mutation> mutations) const {
-    std::vector<std::size_t> indices;
-    indices.reserve(mutations.size());
-    for (const Mutation& mutation : mutations) {
-      if (mutation.kind == Mutation::Kind::insert) indices.push_back(table_index(mutation.hash));
-    }
-    std::sort(indices.begin(), indices.end());
-    std::vector<Inserts> result;
-    for (const std::size_t index : indices) {
-      if (result.empty() || result.back().table != index) result.push_back({index, 0});
-      ++result.back().count;
-    }
-    return result;
-  }
-
  private:
-  [[nodiscard]] static Key& own(KeyArgument& key) {
+  [[nodiscard]] static Key& owned_key(KeyArgument& key) {
     if constexpr (kTextKeys)
       return key.string();
     else
       return key;
   }
 
-  /// In each stage the memory that the next one reads is asked for, for all keys, so that these wait for it
-  /// together.
-  template <class Group, class See>
-  std::uint32_t look_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
-                               const Group& group, const See& see) const {
-    const auto each = [which](const auto& step) {
-      for (std::uint32_t left = which; left != 0; left &= left - 1) {
-        step(static_cast<std::size_t>(std::countr_zero(left)));
-      }
-    };
-    std::array<std::size_t, kGroup> likely{};
+  /// Prefetches all entries that it will most likely read before it reads the first of them.
+  template <class Group, class Visit>
+  std::uint32_t read_in_stages(std::uint32_t which, const std::array<std::uint64_t, kGroup>& hashes,
+                               const Group& group, const Visit& visit) const {
+    for (std::uint32_t left = which; left != 0; left &= left - 1) {
+      const std::uint64_t hash = hashes[static_cast<std::size_t>(std::countr_zero(left))];
+      tables_.of(hash).prefetch_likely(hash);
+    }
     std::uint32_t found = 0;
-    each([&](std::size_t i) { likely[i] = table_of(hashes[i]).prefetch_likely(hashes[i]); });
-    each([&](std::size_t i) { table_of(hashes[i]).prefetch_texts(likely[i]); });
-    each([&](std::size_t i) {
-      const Table& table = table_of(hashes[i]);
+    for (std::uint32_t left = which; left != 0; left &= left - 1) {
+      const auto i = static_cast<std::size_t>(std::countr_zero(left));
+      const Table& table = tables_.of(hashes[i]);
       const LookupKey key = group[i].get();
       const std::size_t position = find(table, hashes[i], key);
-      if (position == Table::kNone) return;
-      see(i, table[position].value);
+      if (position == Table::kNone) continue;
+      visit(i, table[position].value);
       found |= std::uint32_t{1} << i;
-    });
+    }
     return found;
   }
 
-  std::vector<Table> tables_;
+  Tables tables_;
   Hash hash_;
   KeyEqual equal_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Looks at 16 bytes of text in one step. The scalar versions do the same where SSE2 is missing, or where
+// Examines 16 bytes of text in one step. The scalar versions do the same if SSE2 is missing or
 // KVSTORE_NO_SIMD is defined.
 
 #include <bit>
@@ -13,44 +13,21 @@
 #include <emmintrin.h>
 #endif
 
+#include "kvstore/detail/base/load_word.hpp"
+
 namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr int kBlockSize = 16;
 
-/// Whether a byte cannot stand in a JSON string unseen: a control character, a quote or a backslash, which
-/// JSON wants escaped, or part of a character outside ASCII, whose UTF-8 must be checked.
+/// Whether a byte of a JSON string needs a closer look: a control character, a quote or a backslash, which
+/// JSON requires to be escaped, or part of a character outside ASCII, whose UTF-8 must be checked.
 [[nodiscard]] constexpr bool is_special(char byte) noexcept {
   const auto code = static_cast<unsigned char>(byte);
   return code < 0x20 || code >= 0x80 || byte == '"' || byte == '\\';
 }
 
-template <class Word>
-[[nodiscard]] std::uint64_t load_part(const char* in) noexcept {
-  Word word;
-  std::memcpy(&word, in, sizeof word);
-  return word;
-}
-
-/// The first 8 bytes of `size`, or all and zeros, as a number: the first byte is its lowest. Reads no others:
-/// parts that may overlap are put together.
-[[nodiscard]] inline std::uint64_t load_word(const char* in, std::size_t size) noexcept {
-  if constexpr (std::endian::native != std::endian::little) {
-    std::uint64_t word = 0;
-    for (std::size_t i = 0; i < size && i < 8; ++i) word |= load_part<std::uint8_t>(in + i) << (8 * i);
-    return word;
-  }
-  if (size >= 8) return load_part<std::uint64_t>(in);
-  if (size >= 4) {
-    return load_part<std::uint32_t>(in) | load_part<std::uint32_t>(in + size - 4) << (8 * (size - 4));
-  }
-  if (size == 0) return 0;
-  const std::size_t middle = size / 2;
-  return load_part<std::uint8_t>(in) | load_part<std::uint8_t>(in + middle) << (8 * middle) |
-         load_part<std::uint8_t>(in + size - 1) << (8 * (size - 1));
-}
-
-// Of each of these, one bit for each byte of a block, the first byte's lowest: `special_bits` for those that
-// are special, `beyond_ascii_bits` for those outside ASCII.
+// Each of these returns one bit for each byte of a block, the lowest bit for the first byte: `special_bits`
+// for special bytes, `beyond_ascii_bits` for bytes outside ASCII, `equal_bits` for bytes equal to `byte`.
 
 #if defined(__SSE2__) && !defined(KVSTORE_NO_SIMD)
 
@@ -60,10 +37,23 @@ using Block = __m128i;
   return _mm_loadu_si128(reinterpret_cast<const __m128i*>(in));
 }
 
-/// A block of `size` bytes, fewer than 16, and zeros. Reads no others.
+/// The first 8 of `size` bytes, padded with zeros, as a number whose lowest byte is the first. Reads no other
+/// bytes: overlapping parts are combined.
+[[nodiscard]] inline std::uint64_t load_padded_word(const char* in, std::size_t size) noexcept {
+  if (size >= 8) return load_word<std::uint64_t>(in);
+  if (size >= 4) {
+    return load_word<std::uint32_t>(in) | load_word<std::uint32_t>(in + size - 4) << (8 * (size - 4));
+  }
+  if (size == 0) return 0;
+  const std::size_t middle = size / 2;
+  return load_word<std::uint8_t>(in) | load_word<std::uint8_t>(in + middle) << (8 * middle) |
+         load_word<std::uint8_t>(in + size - 1) << (8 * (size - 1));
+}
+
+/// A block of `size` bytes, fewer than 16, padded with zeros. Reads no other bytes.
 [[nodiscard]] inline Block load_part_block(const char* in, std::size_t size) noexcept {
-  const std::uint64_t low = load_word(in, size);
-  const std::uint64_t high = size <= 8 ? 0 : load_part<std::uint64_t>(in + size - 8) >> (8 * (16 - size));
+  const std::uint64_t low = load_padded_word(in, size);
+  const std::uint64_t high = size <= 8 ? 0 : load_word<std::uint64_t>(in + size - 8) >> (8 * (16 - size));
   return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
 }
 
@@ -81,6 +71,11 @@ inline void store_block(char* out, Block block) noexcept {
 
 [[nodiscard]] inline unsigned beyond_ascii_bits(Block block) noexcept {
   return static_cast<unsigned>(_mm_movemask_epi8(block));
+}
+
+[[nodiscard]] inline unsigned equal_bits(Block block, std::uint8_t byte) noexcept {
+  const Block equal = _mm_cmpeq_epi8(block, _mm_set1_epi8(static_cast<char>(byte)));
+  return static_cast<unsigned>(_mm_movemask_epi8(equal));
 }
 
 #else
@@ -115,17 +110,25 @@ inline void store_block(char* out, const Block& block) noexcept { std::memcpy(ou
   return bits;
 }
 
+[[nodiscard]] inline unsigned equal_bits(const Block& block, std::uint8_t byte) noexcept {
+  unsigned bits = 0;
+  for (std::size_t i = 0; i < kBlockSize; ++i) {
+    bits |= static_cast<unsigned>(static_cast<std::uint8_t>(block.bytes[i]) == byte) << i;
+  }
+  return bits;
+}
+
 #endif
 
-/// What a look at up to 16 bytes of a JSON string's content found.
+/// The findings about up to 16 bytes of a JSON string's content.
 struct TextStep {
   Block block;
-  std::size_t plain;    ///< bytes before the first that JSON wants escaped, or all
+  std::size_t plain;    ///< bytes before the first that JSON requires to be escaped, or all
   bool ends_at_escape;  ///< whether there is such a byte
   bool beyond_ascii;    ///< whether any byte is outside ASCII, in the whole block
 };
 
-[[nodiscard]] inline TextStep look_at_step(const char* in, std::size_t left) noexcept {
+[[nodiscard]] inline TextStep text_step(const char* in, std::size_t left) noexcept {
   const std::size_t size = left < kBlockSize ? left : kBlockSize;
   const Block block = left >= kBlockSize ? load_block(in) : load_part_block(in, size);
   const unsigned beyond = beyond_ascii_bits(block);

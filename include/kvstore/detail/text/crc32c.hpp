@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// CRC-32C (Castagnoli), which finds every error burst of up to 32 bits. By the processor's own instruction
-// where it has one, asked at run time; else by table.
-// Source: RFC 3720, appendix B.4 has the test vectors; Intel SDM, instruction CRC32.
+// CRC-32C (Castagnoli), which finds every error burst of up to 32 bits. Computed by the processor's own
+// instruction if it has one, as found at run time; otherwise by table. Source: RFC 3720, whose appendix B.4
+// has the test vectors; Intel SDM, instruction CRC32.
 
 #include <array>
 #include <cstddef>
@@ -28,7 +28,7 @@ inline constexpr std::array<std::uint32_t, 256> kCrc32cTable = [] {
   return table;
 }();
 
-/// The plain version, one byte a step, over the inverted value.
+/// The plain version, one byte at a time, on the inverted value.
 [[nodiscard]] inline std::uint32_t crc32c_by_table(std::uint32_t crc, std::string_view bytes) noexcept {
   for (const char byte : bytes) {
     crc = (crc >> 8) ^ kCrc32cTable[(crc ^ static_cast<unsigned char>(byte)) & 0xFF];
@@ -37,7 +37,7 @@ inline constexpr std::array<std::uint32_t, 256> kCrc32cTable = [] {
 }
 
 #ifdef KVSTORE_HAS_CRC32_INSTRUCTION
-/// The same, eight bytes a step.
+/// The same, eight bytes at a time.
 [[nodiscard]] __attribute__((target("sse4.2"))) inline std::uint32_t crc32c_by_instruction(
     std::uint32_t crc, std::string_view bytes) noexcept {
   const char* at = bytes.data();
@@ -56,7 +56,7 @@ inline constexpr std::array<std::uint32_t, 256> kCrc32cTable = [] {
 inline const bool kHasCrc32Instruction = __builtin_cpu_supports("sse4.2") != 0;
 #endif
 
-/// The checksum of `bytes`, continuing that of what came before (`crc`).
+/// The checksum of `bytes`, continuing `crc`, the checksum of the bytes before them.
 [[nodiscard]] inline std::uint32_t crc32c(std::string_view bytes, std::uint32_t crc = 0) noexcept {
 #ifdef KVSTORE_HAS_CRC32_INSTRUCTION
   if (kHasCrc32Instruction) return ~crc32c_by_instruction(~crc, bytes);

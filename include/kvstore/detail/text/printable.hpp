@@ -1,29 +1,25 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Any bytes, made fit for a message.
+// Makes arbitrary bytes fit for a message.
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 
+#include "kvstore/detail/base/hex.hpp"
 #include "kvstore/detail/text/utf8_sequence.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-[[nodiscard]] inline std::string hex_escape(char byte) {
-  constexpr std::string_view kHex = "0123456789abcdef";
-  const auto code = static_cast<unsigned char>(byte);
-  return {'\\', 'x', kHex[code >> 4], kHex[code & 0xF]};
-}
-
-/// The start of any bytes, about 64 of them, fit for a terminal: what is no printable UTF-8 as `\xNN`.
+/// The first bytes, about 64, in a form fit for a terminal: bytes that are not printable UTF-8 appear as
+/// `\xNN`.
 [[nodiscard]] inline std::string printable(std::string_view bytes, std::string_view quote) {
-  constexpr std::size_t kLongest = 64;
+  constexpr std::size_t kMaxBytes = 64;
   std::string out{quote};
   const char* at = bytes.data();
   const char* const end = at + bytes.size();
-  while (at != end && out.size() < kLongest) {
+  while (at != end && out.size() < kMaxBytes) {
     const char* const next = is_ascii(*at) ? at + 1 : sequence_end(at, end);
     const bool is_control = static_cast<unsigned char>(*at) < 0x20 || *at == 0x7F;
     if (next == nullptr || is_control) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Checks and writes UTF-8: `utf8_sequence.hpp` says what counts as well-formed.
+// Checks and writes UTF-8; `utf8_sequence.hpp` defines which UTF-8 is well-formed.
 
 #include <cstddef>
 #include <string>
@@ -42,7 +42,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
                    "; JSON holds text only, so encode binary data first, for example as base64"};
 }
 
-/// Refuses text that JSON cannot hold, where it is known not to be all ASCII.
+/// Refuses text that JSON cannot hold; the text is known not to be all ASCII.
 inline void check_utf8_beyond_ascii(std::string_view text) {
   const char* const end = text.data() + text.size();
   const char* const bad = find_invalid_utf8(text.data(), end);
@@ -54,7 +54,7 @@ inline void check_utf8(std::string_view text) {
   if (!is_all_ascii(text)) check_utf8_beyond_ascii(text);
 }
 
-/// Writes a code point, which must not be a surrogate, as 1 to 4 bytes. @returns how many
+/// Writes a code point, which must not be a surrogate, as 1 to 4 bytes. @returns their number
 inline std::size_t write_utf8(char* out, char32_t code) noexcept {
   const std::size_t size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
   constexpr char32_t kLead[] = {0, 0, 0xC0, 0xE0, 0xF0};

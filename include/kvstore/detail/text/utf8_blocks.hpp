@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Tells whether text is valid UTF-8, 16 bytes at a time, where the processor has SSSE3 (any x86-64 since
-// 2008): the function is compiled for it whatever the program is compiled for, and asked for at run time.
+// Validates UTF-8, 16 bytes at a time, on processors with SSSE3 (any x86-64 since 2008). The function is
+// compiled for SSSE3 whatever the program is compiled for; support is checked at run time.
 //
-// Three tables of 16 entries each say, for the two halves of a byte and the upper half of the next one, which
-// mistakes the pair may be; what all three agree on is one. Only the third and fourth bytes of a character
-// need more. Source: "Validating UTF-8 In Less Than One Instruction Per Byte" by John Keiser and Daniel
-// Lemire.
+// Three tables of 16 entries each list, for the two halves of a byte and the upper half of the next one, the
+// mistakes that the pair may be. A mistake on which all three agree is real. Only the third and fourth bytes
+// of a character need more. Source: "Validating UTF-8 In Less Than One Instruction Per Byte" by John Keiser
+// and Daniel Lemire.
 
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +20,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-// What a pair of bytes may be, by bit.
+// The mistakes that a pair of bytes may be, by bit.
 inline constexpr std::uint8_t kTooShort = 1 << 0;   // 11______ 0_______, 11______ 11______
 inline constexpr std::uint8_t kTooLong = 1 << 1;    // 0_______ 10______
 inline constexpr std::uint8_t kOverlong3 = 1 << 2;  // 11100000 100_____
@@ -28,8 +28,8 @@ inline constexpr std::uint8_t kTooLarge = 1 << 3;   // 11110100 101_____ and abo
 inline constexpr std::uint8_t kSurrogate = 1 << 4;  // 11101101 101_____
 inline constexpr std::uint8_t kOverlong2 = 1 << 5;  // 1100000_ 10______
 inline constexpr std::uint8_t kOverlong4 = 1 << 6;  // 11110000 1000____, and 11110101 1000____ and above
-inline constexpr std::uint8_t kTwoTails = 1 << 7;   // 10______ 10______: wrong unless a longer one goes on
-inline constexpr std::uint8_t kAnyLow = kTooShort | kTooLong | kTwoTails;  // whatever the lower half is
+inline constexpr std::uint8_t kTwoTails = 1 << 7;   // 10______ 10______: wrong unless the character goes on
+inline constexpr std::uint8_t kAnyLow = kTooShort | kTooLong | kTwoTails;  // for any lower half
 
 struct Utf8Table {
   alignas(16) std::uint8_t mistakes[16];
@@ -55,7 +55,7 @@ inline constexpr Utf8Table kSecondUpper{
      kTail | kSurrogate | kTooLarge, kTail | kSurrogate | kTooLarge,                          // 101_____
      kTooShort, kTooShort, kTooShort, kTooShort}};                                            // 11______
 
-/// The bits of what is wrong in `block`, which `before` precedes; 0 if nothing is.
+/// The bits of the mistakes in `block`, which follows `before`; 0 if there are none.
 [[gnu::target("ssse3")]] inline Block utf8_mistakes(Block before, Block block) noexcept {
   const auto table = [](const Utf8Table& entries) {
     return _mm_load_si128(reinterpret_cast<const Block*>(entries.mistakes));
@@ -83,7 +83,7 @@ inline constexpr Utf8Table kSecondUpper{
     mistakes = _mm_or_si128(mistakes, utf8_mistakes(before, block));
     before = block;
   }
-  // The zeros after the end cut off a character that is not all there.
+  // The zeros after the end cut off an incomplete character.
   mistakes = _mm_or_si128(mistakes, utf8_mistakes(before, load_part_block(at, size)));
   return _mm_movemask_epi8(_mm_cmpeq_epi8(mistakes, _mm_setzero_si128())) == 0xFFFF;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// UTF-8 as JSON demands it, character by character: well-formed by the Unicode standard's table 3-7, so
-// neither overlong forms nor surrogates nor anything above U+10FFFF. `utf8.hpp` does the same faster.
+// UTF-8 as JSON demands it, character by character: well-formed by table 3-7 of the Unicode standard, so
+// without overlong forms, surrogates and code points above U+10FFFF. `utf8.hpp` does the same faster.
 
 #include <cstddef>
 
@@ -10,7 +10,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 [[nodiscard]] constexpr bool is_ascii(char byte) noexcept { return static_cast<unsigned char>(byte) < 0x80; }
 
-/// The end of the character of 2 to 4 bytes that starts at `at`, or null if there is no well-formed one.
+/// The end of the character of 2 to 4 bytes that starts at `at`, or null if it is not well-formed.
 [[nodiscard]] constexpr const char* sequence_end(const char* at, const char* end) noexcept {
   const auto byte = [at](std::ptrdiff_t i) { return static_cast<unsigned char>(at[i]); };
   const auto lead = byte(0);

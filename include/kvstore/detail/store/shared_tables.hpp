@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A store of segments that many threads share, each with a lock of its own: the primitives of the verbs
-// again, which lock, count, take part in a snapshot and tell a `SaveDriver` what was changed.
+// The tables of a persistent store, shared by its threads: the primitives of the verbs again, which lock the
+// segment, count, take part in a snapshot and report changes to a `SaveDriver`.
 
 #include <algorithm>
 #include <array>
@@ -31,70 +31,70 @@
 #include "kvstore/detail/segment/snapshot_source.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
 #include "kvstore/detail/store/change_trace.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/detail/table/tables.hpp"
 #include "kvstore/error.hpp"
-#include "kvstore/key_value_store.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// What a persistent store is but for its loading, and the words of its user.
-template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
-class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
-  using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
-
- protected:
-  using typename Base::Mutation;
-  using typename Base::Table;
+template <class Key, class Value, class Mutex>
+class SharedTables final : private SavedStore {
+ public:
+  using Table = DenseMap<Key, Value>;
+  using Tables = detail::Tables<Key, Value>;
+  using Mutation = detail::Mutation<Key, Value>;
   using Segments = detail::Segments<Key, Value, Mutex>;
   using Lock = typename Segments::Lock;
-
   using Driver = SaveDriver<typename Waiting<Mutex>::Means>;
 
-  SegmentedStore(Hash hash, KeyEqual equal, std::unique_ptr<Storage> storage, Options options)
-      : Base(1, std::move(hash), std::move(equal)),
+  /// `tables` outlives this object. @throws UsageError
+  SharedTables(Tables& tables, std::unique_ptr<Storage> storage, Options options)
+      : tables_{tables},
         driver_{std::in_place, std::move(storage), std::move(options), counters_,
-                SaveWork::Store{[this] { return snapshot(); }, [this] { return count_entries(); }}} {}
+                static_cast<SavedStore&>(*this)} {}
 
-  /// In a forked child all memory stays as it is: another thread of the parent may have been changing it.
-  ~SegmentedStore() override {
+  /// In a forked child all memory is left untouched: another thread of the parent may have been changing it.
+  ~SharedTables() {
     if (!home_.is_foreign_by_id()) return;
-    leave_contents_to_parent(this->tables());
+    leave_contents_to_parent(tables_);
     segments_.leave();
     threads_.leave();
   }
 
-  bool look_at_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const override {
+  bool read_table(Verb verb, std::size_t index, FunctionRef<bool(const Table&)> fn) const {
     ThreadState* const local = threads_.local();
     return counted(verb, local, [&] {
       const typename Segments::Reading reading{segments_, index, local};
-      return fn(this->tables()[index]);
+      return fn(tables_[index]);
     });
   }
 
-  void look_at_group(Verb verb, std::span<const std::uint64_t> hashes,
-                     FunctionRef<std::uint32_t(std::uint32_t)> fn) const override {
-    std::array<std::size_t, Base::kGroup> indices{};
+  void read_tables_together(Verb verb, std::span<const std::uint64_t> hashes,
+                            FunctionRef<std::uint32_t(std::uint32_t)> fn) const {
+    std::array<std::size_t, Tables::kGroup> indices{};
     for (std::size_t i = 0; i < hashes.size(); ++i) {
-      indices[i] = this->table_index(hashes[i]);
-      this->tables()[indices[i]].prefetch(hashes[i]);
+      indices[i] = tables_.index_of(hashes[i]);
+      tables_[indices[i]].prefetch(hashes[i]);
     }
     ThreadState* const local = threads_.local();
     counted(verb, local, hashes.size(),
             [&] { return segments_.read_group(std::span{indices}.first(hashes.size()), local, fn); });
   }
 
-  void look_at_tables(Verb verb, FunctionRef<void(const Table&)> fn) const override {
-    driver_->refuse_foreign_process();
+  void for_each_table(Verb verb, FunctionRef<void(const Table&)> fn) const {
+    driver_->check_process();
     counted(verb, threads_.local(), [&] {
       visit_tables(fn);
       return true;
     });
   }
 
-  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
-    driver_->refuse_foreign_process();
+  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
+    driver_->check_process();
     ThreadState* const local = threads_.local();
     counted(verb, local, [&] {
       ChangeTrace trace{driver_->observer()};
@@ -102,66 +102,66 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     });
   }
 
-  void edit_tables(std::span<const std::uint64_t> hashes,
-                   FunctionRef<std::vector<Mutation>()> decide) override {
-    driver_->refuse_foreign_process();
+  void edit_tables(std::span<const std::uint64_t> hashes, FunctionRef<std::vector<Mutation>()> decide) {
+    driver_->check_process();
     ThreadState* const local = threads_.local();
     counted(Verb::apply, local, [&] {
       ChangeTrace trace{driver_->observer()};
       settled(Verb::apply, edit_locked(hashes, decide, local, trace), trace);
-      return true;  // a batch that had nothing to change as well
+      return true;  // even if the batch had nothing to change
     });
   }
 
-  void clear_tables() override {
-    driver_->refuse_foreign_process();
+  void clear_tables() {
+    driver_->check_process();
     ThreadState* const local = threads_.local();
     counted(Verb::clear, local, [&] {
-      std::vector<Table> old(segments_.size());  // destroyed after the locks
+      std::vector<Table> old(segments_.size());  // destroyed after the locks are released
       ChangeTrace trace{driver_->observer()};
       settled(Verb::clear, clear_locked(old, local), trace);
       return true;
     });
   }
 
-  void note_failure(Verb verb) const noexcept override {
+  void note_failure(Verb verb) const noexcept {
     if (counts()) count(threads_.local(), verb, Outcome::failed);
   }
 
   // For the store's own calls -----------------------------------------------------------------------------
 
-  [[nodiscard]] Segments& segments() noexcept { return segments_; }
   [[nodiscard]] const Segments& segments() const noexcept { return segments_; }
-  [[nodiscard]] StoreCounters& counters() noexcept { return counters_; }
   [[nodiscard]] Driver& driver() const noexcept { return *driver_; }
-  /// Where its threads and turns can no longer be waited for.
+  /// Call if the driver's threads and turns can no longer be waited for.
   void leave_driver() noexcept {
     driver_->leave_list();
     driver_.leave();
   }
   [[nodiscard]] auto operation_totals() const noexcept { return detail::operation_totals(counters_); }
 
-  [[nodiscard]] std::uint64_t count_entries() const {
+  [[nodiscard]] std::uint64_t count_entries() const override {
     std::uint64_t entries = 0;
     visit_tables([&](const Table& table) { entries += table.size(); });
     return entries;
   }
 
-  /// Before threads use the store: as many segments as there are tables.
-  void fit_segments() { segments_.resize(this->tables().size()); }
+  /// Call before threads use the store: takes the loaded tables, one for each segment.
+  void begin_with(Tables&& tables) {
+    tables_ = std::move(tables);
+    segments_.resize(tables_.size());
+  }
 
-  /// Puts `tables` in place of those that are there, which it then holds.
-  void replace_locked(std::vector<Table>& tables) {
+  /// Exchanges the current tables for `tables`, which receives the old ones.
+  void replace_locked(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
-    refuse_unless_open();
+    check_open();
     driver_->record_replacement();
     exchange_tables(tables);
   }
 
-  // For a store that follows another process: what nobody records, as one step to readers and to a snapshot
-  // under way. If either throws, nothing was changed.
+  // For a store that follows another process: unrecorded changes, made as one step for readers and for a
+  // snapshot under way. If either function throws, nothing was changed.
 
-  void follow(std::vector<Table>& tables) {
+  void follow(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
     exchange_tables(tables);
   }
@@ -173,18 +173,18 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     perform_all(prepare_all(mutations), mutations);
   }
 
-  /// Before threads use the store.
+  /// Call before threads use the store.
   void become_read_only() noexcept { state_ = State::read_only; }
 
-  void refuse_unless_open() const {
+  void check_open() const {
     const State state = state_.load(std::memory_order_relaxed);
     if (state != State::open) [[unlikely]]
       throw_refusal(state);
   }
 
-  /// Once it returns, every writer sees `refuse`: those inside have left their segment's lock.
-  void refuse_writes(bool refuse) {
-    state_.store(refuse ? State::closed : State::open);
+  /// When this returns, every writer sees `closed`: writers inside have released their segment's lock.
+  void close_to_writes(bool closed) {
+    state_.store(closed ? State::closed : State::open);
     for (std::size_t i = 0; i < segments_.size(); ++i) const Lock lock = segments_.lock(i);
   }
 
@@ -205,8 +205,8 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     counters_.add(local, operation_counter(verb, outcome), operations);
   }
 
-  /// Counts what became of an operation of the calling thread, whose counters are `local`: `operation` says
-  /// whether it was done or refused.
+  /// Counts the outcome of an operation of the calling thread, whose counters are `local`; `operation`
+  /// returns whether it was done or refused.
   template <class Operation>
   bool counted(Verb verb, ThreadState* local, const Operation& operation) const {
     try {
@@ -222,12 +222,12 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
       throw;
     }
   }
-  /// Out of line, so that which counter it is does not wait for whether the key was found.
+  /// Out of line, so that choosing the counter does not wait for the result of the search.
   [[gnu::noinline]] void note_refusal(ThreadState* local, Verb verb) const noexcept {
     count(local, verb, Outcome::refused);
   }
 
-  /// The same of `keys` reads at once, which return a bit for each key that was there.
+  /// The same for `keys` reads at once, which return a bit for each key that exists.
   template <class Reads>
   void counted(Verb verb, ThreadState* local, std::size_t keys, const Reads& reads) const {
     if (!counts()) return void(reads());
@@ -241,7 +241,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     }
   }
 
-  /// Ends an operation that is applied and holds no lock. @returns whether there was one
+  /// Completes an operation that is applied and holds no lock. @returns whether there was one
   bool settled(Verb verb, std::uint64_t ticket, const ChangeTrace& trace) {
     if (ticket == 0) return false;
     trace.tell(verb);
@@ -252,7 +252,7 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   void visit_tables(FunctionRef<void(const Table&)> fn) const {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const std::shared_lock lock{segments_[i].mutex};
-      fn(this->tables()[i]);
+      fn(tables_[i]);
     }
   }
 
@@ -261,20 +261,20 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide, ThreadState* local,
                             ChangeTrace& trace) {
     auto& guard = segments_[index];
-    Table& table = this->tables()[index];
+    Table& table = tables_[index];
     const typename Segments::Writing writing{segments_, index};
-    refuse_unless_open();
+    check_open();
     const Mutation mutation = decide(table);
     if (!mutation) return 0;
     if (trace.wanted()) [[unlikely]]
       trace.add(mutation.key_in(table));
     if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
-    const Epoch epoch = segments_.epoch();
-    if (is_open(epoch)) [[unlikely]]
-      guard.cut.prepare(epoch, table, mutation);
+    const CutNumber cut = segments_.cut();
+    if (is_open(cut)) [[unlikely]]
+      guard.cut.prepare(cut, table, mutation);
     const std::uint64_t ticket = record({&mutation, 1}, local);
-    if (is_open(epoch)) [[unlikely]]
-      guard.cut.perform(epoch, table, mutation);
+    if (is_open(cut)) [[unlikely]]
+      guard.cut.perform(cut, table, mutation);
     else
       mutation.perform(table);
     return ticket;
@@ -284,81 +284,79 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
                             FunctionRef<std::vector<Mutation>()> decide, ThreadState* local,
                             ChangeTrace& trace) {
     const std::vector<Lock> locks = lock_segments(hashes);
-    refuse_unless_open();
+    check_open();
     const std::vector<Mutation> mutations = decide();
     if (mutations.empty()) return 0;
     for (const Mutation& mutation : mutations) {
-      if (trace.wanted()) trace.add(mutation.key_in(this->table_of(mutation.hash)));
+      if (trace.wanted()) trace.add(mutation.key_in(tables_.of(mutation.hash)));
     }
-    const Epoch epoch = prepare_all(mutations);
+    const CutNumber cut = prepare_all(mutations);
     const std::uint64_t ticket = record(mutations, local);
-    perform_all(epoch, mutations);
+    perform_all(cut, mutations);
     return ticket;
   }
 
-  /// Under the locks of all segments: puts `tables` in place of those that are there, which it then holds.
-  void exchange_tables(std::vector<Table>& tables) noexcept {
-    const Epoch epoch = segments_.epoch();
+  /// Under the locks of all segments: exchanges the current tables for `tables`, which receives the old ones.
+  void exchange_tables(Tables& tables) noexcept {
+    const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < tables.size(); ++i) {
-      Table old = segments_[i].cut.clear(epoch, this->tables()[i]);
-      this->tables()[i] = std::exchange(tables[i], std::move(old));
+      Table old = segments_[i].cut.clear(cut, tables_[i]);
+      tables_[i] = std::exchange(tables[i], std::move(old));
     }
   }
 
-  /// Makes room for `mutations`, and captures for a snapshot under way what they change. May throw; nothing
-  /// has changed then. @returns the cut to perform them for
-  [[nodiscard]] Epoch prepare_all(std::span<const Mutation> mutations) {
-    const Epoch epoch = segments_.epoch();
-    for (const auto& inserts : this->inserts_of(mutations)) {
-      Table& table = this->tables()[inserts.table];
+  /// Makes room for `mutations`, and captures the entries that they change for a snapshot under way. May
+  /// throw; then nothing has changed. @returns the cut to perform them for
+  [[nodiscard]] CutNumber prepare_all(std::span<const Mutation> mutations) {
+    const CutNumber cut = segments_.cut();
+    for (const auto& inserts : tables_.inserts_of(mutations)) {
+      Table& table = tables_[inserts.table];
       table.prepare_insert(inserts.count);
-      segments_[inserts.table].cut.make_room(epoch, table, inserts.count);
+      segments_[inserts.table].cut.make_room(cut, table, inserts.count);
     }
     for (const Mutation& mutation : mutations) {
-      const std::size_t index = this->table_index(mutation.hash);
-      segments_[index].cut.prepare(epoch, this->tables()[index], mutation, 0);
+      const std::size_t index = tables_.index_of(mutation.hash);
+      segments_[index].cut.prepare(cut, tables_[index], mutation, 0);
     }
-    return epoch;
+    return cut;
   }
-  void perform_all(Epoch epoch, std::span<const Mutation> mutations) noexcept {
+  void perform_all(CutNumber cut, std::span<const Mutation> mutations) noexcept {
     for (const Mutation& mutation : mutations) {
-      const std::size_t index = this->table_index(mutation.hash);
-      segments_[index].cut.perform(epoch, this->tables()[index], mutation);
+      const std::size_t index = tables_.index_of(mutation.hash);
+      segments_[index].cut.perform(cut, tables_[index], mutation);
     }
   }
 
   std::uint64_t clear_locked(std::vector<Table>& old, ThreadState* local) {
     const std::vector<Lock> locks = segments_.lock_all();
     std::uint64_t entries = 0;
-    for (const Table& table : this->tables()) entries += table.size();
-    refuse_unless_open();
+    for (const Table& table : tables_) entries += table.size();
+    check_open();
     const std::uint64_t ticket = entries == 0 ? 0 : record_clear(local);
-    const Epoch epoch = segments_.epoch();
-    for (std::size_t i = 0; i < old.size(); ++i) {
-      old[i] = segments_[i].cut.clear(epoch, this->tables()[i]);
-    }
+    const CutNumber cut = segments_.cut();
+    for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(cut, tables_[i]); }
     return ticket;
   }
 
   [[nodiscard]] std::vector<Lock> lock_segments(std::span<const std::uint64_t> hashes) {
     std::vector<std::size_t> indices;
     indices.reserve(hashes.size());
-    for (const std::uint64_t hash : hashes) indices.push_back(this->table_index(hash));
+    for (const std::uint64_t hash : hashes) indices.push_back(tables_.index_of(hash));
     std::sort(indices.begin(), indices.end());
     indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
     return segments_.lock_each(indices);
   }
 
-  /// Counts the mutations, and logs them where the storage wants changes. Under the segments' locks.
+  /// Counts the mutations, and logs them if the storage wants changes. Under the segments' locks.
   std::uint64_t record(std::span<const Mutation> mutations, ThreadState* local) {
-    return driver_->logs() ? record_and_log(mutations) : driver_->record(mutations.size(), local);
+    return driver_->wants_changes() ? record_and_log(mutations) : driver_->record(mutations.size(), local);
   }
   [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
-    Reused<ChangeBuffer, SegmentedStore> reused;
+    Reused<ChangeBuffer, SharedTables> reused;
     ChangeBuffer& changes = *reused;
     changes.clear();
     for (const Mutation& mutation : mutations) {
-      const Key& key = mutation.key_in(this->table_of(mutation.hash));
+      const Key& key = mutation.key_in(tables_.of(mutation.hash));
       if (mutation.kind == Mutation::Kind::erase)
         changes.remove(key);
       else
@@ -370,11 +368,11 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     return ticket;
   }
 
-  // A journal has a word for it; other storages that save changes are told of each entry.
+  // A journal has a line for this; other storages that save changes get a removal of each entry.
   std::uint64_t record_clear(ThreadState* local) {
-    if (!driver_->logs()) return driver_->record(1, local);
+    if (!driver_->wants_changes()) return driver_->record(1, local);
     ChangeBuffer changes;
-    for (const Table& table : this->tables()) {
+    for (const Table& table : tables_) {
       if (driver_->has_journal()) break;
       for (const auto& entry : table.entries()) changes.remove(entry.key);
     }
@@ -382,18 +380,19 @@ class SegmentedStore : public KeyValueStore<Key, Value, Hash, KeyEqual> {
     return driver_->record(1, changes);
   }
 
-  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() {
+  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() override {
     const Options& options = driver_->options();
-    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(
-        this->tables(), segments_, options.schema_version, threads_to_save(options.threads));
+    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(tables_, segments_, options.schema_version,
+                                                               threads_to_save(options.threads));
   }
 
   const ForkGuard home_;
+  Tables& tables_;
   mutable PerThread<ThreadState> threads_;
-  Segments segments_;  // whose slots are those of `threads_`
+  Segments segments_;  // uses the slots of `threads_`
   mutable StoreCounters counters_{threads_};
   std::atomic<State> state_ = State::open;
-  LeftToParent<Driver> driver_;  // last, so that its threads end before what they use dies
+  LeftToParent<Driver> driver_;  // last, so that its threads end before the members they use
 };
 
 }}}  // namespace kvstore::v1::detail

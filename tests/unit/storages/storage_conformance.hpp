@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Runs a test over every storage (support/storages.hpp). The files storage_conformance_*_test.cpp are the
+// requirements on all of them.
+
+#include <chrono>
+#include <functional>
+#include <map>
+
+#include "kvstore/kvstore.hpp"
+#include "support/catch.hpp"
+#include "support/storages.hpp"
+#include "support/temp_folder.hpp"
+
+namespace storage_conformance {
+
+using kvstore::Options;
+using support::StorageCase;
+using support::storages;
+using support::TempFolder;
+using namespace std::chrono_literals;
+
+inline const Options kManual{.batch_size = 0, .auto_save_interval = 0s};
+
+template <class Key, class Value>
+using Store = kvstore::BatchPersistentKeyValueStore<Key, Value>;
+
+template <class Key, class Value>
+std::map<Key, Value> contents_of(const Store<Key, Value>& store) {
+  std::map<Key, Value> contents;
+  store.for_each([&](const Key& key, const Value& value) { contents.emplace(key, value); });
+  return contents;
+}
+
+/// Runs a test body once per storage, each in a section and a folder of its own.
+inline void for_each_storage(const std::function<void(const StorageCase&, const TempFolder&)>& body) {
+  for (const StorageCase& storage : storages()) {
+    DYNAMIC_SECTION(storage.name) {
+      const TempFolder folder;
+      body(storage, folder);
+    }
+  }
+}
+
+}  // namespace storage_conformance
