@@ -25,7 +25,8 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class SpinSharedMutex {
  public:
-  static constexpr bool is_fair = true;  ///< a store need not protect writers from starvation
+  /// A store need not protect writers from starvation.
+  static constexpr bool is_fair = true;  // NOLINT(readability-identifier-naming): as traits of the standard
 
   /// Free.
   SpinSharedMutex() = default;
