@@ -11,8 +11,6 @@
 #include <system_error>
 #include <utility>
 
-#include "kvstore/detail/base/path_text.hpp"
-
 namespace kvstore { inline namespace v1 {
 
 /// The base of every error that this library throws deliberately.
@@ -25,9 +23,7 @@ class Error : public std::runtime_error {
 class DuplicateKeyError : public Error {
  public:
   /// `key` is what `KeyText::for_message` makes of the key.
-  explicit DuplicateKeyError(std::string key)
-      : Error{"key " + key + " already exists; use update() or upsert() to replace its value"},
-        key_{std::move(key)} {}
+  explicit DuplicateKeyError(std::string key);
 
   /// The key as text, as it would stand in the JSON file, shortened to about 64 bytes.
   [[nodiscard]] const std::string& key() const noexcept { return key_; }
@@ -70,21 +66,11 @@ class ReentryError : public Error {
 class StorageError : public Error {
  public:
   /// `what` says in words what failed at `path`; `code` is the operating system's reason, if it gave one.
-  StorageError(std::filesystem::path path, std::error_code code, const std::string& what)
-      : Error{detail::path_text(path) + ": " + what + (code ? ": " + code.message() : std::string{})},
-        path_{std::move(path)},
-        code_{code} {}
+  StorageError(std::filesystem::path path, std::error_code code, const std::string& what);
 
   /// The error that a verb throws when the save that it waited for failed.
   [[nodiscard]] static StorageError not_on_disk(std::filesystem::path path, std::error_code code,
-                                                const std::string& reason) {
-    StorageError error{std::move(path),
-                       {},
-                       "the operation is applied in memory and not yet on disk, because saving failed (" +
-                           reason + "); it is retried, or call save()"};
-    error.code_ = code;
-    return error;
-  }
+                                                const std::string& reason);
 
   /// The file or folder concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
@@ -103,16 +89,7 @@ class StorageError : public Error {
 class ConflictError : public StorageError {
  public:
   /// The store of the file `path` has saved its entries as `ours` instead.
-  ConflictError(const std::filesystem::path& path, std::filesystem::path ours)
-      : StorageError{path,
-                     {},
-                     "another program has changed this file while the store was open; it was left as it is, "
-                     "and "
-                     "the store's entries were saved as " +
-                         detail::path_text(ours) + " instead: move " + detail::path_text(path.filename()) +
-                         " away or remove it to let the store's entries win at the next save, or take the "
-                         "other's by load_from() of this file or by opening it anew"},
-        ours_{std::move(ours)} {}
+  ConflictError(const std::filesystem::path& path, std::filesystem::path ours);
 
   /// The file that holds the store's entries.
   [[nodiscard]] const std::filesystem::path& ours() const noexcept { return ours_; }
@@ -125,21 +102,11 @@ class ConflictError : public StorageError {
 class CorruptionError : public Error {
  public:
   /// `expected` says in words what is wrong at a byte offset of the file.
-  CorruptionError(std::filesystem::path path, std::uint64_t offset, std::string expected)
-      : Error{detail::path_text(path) + ": byte " + std::to_string(offset) + ": " + expected +
-              "; the file was not changed: mend it or move it away"},
-        path_{std::move(path)},
-        offset_{offset},
-        expected_{std::move(expected)} {}
+  CorruptionError(std::filesystem::path path, std::uint64_t offset, std::string expected);
 
   /// For data that its reader does not see as a sequence of bytes, such as a database or a server: `where`
   /// says in words where the damage is.
-  CorruptionError(std::filesystem::path path, const std::string& where, std::string expected)
-      : Error{detail::path_text(path) + ": " + where + ": " + expected +
-              "; nothing was changed: mend it or move it away"},
-        path_{std::move(path)},
-        offset_{0},
-        expected_{std::move(expected)} {}
+  CorruptionError(std::filesystem::path path, const std::string& where, std::string expected);
 
   /// The file, database or server concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
@@ -158,18 +125,9 @@ class CorruptionError : public Error {
 class LockedError : public Error {
  public:
   /// `holder` is the id of the process that has `path` open; 0 if unknown.
-  LockedError(std::filesystem::path path, long holder)
-      : Error{detail::path_text(path) + ": already open for writing" +
-              (holder > 0 ? " by process " + std::to_string(holder) : std::string{" by another process"}) +
-              "; close that store first, or use another file"},
-        path_{std::move(path)},
-        holder_{holder} {}
+  LockedError(std::filesystem::path path, long holder);
   /// A store without a lock file of its own has `path` open; `how` says in which way.
-  LockedError(std::filesystem::path path, const std::string& how)
-      : Error{detail::path_text(path) + ": already open for writing " + how +
-              "; end that store first, or use another file"},
-        path_{std::move(path)},
-        holder_{0} {}
+  LockedError(std::filesystem::path path, const std::string& how);
 
   /// The file concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
@@ -185,14 +143,7 @@ class LockedError : public Error {
 class SchemaVersionError : public Error {
  public:
   /// The values stored at `path` have version `stored`; the program knows version `known`.
-  SchemaVersionError(const std::filesystem::path& path, std::uint32_t stored, std::uint32_t known)
-      : Error{detail::path_text(path) + ": its values have schema version " + std::to_string(stored) +
-              (stored > known ? ", and this program knows versions up to " + std::to_string(known) +
-                                    "; open it with a newer program (Options::schema_version)"
-                              : ", and this program wants version " + std::to_string(known) +
-                                    "; set Options::upgrade, which brings them there")},
-        stored_{stored},
-        known_{known} {}
+  SchemaVersionError(const std::filesystem::path& path, std::uint32_t stored, std::uint32_t known);
 
   /// The version of the stored values.
   [[nodiscard]] std::uint32_t stored() const noexcept { return stored_; }
@@ -256,12 +207,7 @@ class OutcomeUnknownError : public Error {
 class ReplicationError : public Error {
  public:
   /// Of the `wanted` replicas, `confirmed` have the write; `server` is their leader.
-  ReplicationError(const std::string& server, std::size_t wanted, std::size_t confirmed)
-      : Error{server + ": the write was carried out, but only " + std::to_string(confirmed) + " of " +
-              std::to_string(wanted) +
-              " replicas confirmed it in time, so a failover may lose it; see that the replicas run"},
-        wanted_{wanted},
-        confirmed_{confirmed} {}
+  ReplicationError(const std::string& server, std::size_t wanted, std::size_t confirmed);
 
   /// The number of replicas that the options ask for.
   [[nodiscard]] std::size_t wanted() const noexcept { return wanted_; }
@@ -281,3 +227,7 @@ class UsageError : public Error {
 };
 
 }}  // namespace kvstore::v1
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/error.ipp"
+#endif

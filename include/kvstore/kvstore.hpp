@@ -22,3 +22,7 @@
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
 // IWYU pragma: end_exports
+
+#ifdef KVSTORE_COMPILED
+#include "kvstore/instances.ipp"  // IWYU pragma: keep
+#endif

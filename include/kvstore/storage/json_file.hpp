@@ -4,26 +4,15 @@
 // The default storage: one JSON object in one file, one entry a line.
 
 #include <cstddef>
-#include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <optional>
-#include <string>
-#include <system_error>
-#include <utility>
 
-#include "kvstore/detail/base/path_text.hpp"
-#include "kvstore/detail/file/atomic_file.hpp"
-#include "kvstore/detail/file/checksummed_file.hpp"
-#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/followed_path.hpp"
 #include "kvstore/detail/file/known_file.hpp"
 #include "kvstore/detail/file/native.hpp"
 #include "kvstore/detail/file/set_aside.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
-#include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 {
@@ -53,36 +42,17 @@ class JsonFile : public Storage {
   /// missing or `path` is not a file
   explicit JsonFile(const std::filesystem::path& path,
                     detail::FileSystem& files = detail::system_file_system(),
-                    std::size_t block_bytes = detail::kBlockBytes)
-      : files_{files}, path_{files, path}, block_bytes_{block_bytes} {}
+                    std::size_t block_bytes = detail::kBlockBytes);
 
   /// Passes on every entry. An exclusive load takes the file's lock first; a missing file is then an empty
   /// store. A reader follows links anew in each load. @throws LockedError if another store has the lock;
   /// CorruptionError with the offset at which the file stops making sense; StorageError if the file cannot be
   /// read, the folder is not writable, or the journal of a `JsonJournal` is beside the file; also (ENOENT) if
   /// there is no file and the load is not exclusive. The file is only read.
-  void load(const LoadRequest& request, LoadSink& sink) override {
-    if (!lock_) path_.follow_links();
-    if (request.purpose == LoadPurpose::exclusive) return load_exclusive(request, sink);
-    check_no_journal();
-    std::shared_ptr<detail::File> file = detail::open_if_exists(files_, path());
-    if (!file) {
-      sink.missing(path(), request);
-      seen_ = {};
-      return sink.finish();
-    }
-    const detail::FileStatus status = status_of(*file);
-    detail::load_json_snapshot(*file, path(), request.threads, sink, block_bytes_);
-    if (!lock_) seen_ = {std::move(file), status};
-  }
+  void load(const LoadRequest& request, LoadSink& sink) override;
 
   /// Nothing has changed if the path still refers to the file that was loaded.
-  bool load_changes(LoadSink&) override {
-    if (!lock_ && path_.follow_links()) return false;
-    check_no_journal();
-    const auto status = detail::uninterrupted([&] { return files_.status(path()); });
-    return !status.error && status.value == seen_.status();
-  }
+  bool load_changes(LoadSink&) override;
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
   [[nodiscard]] bool takes_changes() const noexcept override { return false; }
@@ -91,114 +61,39 @@ class JsonFile : public Storage {
   /// contents are in place but not safe from power loss. @throws ConflictError if another program has changed
   /// the file since it was loaded or saved; StorageError, also if the lock file was removed or its folder
   /// exchanged, since another store may then own the current file
-  void save(ChangeSource& source) override {
-    acquire();
-    lock_->check_still_held();
-    if (!known_.is_known()) know_what_is_there();
-    detail::remove_leftover(files_, path());
-    detail::AtomicFile file{files_, path(), block_bytes_, known_.status()};
-    const std::uint32_t crc = detail::write_json_snapshot(file, source);
-    file.seal();
-    const auto state = known_.compare(files_, path());
-    lock_->check_still_held();
-    if (state == detail::FileState::changed) aside_->put(file, crc);
-    known_.expect(file.sealed(), crc);
-    file.rename();
-    known_.remember(file.sealed(), crc);
-    file.sync_folder();
-    aside_->drop();
-  }
+  void save(ChangeSource& source) override;
 
   /// An edit by another program is not a loss, but a missing file is.
-  [[nodiscard]] bool is_intact() override {
-    return known_.compare(files_, path()) != detail::FileState::missing;
-  }
+  [[nodiscard]] bool is_intact() override;
 
-  bool take_over(const LoadRequest& request, LoadSink& sink) override {
-    load_exclusive(request, sink);
-    return true;
-  }
+  bool take_over(const LoadRequest& request, LoadSink& sink) override;
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
 
   /// For tools: checks whether `<file>.tmp` allows a store of `file` to be opened for writing. @throws
   /// StorageError if that file holds anything but the remains of an interrupted save, which the store would
   /// remove
-  static void check_leftover(const std::filesystem::path& file) {
-    detail::check_leftover(detail::system_file_system(), detail::AtomicFile::temporary_path(file));
-  }
+  static void check_leftover(const std::filesystem::path& file);
 
   /// The absolute path of the file itself, after following links.
   [[nodiscard]] std::filesystem::path path() const override { return path_.target(); }
 
  private:
-  void load_exclusive(const LoadRequest& request, LoadSink& sink) {
-    acquire();
-    const auto file = detail::open_if_exists(files_, path());
-    if (!file) {
-      sink.missing(path(), request);
-      sink.finish();
-      return known_.remember({});
-    }
-    const detail::FileStatus status = status_of(*file);
-    detail::ChecksummedFile checksummed{*file};
-    detail::load_json_snapshot(checksummed, path(), request.threads, sink, block_bytes_);
-    known_.remember(status, checksummed.crc());
-  }
+  void load_exclusive(const LoadRequest& request, LoadSink& sink);
 
-  [[nodiscard]] detail::FileStatus status_of(detail::File& file) const {
-    const auto status = detail::uninterrupted([&] { return file.status(); });
-    detail::check_usable(path(), status.error, "cannot look at it");
-    return status.value;
-  }
+  [[nodiscard]] detail::FileStatus status_of(detail::File& file) const;
 
-  void know_what_is_there() {
-    const auto status = detail::uninterrupted([&] { return files_.status(path()); });
-    detail::check_usable(path(), status.error, "cannot look at it");
-    known_.remember(status.value);
-  }
+  void know_what_is_there();
 
-  void acquire() {
-    if (lock_) return;
-    detail::check_writable_folder(files_, path());
-    lock_.emplace(files_, path());
-    aside_.emplace(files_, path());
-    try {
-      check_no_journal();
-      detail::remove_leftover(files_, path());
-      settle_name();
-    } catch (...) {
-      lock_.reset();
-      throw;
-    }
-  }
+  void acquire();
 
   /// A save that was killed between its rename and its last sync leaves a file whose name a power loss could
   /// still take back. No reader may see entries that could disappear again, so the name is made durable
   /// first.
-  void settle_name() {
-    const auto error = detail::uninterrupted([&] { return files_.sync_folder(path().parent_path()); });
-    if (error) throw StorageError{path(), error, "cannot sync its folder"};
-  }
+  void settle_name();
 
   /// A journal holds changes that this class would neither read nor preserve.
-  void check_no_journal() const {
-    for (const char* suffix : {".journal", ".journal.next", ".journal.new"}) {
-      auto name = path();
-      name += suffix;
-      const auto status = detail::uninterrupted([&] { return files_.status(name); });
-      if (status.error == std::errc::filename_too_long) continue;  // so it does not exist
-      if (status.error)
-        throw StorageError{path(), status.error, "cannot look for a journal, " + detail::path_text(name)};
-      if (status.value.kind == detail::FileKind::missing) continue;
-      throw StorageError{
-          path(),
-          {},
-          "has changes in " + detail::path_text(name) +
-              ", which JsonFile does not read; open it with JsonJournal; to have the JSON file only, let "
-              "that one call compact() and then close()"};
-    }
-  }
+  void check_no_journal() const;
 
   detail::FileSystem& files_;
   detail::FollowedPath path_;
@@ -210,3 +105,7 @@ class JsonFile : public Storage {
 };
 
 }}  // namespace kvstore::v1
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/storage/json_file.ipp"
+#endif

@@ -12,11 +12,8 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <system_error>
 #include <utility>
 
-#include "kvstore/detail/file/native.hpp"
-#include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 {
@@ -50,15 +47,9 @@ class MemoryStorage final : public Storage {
     std::atomic<bool> owned = false;                                  ///< a store has it open for writing
 
     /// `saves`, readable also while threads save.
-    [[nodiscard]] std::size_t count_saves() const {
-      const std::scoped_lock lock{mutex};
-      return saves;
-    }
+    [[nodiscard]] std::size_t count_saves() const;
     /// The number of `entries`, readable also while threads save.
-    [[nodiscard]] std::size_t count_entries() const {
-      const std::scoped_lock lock{mutex};
-      return entries.size();
-    }
+    [[nodiscard]] std::size_t count_entries() const;
 
     mutable std::mutex mutex;  ///< guards the plain fields while threads save
   };
@@ -67,57 +58,27 @@ class MemoryStorage final : public Storage {
   explicit MemoryStorage(std::shared_ptr<Contents> contents = std::make_shared<Contents>())
       : contents_{std::move(contents)} {}
 
-  ~MemoryStorage() override {
-    if (acquired_) contents_->owned = false;
-  }
+  ~MemoryStorage() override;
 
-  void load(const LoadRequest& request, LoadSink& sink) override {
-    if (request.purpose == LoadPurpose::exclusive) acquire();
-    const std::scoped_lock lock{contents_->mutex};
-    if (!contents_->saved && contents_->entries.empty()) sink.missing(path(), request);
-    sink.schema_version(contents_->schema_version);
-    for (const auto& [key, value] : contents_->entries) sink.put(key, value);
-  }
+  void load(const LoadRequest& request, LoadSink& sink) override;
 
   [[nodiscard]] SaveScope scope() const noexcept override { return contents_->wanted; }
-  [[nodiscard]] bool takes_changes() const noexcept override {
-    return contents_->wanted == SaveScope::changes;
-  }
+  [[nodiscard]] bool takes_changes() const noexcept override;
 
-  void save(ChangeSource& source) override {
-    acquire();
-    contents_->on_save();
-    std::map<std::string, std::string> next;
-    if (source.scope() == SaveScope::changes) next = contents_->entries;
-    std::size_t count = 0;
-    for (Change change; source.next(change); contents_->on_change(count)) {
-      ++count;
-      if (change.value)
-        next[std::string{change.key}] = *change.value;
-      else
-        next.erase(std::string{change.key});
-    }
-    const std::scoped_lock lock{contents_->mutex};
-    ++contents_->saves;
-    contents_->handed_over = count;
-    if (contents_->fail) throw StorageError{path(), std::make_error_code(std::errc::io_error), "cannot save"};
-    contents_->entries = std::move(next);
-    contents_->schema_version = source.schema_version();
-    contents_->saved = true;
-  }
+  void save(ChangeSource& source) override;
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
   [[nodiscard]] std::filesystem::path path() const override { return "memory"; }
 
  private:
-  void acquire() {
-    if (acquired_) return;
-    if (contents_->owned.exchange(true)) throw LockedError{path(), detail::system_file_system().process_id()};
-    acquired_ = true;
-  }
+  void acquire();
 
   std::shared_ptr<Contents> contents_;
   bool acquired_ = false;
 };
 
 }}  // namespace kvstore::v1
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/storage/memory_storage.ipp"
+#endif

@@ -21,6 +21,7 @@
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
+#include "kvstore/detail/file/posix.hpp"
 #include "kvstore/error.hpp"
 #include "support/catch.hpp"
 #include "support/child_process.hpp"

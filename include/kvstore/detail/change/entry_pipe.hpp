@@ -4,7 +4,6 @@
 // Connects a storage that pushes its entries to one that pulls them, by two threads and two blocks of text,
 // whatever the amount of data.
 
-#include <algorithm>
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -14,12 +13,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
-#include "kvstore/detail/change/stored_key.hpp"
-#include "kvstore/error.hpp"
-#include "kvstore/json_reader.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -30,51 +25,19 @@ class EntryPipe {
   explicit EntryPipe(bool for_file) noexcept : for_file_{for_file} {}
 
   /// In the thread that pushes: loads `from` into the pipe. `EntryPipe::next` throws its exceptions.
-  void fill_from(Storage& from) noexcept {
-    Sink sink{*this};
-    std::exception_ptr failure;
-    try {
-      from.load({.purpose = LoadPurpose::copy}, sink);
-      sink.finish();
-    } catch (const ParseError& error) {
-      failure = std::make_exception_ptr(CorruptionError{from.path(), error.offset(), error.what()});
-    } catch (...) { failure = std::current_exception(); }
-    const std::scoped_lock lock{mutex_};
-    ended_ = true;
-    failure_ = failure;
-    changed_.notify_all();
-  }
+  void fill_from(Storage& from) noexcept;
 
   /// In the thread that pulls: the schema version of the entries. @throws the exception of the load
-  [[nodiscard]] std::uint32_t schema_version() {
-    std::unique_lock lock{mutex_};
-    changed_.wait(lock, [this] { return version_known_ || ended_; });
-    if (failure_) std::rethrow_exception(failure_);
-    return version_;
-  }
+  [[nodiscard]] std::uint32_t schema_version();
 
   /// In the thread that pulls: the next entry. @throws the exception of the load, as soon as there is one
-  bool next(Change& change) {
-    if (index_ == taken_.ends.size() && !take()) return false;
-    const auto [begin, key_end, value_end] = taken_.ends[index_++];
-    const std::string_view text = taken_.text;
-    pulled_ += value_end - begin;
-    change = {text.substr(begin, key_end - begin), text.substr(key_end, value_end - key_end)};
-    return true;
-  }
+  bool next(Change& change);
 
   /// The fraction pulled of the bytes that the load expects, 0 to 1; 0 if the load announced no number.
-  [[nodiscard]] double fraction() const noexcept {
-    const auto expected = static_cast<double>(expected_.load(std::memory_order_relaxed));
-    return expected == 0 ? 0 : std::min(1.0, static_cast<double>(pulled_) / expected);
-  }
+  [[nodiscard]] double fraction() const noexcept;
 
   /// Tells the thread that pushes to give up, since nobody pulls any more.
-  void abandon() noexcept {
-    const std::scoped_lock lock{mutex_};
-    abandoned_ = true;
-    changed_.notify_all();
-  }
+  void abandon() noexcept;
 
  private:
   static constexpr std::size_t kBlock = std::size_t{256} << 10;
@@ -85,10 +48,7 @@ class EntryPipe {
   struct Block {
     std::string text;
     std::vector<Ends> ends;
-    void clear() noexcept {
-      text.clear();
-      ends.clear();
-    }
+    void clear() noexcept;
   };
   struct Abandoned {};
 
@@ -97,64 +57,23 @@ class EntryPipe {
     explicit Sink(EntryPipe& pipe) : pipe_{pipe} {}
     void expect(std::uint64_t bytes) override { pipe_.expected_.store(bytes, std::memory_order_relaxed); }
     void schema_version(std::uint32_t stored) override { pipe_.set_version(stored); }
-    void put(std::string_view key, std::string_view value) override {
-      if (pipe_.for_file_) check_stored_text(key);
-      check_one_value(value);
-      Block& block = pipe_.filling_;
-      const std::size_t begin = block.text.size();
-      block.text.append(key).append(value);
-      block.ends.push_back({begin, begin + key.size(), block.text.size()});
-      if (block.text.size() >= kBlock) pipe_.hand_over();
-    }
-    void finish() override {
-      if (!pipe_.filling_.ends.empty()) pipe_.hand_over();
-    }
+    void put(std::string_view key, std::string_view value) override;
+    void finish() override;
     void change(const Change&) override { throw_change(); }
     void clear() override { throw_change(); }
 
    private:
-    [[noreturn]] static void throw_change() {
-      throw UsageError{
-          "a storage that is loaded for LoadPurpose::copy hands over each entry once, through put()"};
-    }
+    [[noreturn]] static void throw_change();
     /// No store decodes what is copied, and a damaged value would take the place of a good one.
-    static void check_one_value(std::string_view value) {
-      JsonReader reader{value};
-      reader.skip_value();
-      reader.finish();
-    }
+    static void check_one_value(std::string_view value);
     EntryPipe& pipe_;
   };
 
-  void set_version(std::uint32_t version) {
-    const std::scoped_lock lock{mutex_};
-    version_ = version;
-    version_known_ = true;
-    changed_.notify_all();
-  }
+  void set_version(std::uint32_t version);
 
-  void hand_over() {
-    std::unique_lock lock{mutex_};
-    changed_.wait(lock, [this] { return !ready_ || abandoned_; });
-    if (abandoned_) throw Abandoned{};
-    version_known_ = true;  // 0 if it was never announced
-    ready_.emplace(std::move(filling_));
-    filling_ = std::move(spare_);
-    filling_.clear();
-    changed_.notify_all();
-  }
+  void hand_over();
 
-  bool take() {
-    std::unique_lock lock{mutex_};
-    changed_.wait(lock, [this] { return ready_ || ended_; });
-    if (failure_) std::rethrow_exception(failure_);
-    if (!ready_) return false;
-    spare_ = std::exchange(taken_, std::move(*ready_));
-    ready_.reset();
-    index_ = 0;
-    changed_.notify_all();
-    return true;
-  }
+  bool take();
 
   const bool for_file_;
   Block filling_;  // of the thread that pushes
@@ -188,3 +107,7 @@ class PipeSource final : public ChangeSource {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/change/entry_pipe.ipp"
+#endif

@@ -8,57 +8,25 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
-#include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/file_system.hpp"
-#include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Throws for `path` if there is an `error`.
-inline void check_usable(const std::filesystem::path& path, std::error_code error, const std::string& what) {
-  if (error) throw StorageError{path, error, what};
-}
+void check_usable(const std::filesystem::path& path, std::error_code error, const std::string& what);
 
-inline FileStatus status_of_name(FileSystem& files, const std::filesystem::path& path,
-                                 const std::filesystem::path& name) {
-  const auto status = uninterrupted([&] { return files.status(name); });
-  check_usable(path, status.error, "cannot look at " + path_text(name));
-  return status.value;
-}
+FileStatus status_of_name(FileSystem& files, const std::filesystem::path& path,
+                          const std::filesystem::path& name);
 
 /// Throws for `path` if entries cannot be kept in a file of this kind: a folder, or a device or pipe, whose
 /// bytes can be read only once and may never end.
-inline void check_kind(const std::filesystem::path& path, FileKind kind) {
-  if (kind == FileKind::folder) {
-    check_usable(path, std::make_error_code(std::errc::is_a_directory), "name a file, not a folder");
-  }
-  if (kind == FileKind::other) {
-    throw StorageError{path,
-                       {},
-                       "is neither a regular file nor missing, but a pipe, a socket or a device; copy what "
-                       "it gives into a file, and name that"};
-  }
-}
+void check_kind(const std::filesystem::path& path, FileKind kind);
 
-inline void check_folder(FileSystem& files, const std::filesystem::path& path,
-                         const std::filesystem::path& folder) {
-  if (status_of_name(files, path, folder).kind == FileKind::missing) {
-    const auto missing = std::make_error_code(std::errc::no_such_file_or_directory);
-    check_usable(path, missing, "make folder " + path_text(folder) + " first");
-  }
-}
+void check_folder(FileSystem& files, const std::filesystem::path& path, const std::filesystem::path& folder);
 
 /// Saving the file `path` needs other files in its folder, and a sync of that folder. @throws StorageError
-inline void check_writable_folder(FileSystem& files, const std::filesystem::path& path) {
-  const auto folder = path.parent_path();
-  check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
-               "saving makes files in folder " + path_text(folder) + ", which is not writable");
-  check_usable(path, uninterrupted([&] { return files.check_syncable(folder); }),
-               "saving syncs folder " + path_text(folder) +
-                   ", which must be readable for that: give this user the permission to read it");
-}
+void check_writable_folder(FileSystem& files, const std::filesystem::path& path);
 
 /// The suffixes of the files that a store writes and removes beside its own. `.ours` is not among them, since
 /// such a file is as good as a store's own.
@@ -67,60 +35,18 @@ inline constexpr std::string_view kSideSuffixes[] = {
 
 /// Throws for `path` if the file that it leads to, `target`, has a name that the store of a neighbouring file
 /// writes and removes.
-inline void check_side_name(FileSystem& files, const std::filesystem::path& path,
-                            const std::filesystem::path& target) {
-  const std::string name = path_text(target.filename());
-  for (const std::string_view suffix : kSideSuffixes) {
-    if (name.size() <= suffix.size() || !name.ends_with(suffix)) continue;
-    const auto& text = target.native();  // the suffix is ASCII and has as many units here
-    const std::filesystem::path owner{text.substr(0, text.size() - suffix.size())};
-    auto lock = owner;
-    lock += ".lock";
-    for (const auto& sign : {owner, lock}) {
-      if (status_of_name(files, path, sign).kind != FileKind::regular) continue;
-      throw StorageError{
-          path,
-          {},
-          "has a name that the store " + path_text(owner) + " keeps for its own files; name another file"};
-    }
-  }
-}
+void check_side_name(FileSystem& files, const std::filesystem::path& path,
+                     const std::filesystem::path& target);
 
 /// The file that `path` refers to, after checking that entries may be kept there. @throws StorageError
-inline std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path) {
-  if (path.empty()) throw StorageError{path, {}, "an empty path names no file"};
-  if (path.native().find(std::filesystem::path::value_type{}) != std::filesystem::path::string_type::npos)
-    throw StorageError{path, {}, "a path that holds a zero byte names no file"};
-  constexpr int kAttempts = 10;  // a link may be switched, or a file replaced, between two looks
-  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
-    // Links made by the kernel, such as /dev/stdin and /dev/fd/3, may lead to files without a name. The text
-    // of such a link names a missing file, or even a different one. So the file that opening would find is
-    // checked first.
-    const FileStatus found = status_of_name(files, path, path);
-    check_kind(path, found.kind);
-    auto target = resolve(files, path);
-    check_usable(path, target.error, "cannot follow the path");
-    check_side_name(files, path, target.value);
-    if (found.kind == FileKind::missing) check_folder(files, path, target.value.parent_path());
-    const bool is_link = !uninterrupted([&] { return files.read_link(path); }).error;
-    if (found.kind == FileKind::missing || !is_link) return std::move(target.value);
-    const FileStatus named = status_of_name(files, path, target.value);
-    if (found.inode == named.inode && found.device == named.device) return std::move(target.value);
-  }
-  throw StorageError{
-      path, {}, "is an open file that has no name any more, since it was removed or replaced; name a file"};
-}
+std::filesystem::path usable_path(FileSystem& files, const std::filesystem::path& path);
 
 /// Opens an existing file for reading; null if there is none. @throws StorageError also if it is not a
 /// regular file
-inline std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesystem::path& path) {
-  auto opened = open_file(files, path, OpenMode::read);
-  if (opened.error == std::errc::no_such_file_or_directory) return nullptr;
-  if (opened.error) throw StorageError{path, opened.error, "cannot open"};
-  const auto status = uninterrupted([&] { return opened.value->status(); });
-  check_usable(path, status.error, "cannot look at it");
-  check_kind(path, status.value.kind);
-  return std::move(opened.value);
-}
+std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesystem::path& path);
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/file/data_path.ipp"
+#endif

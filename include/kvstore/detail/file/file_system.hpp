@@ -84,9 +84,7 @@ class File {
   virtual std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) = 0;
   /// Maps a piece that was allocated; `offset` and `bytes` are multiples of 64 KiB. A `sync` covers the bytes
   /// stored in it. EOPNOTSUPP if mappings are not available, or if storing could meet a full disk.
-  virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t /*offset*/, std::size_t /*bytes*/) {
-    return {nullptr, std::make_error_code(std::errc::operation_not_supported)};
-  }
+  virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t /*offset*/, std::size_t /*bytes*/);
   virtual Result<FileStatus> status() = 0;
   virtual std::error_code set_mode(std::uint32_t mode) = 0;
   virtual std::error_code set_owner(std::uint32_t owner, std::uint32_t group) = 0;
@@ -132,14 +130,7 @@ class FileSystem {
 /// Whether a refusal to reserve space does not rule out that a smaller write to the same place succeeds: the
 /// file system cannot reserve space, or the disk, a quota or a limit on file sizes has no room for that much,
 /// but perhaps for less.
-inline bool only_reserving_failed(const std::error_code& error) {
-#ifdef EDQUOT
-  if (error == std::error_condition{EDQUOT, std::generic_category()}) return true;
-#endif
-  return error == std::errc::no_space_on_device || error == std::errc::file_too_large ||
-         error == std::errc::operation_not_supported || error == std::errc::not_supported ||
-         error == std::errc::function_not_supported || error == std::errc::invalid_argument;
-}
+bool only_reserving_failed(const std::error_code& error);
 
 // ---- Interrupted calls, short transfers --------------------------------------------------------------
 
@@ -158,53 +149,21 @@ auto uninterrupted(const Call& call) {
   return outcome;
 }
 
-inline Result<std::unique_ptr<File>> open_file(FileSystem& files, const std::filesystem::path& path,
-                                               OpenMode mode, std::uint32_t permissions = kDefaultMode) {
-  return uninterrupted([&] { return files.open(path, mode, permissions); });
-}
+Result<std::unique_ptr<File>> open_file(FileSystem& files, const std::filesystem::path& path, OpenMode mode,
+                                        std::uint32_t permissions = kDefaultMode);
 
 /// Writes all of `text` at `offset`. After an error any first part of it may have been written.
-inline std::error_code write_all(File& file, std::uint64_t offset, std::string_view text) {
-  while (!text.empty()) {
-    const auto written = uninterrupted([&] { return file.write_at(offset, text); });
-    if (written.error) return written.error;
-    if (written.value == 0) return std::make_error_code(std::errc::io_error);  // avoids an endless loop
-    offset += written.value;
-    text.remove_prefix(written.value);
-  }
-  return {};
-}
+std::error_code write_all(File& file, std::uint64_t offset, std::string_view text);
 
 /// Fills `out` from `offset`; reads fewer bytes only if the file ends.
-inline Result<std::size_t> read_full(File& file, std::uint64_t offset, std::span<char> out) {
-  std::size_t done = 0;
-  while (done < out.size()) {
-    const auto got = uninterrupted([&] { return file.read_at(offset + done, out.subspan(done)); });
-    if (got.error) return {done, got.error};
-    if (got.value == 0) break;
-    done += got.value;
-  }
-  return {done, {}};
-}
+Result<std::size_t> read_full(File& file, std::uint64_t offset, std::span<char> out);
 
 /// The absolute path at which opening `path` ends, through symbolic links, whether or not a file is there.
 /// The parent folder is left to the kernel, which alone knows the meaning of `..` after a linked folder.
-inline Result<std::filesystem::path> resolve(FileSystem& files, std::filesystem::path path) {
-  if (path.is_relative()) {
-    const auto folder = files.current_folder();
-    if (folder.error) return {{}, folder.error};
-    path = folder.value / path;
-  }
-  constexpr int kMaxLinks = 40;  // as Linux
-  for (int links = 0; links < kMaxLinks; ++links) {
-    const auto link = uninterrupted([&] { return files.read_link(path); });
-    if (link.error == std::errc::invalid_argument || link.error == std::errc::no_such_file_or_directory) {
-      return {path, {}};
-    }
-    if (link.error) return {{}, link.error};
-    path = path.parent_path() / link.value;
-  }
-  return {{}, std::make_error_code(std::errc::too_many_symbolic_link_levels)};
-}
+Result<std::filesystem::path> resolve(FileSystem& files, std::filesystem::path path);
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/file/file_system.ipp"
+#endif

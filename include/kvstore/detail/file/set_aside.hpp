@@ -9,11 +9,9 @@
 #include <system_error>
 #include <utility>
 
-#include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/atomic_file.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/known_file.hpp"
-#include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -28,47 +26,18 @@ class SetAside {
 
   /// Gives a file that was written and sealed to replace `file` a name beside it instead, durably. `crc` is
   /// the CRC-32C of the contents. @throws ConflictError; StorageError if that name cannot be given
-  [[noreturn]] void put(AtomicFile& sealed, std::uint32_t crc) {
-    auto name = free_name();
-    sealed.aim_at(name);
-    name_ = std::move(name);
-    known_.remember(sealed.sealed(), crc);
-    sealed.rename();
-    sealed.sync_folder();
-    throw ConflictError{file_, name_};
-  }
+  [[noreturn]] void put(AtomicFile& sealed, std::uint32_t crc);
 
   /// Removes the file put aside, once the store's own file holds newer entries, unless another program has
   /// changed it. A file that cannot be removed stays.
-  void drop() noexcept {
-    if (name_.empty()) return;
-    try {
-      if (known_.compare(files_, name_) == FileState::same) static_cast<void>(files_.remove(name_));
-      name_.clear();
-    } catch (...) {  // NOLINT(bugprone-empty-catch): one file too many does no harm
-    }
-  }
+  void drop() noexcept;
 
  private:
   static constexpr int kMaxNames = 100;  // names to try
 
-  [[nodiscard]] std::filesystem::path free_name() {
-    for (int number = 0; number < kMaxNames; ++number) {
-      auto name = file_;
-      name += number == 0 ? ".ours" : ".ours." + std::to_string(number);
-      if (name == name_ && known_.compare(files_, name) != FileState::changed) return name;
-      const auto status = uninterrupted([&] { return files_.status(name); });
-      if (status.error) fail(status.error, "cannot look at " + path_text(name));
-      if (status.value.kind == FileKind::missing) return name;
-    }
-    fail({}, "every name from .ours to .ours." + std::to_string(kMaxNames - 1) + " is taken");
-  }
+  [[nodiscard]] std::filesystem::path free_name();
 
-  [[noreturn]] void fail(std::error_code error, const std::string& what) const {
-    throw StorageError{
-        file_, error,
-        "another program has changed it, and the store's entries could not be saved beside it: " + what};
-  }
+  [[noreturn]] void fail(std::error_code error, const std::string& what) const;
 
   FileSystem& files_;
   std::filesystem::path file_;
@@ -77,3 +46,7 @@ class SetAside {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/file/set_aside.ipp"
+#endif

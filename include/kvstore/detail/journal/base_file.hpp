@@ -10,11 +10,9 @@
 #include <utility>
 
 #include "kvstore/detail/file/atomic_file.hpp"
-#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/known_file.hpp"
 #include "kvstore/detail/file/set_aside.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/storage.hpp"
 
@@ -29,57 +27,29 @@ class JournalBase {
 
   /// Remembers the loaded file as the one that belongs there; `status` is of a missing file if there was
   /// none.
-  void remember(const FileStatus& status, const BaseId& id) {
-    known_.remember(status, id.crc);
-    mark_ = mark_of(status);
-    next_mark_ = mark_.load();  // until there is a next file, so that a missing file does not count as it
-    bytes_ = id.size;
-  }
+  void remember(const FileStatus& status, const BaseId& id);
 
   /// Size of the current base file, in bytes.
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
 
   /// Compares the status of the file with the one that was last loaded or written. Needs two system calls
   /// fewer than a full comparison, but a file that was merely touched looks changed. @throws StorageError
-  [[nodiscard]] FileState state() const {
-    const auto status = uninterrupted([&] { return files_.status(path_); });
-    check_usable(path_, status.error, "cannot look at it");
-    const std::uint64_t mark = mark_of(status.value);
-    if (mark == mark_ || mark == next_mark_) return FileState::same;
-    return mark == 0 ? FileState::missing : FileState::changed;
-  }
+  [[nodiscard]] FileState state() const;
 
   /// Whether the file can be the base of a journal. An edited file can, if the journal holds no `changes` to
   /// the earlier contents. A file that has disappeared cannot. @throws StorageError
-  [[nodiscard]] bool serves(bool changes) const {
-    const FileState now = state();
-    return now == FileState::same || (now == FileState::changed && !changes);
-  }
+  [[nodiscard]] bool serves(bool changes) const;
 
   /// Writes the next base file under a temporary name, durably. @throws StorageError also if that name
   /// belongs to a file that is not the remains of a save: that file stays
-  void write(ChangeSource& everything) {
-    remove_leftover(files_, path_);
-    next_ = std::make_unique<AtomicFile>(files_, path_, kBlockBytes, known_.status());
-    next_id_.crc = write_json_snapshot(*next_, everything);
-    next_id_.exists = true;
-    next_id_.size = next_->size();
-    next_->seal();
-  }
+  void write(ChangeSource& everything);
 
   /// The identity of the next base file.
   [[nodiscard]] const BaseId& next_id() const noexcept { return next_id_; }
 
   /// Renames the next base file to the current one. @throws ConflictError if another program has changed the
   /// current one: it stays, and the next one is put aside
-  void replace() {
-    if (known_.compare(files_, path_) == FileState::changed) aside_.put(*next_, next_id_.crc);
-    known_.expect(next_->sealed(), next_id_.crc);
-    next_mark_ = mark_of(next_->sealed());
-    next_->rename();
-    remember(next_->sealed(), next_id_);
-    next_.reset();
-  }
+  void replace();
 
   /// Call once the new name is durable as well.
   void settle() noexcept { aside_.drop(); }
@@ -89,17 +59,7 @@ class JournalBase {
 
  private:
   /// Hashes a status into one word, which can be read while another thread changes it.
-  [[nodiscard]] static std::uint64_t mark_of(const FileStatus& status) noexcept {
-    if (status.kind == FileKind::missing) return 0;
-    constexpr std::uint64_t kOdd = 0x9E37'79B9'7F4A'7C15;  // of Knuth's multiplicative hash
-    std::uint64_t mark = 1;
-    for (const std::uint64_t part :
-         {status.device, status.inode, status.size, static_cast<std::uint64_t>(status.modified)}) {
-      mark = (mark ^ part) * kOdd;
-      mark ^= mark >> 32;
-    }
-    return mark | 1;
-  }
+  [[nodiscard]] static std::uint64_t mark_of(const FileStatus& status) noexcept;
 
   FileSystem& files_;
   std::filesystem::path path_;
@@ -113,3 +73,7 @@ class JournalBase {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/journal/base_file.ipp"
+#endif

@@ -15,24 +15,13 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
-#include <system_error>
 #include <thread>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
-#include "kvstore/detail/base/path_text.hpp"
-#include "kvstore/detail/file/checksummed_file.hpp"
-#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/followed_path.hpp"
-#include "kvstore/detail/journal/overlay.hpp"
-#include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/survey.hpp"
-#include "kvstore/detail/json/object_cursor.hpp"
-#include "kvstore/detail/json_file/entry_reader.hpp"
-#include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/storage.hpp"
@@ -45,42 +34,14 @@ class JournalFollower {
   JournalFollower(FileSystem& files, const std::filesystem::path& path) : files_{files}, path_{files, path} {}
 
   /// Follows links again. @returns whether they now lead to another store
-  bool follow_links() {
-    if (!path_.follow_links()) return false;
-    following_.reset();
-    return true;
-  }
+  bool follow_links();
 
   /// Passes on the state as of some moment during the call. @throws CorruptionError, StorageError
-  void load(const LoadRequest& request, LoadSink& sink) {
-    following_.reset();
-    View view = open();
-    if (view.is_missing()) sink.missing(path(), request);
-    const auto chain = view.journals.chain(view.id);
-    if (request.purpose == LoadPurpose::copy) return copy(view, chain, sink);
-    load_snapshot(view, request.threads, sink);
-    std::uint64_t end = 0;
-    for (const FoundJournal* journal : chain) end = replay_journal(*journal, sink);
-    if (!chain.empty())
-      following_ = Following{chain.back()->file, chain.back()->path, chain.back()->header.id, end};
-  }
+  void load(const LoadRequest& request, LoadSink& sink);
 
   /// Passes on the changes since then; false if they cannot be determined. @throws CorruptionError,
   /// StorageError
-  bool load_changes(LoadSink& sink) {
-    if (!following_) return is_unchanged();
-    if (seen_.exists() && is_at(nullptr, path())) return false;
-    while (true) {
-      const bool current = is_last(*following_);  // checked first: later lines belong to a later call
-      const std::uint64_t before = following_->end;
-      retrying([&] { read_on(sink); });
-      if (following_->end != before && !same_version()) return false;
-      if (current) return true;
-      if (following_->end != before) continue;
-      const Successor successor = go_to_successor();
-      if (successor != Successor::followed) return successor == Successor::unwritten;
-    }
-  }
+  bool load_changes(LoadSink& sink);
 
  private:
   static constexpr int kAttempts = 100;
@@ -94,9 +55,7 @@ class JournalFollower {
     JournalSet journals;
     BaseId id;
 
-    [[nodiscard]] bool is_missing() const noexcept {
-      return !snapshot && !journals.main.file && !journals.next.file && !journals.fresh.file;
-    }
+    [[nodiscard]] bool is_missing() const noexcept;
   };
 
   /// The journal that was read up to `end`.
@@ -128,134 +87,39 @@ class JournalFollower {
     }
   }
 
-  [[nodiscard]] View open() {
-    return retrying([this] {
-      View view = open_together();
-      if (view.snapshot) identify(view);
-      view.journals.survey();
-      static_cast<void>(view.journals.chain(view.id));
-      return view;
-    });
-  }
+  [[nodiscard]] View open();
 
-  [[nodiscard]] View open_together() {
-    for (int attempt = 1; attempt <= kAttempts; ++attempt) {
-      auto snapshot = open_if_exists(files_, path());
-      View view{std::move(snapshot), {}, JournalSet{files_, path()}, {}};
-      if (view.snapshot) view.status = status_of(*view.snapshot);
-      if (has_names(view)) return view;
-      std::this_thread::sleep_for(kPause);
-    }
-    throw StorageError{path(), {}, "is replaced faster than it can be opened; try again"};
-  }
+  [[nodiscard]] View open_together();
 
-  [[nodiscard]] bool has_names(const View& view) {
-    if (!is_at(view.snapshot.get(), path())) return false;
-    for (const FoundJournal* found : {&view.journals.main, &view.journals.next, &view.journals.fresh}) {
-      if (!is_at(found->file.get(), found->path)) return false;
-    }
-    return true;
-  }
+  [[nodiscard]] bool has_names(const View& view);
 
   /// Whether the name refers to `file`, or to nothing if `file` is null.
-  [[nodiscard]] bool is_at(File* file, const std::filesystem::path& name) {
-    const auto named = uninterrupted([&] { return files_.status(name); });
-    if (named.error) throw StorageError{path(), named.error, "cannot look at " + path_text(name)};
-    if (file == nullptr) return named.value.kind == FileKind::missing;
-    const FileStatus mine = status_of(*file);
-    return mine.inode == named.value.inode && mine.device == named.value.device;
-  }
+  [[nodiscard]] bool is_at(File* file, const std::filesystem::path& name);
 
-  [[nodiscard]] FileStatus status_of(File& file) const {
-    const auto status = uninterrupted([&] { return file.status(); });
-    if (status.error) throw StorageError{path(), status.error, "cannot look at it"};
-    return status.value;
-  }
+  [[nodiscard]] FileStatus status_of(File& file) const;
 
   /// Reads the base file once to compute its identity.
-  static void identify(View& view) {
-    ChecksummedFile checksummed{*view.snapshot};
-    std::vector<char> block(kBlockBytes);
-    while (true) {
-      const auto got = read_full(checksummed, checksummed.size(), block);
-      if (got.error) throw StorageError{view.journals.main.path, got.error, "cannot read its snapshot"};
-      if (got.value == 0) break;
-    }
-    view.id = {true, checksummed.size(), checksummed.crc()};
-  }
+  static void identify(View& view);
 
-  void load_snapshot(View& view, std::size_t threads, LoadSink& sink) {
-    if (view.snapshot) load_json_snapshot(*view.snapshot, path(), threads, sink);
-    sink.finish();
-    seen_ = {view.snapshot, view.status};
-    version_ = view.snapshot ? version_of(*view.snapshot) : 0;
-  }
+  void load_snapshot(View& view, std::size_t threads, LoadSink& sink);
 
-  void copy(View& view, const std::vector<const FoundJournal*>& chain, LoadSink& sink) {
-    JournalOverlay overlay;
-    for (const FoundJournal* journal : chain) replay_journal(*journal, overlay);
-    OverlaidSink overlaid{sink, overlay};
-    if (view.snapshot) return load_json_snapshot(*view.snapshot, path(), 1, overlaid);
-    overlaid.finish();
-  }
+  void copy(View& view, const std::vector<const FoundJournal*>& chain, LoadSink& sink);
 
-  void read_on(LoadSink& sink) {
-    JournalReplay replay{sink};
-    JournalReader reader{*following_->file, following_->path, following_->end, JournalTail::growing,
-                         kFirstBlock};
-    following_->end = read_journal(std::move(reader), following_->path, replay).end();
-  }
+  void read_on(LoadSink& sink);
 
   /// Whether no other journal has followed this one.
-  [[nodiscard]] bool is_last(const Following& following) {
-    const auto next = JournalSet::name(path(), ".next");
-    return is_at(following.file.get(), next) ||
-           (is_at(following.file.get(), JournalSet::name(path(), "")) && is_at(nullptr, next));
-  }
+  [[nodiscard]] bool is_last(const Following& following);
 
   /// Whether there is still no journal, and still the base file that was loaded.
-  [[nodiscard]] bool is_unchanged() {
-    const auto named = uninterrupted([&] { return files_.status(path()); });
-    return !named.error && named.value == seen_.status() && is_at(nullptr, JournalSet::name(path(), ""));
-  }
+  [[nodiscard]] bool is_unchanged();
 
   /// Continues with the successor of the journal that was read to its end, if there is one.
-  Successor go_to_successor() {
-    Successor otherwise = Successor::unknown;
-    for (const char* suffix : {".next", ""}) {
-      FoundJournal found;
-      found.path = JournalSet::name(path(), suffix);
-      found.file = open_if_exists(files_, found.path);
-      retrying([&] { survey_journal(found); });
-      // A journal has lines before its base file replaces the old one, so until then the old journal is
-      // complete.
-      const bool begun = found.file && !found.counts && found.end == 0;
-      if (begun && is_at(following_->file.get(), JournalSet::name(path(), "")))
-        otherwise = Successor::unwritten;
-      if (!found.counts || found.header.follows != following_->id) continue;
-      if (found.header.follows_bytes != following_->end) return Successor::unknown;
-      following_ = Following{std::move(found.file), found.path, found.header.id, 0};
-      return Successor::followed;
-    }
-    return otherwise;
-  }
+  Successor go_to_successor();
 
   /// Whether the current base file has values of the same schema version.
-  [[nodiscard]] bool same_version() {
-    std::shared_ptr<File> file = open_if_exists(files_, path());
-    if (!file) return !seen_.exists();
-    const FileStatus status = status_of(*file);
-    const bool same = status.inode == seen_.status().inode && status.device == seen_.status().device;
-    if (!same && version_of(*file) != version_) return false;
-    seen_ = {std::move(file), status};
-    return true;
-  }
+  [[nodiscard]] bool same_version();
 
-  [[nodiscard]] std::uint32_t version_of(File& file) const {
-    JsonEntryReader reader{file, path()};
-    JsonEntry entry;
-    return reader.next(entry) && entry.key == kSchemaVersionKey ? read_schema_version(entry) : 0;
-  }
+  [[nodiscard]] std::uint32_t version_of(File& file) const;
 
   FileSystem& files_;
   FollowedPath path_;
@@ -265,3 +129,7 @@ class JournalFollower {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/journal/follower.ipp"
+#endif

@@ -8,17 +8,13 @@
 //   body     = header | step | base | null     one JSON value
 
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 
-#include "kvstore/detail/base/hex.hpp"
-#include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/json_writer.hpp"
@@ -30,220 +26,50 @@ inline constexpr std::size_t kCrcDigits = 8;
 /// A longer line is not a valid line. A step that would need one is saved by a new base file instead.
 inline constexpr std::size_t kMaxLine = std::size_t{64} << 20;
 
-[[nodiscard]] inline std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
-  std::array<char, kCrcDigits> digits{};
-  for (std::size_t i = kCrcDigits; i-- > 0; crc >>= 4) digits[i] = kHexDigits[crc & 0xF];
-  return digits;
-}
+[[nodiscard]] std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept;
 
 /// Reads exactly eight lower-case hex digits.
-[[nodiscard]] inline std::optional<std::uint32_t> parse_crc(std::string_view digits) noexcept {
-  std::uint32_t crc = 0;
-  const char* const end = digits.data() + digits.size();
-  if (digits.size() != kCrcDigits) return std::nullopt;
-  for (const char digit : digits) {
-    if (digit >= 'A' && digit <= 'F') return std::nullopt;
-  }
-  const auto parsed = std::from_chars(digits.data(), end, crc, 16);
-  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
-  return crc;
-}
+[[nodiscard]] std::optional<std::uint32_t> parse_crc(std::string_view digits) noexcept;
 
 // Bodies ---------------------------------------------------------------------------------------------------
 
-inline void write_base_id(JsonWriter& out, const BaseId& id) {
-  if (!id.exists) return out.null();
-  out.raw(R"({"size":)");
-  out.integer(id.size);
-  out.raw(R"(,"crc32c":")");
-  const auto digits = crc_digits(id.crc);
-  out.raw({digits.data(), digits.size()});
-  out.raw("\"}");
-}
+void write_base_id(JsonWriter& out, const BaseId& id);
 
-inline void write_header(JsonWriter& out, const JournalHeader& header) {
-  out.raw(R"({"kvstore_journal":)");
-  out.integer(header.version);
-  out.raw(R"(,"id":)");
-  out.string(header.id);
-  if (header.base) {
-    out.raw(R"(,"snapshot":)");
-    write_base_id(out, *header.base);
-  }
-  if (!header.follows.empty()) {
-    out.raw(R"(,"follows":)");
-    out.string(header.follows);
-    out.raw(R"(,"bytes":)");
-    out.integer(header.follows_bytes);
-  }
-  out.raw('}');
-}
+void write_header(JsonWriter& out, const JournalHeader& header);
 
 /// Whether `text` could be the first bytes of a header's line as written by `write_header`, without its line
 /// feed.
-[[nodiscard]] inline bool begins_header(std::string_view text) noexcept {
-  // x: a hex digit; #: any number of digits.
-  constexpr std::string_view kStart = R"(xxxxxxxx {"kvstore_journal":1,"id":"xxxxxxxxxxxxxxxx")";
-  constexpr std::string_view kRests[] = {"}", R"(,"snapshot":null})",
-                                         R"(,"snapshot":{"size":#,"crc32c":"xxxxxxxx"}})",
-                                         R"(,"follows":"xxxxxxxxxxxxxxxx","bytes":#})"};
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto is_hex = [](char c) { return kHexDigits.find(c) != std::string_view::npos; };
-  // Removes the matching part from the front of `text`; false if the rest does not match.
-  const auto fits = [&](std::string_view& part, std::string_view pattern) {
-    for (; !pattern.empty() && !part.empty(); pattern.remove_prefix(1)) {
-      if (pattern.front() == '#') {
-        while (!part.empty() && is_digit(part.front())) part.remove_prefix(1);
-        continue;
-      }
-      if (pattern.front() == 'x' ? !is_hex(part.front()) : part.front() != pattern.front()) return false;
-      part.remove_prefix(1);
-    }
-    return true;
-  };
-  if (!fits(text, kStart)) return false;
-  for (const std::string_view pattern : kRests) {
-    std::string_view rest = text;
-    if (fits(rest, pattern) && rest.empty()) return true;
-  }
-  return false;
-}
+[[nodiscard]] bool begins_header(std::string_view text) noexcept;
 
 /// `{"snapshot":…}`: from here on the file continues that snapshot as well.
-inline void write_base(JsonWriter& out, const BaseId& id) {
-  out.raw(R"({"snapshot":)");
-  write_base_id(out, id);
-  out.raw('}');
-}
+void write_base(JsonWriter& out, const BaseId& id);
 
 /// JSON may have line feeds between its tokens, as in hand-edited text; they are replaced by spaces, which
 /// mean the same there.
-inline void write_on_one_line(JsonWriter& out, std::string_view json) {
-  for (std::size_t feed = json.find('\n'); feed != std::string_view::npos; feed = json.find('\n')) {
-    out.raw(json.substr(0, feed));
-    out.raw(' ');
-    json.remove_prefix(feed + 1);
-  }
-  out.raw(json);
-}
+void write_on_one_line(JsonWriter& out, std::string_view json);
 
-inline void write_change(JsonWriter& out, const Change& change) {
-  out.raw('[');
-  out.string(change.key);
-  if (change.value) {
-    out.raw(',');
-    write_on_one_line(out, *change.value);
-  }
-  out.raw(']');
-}
+void write_change(JsonWriter& out, const Change& change);
 
 /// `["key",value]`, `["key"]` for a removal, an array of these for several; `[]` removes every entry.
-inline void write_step(JsonWriter& out, std::span<const Change> step) {
-  if (step.size() == 1) return write_change(out, step.front());
-  out.raw('[');
-  for (std::size_t i = 0; i < step.size(); ++i) {
-    if (i != 0) out.raw(',');
-    write_change(out, step[i]);
-  }
-  out.raw(']');
-}
+void write_step(JsonWriter& out, std::span<const Change> step);
 
 /// The greatest possible length of the body of a step: escaping makes a key at most six times as long.
-[[nodiscard]] inline std::size_t longest_line(std::span<const Change> step) noexcept {
-  std::size_t bytes = 2;
-  for (const Change& change : step)
-    bytes += 8 + 6 * change.key.size() + (change.value ? change.value->size() : 0);
-  return bytes;
-}
+[[nodiscard]] std::size_t longest_line(std::span<const Change> step) noexcept;
 
-[[nodiscard]] inline BaseId read_base_id(JsonReader& in) {
-  if (in.peek() == 'n') {
-    in.null();
-    return {};
-  }
-  BaseId id;
-  id.exists = true;
-  in.expect('{');
-  for (bool more = true; more; more = in.try_consume(',')) {
-    const std::string name{in.string()};
-    in.expect(':');
-    const std::size_t at = in.position();
-    if (name == "size") {
-      id.size = in.integer<std::uint64_t>();
-    } else if (name == "crc32c") {
-      const auto crc = parse_crc(in.string());
-      if (!crc) throw ParseError{at, "expected eight lower-case hex digits"};
-      id.crc = *crc;
-    } else {
-      in.skip_value();
-    }
-  }
-  in.expect('}');
-  return id;
-}
+[[nodiscard]] BaseId read_base_id(JsonReader& in);
 
 /// Reads an object: a header or a base. Unknown members are skipped.
-inline void read_object(JsonReader& in, JournalHandler& handler) {
-  JournalHeader header;
-  header.version = 0;
-  in.expect('{');
-  for (bool more = true; more; more = in.try_consume(',')) {
-    const std::string name{in.string()};
-    in.expect(':');
-    if (name == "kvstore_journal")
-      header.version = in.integer<std::uint64_t>();
-    else if (name == "id")
-      header.id = in.string();
-    else if (name == "snapshot")
-      header.base = read_base_id(in);
-    else if (name == "follows")
-      header.follows = in.string();
-    else if (name == "bytes")
-      header.follows_bytes = in.integer<std::uint64_t>();
-    else
-      in.skip_value();
-  }
-  in.expect('}');
-  if (header.version != 0)
-    handler.on_header(header);
-  else if (header.base)
-    handler.on_base(*header.base);
-  else
-    throw ParseError{0, "expected a header or a base"};
-}
+void read_object(JsonReader& in, JournalHandler& handler);
 
 /// Reads a change after its '['. `key` is memory for its key.
-inline void read_change(JsonReader& in, JournalHandler& handler, std::string& key) {
-  key = in.string();
-  Change change{key, std::nullopt};
-  if (in.try_consume(',')) change.value = in.skip_value();
-  in.expect(']');
-  handler.on_change(change);
-}
+void read_change(JsonReader& in, JournalHandler& handler, std::string& key);
 
 /// Reads one body. `key` is memory for the keys of changes, to be reused. @throws ParseError with the offset
 /// in `body`
-inline void read_body(std::string_view body, JournalHandler& handler, std::string& key) {
-  JsonReader in{body};
-  if (in.peek() == 'n') {
-    in.null();
-  } else if (in.peek() == '{') {
-    read_object(in, handler);
-  } else {
-    in.expect('[');
-    if (in.try_consume(']')) {
-      handler.on_clear();
-    } else if (in.peek() != '[') {
-      read_change(in, handler, key);
-    } else {
-      for (bool more = true; more; more = in.try_consume(',')) {
-        in.expect('[');
-        read_change(in, handler, key);
-      }
-      in.expect(']');
-    }
-  }
-  in.finish();
-}
+void read_body(std::string_view body, JournalHandler& handler, std::string& key);
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/journal/format.ipp"
+#endif

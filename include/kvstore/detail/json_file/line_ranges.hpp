@@ -11,7 +11,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "kvstore/detail/file/file_system.hpp"
 
@@ -27,20 +26,8 @@ class LineRange {
  private:
   friend class LineRanges;
 
-  void begin(std::uint64_t offset, std::string_view text) {
-    offset_ = offset;
-    size_ = 0;
-    make_room(text.size());
-    text.copy(buffer_.get(), text.size());
-    size_ = text.size();
-  }
-  void make_room(std::size_t bytes) {
-    if (bytes <= capacity_) return;
-    auto larger = std::make_unique_for_overwrite<char[]>(bytes);
-    text().copy(larger.get(), size_);
-    buffer_ = std::move(larger);
-    capacity_ = bytes;
-  }
+  void begin(std::uint64_t offset, std::string_view text);
+  void make_room(std::size_t bytes);
 
   std::uint64_t offset_ = 0;
   std::unique_ptr<char[]> buffer_;  // reused for the next range
@@ -62,46 +49,18 @@ class LineRanges {
 
   /// Reads the next range; false if the rest must be read in another way: at the end of the file, at an entry
   /// that is much larger than a range, or after a read error.
-  bool next(LineRange& range) {
-    range.begin(offset_, rest_);
-    for (std::size_t wanted = bytes_; wanted <= kMaxRanges * bytes_; wanted *= 2) {
-      if (!read_on(range, wanted)) return false;
-      const std::string_view text = range.text();
-      const std::size_t mark = text.rfind(mark_);
-      if (mark == std::string_view::npos) continue;
-      const std::size_t end = mark + comma();
-      rest_.assign(text.substr(end));
-      range.size_ = end;
-      offset_ += end;
-      return true;
-    }
-    return false;
-  }
+  bool next(LineRange& range);
 
  private:
   static constexpr std::size_t kMaxRanges = 16;
 
   /// The size of a comma with white space around it and the quote that follows; 0 if other text comes.
-  [[nodiscard]] static std::size_t mark_size(std::string_view text) noexcept {
-    constexpr std::string_view kSpace = " \n\r\t";
-    const std::size_t comma = text.find_first_not_of(kSpace);
-    if (comma == std::string_view::npos || text[comma] != ',') return 0;
-    const std::size_t quote = text.find_first_not_of(kSpace, comma + 1);
-    return quote == std::string_view::npos || text[quote] != '"' ? 0 : quote + 1;
-  }
+  [[nodiscard]] static std::size_t mark_size(std::string_view text) noexcept;
   /// The offset in the mark at which the next range begins.
   [[nodiscard]] std::size_t comma() const noexcept { return mark_.find(',') + 1; }
 
   /// Extends the range to the wanted size. False at the end of the file, or if it cannot be read.
-  [[nodiscard]] bool read_on(LineRange& range, std::size_t wanted) {
-    if (range.size_ >= wanted) return true;
-    range.make_room(wanted);
-    const std::size_t missing = wanted - range.size_;
-    const auto got =
-        read_full(file_, range.offset_ + range.size_, {range.buffer_.get() + range.size_, missing});
-    range.size_ += got.value;
-    return !got.error && got.value == missing;
-  }
+  [[nodiscard]] bool read_on(LineRange& range, std::size_t wanted);
 
   File& file_;
   std::string mark_;      // the text between two entries, and a quote
@@ -111,3 +70,7 @@ class LineRanges {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/json_file/line_ranges.ipp"
+#endif

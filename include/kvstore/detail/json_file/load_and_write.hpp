@@ -3,26 +3,13 @@
 
 // A JSON file as the storages use it: checking its path, loading it, writing it.
 
-#include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <iterator>
-#include <memory>
-#include <string>
 #include <string_view>
-#include <system_error>
 
-#include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/atomic_file.hpp"
-#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
-#include "kvstore/detail/json/entry_line.hpp"
-#include "kvstore/detail/json_file/entry_reader.hpp"
-#include "kvstore/detail/json_file/entry_writer.hpp"
-#include "kvstore/detail/text/crc32c.hpp"
-#include "kvstore/error.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -30,68 +17,25 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// Whether a file that begins with `start` (its first bytes, or all) may be the remains of a save that
 /// crashed: it begins as `write_json_entries` does, except for zeros where power was lost before the data
 /// were on disk.
-[[nodiscard]] inline bool begins_snapshot(std::string_view start) noexcept {
-  const auto fits = [&](std::string_view whole) {
-    return std::equal(start.begin(), start.begin() + std::ssize(start.substr(0, whole.size())), whole.begin(),
-                      [](char found, char wanted) { return found == wanted || found == '\0'; });
-  };
-  const bool ends = start.find_first_not_of('\0', kEmptyObject.size()) == std::string_view::npos;
-  return fits(kFirstKeyStarts) || (fits(kEmptyObject) && ends);
-}
+[[nodiscard]] bool begins_snapshot(std::string_view start) noexcept;
 
 /// Throws if the file at `name` cannot be the remains of a crashed save.
-inline void check_leftover(FileSystem& files, const std::filesystem::path& name) {
-  constexpr const char* kWhy =
-      "is where a save of the store beside it is written, and holds something else; move it away";
-  const auto link = uninterrupted([&] { return files.read_link(name); });
-  if (link.error == std::errc::no_such_file_or_directory) return;
-  if (!link.error) throw StorageError{name, {}, kWhy};
-  const auto file = open_if_exists(files, name);
-  if (!file) return;
-  std::array<char, 16> start{};
-  const auto got = read_full(*file, 0, start);
-  check_usable(name, got.error, "cannot read the leftover of a save; remove it");
-  if (!begins_snapshot({start.data(), got.value})) throw StorageError{name, {}, kWhy};
-}
+void check_leftover(FileSystem& files, const std::filesystem::path& name);
 
 /// Removes the remains of a crashed save, and no other file. @throws StorageError
-inline void remove_leftover(FileSystem& files, const std::filesystem::path& path) {
-  const auto name = AtomicFile::temporary_path(path);
-  check_leftover(files, name);
-  const auto error = uninterrupted([&] { return files.remove(name); });
-  if (!error || error == std::errc::no_such_file_or_directory) return;
-  throw StorageError{path, error, "cannot remove the leftover " + path_text(name)};
-}
+void remove_leftover(FileSystem& files, const std::filesystem::path& path);
 
 /// Passes every entry of `file` to `sink` and finishes `sink`. `threads`: see `LoadRequest`. @throws
 /// CorruptionError with the offset at which the file stops making sense; StorageError
-inline void load_json_snapshot(File& file, const std::filesystem::path& path, std::size_t threads,
-                               LoadSink& sink, std::size_t block_bytes = kBlockBytes) {
-  const auto status = uninterrupted([&] { return file.status(); });
-  if (status.error) throw StorageError{path, status.error, "cannot read its size"};
-  sink.expect(status.value.size);
-  read_json_entries(file, path, threads, sink, status.value.size, block_bytes);
-  try {
-    sink.finish();
-  } catch (const DuplicateEntryError& error) {
-    const std::uint64_t offset = find_second(file, path, error.key(), block_bytes);
-    throw CorruptionError{path, offset, "expected each key once, found a " + std::string{error.what()}};
-  }
-}
+void load_json_snapshot(File& file, const std::filesystem::path& path, std::size_t threads, LoadSink& sink,
+                        std::size_t block_bytes = kBlockBytes);
 
 /// Writes every entry of `source` to `file`, without committing it. Extra memory: one block, whatever the
 /// number of entries. @returns the CRC-32C of the written text
-inline std::uint32_t write_json_snapshot(AtomicFile& file, ChangeSource& source) {
-  struct Output {
-    AtomicFile& file;
-    std::uint32_t crc = 0;
-    void append(std::string_view text) {
-      crc = crc32c(text, crc);
-      file.append(text);
-    }
-  } output{file};
-  write_json_entries(output, source);
-  return output.crc;
-}
+std::uint32_t write_json_snapshot(AtomicFile& file, ChangeSource& source);
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/json_file/load_and_write.ipp"
+#endif

@@ -17,10 +17,10 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
-#include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/json/object_cursor.hpp"
 #include "kvstore/detail/json_file/line_ranges.hpp"
 #include "kvstore/error.hpp"
@@ -51,26 +51,13 @@ class LineRangeReader {
   LineRangeReader(const LineRange& range, const std::filesystem::path& path) noexcept
       : range_{range}, path_{path} {}
 
-  bool next(JsonEntry& entry) {
-    try {
-      if (cursor_.next(range_.text(), false, entry) != JsonCursor::Step::entry) return false;
-      entry.key_offset += range_.offset();
-      entry.value_offset += range_.offset();
-      return true;
-    } catch (const ParseError& error) { fail(range_.offset() + error.offset(), error.what()); }
-  }
+  bool next(JsonEntry& entry);
 
-  [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const {
-    throw CorruptionError{path_, offset, message};
-  }
+  [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const;
 
-  [[nodiscard]] JsonPosition position() const noexcept {
-    return {range_.offset() + cursor_.position(), cursor_.place()};
-  }
+  [[nodiscard]] JsonPosition position() const noexcept;
   /// Whether the comma at the range's end was between two entries, so that the cursor read it.
-  [[nodiscard]] bool ended_between_entries() const noexcept {
-    return cursor_.position() == range_.text().size();
-  }
+  [[nodiscard]] bool ended_between_entries() const noexcept;
 
  private:
   const LineRange& range_;
@@ -82,38 +69,14 @@ class ParallelLoad {
  public:
   /// `sink` must offer stages. All arguments outlive this object. `threads` includes the caller's. *Thread
   /// safety*: none.
-  ParallelLoad(LineRanges& ranges, const std::filesystem::path& path, std::size_t threads, LoadSink& sink)
-      : ranges_{ranges}, path_{path}, sink_{sink}, slots_(2 * threads) {
-    for (Slot& slot : slots_) slot.stage = sink.stage();
-    helpers_ = start_helpers(threads - 1, [this] { help(); });
-  }
+  ParallelLoad(LineRanges& ranges, const std::filesystem::path& path, std::size_t threads, LoadSink& sink);
   ParallelLoad(const ParallelLoad&) = delete;
   ParallelLoad& operator=(const ParallelLoad&) = delete;
-  ~ParallelLoad() {
-    const std::scoped_lock lock{mutex_};
-    ended_ = true;
-    changed_.notify_all();
-  }
+  ~ParallelLoad();
 
   /// Reads all that can be cut into ranges, and returns the start of the rest. @throws CorruptionError; the
   /// exceptions of `LoadSink::put`
-  JsonPosition run() {
-    while (true) {
-      read_ahead();
-      if (first_ == end_) return {ranges_.offset(), JsonPlace::after_comma};
-      Slot& slot = slot_of(first_);
-      const State found = claim(slot, first_);
-      if (found == State::claimed) {  // by another thread
-        if (!take_another()) wait_for(slot);
-        continue;
-      }
-      if (found == State::waiting) read(slot, sink_);
-      if (slot.failure) std::rethrow_exception(slot.failure);
-      if (found == State::done) slot.stage->commit();
-      if (!slot.complete) return slot.end;
-      ++first_;
-    }
-  }
+  JsonPosition run();
 
  private:
   enum class State { waiting, claimed, done };
@@ -128,72 +91,24 @@ class ParallelLoad {
     std::exception_ptr failure;
   };
 
-  [[nodiscard]] Slot& slot_of(std::uint64_t number) noexcept {
-    return slots_[static_cast<std::size_t>(number % slots_.size())];
-  }
+  [[nodiscard]] Slot& slot_of(std::uint64_t number) noexcept;
 
   // The thread that calls --------------------------------------------------------------------------------
 
-  void read_ahead() {
-    while (!ranges_ended_ && end_ - first_ < slots_.size()) {
-      Slot& slot = slot_of(end_);
-      ranges_ended_ = !ranges_.next(slot.range);
-      if (ranges_ended_) return;
-      slot.stage->clear();
-      const std::scoped_lock lock{mutex_};
-      slot.state = State::waiting;
-      ++end_;
-      changed_.notify_all();
-    }
-  }
+  void read_ahead();
 
   /// Claims range `number` if it is unclaimed; returns its previous state.
-  [[nodiscard]] State claim(Slot& slot, std::uint64_t number) {
-    const std::scoped_lock lock{mutex_};
-    const State found = slot.state;
-    if (found == State::waiting) {
-      slot.state = State::claimed;
-      next_ = number + 1;
-    }
-    return found;
-  }
+  [[nodiscard]] State claim(Slot& slot, std::uint64_t number);
 
-  bool take_another() {
-    std::unique_lock lock{mutex_};
-    Slot* const slot = claim_next_locked();
-    if (slot == nullptr) return false;
-    lock.unlock();
-    read(*slot, *slot->stage);
-    finish(*slot);
-    return true;
-  }
+  bool take_another();
 
-  void wait_for(const Slot& slot) {
-    std::unique_lock lock{mutex_};
-    changed_.wait(lock, [&] { return slot.state == State::done; });
-  }
+  void wait_for(const Slot& slot);
 
   // Every thread -----------------------------------------------------------------------------------------
 
-  void help() {
-    std::unique_lock lock{mutex_};
-    while (true) {
-      changed_.wait(lock, [this] { return ended_ || next_ < end_; });
-      if (ended_) return;
-      Slot& slot = *claim_next_locked();
-      lock.unlock();
-      read(slot, *slot.stage);
-      finish(slot);
-      lock.lock();
-    }
-  }
+  void help();
 
-  [[nodiscard]] Slot* claim_next_locked() {
-    if (next_ == end_) return nullptr;
-    Slot& slot = slot_of(next_++);
-    slot.state = State::claimed;
-    return &slot;
-  }
+  [[nodiscard]] Slot* claim_next_locked();
 
   template <class Target>
   void read(Slot& slot, Target& target) noexcept {
@@ -206,11 +121,7 @@ class ParallelLoad {
     } catch (...) { slot.failure = std::current_exception(); }
   }
 
-  void finish(Slot& slot) {
-    const std::scoped_lock lock{mutex_};
-    slot.state = State::done;
-    changed_.notify_all();
-  }
+  void finish(Slot& slot);
 
   LineRanges& ranges_;
   const std::filesystem::path& path_;
@@ -228,3 +139,7 @@ class ParallelLoad {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/json_file/parallel_load.ipp"
+#endif

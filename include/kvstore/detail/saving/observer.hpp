@@ -11,9 +11,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
-#include "kvstore/detail/base/no_cancellation.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/options.hpp"
@@ -36,54 +34,20 @@ class Observer {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
   /// Whether the logger receives events of this level.
-  [[nodiscard]] bool listens(LogLevel level) const noexcept {
-    return options_.logger && level >= options_.log_level;
-  }
+  [[nodiscard]] bool listens(LogLevel level) const noexcept;
 
   /// Calls the logger. Never call this under a lock of the data. A logger that uses a store causes events of
   /// its own; those are dropped, since they would never end.
   void log(LogLevel level, std::string_view event,
-           std::initializer_list<LogField> fields = {}) const noexcept {
-    thread_local bool telling = false;
-    if (!listens(level) || telling) return;
-    const NoCancellation until_told;
-    telling = true;
-    try {
-      std::vector<LogField> all{{"path", path_text_}};
-      all.insert(all.end(), fields);
-      options_.logger({level, event, all});
-    } catch (...) {  // NOLINT(bugprone-empty-catch): a logger must not harm the store
-    }
-    telling = false;
-  }
-  void log(LogLevel level, std::string_view event, const WorkDone& done) const noexcept {
-    const double seconds = std::chrono::duration<double>(done.duration).count();
-    log(level, event, {{"entries", done.entries}, {"bytes", done.bytes}, {"seconds", seconds}});
-  }
+           std::initializer_list<LogField> fields = {}) const noexcept;
+  void log(LogLevel level, std::string_view event, const WorkDone& done) const noexcept;
 
   /// Passes a failure to the logger, as `event`, and to `on_error`. A failure inside `on_error` is only
   /// logged.
-  void report(const std::exception_ptr& failure, std::string_view event = "save failed") const noexcept {
-    try {
-      std::rethrow_exception(failure);
-    } catch (const std::exception& error) {
-      log(LogLevel::error, event, {{"error", error.what()}});
-      tell(error);
-    } catch (...) { log(LogLevel::error, event, {{"error", "unknown failure"}}); }
-  }
+  void report(const std::exception_ptr& failure, std::string_view event = "save failed") const noexcept;
 
  private:
-  void tell(const std::exception& error) const noexcept {
-    thread_local bool telling = false;
-    if (!options_.on_error || telling) return;
-    const NoCancellation until_told;
-    telling = true;
-    try {
-      options_.on_error(error);
-    } catch (...) {  // NOLINT(bugprone-empty-catch): what it throws is swallowed, as Options says
-    }
-    telling = false;
-  }
+  void tell(const std::exception& error) const noexcept;
 
   const Options& options_;
   std::filesystem::path path_;
@@ -91,3 +55,7 @@ class Observer {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/saving/observer.ipp"
+#endif

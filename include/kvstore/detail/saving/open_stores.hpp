@@ -3,16 +3,12 @@
 
 // The stores that are open when the process ends, so that losses at that moment are reported.
 
-#include <array>
 #include <atomic>
-#include <charconv>
 #include <cstdint>
 #include <cstdlib>
 #include <mutex>
 #include <string_view>
-#include <utility>
 
-#include "kvstore/detail/base/complaint.hpp"
 #include "kvstore/detail/base/process.hpp"
 
 #ifdef _WIN32
@@ -31,16 +27,7 @@ struct Loss {
 };
 
 /// Reports "kvstore: PATH: N operations were not saved: WHY", if there are any.
-inline void complain(const Loss& loss) noexcept {
-  if (loss.operations == 0) return;
-  std::array<char, 24> digits{};
-  const char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), loss.operations).ptr;
-  ComplaintLine line;
-  line.add("kvstore: ").add(loss.path).add(": ").add({digits.data(), end});
-  line.add(loss.operations == 1 ? " operation was not saved: " : " operations were not saved: ")
-      .add(loss.why);
-  write_to_standard_error(line.end());
-}
+void complain(const Loss& loss) noexcept;
 
 /// The view that the end of the process has of a store.
 class OpenStore {
@@ -77,20 +64,9 @@ class OpenStores {
     List* parents = nullptr;  // reached from here only by a leak checker
   };
 
-  KVSTORE_HIDDEN static List& list() {
-    List* current = lists.load(std::memory_order_acquire);
-    while (current == nullptr || current->home.is_foreign_by_id()) {
-      auto* const made = new List{.parents = current};
-      if (lists.compare_exchange_strong(current, made, std::memory_order_acq_rel)) return *made;
-      delete made;
-    }
-    return *current;
-  }
+  KVSTORE_HIDDEN static List& list();
 
-  KVSTORE_HIDDEN static void watch_the_end() noexcept {
-    if (watching.exchange(true, std::memory_order_relaxed)) return;
-    static_cast<void>(std::atexit([] { complain_of_all(); }));
-  }
+  KVSTORE_HIDDEN static void watch_the_end() noexcept;
 
   KVSTORE_HIDDEN static inline constinit std::atomic<List*> lists = nullptr;
   KVSTORE_HIDDEN static inline constinit std::atomic<bool> watching = false;
@@ -100,20 +76,10 @@ class OpenStores {
 /// `OpenStore::loss` uses.
 class OpenStores::Entry {
  public:
-  explicit Entry(const OpenStore& store) : store_{store}, list_{list()} {
-    watch_the_end();
-    const std::scoped_lock lock{list_.mutex};
-    next_ = std::exchange(list_.first, this);
-    if (next_ != nullptr) next_->previous_ = this;
-  }
+  explicit Entry(const OpenStore& store);
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
-  ~Entry() {
-    if (list_.home.is_foreign_by_id()) return;
-    const std::scoped_lock lock{list_.mutex};
-    (previous_ != nullptr ? previous_->next_ : list_.first) = next_;
-    if (next_ != nullptr) next_->previous_ = previous_;
-  }
+  ~Entry();
 
  private:
   friend class OpenStores;
@@ -124,15 +90,10 @@ class OpenStores::Entry {
   Entry* previous_ = nullptr;
 };
 
-inline void OpenStores::complain_of_all() noexcept {
-  List* const current = lists.load(std::memory_order_acquire);
-  if (current == nullptr || current->home.is_foreign_by_id()) return;
-  const std::scoped_lock lock{current->mutex};
-  for (const Entry* entry = current->first; entry != nullptr; entry = entry->next_) {
-    complain(entry->store_.loss());
-  }
-}
-
 }}}  // namespace kvstore::v1::detail
 
 #undef KVSTORE_HIDDEN
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/saving/open_stores.ipp"
+#endif

@@ -3,14 +3,12 @@
 
 // Keeps the figures of a store's saves, and reports their results.
 
-#include <chrono>
 #include <cstdint>
 
 #include "kvstore/detail/saving/figures.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/saving/state.hpp"
 #include "kvstore/detail/saving/work.hpp"
-#include "kvstore/log.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -39,65 +37,30 @@ class SaveReports {
   void set_journal_bytes(std::uint64_t bytes) noexcept { figures_.set_journal_bytes(bytes); }
 
   /// Records the begin of a save, after `failures`.
-  static void begin(Errand& errand, std::uint64_t failures, Time now) noexcept {
-    errand.failures = failures;
-    errand.start = now;
-  }
+  static void begin(Errand& errand, std::uint64_t failures, Time now) noexcept;
 
   /// Records the result of a step.
-  void note(Step step, Errand& errand, const StepResult& result, Time now) noexcept {
-    if (step != Step::copy) figures_.add(result.done.bytes);
-    if (result.journal_bytes) figures_.set_journal_bytes(*result.journal_bytes);
-    if (result.whole || step == Step::save_changes) errand.done = result.done;
-    errand.whole |= result.whole;
-    errand.taken_over |= step == Step::take_over && !result.outcome.refused;
-    if (step == Step::check) return note_check(errand, result, now);
-    if (!ends_save(step, errand, result.outcome)) return;
-    errand.done.duration = now - errand.start;
-    if (errand.counts_as_compaction)
-      figures_.note_compaction(errand.done.duration, result.failure);
-    else
-      figures_.note_save(errand.done.duration, result.failure);
-  }
+  void note(Step step, Errand& errand, const StepResult& result, Time now) noexcept;
 
   /// Reports the result of a step to the user. @returns whether a save has failed
-  bool tell(Step step, const Errand& errand, const StepResult& result) const noexcept {
-    if (SaveState::is_made_good(step, result.outcome) || step == Step::check) {
-      if (result.failure) observer_.report(result.failure);
-      return false;
-    }
-    if (!ends_save(step, errand, result.outcome)) return false;
-    if (errand.failures != 0) observer_.log(LogLevel::warning, "retried", {{"failures", errand.failures}});
-    if (result.failure)
-      observer_.report(result.failure, errand.counts_as_compaction ? "compaction failed" : "save failed");
-    else
-      observer_.log(errand.whole ? LogLevel::info : LogLevel::debug, name_of(step), errand.done);
-    return result.failure != nullptr;
-  }
+  bool tell(Step step, const Errand& errand, const StepResult& result) const noexcept;
 
  private:
   /// A failed check of the files fails the save that requested it. A check that finds them intact clears that
   /// failure.
-  void note_check(const Errand& errand, const StepResult& result, Time now) noexcept {
-    if (result.failure)
-      figures_.note_save(now - errand.start, result.failure);
-    else if (errand.failures == 0)
-      figures_.forget_failure();
-  }
+  void note_check(const Errand& errand, const StepResult& result, Time now) noexcept;
 
-  [[nodiscard]] static const char* name_of(Step step) noexcept {
-    return step == Step::replace_base ? "compacted" : "saved";
-  }
+  [[nodiscard]] static const char* name_of(Step step) noexcept;
 
   /// Whether this step ends what counts as one save.
-  [[nodiscard]] static bool ends_save(Step step, const Errand& errand, const StepOutcome& outcome) noexcept {
-    const bool saves = step != Step::append && step != Step::check && step != Step::copy &&
-                       step != Step::take_over && step != Step::close;
-    return saves && !errand.want.compacting && !outcome.refused && !SaveState::is_made_good(step, outcome);
-  }
+  [[nodiscard]] static bool ends_save(Step step, const Errand& errand, const StepOutcome& outcome) noexcept;
 
   const Observer& observer_;
   SaveFigures figures_;
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/saving/reports.ipp"
+#endif

@@ -38,10 +38,8 @@
 // `begun_` of them, and a new base file has made up for `healed_`. A journal may be appended to while breaks_
 // == begun_, and everything is owed while breaks_ != healed_.
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
-#include <utility>
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -119,10 +117,7 @@ class SaveState {
   bool operator==(const SaveState&) const = default;
 
   /// Before the first operation. `wants_everything`: see `StepOutcome`.
-  void start(bool has_journal, bool wants_everything) noexcept {
-    has_journal_ = has_journal;
-    wants_everything_ = wants_everything;
-  }
+  void start(bool has_journal, bool wants_everything) noexcept;
 
   // Queries ---------------------------------------------------------------------------------------
 
@@ -141,9 +136,7 @@ class SaveState {
   [[nodiscard]] Time retry_at() const noexcept { return retry_at_; }
 
   /// Whether a failure of that step is not thrown: the same thread makes up for it by a snapshot, next.
-  [[nodiscard]] static bool is_made_good(Step step, const StepOutcome& outcome) noexcept {
-    return outcome.declined || step == Step::append || (step == Step::switch_over && outcome.broke);
-  }
+  [[nodiscard]] static bool is_made_good(Step step, const StepOutcome& outcome) noexcept;
 
   /// Records that only a snapshot can bring the storage up to date.
   void owe_everything() noexcept { ++breaks_; }
@@ -151,121 +144,28 @@ class SaveState {
   // Steps -----------------------------------------------------------------------------------------
 
   /// The next step at `now` of a thread with `want`. `logged` is the number of the last operation.
-  [[nodiscard]] Step next(const Want& want, std::uint64_t logged, Time now) const noexcept {
-    const Step step = wanted(want, logged, now);
-    return missing(step, want) == Turn::none ? step : Step::wait;
-  }
+  [[nodiscard]] Step next(const Want& want, std::uint64_t logged, Time now) const noexcept;
 
   /// The turn to wait for, for a thread whose next step is `wait`.
-  [[nodiscard]] Turn await(const Want& want, std::uint64_t logged, Time now) noexcept {
-    const Step step = wanted(want, logged, now);
-    const Turn turns = missing(step, want);
-    const bool first = (turns & Turn::save) != Turn::none;
-    if (want.compacting) reserved_ = first ? Turn::save : needs(step);
-    if (first) return Turn::save;
-    return (turns & Turn::append) != Turn::none ? Turn::append : Turn::snapshot;
-  }
+  [[nodiscard]] Turn await(const Want& want, std::uint64_t logged, Time now) noexcept;
 
   /// Takes the turns of a step that `next` has returned. `applied` is the number of the last operation.
   /// @returns turns that others may take now, since a compaction that starts over no longer reserves them
-  Turn begin(Step step, Want& want, std::uint64_t applied) noexcept {
-    taken_ = taken_ | needs(step);
-    note_begun(step, want, applied);
-    return want.compacting ? without(std::exchange(reserved_, Turn::none), needs(step)) : Turn::none;
-  }
+  Turn begin(Step step, Want& want, std::uint64_t applied) noexcept;
 
   /// Records the outcome of the step. @returns the turns that it gave back
-  Turn end(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
-    const bool compaction_ends = want.compacting && (outcome.failed || step == Step::replace_base);
-    const Turn given = gives_back(step) | (compaction_ends ? Turn::snapshot : Turn::none);
-    taken_ = without(taken_, given);
-    if (compaction_ends) want.compacting = false;
-    note(step, want, outcome, now);
-    return given;
-  }
+  Turn end(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept;
 
  private:
   static constexpr std::chrono::milliseconds kFirstDelay{100};
   static constexpr std::chrono::milliseconds kMaxDelay{10'000};
 
-  void note_begun(Step step, Want& want, std::uint64_t applied) noexcept {
-    switch (step) {
-      case Step::append:
-        appending_ = applied;
-        want.appended = true;
-        return;
-      case Step::sync:
-        saving_ = handed_;
-        want.appended = false;
-        return;
-      case Step::save_all:
-        covered_ = breaks_;
-        [[fallthrough]];
-      case Step::save_changes:
-        saving_ = applied;
-        return;
-      case Step::prepare:
-        want.compacting = true;
-        afresh_ = breaks_ != begun_;
-        return;
-      case Step::switch_over:
-        covered_ = breaks_;
-        appending_ = applied;
-        return;
-      case Step::join:
-        joining_ = handed_;
-        return;
-      default:
-        return;
-    }
-  }
+  void note_begun(Step step, Want& want, std::uint64_t applied) noexcept;
 
-  void note(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
-    if (outcome.broke) owe_everything();
-    if (step == Step::save_changes || step == Step::save_all) wants_everything_ = outcome.wants_everything;
-    if (outcome.failed) return note_failure(step, want, outcome, now);
-    switch (step) {
-      case Step::append:
-        handed_ = std::max(handed_, appending_);
-        return;
-      case Step::sync:
-        return note_saved(saving_);
-      case Step::save_changes:
-      case Step::save_all:
-        if (outcome.refused) return;
-        if (step == Step::save_all) healed_ = begun_ = std::max(healed_, covered_);
-        if (want.kind == Want::Kind::all) want.met = step == Step::save_all;
-        return note_saved(saving_);
-      case Step::check:
-        want.checked = true;
-        return;
-      case Step::prepare:
-      case Step::switch_over:
-      case Step::write_base:
-      case Step::join:
-      case Step::replace_base:
-        return note_compaction(step, want);
-      case Step::close:
-        closed_ = true;
-        [[fallthrough]];
-      default:
-        want.met = true;
-    }
-  }
+  void note(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept;
 
   /// Records that a step of a compaction succeeded: the next one, which follows it in `Step`, is due.
-  void note_compaction(Step step, Want& want) noexcept {
-    if (step == Step::replace_base) {
-      healed_ = std::max(healed_, covered_);
-      want.met = want.kind == Want::Kind::all;
-      return note_saved(joining_);
-    }
-    if (step == Step::switch_over) {
-      begun_ = covered_;
-      handed_ = std::max(handed_, appending_);
-    }
-    phase_ = static_cast<Step>(static_cast<int>(step) + 1);
-  }
+  void note_compaction(Step step, Want& want) noexcept;
 
   [[nodiscard]] static constexpr Turn needs(Step step) noexcept {
     switch (step) {
@@ -297,77 +197,24 @@ class SaveState {
 
   /// A compaction already has its first turn, and may return to `prepare`. Reservations bind all other
   /// threads.
-  [[nodiscard]] Turn missing(Step step, const Want& want) const noexcept {
-    if (want.compacting) return without(needs(step), Turn::snapshot) & taken_;
-    return needs(step) & (taken_ | reserved_);
-  }
+  [[nodiscard]] Turn missing(Step step, const Want& want) const noexcept;
 
   /// The next step once the turns for it are free.
-  [[nodiscard]] Step wanted(const Want& want, std::uint64_t logged, Time now) const noexcept {
-    if (want.compacting) return next_of_compaction();
-    if (want.met) return Step::done;
-    switch (want.kind) {
-      case Want::Kind::copy:
-        return Step::copy;
-      case Want::Kind::take_over:
-        return closed_ ? Step::closed : Step::take_over;
-      case Want::Kind::close:
-        if (closed_) return Step::done;
-        if (owes_everything()) return has_journal_ ? Step::prepare : Step::save_all;  // broken meanwhile
-        return Step::close;
-      case Want::Kind::all:
-        if (closed_) return Step::closed;
-        return has_journal_ ? Step::prepare : Step::save_all;
-      default:
-        return next_to_settle(want, logged, now);
-    }
-  }
+  [[nodiscard]] Step wanted(const Want& want, std::uint64_t logged, Time now) const noexcept;
 
   /// If the journal has missed something since a compaction began, the compaction cannot finish. It starts
   /// over, with a journal that follows none.
-  [[nodiscard]] Step next_of_compaction() const noexcept {
-    const bool missed = phase_ == Step::switch_over ? (breaks_ != begun_) != afresh_
-                                                    : phase_ != Step::replace_base && breaks_ != covered_;
-    return missed ? Step::prepare : phase_;
-  }
+  [[nodiscard]] Step next_of_compaction() const noexcept;
 
-  [[nodiscard]] Step next_to_settle(const Want& want, std::uint64_t logged, Time now) const noexcept {
-    if (want.insist && !want.checked && !closed_) return Step::check;
-    if (!owes(want)) return Step::done;
-    if (closed_) return Step::closed;
-    const bool appends = has_journal_ && !owes_everything() && handed_ < want.ticket;
-    if (appends) return Step::append;  // even while saves fail
-    if (failures_ != 0 && !want.insist && now < retry_at_) return Step::fail;
-    if (!has_journal_) return wants_everything_ || owes_everything() ? Step::save_all : Step::save_changes;
-    if (owes_everything()) return Step::prepare;
-    // A sync covers all that was handed over, so operations gathered meanwhile are appended first, unless
-    // another thread is appending.
-    const bool gathered = handed_ < logged && !want.appended && (taken_ & Turn::append) == Turn::none;
-    return gathered ? Step::append : Step::sync;
-  }
+  [[nodiscard]] Step next_to_settle(const Want& want, std::uint64_t logged, Time now) const noexcept;
 
-  [[nodiscard]] bool owes(const Want& want) const noexcept {
-    if (want.complete && owes_everything()) return true;
-    if (want.ticket <= durable_) return false;
-    // An operation that a broken journal did not take would not survive the end of the process.
-    const std::uint64_t allowed = has_journal_ && owes_everything() ? 0 : want.allowed;
-    return want.ticket - durable_ > allowed || (has_journal_ && handed_ < want.ticket);
-  }
+  [[nodiscard]] bool owes(const Want& want) const noexcept;
 
-  void note_saved(std::uint64_t last) noexcept {
-    durable_ = std::max(durable_, last);
-    failures_ = 0;
-    delay_ = kFirstDelay;
-  }
+  void note_saved(std::uint64_t last) noexcept;
 
   /// A compaction that is not owed may fail, and so may an append: a snapshot makes up for it. A check is not
   /// a save.
-  void note_failure(Step step, const Want& want, const StepOutcome& outcome, Time now) noexcept {
-    if (want.kind != Want::Kind::settle || step == Step::check || is_made_good(step, outcome)) return;
-    ++failures_;
-    retry_at_ = now + delay_;
-    delay_ = std::min(2 * delay_, kMaxDelay);
-  }
+  void note_failure(Step step, const Want& want, const StepOutcome& outcome, Time now) noexcept;
 
   bool has_journal_ = false;
   bool wants_everything_ = true;  // the storage's next save
@@ -397,3 +244,7 @@ class SaveState {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/saving/state.ipp"
+#endif

@@ -4,22 +4,17 @@
 // Carries out each step of `SaveState` on the storage. Knows nothing about keys and values, since the store
 // passes text, and nothing about scheduling.
 
-#include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
-#include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/change_log.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/saving/progress_source.hpp"
 #include "kvstore/detail/saving/state.hpp"
-#include "kvstore/error.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
@@ -62,86 +57,25 @@ class SavedStore {
 class SaveWork final {
  public:
   /// `options` and `store` outlive it. @throws UsageError
-  SaveWork(std::unique_ptr<Storage> storage, const Options& options, SavedStore& store)
-      : storage_{std::move(storage)}, options_{options}, store_{store} {
-    if (options_.schema_version != 0 && !storage_->keeps_schema_version()) {
-      throw UsageError{path_text(storage_->path()) +
-                       ": this storage keeps no schema version; leave Options::schema_version at 0"};
-    }
-  }
+  SaveWork(std::unique_ptr<Storage> storage, const Options& options, SavedStore& store);
 
   /// Null once the storage is closed.
   [[nodiscard]] Storage* storage() const noexcept { return storage_.get(); }
 
   /// Call before the first step: gets the journal. @returns whether the storage wants everything next
-  bool start() {
-    journal_ = storage_->journal();
-    return storage_->scope() == SaveScope::everything;
-  }
+  bool start();
 
   /// Takes the changes that the step is to hand over. @throws std::bad_alloc: nothing was taken
-  void take(Step step, ChangeLog& log) {
-    if (step == Step::append || step == Step::switch_over) return log.move_to(outgoing_);
-    if (step == Step::save_changes || step == Step::save_all) log.take();
-  }
+  void take(Step step, ChangeLog& log);
 
   /// Carries out the step. `afresh`: see `SaveState`; `targets`: those of the errand.
-  StepResult perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets) noexcept {
-    StepResult result;
-    const auto start = std::chrono::steady_clock::now();
-    try {
-      perform(step, afresh, log, targets, result);
-    } catch (...) {
-      result.failure = std::current_exception();
-      result.outcome.failed = true;
-    }
-    note_state(step, result);
-    result.done.duration = std::chrono::steady_clock::now() - start;
-    return result;
-  }
+  StepResult perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets) noexcept;
 
   /// Call after the step.
-  static void finish(Step step, const StepResult& result, ChangeLog& log) noexcept {
-    const StepOutcome& outcome = result.outcome;
-    const bool saves = step == Step::save_changes || step == Step::save_all;
-    if (saves && !outcome.failed && !outcome.refused) log.drop_taken();
-    if (result.entries) log.expect(*result.entries);
-  }
+  static void finish(Step step, const StepResult& result, ChangeLog& log) noexcept;
 
  private:
-  void perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets, StepResult& result) {
-    switch (step) {
-      case Step::append:
-        return append(result);
-      case Step::sync:
-        return sync(result);
-      case Step::check:
-        result.outcome.broke = !storage_->is_intact();
-        return;
-      case Step::take_over:
-        result.outcome.refused = !storage_->take_over(targets.request, *targets.into);
-        return;
-      case Step::save_changes:
-        return save_changes(log, result);
-      case Step::save_all:
-        return save_all(*storage_, result);
-      case Step::copy:
-        return save_all(*targets.copy, result);
-      case Step::prepare:
-        return journal_->prepare(afresh);
-      case Step::switch_over:
-        if (!afresh) append(result);
-        return result.outcome.failed ? void() : journal_->switch_over();
-      case Step::write_base:
-        return write_base(result);
-      case Step::join:
-        return breaking(result, [&] { journal_->join(); });
-      case Step::replace_base:
-        return journal_->replace_base();
-      default:
-        return storage_.reset();
-    }
-  }
+  void perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets, StepResult& result);
 
   /// Runs `action`, in which the journal may miss something if it throws.
   template <class Do>
@@ -151,85 +85,25 @@ class SaveWork final {
     result.outcome.failed = result.outcome.broke = result.outcome.declined;
   }
 
-  void append(StepResult& result) {
-    breaking(result, [&] {
-      const bool told = append_outgoing();
-      result.done.bytes = outgoing_.bytes();
-      outgoing_.clear_and_shrink();
-      journal_->flush();
-      result.outgrown = journal_->wants_compaction();
-      if (!told) result.outcome.declined = true;
-    });
-  }
+  void append(StepResult& result);
 
   /// A file that no load would find need not be synced: a snapshot makes up for it.
-  void sync(StepResult& result) {
-    const bool intact = storage_->is_intact();
-    result.outcome.failed = result.outcome.broke = result.outcome.declined = !intact;
-    if (intact) breaking(result, [&] { journal_->sync(); });
-  }
+  void sync(StepResult& result);
 
-  [[nodiscard]] bool append_outgoing() {
-    std::size_t begin = 0;
-    for (const std::size_t end : outgoing_.groups()) {
-      step_.clear();
-      for (std::size_t i = begin; i < end; ++i) step_.push_back(outgoing_[i]);
-      if (outgoing_.is_clear(begin))
-        journal_->append_clear();
-      else if (!journal_->append(step_))
-        return false;
-      begin = end;
-    }
-    return true;
-  }
+  [[nodiscard]] bool append_outgoing();
 
-  void save_changes(const ChangeLog& log, StepResult& result) {
-    if (storage_->scope() == SaveScope::everything) {
-      result.outcome.refused = true;
-      return;
-    }
-    LoggedChanges logged{log.taken(), options_.schema_version};
-    ProgressSource changes{logged, options_.on_progress};
-    storage_->save(changes);
-    result.done = {changes.entries(), changes.bytes(), {}};
-  }
+  void save_changes(const ChangeLog& log, StepResult& result);
 
-  void save_all(Storage& to, StepResult& result) {
-    const auto snapshot = store_.snapshot();
-    ProgressSource all{*snapshot, options_.on_progress};
-    to.save(all);
-    note_all(all, result);
-  }
+  void save_all(Storage& to, StepResult& result);
 
-  void write_base(StepResult& result) {
-    const auto snapshot = store_.snapshot();
-    ProgressSource all{*snapshot, options_.on_progress, Progress::Phase::compact};
-    journal_->write_base(all);
-    note_all(all, result);
-  }
+  void write_base(StepResult& result);
 
-  static void note_all(const ProgressSource& all, StepResult& result) noexcept {
-    result.done = {all.entries(), all.bytes(), {}};
-    result.whole = true;
-    result.entries = all.entries();
-  }
+  static void note_all(const ProgressSource& all, StepResult& result) noexcept;
 
   /// Records the state after the step, whatever its outcome.
-  void note_state(Step step, StepResult& result) noexcept {
-    if (result.outcome.failed) abandon(step);
-    if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
-    if (step == Step::close) result.journal_bytes = 0;
-    if (step != Step::save_changes && step != Step::save_all) return;
-    result.outcome.wants_everything = storage_->scope() == SaveScope::everything;
-    // While saves fail, the log must stay smaller than the store.
-    if (result.outcome.failed) result.entries = store_.count_entries();
-  }
+  void note_state(Step step, StepResult& result) noexcept;
 
-  void abandon(Step step) noexcept {
-    const bool compacts = step == Step::prepare || step == Step::switch_over || step == Step::write_base ||
-                          step == Step::join || step == Step::replace_base;
-    if (compacts) journal_->abandon();
-  }
+  void abandon(Step step) noexcept;
 
   std::unique_ptr<Storage> storage_;  // null once closed
   const Options& options_;
@@ -242,3 +116,7 @@ class SaveWork final {
 };
 
 }}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/saving/work.ipp"
+#endif

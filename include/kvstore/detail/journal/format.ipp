@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The definitions of format.hpp.
+
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include "kvstore/detail/base/hex.hpp"
+#include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/journal_format.hpp"
+#include "kvstore/json_reader.hpp"
+#include "kvstore/json_writer.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+KVSTORE_INLINE std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
+  std::array<char, kCrcDigits> digits{};
+  for (std::size_t i = kCrcDigits; i-- > 0; crc >>= 4) digits[i] = kHexDigits[crc & 0xF];
+  return digits;
+}
+
+KVSTORE_INLINE std::optional<std::uint32_t> parse_crc(std::string_view digits) noexcept {
+  std::uint32_t crc = 0;
+  const char* const end = digits.data() + digits.size();
+  if (digits.size() != kCrcDigits) return std::nullopt;
+  for (const char digit : digits) {
+    if (digit >= 'A' && digit <= 'F') return std::nullopt;
+  }
+  const auto parsed = std::from_chars(digits.data(), end, crc, 16);
+  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  return crc;
+}
+
+KVSTORE_INLINE void write_base_id(JsonWriter& out, const BaseId& id) {
+  if (!id.exists) return out.null();
+  out.raw(R"({"size":)");
+  out.integer(id.size);
+  out.raw(R"(,"crc32c":")");
+  const auto digits = crc_digits(id.crc);
+  out.raw({digits.data(), digits.size()});
+  out.raw("\"}");
+}
+
+KVSTORE_INLINE void write_header(JsonWriter& out, const JournalHeader& header) {
+  out.raw(R"({"kvstore_journal":)");
+  out.integer(header.version);
+  out.raw(R"(,"id":)");
+  out.string(header.id);
+  if (header.base) {
+    out.raw(R"(,"snapshot":)");
+    write_base_id(out, *header.base);
+  }
+  if (!header.follows.empty()) {
+    out.raw(R"(,"follows":)");
+    out.string(header.follows);
+    out.raw(R"(,"bytes":)");
+    out.integer(header.follows_bytes);
+  }
+  out.raw('}');
+}
+
+KVSTORE_INLINE bool begins_header(std::string_view text) noexcept {
+  // x: a hex digit; #: any number of digits.
+  constexpr std::string_view kStart = R"(xxxxxxxx {"kvstore_journal":1,"id":"xxxxxxxxxxxxxxxx")";
+  constexpr std::string_view kRests[] = {"}", R"(,"snapshot":null})",
+                                         R"(,"snapshot":{"size":#,"crc32c":"xxxxxxxx"}})",
+                                         R"(,"follows":"xxxxxxxxxxxxxxxx","bytes":#})"};
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto is_hex = [](char c) { return kHexDigits.find(c) != std::string_view::npos; };
+  // Removes the matching part from the front of `text`; false if the rest does not match.
+  const auto fits = [&](std::string_view& part, std::string_view pattern) {
+    for (; !pattern.empty() && !part.empty(); pattern.remove_prefix(1)) {
+      if (pattern.front() == '#') {
+        while (!part.empty() && is_digit(part.front())) part.remove_prefix(1);
+        continue;
+      }
+      if (pattern.front() == 'x' ? !is_hex(part.front()) : part.front() != pattern.front()) return false;
+      part.remove_prefix(1);
+    }
+    return true;
+  };
+  if (!fits(text, kStart)) return false;
+  for (const std::string_view pattern : kRests) {
+    std::string_view rest = text;
+    if (fits(rest, pattern) && rest.empty()) return true;
+  }
+  return false;
+}
+
+KVSTORE_INLINE void write_base(JsonWriter& out, const BaseId& id) {
+  out.raw(R"({"snapshot":)");
+  write_base_id(out, id);
+  out.raw('}');
+}
+
+KVSTORE_INLINE void write_on_one_line(JsonWriter& out, std::string_view json) {
+  for (std::size_t feed = json.find('\n'); feed != std::string_view::npos; feed = json.find('\n')) {
+    out.raw(json.substr(0, feed));
+    out.raw(' ');
+    json.remove_prefix(feed + 1);
+  }
+  out.raw(json);
+}
+
+KVSTORE_INLINE void write_change(JsonWriter& out, const Change& change) {
+  out.raw('[');
+  out.string(change.key);
+  if (change.value) {
+    out.raw(',');
+    write_on_one_line(out, *change.value);
+  }
+  out.raw(']');
+}
+
+KVSTORE_INLINE void write_step(JsonWriter& out, std::span<const Change> step) {
+  if (step.size() == 1) return write_change(out, step.front());
+  out.raw('[');
+  for (std::size_t i = 0; i < step.size(); ++i) {
+    if (i != 0) out.raw(',');
+    write_change(out, step[i]);
+  }
+  out.raw(']');
+}
+
+KVSTORE_INLINE std::size_t longest_line(std::span<const Change> step) noexcept {
+  std::size_t bytes = 2;
+  for (const Change& change : step)
+    bytes += 8 + 6 * change.key.size() + (change.value ? change.value->size() : 0);
+  return bytes;
+}
+
+KVSTORE_INLINE BaseId read_base_id(JsonReader& in) {
+  if (in.peek() == 'n') {
+    in.null();
+    return {};
+  }
+  BaseId id;
+  id.exists = true;
+  in.expect('{');
+  for (bool more = true; more; more = in.try_consume(',')) {
+    const std::string name{in.string()};
+    in.expect(':');
+    const std::size_t at = in.position();
+    if (name == "size") {
+      id.size = in.integer<std::uint64_t>();
+    } else if (name == "crc32c") {
+      const auto crc = parse_crc(in.string());
+      if (!crc) throw ParseError{at, "expected eight lower-case hex digits"};
+      id.crc = *crc;
+    } else {
+      in.skip_value();
+    }
+  }
+  in.expect('}');
+  return id;
+}
+
+KVSTORE_INLINE void read_object(JsonReader& in, JournalHandler& handler) {
+  JournalHeader header;
+  header.version = 0;
+  in.expect('{');
+  for (bool more = true; more; more = in.try_consume(',')) {
+    const std::string name{in.string()};
+    in.expect(':');
+    if (name == "kvstore_journal")
+      header.version = in.integer<std::uint64_t>();
+    else if (name == "id")
+      header.id = in.string();
+    else if (name == "snapshot")
+      header.base = read_base_id(in);
+    else if (name == "follows")
+      header.follows = in.string();
+    else if (name == "bytes")
+      header.follows_bytes = in.integer<std::uint64_t>();
+    else
+      in.skip_value();
+  }
+  in.expect('}');
+  if (header.version != 0)
+    handler.on_header(header);
+  else if (header.base)
+    handler.on_base(*header.base);
+  else
+    throw ParseError{0, "expected a header or a base"};
+}
+
+KVSTORE_INLINE void read_change(JsonReader& in, JournalHandler& handler, std::string& key) {
+  key = in.string();
+  Change change{key, std::nullopt};
+  if (in.try_consume(',')) change.value = in.skip_value();
+  in.expect(']');
+  handler.on_change(change);
+}
+
+KVSTORE_INLINE void read_body(std::string_view body, JournalHandler& handler, std::string& key) {
+  JsonReader in{body};
+  if (in.peek() == 'n') {
+    in.null();
+  } else if (in.peek() == '{') {
+    read_object(in, handler);
+  } else {
+    in.expect('[');
+    if (in.try_consume(']')) {
+      handler.on_clear();
+    } else if (in.peek() != '[') {
+      read_change(in, handler, key);
+    } else {
+      for (bool more = true; more; more = in.try_consume(',')) {
+        in.expect('[');
+        read_change(in, handler, key);
+      }
+      in.expect(']');
+    }
+  }
+  in.finish();
+}
+
+}}}

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The definitions of survey.hpp.
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/file/data_path.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/journal/torn_keeper.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/journal_format.hpp"
+#include "kvstore/log.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+KVSTORE_INLINE bool FoundJournal::compacted_into(const BaseId& snapshot) const {
+  return counts && std::find(bases.begin(), bases.end(), snapshot) != bases.end();
+}
+
+KVSTORE_INLINE bool FoundJournal::continues(const BaseId& snapshot) const {
+  return compacted_into(snapshot) || (counts && header.base == snapshot);
+}
+
+KVSTORE_INLINE void JournalSurvey::on_header(const JournalHeader& header) {
+  if (header.version != kJournalVersion) {
+    throw StorageError{found_.path,
+                       {},
+                       "is a journal of format version " + std::to_string(header.version) +
+                           ", and this library reads version " + std::to_string(kJournalVersion) +
+                           "; open it with a newer release"};
+  }
+  found_.header = header;
+  found_.counts = true;
+}
+
+KVSTORE_INLINE JournalReader read_journal(JournalReader reader, const std::filesystem::path& path,
+                                          JournalHandler& handler) {
+  std::string key;
+  for (std::string_view body; reader.next(body);) {
+    try {
+      read_body(body, handler, key);
+    } catch (const ParseError& error) {
+      throw CorruptionError{path, reader.body_offset() + error.offset(), error.what()};
+    }
+  }
+  return reader;
+}
+
+KVSTORE_INLINE bool is_torn_start(File& file, const std::filesystem::path& path) {
+  std::vector<char> block(kBlockBytes);
+  std::uint64_t at = 0;
+  std::size_t header = 0;  // bytes of it that are present
+  for (bool first = true;; first = false) {
+    const auto got = read_full(file, at, block);
+    if (got.error) throw StorageError{path, got.error, "cannot read"};
+    std::string_view text{block.data(), got.value};
+    if (text.empty()) return true;
+    if (first) {
+      header = std::min(text.find('\0'), text.size());
+      if (!begins_header(text.substr(0, header))) return false;
+    }
+    const std::size_t other = text.find_first_not_of('\0', first ? header : 0);
+    if (other == std::string_view::npos) {
+      at += text.size();
+      continue;
+    }
+    // Text with two bytes a character has zeros as well, but earlier.
+    return header >= kMinSector || (header == 0 && at + other >= kMinSector);
+  }
+}
+
+KVSTORE_INLINE void survey_journal(FoundJournal& found) {
+  if (!found.file) return;
+  JournalSurvey survey{found};
+  const JournalReader reader = read_journal({*found.file, found.path}, found.path, survey);
+  if (!found.counts && reader.end() != 0) throw CorruptionError{found.path, 0, "expected a journal's header"};
+  if (!found.counts && !is_torn_start(*found.file, found.path)) {
+    throw CorruptionError{found.path, 0,
+                          "expected a journal's first line as it was written; another program has made, "
+                          "converted, compressed or replaced this file"};
+  }
+  found.end = reader.end();
+  found.torn_bytes = reader.torn_bytes();
+  found.marked = reader.vouched() != 0;
+  found.vouched = std::min(reader.vouched(), reader.end());
+}
+
+KVSTORE_INLINE std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink) {
+  JournalReplay replay{sink};
+  return read_journal({*found.file, found.path, 0, JournalTail::growing}, found.path, replay).end();
+}
+
+KVSTORE_INLINE void keep_torn_ends(FileSystem& files, const std::filesystem::path& snapshot,
+                                   const std::vector<TornEnd>& torn, LoadSink& sink) {
+  TornKeeper keeper{files, snapshot};
+  const std::string kept = path_text(TornKeeper::path_for(snapshot));
+  for (const TornEnd& end : torn) {
+    const bool all = keeper.keep(*end.journal->file, end.journal->path, end.from);
+    const std::string file = path_text(end.journal->path);
+    sink.note(LogLevel::warning, all ? "dropped torn tail" : "torn tail not kept",
+              {{"file", file}, {"kept", kept}, {"offset", end.from}, {"bytes", end.bytes}});
+  }
+}
+
+KVSTORE_INLINE void note_recovery(const std::vector<const FoundJournal*>& chain, LoadSink& sink) {
+  std::uint64_t records = 0;
+  for (const FoundJournal* journal : chain) records += journal->steps;
+  if (records != 0) sink.note(LogLevel::info, "recovered", {{"records", records}});
+}
+
+KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::path& snapshot)
+    : main{open(files, name(snapshot, ""))},
+      next{open(files, name(snapshot, ".next"))},
+      fresh{open(files, name(snapshot, ".new"))} {}
+
+KVSTORE_INLINE void JournalSet::survey() {
+  for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found);
+}
+
+KVSTORE_INLINE void JournalSet::close() {
+  for (FoundJournal* found : {&main, &next, &fresh}) found->file.reset();
+}
+
+KVSTORE_INLINE std::filesystem::path JournalSet::name(std::filesystem::path snapshot, const char* suffix) {
+  return (snapshot += ".journal") += suffix;
+}
+
+KVSTORE_INLINE std::vector<const FoundJournal*> JournalSet::chain(const BaseId& snapshot) const {
+  // If the folder could not be synced, a journal that `.new` replaced may still exist beside its successor.
+  const bool later = fresh.counts && next.counts && next.header.follows == fresh.header.id;
+  if (fresh.compacted_into(snapshot) && !(later && next.compacted_into(snapshot))) return {&fresh};
+  if (next.compacted_into(snapshot)) {
+    if (main.counts && follows_another(next) && !later) check_stranger(main, next);
+    return {&next};
+  }
+  if (main.continues(snapshot)) return main_and_next();
+  check_strangers(snapshot);
+  return {};
+}
+
+KVSTORE_INLINE std::vector<TornEnd> JournalSet::torn(const std::vector<const FoundJournal*>& chain) const {
+  std::vector<TornEnd> dropped;
+  for (const FoundJournal* found : {&main, &next, &fresh}) {
+    const bool kept = std::find(chain.begin(), chain.end(), found) != chain.end();
+    const bool replaced = !chain.empty() && (chain.front() != &main || is_replaced(*found));
+    if (kept && found->torn_bytes != 0) dropped.push_back({found, found->end, found->torn_bytes});
+    if (!kept && !replaced && (found->torn_bytes != 0 || found->steps != 0))
+      dropped.push_back({found, 0, found->end + found->torn_bytes});
+  }
+  return dropped;
+}
+
+KVSTORE_INLINE FoundJournal JournalSet::open(FileSystem& files, std::filesystem::path path) {
+  FoundJournal found;
+  found.file = open_if_exists(files, path);
+  found.path = std::move(path);
+  return found;
+}
+
+KVSTORE_INLINE bool JournalSet::follows_another(const FoundJournal& found) const {
+  return found.counts && !found.header.follows.empty() && found.header.follows != main.header.id;
+}
+
+KVSTORE_INLINE bool JournalSet::is_replaced(const FoundJournal& found) const {
+  return follows_another(found) && !main.header.base && main.header.follows.empty();
+}
+
+KVSTORE_INLINE std::vector<const FoundJournal*> JournalSet::main_and_next() const {
+  if (!next.counts) return {&main};
+  if (follows_another(next) && !is_replaced(next)) check_stranger(next, main);
+  if (next.header.follows != main.header.id) return {&main};
+  if (main.end >= next.header.follows_bytes) return {&main, &next};
+  // The end of `main` had not been synced when power was lost: the lines after it do not count either.
+  if (!next.marked) return {&main};
+  throw CorruptionError{main.path, main.end, "expected more lines, which were synced once"};
+}
+
+KVSTORE_INLINE void JournalSet::check_strangers(const BaseId& snapshot) const {
+  for (const FoundJournal* found : {&main, &next, &fresh}) {
+    if (!found->counts) continue;
+    const bool misses_snapshot = !snapshot.exists && found->header.base && found->header.base->exists;
+    if (found->steps == 0 && !misses_snapshot) continue;  // nothing in it can be lost
+    const std::string with = "this journal, with " + std::to_string(found->steps) + " changes, ";
+    throw CorruptionError{
+        found->path, 0,
+        with + (snapshot.exists
+                    ? "does not belong to the JSON file beside it, which was edited or replaced; put the "
+                      "right JSON file back, or move the journal away to go on without its changes"
+                    : "continues a JSON file that is missing; put the JSON file back, or move the journal "
+                      "away to go on without both")};
+  }
+}
+
+KVSTORE_INLINE void JournalSet::check_stranger(const FoundJournal& found, const FoundJournal& other) {
+  if (found.steps == 0) return;
+  throw CorruptionError{found.path, 0,
+                        "this journal, with " + std::to_string(found.steps) +
+                            " changes, does not belong to " + path_text(other.path.filename()) +
+                            " beside it; put the files of one store back together, or move this journal away "
+                            "to go on without its changes"};
+}
+
+}}}

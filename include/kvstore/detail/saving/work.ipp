@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The definitions of work.hpp.
+
+#include <chrono>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/change/change_log.hpp"
+#include "kvstore/detail/saving/observer.hpp"
+#include "kvstore/detail/saving/progress_source.hpp"
+#include "kvstore/detail/saving/state.hpp"
+#include "kvstore/detail/saving/work.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+KVSTORE_INLINE SaveWork::SaveWork(std::unique_ptr<Storage> storage, const Options& options, SavedStore& store)
+    : storage_{std::move(storage)}, options_{options}, store_{store} {
+  if (options_.schema_version != 0 && !storage_->keeps_schema_version()) {
+    throw UsageError{path_text(storage_->path()) +
+                     ": this storage keeps no schema version; leave Options::schema_version at 0"};
+  }
+}
+
+KVSTORE_INLINE bool SaveWork::start() {
+  journal_ = storage_->journal();
+  return storage_->scope() == SaveScope::everything;
+}
+
+KVSTORE_INLINE void SaveWork::take(Step step, ChangeLog& log) {
+  if (step == Step::append || step == Step::switch_over) return log.move_to(outgoing_);
+  if (step == Step::save_changes || step == Step::save_all) log.take();
+}
+
+KVSTORE_INLINE StepResult SaveWork::perform(Step step, bool afresh, const ChangeLog& log,
+                                            const Targets& targets) noexcept {
+  StepResult result;
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    perform(step, afresh, log, targets, result);
+  } catch (...) {
+    result.failure = std::current_exception();
+    result.outcome.failed = true;
+  }
+  note_state(step, result);
+  result.done.duration = std::chrono::steady_clock::now() - start;
+  return result;
+}
+
+KVSTORE_INLINE void SaveWork::finish(Step step, const StepResult& result, ChangeLog& log) noexcept {
+  const StepOutcome& outcome = result.outcome;
+  const bool saves = step == Step::save_changes || step == Step::save_all;
+  if (saves && !outcome.failed && !outcome.refused) log.drop_taken();
+  if (result.entries) log.expect(*result.entries);
+}
+
+KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& log, const Targets& targets,
+                                      StepResult& result) {
+  switch (step) {
+    case Step::append:
+      return append(result);
+    case Step::sync:
+      return sync(result);
+    case Step::check:
+      result.outcome.broke = !storage_->is_intact();
+      return;
+    case Step::take_over:
+      result.outcome.refused = !storage_->take_over(targets.request, *targets.into);
+      return;
+    case Step::save_changes:
+      return save_changes(log, result);
+    case Step::save_all:
+      return save_all(*storage_, result);
+    case Step::copy:
+      return save_all(*targets.copy, result);
+    case Step::prepare:
+      return journal_->prepare(afresh);
+    case Step::switch_over:
+      if (!afresh) append(result);
+      return result.outcome.failed ? void() : journal_->switch_over();
+    case Step::write_base:
+      return write_base(result);
+    case Step::join:
+      return breaking(result, [&] { journal_->join(); });
+    case Step::replace_base:
+      return journal_->replace_base();
+    default:
+      return storage_.reset();
+  }
+}
+
+KVSTORE_INLINE void SaveWork::append(StepResult& result) {
+  breaking(result, [&] {
+    const bool told = append_outgoing();
+    result.done.bytes = outgoing_.bytes();
+    outgoing_.clear_and_shrink();
+    journal_->flush();
+    result.outgrown = journal_->wants_compaction();
+    if (!told) result.outcome.declined = true;
+  });
+}
+
+KVSTORE_INLINE void SaveWork::sync(StepResult& result) {
+  const bool intact = storage_->is_intact();
+  result.outcome.failed = result.outcome.broke = result.outcome.declined = !intact;
+  if (intact) breaking(result, [&] { journal_->sync(); });
+}
+
+KVSTORE_INLINE bool SaveWork::append_outgoing() {
+  std::size_t begin = 0;
+  for (const std::size_t end : outgoing_.groups()) {
+    step_.clear();
+    for (std::size_t i = begin; i < end; ++i) step_.push_back(outgoing_[i]);
+    if (outgoing_.is_clear(begin))
+      journal_->append_clear();
+    else if (!journal_->append(step_))
+      return false;
+    begin = end;
+  }
+  return true;
+}
+
+KVSTORE_INLINE void SaveWork::save_changes(const ChangeLog& log, StepResult& result) {
+  if (storage_->scope() == SaveScope::everything) {
+    result.outcome.refused = true;
+    return;
+  }
+  LoggedChanges logged{log.taken(), options_.schema_version};
+  ProgressSource changes{logged, options_.on_progress};
+  storage_->save(changes);
+  result.done = {changes.entries(), changes.bytes(), {}};
+}
+
+KVSTORE_INLINE void SaveWork::save_all(Storage& to, StepResult& result) {
+  const auto snapshot = store_.snapshot();
+  ProgressSource all{*snapshot, options_.on_progress};
+  to.save(all);
+  note_all(all, result);
+}
+
+KVSTORE_INLINE void SaveWork::write_base(StepResult& result) {
+  const auto snapshot = store_.snapshot();
+  ProgressSource all{*snapshot, options_.on_progress, Progress::Phase::compact};
+  journal_->write_base(all);
+  note_all(all, result);
+}
+
+KVSTORE_INLINE void SaveWork::note_all(const ProgressSource& all, StepResult& result) noexcept {
+  result.done = {all.entries(), all.bytes(), {}};
+  result.whole = true;
+  result.entries = all.entries();
+}
+
+KVSTORE_INLINE void SaveWork::note_state(Step step, StepResult& result) noexcept {
+  if (result.outcome.failed) abandon(step);
+  if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
+  if (step == Step::close) result.journal_bytes = 0;
+  if (step != Step::save_changes && step != Step::save_all) return;
+  result.outcome.wants_everything = storage_->scope() == SaveScope::everything;
+  // While saves fail, the log must stay smaller than the store.
+  if (result.outcome.failed) result.entries = store_.count_entries();
+}
+
+KVSTORE_INLINE void SaveWork::abandon(Step step) noexcept {
+  const bool compacts = step == Step::prepare || step == Step::switch_over || step == Step::write_base ||
+                        step == Step::join || step == Step::replace_base;
+  if (compacts) journal_->abandon();
+}
+
+}}}

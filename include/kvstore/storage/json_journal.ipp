@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The definitions of json_journal.hpp.
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/base/failure_mark.hpp"
+#include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/file/checksummed_file.hpp"
+#include "kvstore/detail/file/data_path.hpp"
+#include "kvstore/detail/file/file_lock.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/known_file.hpp"
+#include "kvstore/detail/journal/base_file.hpp"
+#include "kvstore/detail/journal/directory.hpp"
+#include "kvstore/detail/journal/file.hpp"
+#include "kvstore/detail/journal/follower.hpp"
+#include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/json_file/load_and_write.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/journal_format.hpp"
+#include "kvstore/json_writer.hpp"
+#include "kvstore/storage.hpp"
+#include "kvstore/storage/json_journal.hpp"
+
+namespace kvstore { inline namespace v1 {
+
+KVSTORE_INLINE JsonJournal::JsonJournal(const std::filesystem::path& path, detail::FileSystem& files,
+                                        const detail::JournalSpace& space)
+    : files_{files},
+      path_{detail::usable_path(files, path)},
+      directory_{files_, path_, space},
+      follower_{files_, path},
+      base_{files_, path_} {}
+
+KVSTORE_INLINE JsonJournal::~JsonJournal() {
+  if (current_ && !failed_ && !home_.is_foreign_by_id()) tidy();
+}
+
+KVSTORE_INLINE void JsonJournal::load(const LoadRequest& request, LoadSink& sink) {
+  // A temporary follower keeps no file open afterwards: some Windows systems cannot replace an open file.
+  if (current_) return detail::JournalFollower{files_, path_}.load(request, sink);
+  follower_.follow_links();
+  if (request.purpose != LoadPurpose::exclusive) return follower_.load(request, sink);
+  acquire();
+  const BaseId snapshot = load_snapshot(request.threads, sink);
+  sink.finish();
+  detail::JournalSet found{files_, path_};
+  directory_.check_held(found);
+  found.survey();
+  const auto chain = found.chain(snapshot);
+  for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
+  detail::keep_torn_ends(files_, path_, found.torn(chain), sink);
+  detail::note_recovery(chain, sink);
+  found.close();
+  if (chain.empty())
+    begin(snapshot);
+  else
+    go_on(chain);
+}
+
+KVSTORE_INLINE bool JsonJournal::load_changes(LoadSink& sink) {
+  if (current_ || follower_.follow_links()) return false;
+  return follower_.load_changes(sink);
+}
+
+KVSTORE_INLINE void JsonJournal::save(ChangeSource& source) {
+  if (!current_)
+    throw UsageError{detail::path_text(path_) + ": load it for LoadPurpose::exclusive before saving"};
+  if (source.scope() == SaveScope::everything) return save_everything(source);
+  for (Change change; source.next(change);) {
+    if (!append({&change, 1})) throw StorageError{path_, {}, "a change is too long for a journal's line"};
+  }
+  flush();
+  sync();
+}
+
+KVSTORE_INLINE bool JsonJournal::is_intact() {
+  lock_->check_still_held();
+  return directory_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
+}
+
+KVSTORE_INLINE bool JsonJournal::take_over(const LoadRequest& request, LoadSink& sink) {
+  static_cast<void>(load_snapshot(request.threads, sink));
+  sink.finish();
+  return true;
+}
+
+KVSTORE_INLINE bool JsonJournal::append(std::span<const Change> step) {
+  // A line must stay readable in bounded memory. A longer one is left to a snapshot.
+  if (detail::longest_line(step) > detail::kMaxLine) return false;
+  add([step](JsonWriter& out) { detail::write_step(out, step); });
+  return true;
+}
+
+KVSTORE_INLINE void JsonJournal::append_clear() {
+  add([](JsonWriter& out) { out.raw("[]"); });
+}
+
+KVSTORE_INLINE void JsonJournal::flush() {
+  detail::FailureMark mark{failed_};
+  fail(current_->flush(), "cannot write");
+  mark.passed();
+}
+
+KVSTORE_INLINE void JsonJournal::sync() {
+  if (previous_) sync(*previous_);  // the current journal must not be safer than the one that it follows
+  sync(*current_);
+}
+
+KVSTORE_INLINE std::uint64_t JsonJournal::bytes() const noexcept {
+  return current_ ? current_->end() + previous_bytes_ : 0;
+}
+
+KVSTORE_INLINE bool JsonJournal::wants_compaction() const noexcept {
+  return interrupted_ || bytes() > std::max({kMinBytes, base_.bytes(), retry_at_.load()});
+}
+
+KVSTORE_INLINE void JsonJournal::prepare(bool afresh) {
+  base_.give_up();
+  successor_.reset();
+  lock_->check_still_held();
+  afresh_ = afresh;
+  interrupted_ = false;
+  // A name that may not be on disk cannot be relied upon: the snapshot is written once more.
+  if (unfinished_ && (afresh || !directory_.is_unsure())) finish();
+  if (compacting_ && !afresh) return;  // continues with the journal begun before
+  successor_path_ = detail::JournalSet::name(path_, afresh ? ".new" : ".next");
+  successor_ = directory_.make(successor_path_);
+}
+
+KVSTORE_INLINE void JsonJournal::switch_over() {
+  covered_ = successor_ ? 0 : steps_.load();
+  if (!successor_) return;
+  JournalHeader header;
+  header.id = successor_->id();
+  if (!afresh_) {
+    header.follows = current_->id();
+    header.follows_bytes = current_->end();
+  }
+  successor_->add([&](JsonWriter& out) { detail::write_header(out, header); });
+  if (afresh_) current_->trim();
+  previous_bytes_ = afresh_ ? 0 : current_->end();
+  previous_ = afresh_ ? nullptr : std::move(current_);
+  current_ = std::move(successor_);
+  current_path_ = std::move(successor_path_);  // not copied: nothing may throw here
+  compacting_ = true;
+  failed_ = false;
+  steps_ = 0;
+}
+
+KVSTORE_INLINE void JsonJournal::write_base(ChangeSource& everything) {
+  lock_->check_still_held();
+  if (previous_) previous_->trim();  // the disk may be full, and the snapshot must fit
+  base_.write(everything);
+}
+
+KVSTORE_INLINE void JsonJournal::join() {
+  if (previous_) sync(*previous_);
+  add([&](JsonWriter& out) { detail::write_base(out, base_.next_id()); }, 0);
+  flush();
+  sync(*current_);
+  previous_.reset();  // all of it is on disk; some Windows file systems cannot replace an open file
+}
+
+KVSTORE_INLINE void JsonJournal::replace_base() {
+  lock_->check_still_held();
+  base_.replace();
+  unfinished_ = true;
+  finish();
+  base_.settle();
+  steps_ -= covered_;
+  retry_at_ = 0;
+}
+
+KVSTORE_INLINE void JsonJournal::abandon() noexcept {
+  base_.give_up();
+  retry_at_ = bytes() + bytes() / 2 + kMinBytes;
+}
+
+KVSTORE_INLINE void JsonJournal::acquire() {
+  if (lock_) return;
+  detail::check_writable_folder(files_, path_);
+  lock_.emplace(files_, path_);
+  home_ = {};
+  detail::remove_leftover(files_, path_);
+}
+
+KVSTORE_INLINE BaseId JsonJournal::load_snapshot(std::size_t threads, LoadSink& sink) {
+  BaseId id;
+  detail::FileStatus status;
+  if (const auto file = detail::open_if_exists(files_, path_)) {
+    const auto found = detail::uninterrupted([&] { return file->status(); });
+    detail::check_usable(path_, found.error, "cannot look at it");
+    status = found.value;
+    detail::ChecksummedFile checksummed{*file};
+    detail::load_json_snapshot(checksummed, path_, threads, sink);
+    id = {true, checksummed.size(), checksummed.crc()};
+  }
+  base_.remember(status, id);
+  return id;
+}
+
+KVSTORE_INLINE void JsonJournal::begin(const BaseId& snapshot) {
+  for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
+  current_path_ = detail::JournalSet::name(path_, "");
+  current_ = directory_.make(current_path_);
+  JournalHeader header;
+  header.id = current_->id();
+  header.base = snapshot;
+  try {
+    current_->add([&](JsonWriter& out) { detail::write_header(out, header); });
+    directory_.check(current_->flush(), "cannot write");
+    sync(*current_);
+  } catch (...) {  // a journal without a header would look like changes that JsonFile cannot read
+    current_.reset();
+    static_cast<void>(files_.remove(current_path_));
+    throw;
+  }
+}
+
+KVSTORE_INLINE void JsonJournal::go_on(const std::vector<const detail::FoundJournal*>& chain) {
+  const detail::FoundJournal& last = *chain.back();
+  current_path_ = last.path;
+  current_ = directory_.reopen(last);
+  steps_ = last.steps;
+  if (chain.size() == 2) {
+    previous_ = directory_.reopen(*chain.front());
+    previous_bytes_ = previous_->end();
+    compacting_ = true;  // still to be done
+    interrupted_ = true;
+    directory_.remove(detail::JournalSet::name(path_, ".new"));
+    return;
+  }
+  finish();
+}
+
+KVSTORE_INLINE void JsonJournal::fail(std::error_code error, const char* what) const {
+  if (!error) return;
+  throw StorageError{
+      detail::JournalSet::name(path_, ""), error,
+      std::string{what} + "; nothing is assumed about the journal now, and the next save writes new files"};
+}
+
+KVSTORE_INLINE void JsonJournal::sync(detail::JournalFile& journal) {
+  detail::FailureMark mark{failed_};
+  fail(journal.sync(), "cannot sync");
+  mark.passed();
+}
+
+KVSTORE_INLINE void JsonJournal::save_everything(ChangeSource& source) {
+  try {
+    prepare(failed_);
+    switch_over();
+    write_base(source);
+    join();
+    replace_base();
+  } catch (...) {
+    abandon();
+    throw;
+  }
+}
+
+KVSTORE_INLINE void JsonJournal::finish() {
+  directory_.sync();
+  auto main = detail::JournalSet::name(path_, "");
+  if (current_path_ != main) {
+    directory_.check_other(main);
+    const auto error = files_.rename(current_path_, main);
+    if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
+    directory_.check(error, "cannot rename a journal to " + detail::path_text(main));
+  }
+  unfinished_ = false;
+  compacting_ = false;
+  previous_bytes_ = 0;
+  for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
+  directory_.sync();
+}
+
+KVSTORE_INLINE void JsonJournal::tidy() noexcept {
+  try {
+    lock_->check_still_held();
+    if (base_.state() == detail::FileState::missing) return;  // the remaining journal is the evidence
+    detail::remove_leftover(files_, path_);                   // from a compaction that failed as it began
+    if (!compacting_ && !unfinished_ && steps_ == 0) return directory_.remove_own(current_path_, *current_);
+    if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
+    if (current_->flush()) return;
+    static_cast<void>(current_->file().truncate(current_->end()));
+  } catch (...) {  // the journal is as good as before
+  }
+}
+
+}}
