@@ -179,10 +179,10 @@ class ChangeSource {
 ///
 /// After `append`, `append_clear`, `flush`, `sync` or `join` has thrown, the journal has missed something,
 /// and nothing is assumed about it. The store calls none of these functions again before a compaction
-/// `afresh` has reached `switch_over`.
+/// `afresh` has reached `rotate`.
 ///
 /// *Thread safety*: at most one thread at a time is in `append`, `append_clear`, `flush`, `bytes` or
-/// `wants_compaction`, one in `sync`, and one in the functions of a compaction. `switch_over` and `join` are
+/// `wants_compaction`, one in `sync`, and one in the functions of a compaction. `rotate` and `join` are
 /// called while no other thread is in any function except `write_base`.
 class Journal {
  public:
@@ -209,11 +209,11 @@ class Journal {
   // A compaction, in this order. Each step may throw StorageError. The old snapshot and journal are then
   // still valid, and the next compaction begins with `prepare` again.
 
-  /// Prepares `switch_over`. `afresh`: the journal has missed something, so the next one must not follow it.
+  /// Prepares `rotate`. `afresh`: the journal has missed something, so the next one must not follow it.
   virtual void prepare(bool afresh) = 0;
   /// Changes appended from now on come after the snapshot that `write_base` is about to get. Performs no
   /// input or output.
-  virtual void switch_over() = 0;
+  virtual void rotate() = 0;
   /// Writes the new snapshot, beside the old one.
   virtual void write_base(ChangeSource& everything) = 0;
   /// Records in the journal that it continues the new snapshot, and ensures that the whole journal is on

@@ -30,7 +30,7 @@ class WriteBatch {
 
   /// One change; `value` is empty for `remove`.
   struct Operation {
-    Action verb;                 ///< the kind of change
+    Action action;               ///< the kind of change
     Key key;                     ///< the key of the entry
     std::optional<Value> value;  ///< its new value
   };
@@ -57,8 +57,8 @@ class WriteBatch {
   [[nodiscard]] std::vector<Operation>& operations() noexcept { return operations_; }
 
  private:
-  WriteBatch& add(Action verb, Key&& key, std::optional<Value>&& value) {
-    operations_.push_back(Operation{verb, std::move(key), std::move(value)});
+  WriteBatch& add(Action action, Key&& key, std::optional<Value>&& value) {
+    operations_.push_back(Operation{action, std::move(key), std::move(value)});
     return *this;
   }
 

@@ -267,7 +267,7 @@ class SaveModel {
   }
 
   void change_disk(const ModelThread& thread, const StepOutcome& outcome) {
-    const bool appends = thread.step == Step::append || thread.step == Step::switch_over;
+    const bool appends = thread.step == Step::append || thread.step == Step::rotate;
     if (outcome.broke) disk_.miss(!appends);
     if (outcome.broke && (thread.step == Step::check || outcome.declined)) disk_.lose();
     if (outcome.failed || outcome.refused) return;
@@ -280,7 +280,7 @@ class SaveModel {
         return is_logged(thread.upto) ? disk_.save(thread.upto) : void();
       case Step::save_all:
         return disk_.save(thread.upto);
-      case Step::switch_over:
+      case Step::rotate:
         return thread.afresh ? disk_.begin_afresh(thread.upto) : disk_.append(thread.upto, replaced_);
       case Step::write_base:
         disk_.base = thread.upto;
@@ -312,7 +312,7 @@ class SaveModel {
     if (thread.step == Step::sync) all.push_back({.failed = true, .declined = true, .broke = true});
     if (thread.step == Step::check) all.push_back({.broke = true});
     const bool may_break = thread.step == Step::append || thread.step == Step::sync ||
-                           thread.step == Step::join || (thread.step == Step::switch_over && !thread.afresh);
+                           thread.step == Step::join || (thread.step == Step::rotate && !thread.afresh);
     if (may_break) all.push_back({.failed = true, .broke = true, .wants_everything = everything});
     if (thread.step != Step::append && thread.step != Step::sync && thread.step != Step::join)
       all.push_back({.failed = true, .wants_everything = everything});

@@ -96,7 +96,7 @@ class JsonJournal final : public Storage, public Journal {
 
   void prepare(bool afresh) override;
 
-  void switch_over() override;
+  void rotate() override;
 
   void write_base(ChangeSource& everything) override;
 
@@ -158,7 +158,7 @@ class JsonJournal final : public Storage, public Journal {
 
   // Used by the thread that compacts.
   bool afresh_ = false;                             // the successor follows no journal
-  std::shared_ptr<detail::JournalFile> successor_;  // prepared for switch_over
+  std::shared_ptr<detail::JournalFile> successor_;  // prepared for rotate
   std::filesystem::path successor_path_;
   std::filesystem::path current_path_;
   std::atomic<bool> compacting_ = false;  // current_ was begun for a compaction that is not complete

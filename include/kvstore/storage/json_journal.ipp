@@ -145,7 +145,7 @@ KVSTORE_INLINE void JsonJournal::prepare(bool afresh) {
   successor_ = directory_.make(successor_path_);
 }
 
-KVSTORE_INLINE void JsonJournal::switch_over() {
+KVSTORE_INLINE void JsonJournal::rotate() {
   covered_ = successor_ ? 0 : steps_.load();
   if (!successor_) return;
   JournalHeader header;
@@ -267,7 +267,7 @@ KVSTORE_INLINE void JsonJournal::sync(detail::JournalFile& journal) {
 KVSTORE_INLINE void JsonJournal::save_everything(ChangeSource& source) {
   try {
     prepare(failed_);
-    switch_over();
+    rotate();
     write_base(source);
     join();
     replace_base();

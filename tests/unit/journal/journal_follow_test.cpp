@@ -116,7 +116,7 @@ TEST_CASE("Following a journal: as long as nothing was written after a compactio
   REQUIRE(loaded.entries == TextEntries{{"a", "1"}});
   owner.storage().prepare(false);
   CHECK(news(reader).empty());
-  owner.storage().switch_over();
+  owner.storage().rotate();
   CHECK(news(reader).empty());
   owner.set("b", "2");
   CHECK(news(reader) == TextEntries{{"b", "2"}});
@@ -133,7 +133,7 @@ TEST_CASE("Following a journal: news of before a compaction began come before it
   owner.set("b", "2");
   owner.storage().prepare(false);
   CHECK(news(reader) == TextEntries{{"b", "2"}});
-  owner.storage().switch_over();
+  owner.storage().rotate();
   owner.set("c", "3");
   CHECK(news(reader) == TextEntries{{"c", "3"}});
 }

@@ -69,8 +69,8 @@ class RemoteBatch {
     const std::string_view key = text_.text().substr(extent.begin, extent.middle - extent.begin);
     const auto [found, is_first] = places_.try_emplace(key, changes_.size());
     if (is_first) {
-      changes_.push_back({key, before(operation.verb), {}, number});
-    } else if (contradicts(operation.verb, changes_[found->second].value.has_value())) {
+      changes_.push_back({key, before(operation.action), {}, number});
+    } else if (contradicts(operation.action, changes_[found->second].value.has_value())) {
       throw_operation_refused(operation);
     }
     std::optional<std::string_view>& value = changes_[found->second].value;
@@ -87,7 +87,7 @@ class RemoteBatch {
   }
   [[noreturn]] static void throw_operation_refused(const Operation& operation) {
     const std::string key = KeyText<Key>::for_message(operation.key);
-    if (operation.verb == Action::create) throw DuplicateKeyError{key};
+    if (operation.action == Action::create) throw DuplicateKeyError{key};
     throw KeyNotFoundError{key};
   }
 

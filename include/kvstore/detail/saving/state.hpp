@@ -19,7 +19,7 @@
 //   copy          snapshot        snapshot        Storage::save of another storage: a checkpoint
 //   take_over     save, snapshot  save, snapshot  Storage::take_over: what another program has put there
 //   prepare       snapshot        -               Journal::prepare: the next journal file exists
-//   switch_over   append, save    append, save    Journal::append of the rest, switch_over
+//   rotate        append, save    append, save    Journal::append of the rest, rotate
 //   write_base    -               -               Journal::write_base: the new snapshot, as a temporary file
 //   join          append, save    append, save    Journal::join: the new journal vouches for it, both durable
 //   replace_base  -               snapshot        Journal::replace_base: it has the name, the old one goes
@@ -70,7 +70,7 @@ enum class Step : std::uint8_t {
   copy,
   take_over,
   prepare,
-  switch_over,
+  rotate,
   write_base,
   join,
   replace_base,
@@ -181,7 +181,7 @@ class SaveState {
       case Step::copy:
       case Step::prepare:
         return Turn::snapshot;
-      case Step::switch_over:
+      case Step::rotate:
       case Step::join:
         return Turn::append | Turn::save;
       case Step::close:

@@ -19,7 +19,7 @@ KVSTORE_INLINE void SaveState::start(bool has_journal, bool wants_everything) no
 }
 
 KVSTORE_INLINE bool SaveState::is_made_good(Step step, const StepOutcome& outcome) noexcept {
-  return outcome.declined || step == Step::append || (step == Step::switch_over && outcome.broke);
+  return outcome.declined || step == Step::append || (step == Step::rotate && outcome.broke);
 }
 
 KVSTORE_INLINE Step SaveState::next(const Want& want, std::uint64_t logged, Time now) const noexcept {
@@ -71,7 +71,7 @@ KVSTORE_INLINE void SaveState::note_begun(Step step, Want& want, std::uint64_t a
       want.compacting = true;
       afresh_ = breaks_ != begun_;
       return;
-    case Step::switch_over:
+    case Step::rotate:
       covered_ = breaks_;
       appending_ = applied;
       return;
@@ -103,7 +103,7 @@ KVSTORE_INLINE void SaveState::note(Step step, Want& want, const StepOutcome& ou
       want.checked = true;
       return;
     case Step::prepare:
-    case Step::switch_over:
+    case Step::rotate:
     case Step::write_base:
     case Step::join:
     case Step::replace_base:
@@ -122,7 +122,7 @@ KVSTORE_INLINE void SaveState::note_compaction(Step step, Want& want) noexcept {
     want.met = want.kind == Want::Kind::all;
     return note_saved(joining_);
   }
-  if (step == Step::switch_over) {
+  if (step == Step::rotate) {
     begun_ = covered_;
     handed_ = std::max(handed_, appending_);
   }
@@ -155,8 +155,8 @@ KVSTORE_INLINE Step SaveState::wanted(const Want& want, std::uint64_t logged, Ti
 }
 
 KVSTORE_INLINE Step SaveState::next_of_compaction() const noexcept {
-  const bool missed = phase_ == Step::switch_over ? (breaks_ != begun_) != afresh_
-                                                  : phase_ != Step::replace_base && breaks_ != covered_;
+  const bool missed = phase_ == Step::rotate ? (breaks_ != begun_) != afresh_
+                                             : phase_ != Step::replace_base && breaks_ != covered_;
   return missed ? Step::prepare : phase_;
 }
 

@@ -39,7 +39,7 @@ KVSTORE_INLINE bool SaveWork::start() {
 }
 
 KVSTORE_INLINE void SaveWork::take(Step step, ChangeLog& log) {
-  if (step == Step::append || step == Step::switch_over) return log.move_to(outgoing_);
+  if (step == Step::append || step == Step::rotate) return log.move_to(outgoing_);
   if (step == Step::save_changes || step == Step::save_all) log.take();
 }
 
@@ -86,9 +86,9 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
       return save_all(*targets.copy, result);
     case Step::prepare:
       return journal_->prepare(afresh);
-    case Step::switch_over:
+    case Step::rotate:
       if (!afresh) append(result);
-      return result.outcome.failed ? void() : journal_->switch_over();
+      return result.outcome.failed ? void() : journal_->rotate();
     case Step::write_base:
       return write_base(result);
     case Step::join:
@@ -173,7 +173,7 @@ KVSTORE_INLINE void SaveWork::note_state(Step step, StepResult& result) noexcept
 }
 
 KVSTORE_INLINE void SaveWork::abandon(Step step) noexcept {
-  const bool compacts = step == Step::prepare || step == Step::switch_over || step == Step::write_base ||
+  const bool compacts = step == Step::prepare || step == Step::rotate || step == Step::write_base ||
                         step == Step::join || step == Step::replace_base;
   if (compacts) journal_->abandon();
 }

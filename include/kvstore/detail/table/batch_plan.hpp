@@ -30,13 +30,13 @@ class BatchPlan {
   void add(typename Batch::Operation& operation, std::uint64_t hash, std::size_t position) {
     Item& item = item_for(operation, hash, position);
     using Action = typename Batch::Action;
-    if (operation.verb == Action::create && item.exists) {
+    if (operation.action == Action::create && item.exists) {
       throw DuplicateKeyError{KeyText<Key>::for_message(operation.key)};
     }
-    if ((operation.verb == Action::update || operation.verb == Action::remove) && !item.exists) {
+    if ((operation.action == Action::update || operation.action == Action::remove) && !item.exists) {
       throw KeyNotFoundError{KeyText<Key>::for_message(operation.key)};
     }
-    item.exists = operation.verb != Action::remove;
+    item.exists = operation.action != Action::remove;
     item.value = item.exists ? &*operation.value : nullptr;
   }
 
