@@ -82,6 +82,20 @@ struct Unfair : std::shared_mutex {
   static constexpr bool is_fair = false;
 };
 
+// Mutexes with a member of that name that means something else.
+struct FairNow : std::shared_mutex {
+  bool is_fair = true;
+};
+struct FairAtRunTime : std::shared_mutex {
+  static inline bool is_fair = true;
+};
+struct FairFunction : std::shared_mutex {
+  [[nodiscard]] bool is_fair() const { return true; }
+};
+struct FairStaticFunction : std::shared_mutex {
+  static constexpr bool is_fair() { return true; }
+};
+
 }  // namespace
 
 TEST_CASE("FairSharedMutex: a waiting writer gets in beside two readers that relay for ever") {
@@ -95,6 +109,13 @@ TEST_CASE("FairSharedMutex: a mutex that says that it is fair has no turnstile")
   CHECK(std::is_base_of_v<Fair, FairSharedMutex<Fair>>);
   CHECK(std::is_base_of_v<FairByType, FairSharedMutex<FairByType>>);
   CHECK_FALSE(std::is_base_of_v<Unfair, FairSharedMutex<Unfair>>);
+}
+
+TEST_CASE("FairSharedMutex: a member is_fair that is no constant bool compiles, and the turnstile stays") {
+  CHECK_FALSE(std::is_base_of_v<FairNow, FairSharedMutex<FairNow>>);
+  CHECK_FALSE(std::is_base_of_v<FairAtRunTime, FairSharedMutex<FairAtRunTime>>);
+  CHECK_FALSE(std::is_base_of_v<FairFunction, FairSharedMutex<FairFunction>>);
+  CHECK_FALSE(std::is_base_of_v<FairStaticFunction, FairSharedMutex<FairStaticFunction>>);
 }
 
 TEST_CASE("FairSharedMutex: it excludes writers from readers and from each other") {

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <mutex>
+#include <type_traits>
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -49,9 +50,11 @@ class FairSharedMutex {
 };
 
 /// Whether a mutex declares that its readers do not starve its writers: by `static constexpr bool is_fair =
-/// true`, or by a type of that name, as our first preview asked for.
+/// true`, or by a type of that name, as our first preview asked for. Another member of that name
+/// declares nothing, and is not an error.
 template <class Mutex>
-concept FairMutex = requires { requires Mutex::is_fair; } || requires { typename Mutex::is_fair; };
+concept FairMutex =
+    requires { requires std::bool_constant<Mutex::is_fair>::value; } || requires { typename Mutex::is_fair; };
 
 /// Such a mutex needs no turnstile.
 template <FairMutex Mutex>
