@@ -54,14 +54,14 @@ class JsonJournal final : public Storage, public Journal {
                        detail::FileSystem& files = detail::system_file_system(),
                        const detail::JournalSpace& space = {});
 
-  /// Trims the journal to the length of its lines, or removes it if it has none.
+  /// Trims the journal to the length of its lines, or removes it if it has no steps.
   ~JsonJournal() override;
 
   /// Passes on the snapshot and the changes since. A reader follows links anew in each load. An exclusive
   /// load takes the file's lock first, and completes a step that a crash interrupted. @throws LockedError if
   /// another store has the lock, or still has a journal open although its lock file was removed;
-  /// CorruptionError for damage in either file, or if they do not belong together; StorageError. Neither
-  /// snapshot nor journal was changed then.
+  /// CorruptionError for damage in either file, or if they do not belong together; StorageError. The stored
+  /// entries are unchanged then, although a torn end may be dropped, or the interrupted step be complete.
   void load(const LoadRequest& request, LoadSink& sink) override;
 
   bool load_changes(LoadSink& sink) override;

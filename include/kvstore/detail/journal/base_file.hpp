@@ -18,7 +18,8 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// *Thread safety*: `look` and `bytes` may be called at any time; all other members by one thread at a time.
+/// *Thread safety*: `state`, `serves` and `bytes` may be called at any time; all other members by one thread
+/// at a time.
 class JournalBase {
  public:
   /// `files` outlives this object. `path` is the base file's.

@@ -44,7 +44,7 @@ class RedisScan {
   RedisScan(RedisCluster& cluster, std::string_view prefix)
       : cluster_{cluster}, pattern_{pattern_of_prefix(prefix)} {}
 
-  /// Passes the keys on in lists, each key once, until `see` returns false. @throws ServerError;
+  /// Passes the keys on in lists, each key once, until `visit` returns false. @throws ServerError;
   /// UnavailableError
   void run(Visit visit) {
     const auto before = cluster_.refresh();
@@ -62,7 +62,7 @@ class RedisScan {
                                [&](const RedisAddress& leader) { return scan_until_done(leader, visit); });
   }
 
-  /// False if `see` wants no more. A leader that is gone ends the scan: the map has changed, or is about to.
+  /// False if `visit` wants no more. A leader that is gone ends the scan: the map has changed, or soon will.
   [[nodiscard]] bool scan_until_done(const RedisAddress& leader, Visit visit) {
     for (int tries = 0;; ++tries) {
       std::string why;
