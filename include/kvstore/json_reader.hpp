@@ -2,8 +2,9 @@
 #pragma once
 
 // Reads JSON text, strictly by RFC 8259. Our own, for two reasons. It reads straight into the caller's types,
-// whereas nlohmann's parser copies every string byte by byte and builds a tree. And it refuses every text
-// that a conversion would change silently: numbers out of range, lone surrogates, duplicate keys.
+// whereas nlohmann's parser copies every string byte by byte and builds a tree. And it refuses texts that a
+// conversion would change silently: integers out of range, numbers too large, lone surrogates,
+// duplicate keys.
 
 #include <cstddef>
 #include <string>

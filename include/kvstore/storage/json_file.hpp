@@ -51,7 +51,7 @@ class JsonFile : public Storage {
   /// there is no file and the load is not exclusive. The file is only read.
   void load(const LoadRequest& request, LoadSink& sink) override;
 
-  /// Nothing has changed if the path still refers to the file that was loaded.
+  /// Nothing has changed if the path still refers to the file that was loaded, with the same status.
   bool load_changes(LoadSink&) override;
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }

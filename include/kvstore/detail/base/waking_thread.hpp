@@ -41,13 +41,19 @@ class WakingThread final {
   /// Stops the thread and waits for a `work` under way. A call from `work` itself, as when a handler ends the
   /// program, does not wait: that thread never returns to its loop.
   void stop() {
+    leave();
+    if (!thread_.joinable()) return;
+    is_this_thread() ? thread_.detach() : thread_.join();
+  }
+
+  /// Has the thread end without another `work`. Does not wait for a `work` under way, which may have to wait
+  /// for the caller.
+  void leave() noexcept {
     {
       const std::scoped_lock lock{mutex_};
       stopped_ = true;
     }
     changed_.notify_one();
-    if (!thread_.joinable()) return;
-    is_this_thread() ? thread_.detach() : thread_.join();
   }
 
   /// Whether the caller is `work`.

@@ -132,7 +132,7 @@ struct JournalSet {
 
   void check_strangers(const BaseId& snapshot) const;
 
-  /// Ignores a journal without steps: nothing is lost with it.
+  /// Throws for a journal that has steps. Without steps nothing is lost with it.
   static void check_stranger(const FoundJournal& found, const FoundJournal& other);
 };
 

@@ -149,8 +149,8 @@ class SaveDriver final : private OpenStore {
     run({.want = {.kind = Want::Kind::all}, .counts_as_compaction = true});
   }
 
-  /// Begins to close; false if the store is closed already. The caller then refuses writes, and continues
-  /// with `finish_close`. Waits for another thread that is closing.
+  /// Begins to close; false if the store is closed already. The caller then refuses writes, and calls
+  /// `finish_close`. Waits for another thread that is closing.
   [[nodiscard]] bool begin_close() {
     if (home_.is_foreign_by_id()) return false;
     if (threads_.has_this_thread() || is_closing_here())
@@ -168,8 +168,11 @@ class SaveDriver final : private OpenStore {
     if (!options_.complain || options_.on_error || options_.logger) return;
     complain(Loss{lost_with_process(), path_text_, why});
   }
-  /// Called when the store ends without this object.
-  void leave_list() noexcept { listed_.reset(); }
+  /// Called when the store ends without this object. Work under way on its threads may go on.
+  void leave() noexcept {
+    listed_.reset();
+    threads_.leave();
+  }
 
   /// Saves and releases the storage. @throws StorageError if saving failed; then nothing was closed, and
   /// writes may go on.
@@ -249,23 +252,20 @@ class SaveDriver final : private OpenStore {
   }
 
   void start_threads() {
-    if (has_journal_) threads_.start_compactor(path(), [this] { compact_outgrown(); });
+    if (has_journal_) threads_.start_compactor(path(), [this] { attempt([this] { compact(); }); });
     if (options_.auto_save_interval.count() == 0 && options_.batch_size == 0) return;
     threads_.start_saver(path(), [this] { return next_delay(); }, [this] { auto_save(); });
   }
 
-  void compact_outgrown() noexcept {
-    try {
-      compact();
-    } catch (...) {  // NOLINT(bugprone-empty-catch): reported; tried again when more was appended
-    }
-  }
-
   void auto_save() noexcept {
     schedule_.note_save(clock_now());
+    attempt([this] { run({.want = {.ticket = numbers_.applied(), .complete = true}}); });
+  }
+  template <class Work>
+  static void attempt(const Work& work) noexcept {
     try {
-      run({.want = {.ticket = numbers_.applied(), .complete = true}});
-    } catch (...) {  // NOLINT(bugprone-empty-catch): reported, and kept in the figures
+      work();
+    } catch (...) {  // NOLINT(bugprone-empty-catch): reported, and tried again later
     }
   }
 

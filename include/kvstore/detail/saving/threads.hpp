@@ -51,6 +51,11 @@ class SaveThreads {
     if (saver_) saver_->stop();
     if (compactor_) compactor_->stop();
   }
+  /// The same without waiting for work under way.
+  void leave() noexcept {
+    if (saver_) saver_->leave();
+    if (compactor_) compactor_->leave();
+  }
 
  private:
   std::atomic<bool> outgrown_ = false;  // until the compactor has seen it

@@ -133,7 +133,7 @@ class SharedTables final : private SavedStore {
   [[nodiscard]] Driver& driver() const noexcept { return *driver_; }
   /// Call if the driver's threads and turns can no longer be waited for.
   void leave_driver() noexcept {
-    driver_->leave_list();
+    driver_->leave();
     driver_.leave();
   }
   [[nodiscard]] auto operation_totals() const noexcept { return detail::operation_totals(counters_); }
