@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Operations that end with the process and are not on disk: if no handler is told, standard error is.
+// Operations that are not on disk when the process ends: a handler is told of them, or standard error is.
 
 #include <algorithm>
 #include <string>
@@ -17,7 +17,7 @@ using support::Scene;
 
 std::string any_storage() { return GENERATE(from_range(support::lifecycle_storages())); }
 
-/// With a journal the operating system has all of it, and the end of a process loses nothing.
+/// With a journal the operating system has every operation, so the end of a process loses nothing.
 bool has_journal(const std::string& storage) { return storage == "JsonJournal"; }
 
 void require_two_lost(const std::string& name, const std::string& end = "exit 0",
@@ -36,7 +36,7 @@ void require_two_lost(const std::string& name, const std::string& end = "exit 0"
   CHECK(std::count(words.begin(), words.end(), '\n') == 1);
 }
 
-/// A handler heard it, so standard error need not.
+/// A handler was told, so standard error stays empty.
 void require_told(const std::string& name, const std::string& line) {
   const std::string storage = any_storage();
   const Scene scene{name, storage};
