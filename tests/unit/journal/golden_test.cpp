@@ -28,7 +28,7 @@ void copy_golden(const char* name, const support::TempFolder& to) {
   std::filesystem::copy(folder, to.path(), std::filesystem::copy_options::recursive);
 }
 
-/// Opens a copy of a golden folder and says what is in it.
+/// The contents of a copy of a golden folder.
 template <class Storage>
 Contents golden(const char* name) {
   const support::TempFolder copy;

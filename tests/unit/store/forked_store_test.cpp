@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A store in a forked child, where another thread of the parent may have held any lock.
+// A store in a forked child. At the fork, another thread of the parent may have held any lock.
 
 #include <chrono>
 #include <functional>
@@ -16,7 +16,7 @@ namespace {
 
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 
-/// How a call goes in a child.
+/// The outcome of a call in a child.
 std::string in_child(const std::function<void()>& call) {
   return support::in_child([&]() -> std::string {
     try {

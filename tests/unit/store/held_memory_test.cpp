@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// What was much and is little gives its memory back: tables after removals, buffers after one huge value.
+// Memory that is not needed any more is given back: by tables after removals, by buffers after one huge
+// value.
 
 #include <chrono>
 #include <cstddef>
@@ -46,7 +47,7 @@ void fill(Store& store, int entries) {
   for (int key = 0; key < entries; ++key) store.create(key, 1);
 }
 
-/// Beyond `before`; nothing where it is less.
+/// The memory held beyond `before`; 0 if less is held.
 std::size_t held_since(std::size_t before) {
   const std::size_t now = held_memory();
   return now > before ? now - before : 0;
@@ -76,7 +77,7 @@ TEST_CASE("Held memory: clear gives back what an empty store still holds") {
   for (int key = 0; key < 2000; ++key) store.remove(key);
   REQUIRE(store.unsaved() == 4000);
   store.clear();
-  CHECK(store.unsaved() == 4000);  // it has changed nothing
+  CHECK(store.unsaved() == 4000);  // clear() changed nothing
   CHECK(held_since(before) < 16 * kKiB);
 }
 
@@ -165,7 +166,7 @@ TEST_CASE("ChangeBuffer: one that is cleared for good keeps a MiB at most") {
   fills(10, 10);
   const std::size_t small = changes.capacity();
   changes.clear_and_shrink();
-  CHECK(changes.capacity() == small);  // which is worth keeping
+  CHECK(changes.capacity() == small);  // a small buffer is worth keeping
 }
 
 TEST_CASE("JsonWriter: shrinking it keeps what was written") {
