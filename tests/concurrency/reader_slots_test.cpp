@@ -41,7 +41,7 @@ TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a writ
   CHECK(opens_after(kMany));
 }
 
-TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
+TEST_CASE("ReaderSlots: a reader in one segment cannot announce another") {
   ReaderBias bias;
   ReaderSlot slot;
   ReaderSlots slots;

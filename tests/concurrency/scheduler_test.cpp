@@ -163,7 +163,7 @@ TEST_CASE("Scheduler: what a task throws is a finding, and the others go on") {
   CHECK(finding->what == "thrower: oh");
 }
 
-TEST_CASE("Schedule: its text is read back, and what is none is refused") {
+TEST_CASE("Schedule: its text is read back, and any other text is refused") {
   CHECK(Schedule{"12>2,15!0,17=1"}.text() == "12>2,15!0,17=1");
   CHECK(Schedule{"-"}.text() == "-");
   CHECK(Schedule{}.text() == "-");

@@ -45,7 +45,7 @@ TEST_CASE("Thread object: there is none once it has ended") {
                [] { CHECK((thread_object<std::string, Owner>()) == nullptr); });
 }
 
-TEST_CASE("Reused: it is the thread's object, and one for once where that has ended") {
+TEST_CASE("Reused: it is the thread's object, or a temporary one once that has ended") {
   struct Owner {};
   live_and_die(
       [] {

@@ -37,7 +37,7 @@ void fill(Store& store) {
   for (int i = 0; i < 50'000; ++i) store.upsert("key " + std::to_string(i), std::string(100, 'x'));
 }
 
-TEST_CASE("No threads: they are refused indeed") {
+TEST_CASE("No threads: in these tests no thread can be started") {
   const NoMoreThreads none;
   CHECK_THROWS_AS(std::jthread([] {}), std::system_error);
 }
@@ -88,7 +88,7 @@ TEST_CASE("No threads: a store that saves by itself says that it cannot, and lea
   CHECK(store.read("a") == "1");
 }
 
-TEST_CASE("No threads: nor does an upgrade change the file of a store that cannot open") {
+TEST_CASE("No threads: an upgrade does not change the file of a store that cannot open") {
   const TempFolder folder;
   const auto path = folder / "data.json";
   Options options{.schema_version = 1};

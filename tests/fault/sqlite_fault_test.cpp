@@ -164,7 +164,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "SqliteFile under faults: a save that failed and is found in the log all the same stops no other one") {
+    "SqliteFile under faults: a failed save that the log holds all the same does not stop later saves") {
   for (std::uint64_t nth = 1; nth < 24; ++nth) {
     CAPTURE(nth);
     const TempFolder folder;

@@ -63,7 +63,7 @@ TEST_CASE("Complaint: a callback that ends the program is told of, once, as its 
   require_two_lost(name, "exit 3", "the program ended inside a callback of the store\n");
 }
 
-TEST_CASE("Complaint: who does not want to be told hears nothing, wherever operations end") {
+TEST_CASE("Complaint: with complaints switched off nothing is said, however operations are lost") {
   const std::string name = GENERATE("silent leaked store", "silent store on the stack",
                                     "silent failing destructor", "silent exit in visit");
   const Scene scene{name, any_storage()};
@@ -80,7 +80,7 @@ TEST_CASE("Complaint: where the logger is told, standard error is left alone") {
   require_told("failing destructor with logger", "save failed");
 }
 
-TEST_CASE("Complaint: who closes a store, or lets a static one end, hears nothing") {
+TEST_CASE("Complaint: a store that is closed, or static and ends with the program, says nothing") {
   const Scene scene{"static store", any_storage()};
   CHECK(scene.errors() == "");
 }

@@ -72,7 +72,7 @@ TEST_CASE("Known file: one that is gone is missing") {
   CHECK(file.compare() == FileState::missing);
 }
 
-TEST_CASE("Known file: none where none was is the same, and one that was made there a change") {
+TEST_CASE("Known file: a file that is still missing is unchanged, and one that was made there is a change") {
   Known file;
   file.known.remember({});
   CHECK(file.compare() == FileState::changed);

@@ -90,7 +90,7 @@ TEST_CASE("Windows: a second open of a store is refused, and can read whose it i
   CHECK(read_file(folder / "data.json.lock") == holder + "\n");
 }
 
-TEST_CASE("Windows: a file that a reader has open is replaced in one step, or else not at all") {
+TEST_CASE("Windows: a file that a reader has open is replaced in one step, or not at all") {
   const TempFolder folder;
   const fs::path path = folder / "data.json";
   OpenJsonFile storage{path};

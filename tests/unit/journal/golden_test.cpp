@@ -62,11 +62,11 @@ TEST_CASE("Golden files: version 1 of a snapshot with its journal opens") {
   REQUIRE(golden<kvstore::JsonJournal>("snapshot_and_journal") == expected);
 }
 
-TEST_CASE("Golden files: version 1 of a fold that was interrupted opens") {
+TEST_CASE("Golden files: version 1 of an interrupted compaction opens") {
   REQUIRE(golden<kvstore::JsonJournal>("interrupted_fold") == Contents{{"old", 1}, {"new", 2}});
 }
 
-TEST_CASE("Journal: a fold that was interrupted is ended by compact, and close leaves the JSON file alone") {
+TEST_CASE("Journal: compact ends an interrupted compaction, and close leaves the JSON file alone") {
   const support::TempFolder folder;
   copy_golden("interrupted_fold", folder);
   {

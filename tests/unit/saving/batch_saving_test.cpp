@@ -60,7 +60,7 @@ TEST_CASE("Batch: a batch size of one makes every operation durable before it re
   }
 }
 
-TEST_CASE("Batch: a size of zero saves never by count") {
+TEST_CASE("Batch: a size of zero never saves by count") {
   const auto disk = std::make_shared<Disk>();
   Store store{storage_on(disk), {.batch_size = 0, .auto_save_interval = 0s}};
   for (int i = 0; i < 5000; ++i) store.create(i, i);

@@ -34,7 +34,7 @@ using storage_conformance::for_each_storage;
 using storage_conformance::kManual;
 using storage_conformance::Store;
 
-TEST_CASE("Storage: to look at a file that is missing is an error, and makes none") {
+TEST_CASE("Storage: reading a missing file is an error, and makes no file") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
     if (!storage.traits.in_file) return;
     for (const LoadPurpose purpose : {LoadPurpose::read_only, LoadPurpose::copy}) {
@@ -123,7 +123,7 @@ TEST_CASE("Storage: a checkpoint brings a live store back to where it was") {
   });
 }
 
-TEST_CASE("Storage: whoever reads while a store is replaced sees the old entries or the new ones") {
+TEST_CASE("Storage: a reader sees the old entries or the new ones while a store is replaced") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
     constexpr int kKeys = 200;
     Store<int, int> old{folder / "old.json", kManual};

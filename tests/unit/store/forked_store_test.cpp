@@ -31,7 +31,7 @@ std::string in_child(const std::function<void()>& call) {
 
 }  // namespace
 
-TEST_CASE("Forked store: what looks at all of it is refused in a child, as what writes is") {
+TEST_CASE("Forked store: calls that read all of it are refused in a child, as writes are") {
   const support::TempFolder folder;
   Store store{folder / "data.json", {.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}}};
   store.upsert("a", 1);

@@ -119,7 +119,7 @@ TEST_CASE("Held memory: a thread keeps no buffer of the size of the largest valu
   CHECK(after <= kMiB + 64 * kKiB);
 }
 
-TEST_CASE("Held memory: what encodes for nobody to see keeps no huge buffer") {
+TEST_CASE("Held memory: an encoding that is thrown away leaves no huge buffer") {
   kvstore::detail::check_value(std::optional<std::string>{"a"});
   const std::size_t before = held_memory();
   {
@@ -129,7 +129,7 @@ TEST_CASE("Held memory: what encodes for nobody to see keeps no huge buffer") {
   CHECK(held_since(before) <= kMiB);
 }
 
-TEST_CASE("Held memory: who reads a short journal makes no room for a long one") {
+TEST_CASE("Held memory: a reader of a short journal makes no room for a long one") {
   const support::TempFolder folder;
   support::write_file(folder / "journal", "no line of a journal\n");
   const auto file = support::opened(kvstore::detail::system_file_system(), folder / "journal",

@@ -135,7 +135,7 @@ TEST_CASE("Missing store: to open it read-only is an error that names it") {
   });
 }
 
-TEST_CASE("Missing store: opened read-only by leave it is empty, and is seen once it is there") {
+TEST_CASE("Missing store: with allow_missing a reader sees an empty store, and later the one that was made") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
     Store reader{storage.open(folder.path()), reading(true)};
     CHECK(reader.empty());
@@ -148,7 +148,7 @@ TEST_CASE("Missing store: opened read-only by leave it is empty, and is seen onc
   });
 }
 
-TEST_CASE("Missing store: leave to open without a file is none to load from a mistyped name") {
+TEST_CASE("Missing store: allow_missing does not allow load_from a mistyped name") {
   const TempFolder folder;
   kvstore::Options options = kManual;
   options.allow_missing = true;
