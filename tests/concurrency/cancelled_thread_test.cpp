@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Threads of the program that are ended by `pthread_cancel` while they use a store.
+// `pthread_cancel` ends threads of the program while they use a store.
 
 #include <pthread.h>
 
@@ -16,7 +16,7 @@
 #include "support/child_process.hpp"
 #include "support/temp_folder.hpp"
 
-#ifndef __SANITIZE_THREAD__  // which loses its way in a thread that is unwound
+#ifndef __SANITIZE_THREAD__  // the sanitizer cannot follow a thread that is unwound
 
 namespace cancelled_thread_test {
 namespace {
@@ -27,7 +27,7 @@ using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 
 const kvstore::Options kEach{.batch_size = 1, .auto_save_interval = std::chrono::milliseconds{0}};
 
-/// A thread of POSIX, which works until it is cancelled. @returns how it ended
+/// A POSIX thread that works until it is cancelled. `cancel` returns how the thread ended.
 class Cancelled {
  public:
   explicit Cancelled(std::function<void()> work) : work_{std::move(work)} {
@@ -51,7 +51,7 @@ class Cancelled {
   ::pthread_t thread_{};
 };
 
-/// Cancels a thread that writes, many times; the store works on, and keeps what it was given.
+/// Cancels many threads that write. The store continues to work, and keeps the values that it was given.
 template <class Storage>
 std::string cancel_writers(const TempFolder& folder) {
   return in_child([&] {

@@ -21,7 +21,7 @@ using kvstore::detail::FairSharedMutex;
 
 namespace {
 
-/// Readers that never leave the lock free: each waits inside until the other has come in as well. A bare
+/// Readers that never leave the lock free: each waits inside until the other has come in as well. A plain
 /// reader-preferring lock lets them relay for ever.
 template <class Mutex>
 class Relay {
@@ -39,7 +39,7 @@ class Relay {
     while (!stop_) {
       const std::shared_lock lock{mutex_};
       inside_[reader] = true;
-      // Stays until the other reader is inside, or gives up when that one cannot come in.
+      // Stays until the other reader is inside, or gives up if that reader cannot come in.
       for (int i = 0; i < 2000 && !inside_[1 - reader] && !stop_; ++i) std::this_thread::yield();
       ++passes_;
       inside_[reader] = false;
@@ -53,7 +53,7 @@ class Relay {
   std::vector<std::jthread> readers_;
 };
 
-/// How often readers passed a writer that wanted in, up to `most`.
+/// The number of times that readers passed a writer that wanted in; at most `most`.
 template <class Mutex>
 long passes_before_writer(long most) {
   Mutex mutex;
@@ -99,8 +99,8 @@ struct FairStaticFunction : std::shared_mutex {
 }  // namespace
 
 TEST_CASE("FairSharedMutex: a waiting writer gets in beside two readers that relay for ever") {
-  // Far more than pass while a loaded machine gets round to running the writer; a bare lock reaches any
-  // number.
+  // Far more readers than pass before a loaded machine runs the writer. With a plain lock any number may
+  // pass.
   constexpr long kMaxPasses = 300'000;
   REQUIRE(passes_before_writer<FairSharedMutex<std::shared_mutex>>(kMaxPasses) < kMaxPasses);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The checker itself: histories that a correct store can have, and ones that none can.
+// The checker itself: it accepts histories that a correct store can have, and refuses histories that no
+// correct store can have.
 
 #include <cstdint>
 #include <optional>

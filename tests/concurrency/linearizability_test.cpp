@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Short bursts of calls from several threads at a store, with saves beside them; each burst must be explained
-// by some order of its calls. Values yield the processor wherever the store touches them under a lock, so
-// that calls overlap on any machine.
+// Short bursts of calls to a store from several threads, while saves run. Some order of the calls must
+// explain each burst. Values yield the processor wherever the store touches them under a lock, so that calls
+// overlap on any machine.
 
 #include <array>
 #include <barrier>
@@ -36,14 +36,14 @@ using support::MapVerb;
 
 namespace {
 
-/// Gives way to another thread now and then.
+/// Lets another thread run now and then.
 void nudge() {
   thread_local std::minstd_rand random{
       static_cast<unsigned>(std::hash<std::thread::id>{}(std::this_thread::get_id()))};
   if (random() % 4 == 0) std::this_thread::yield();
 }
 
-/// An integer that takes its time.
+/// An integer that is slow to copy and compare.
 struct Slow {
   explicit Slow(int number = 0) noexcept : value{number} {}
   Slow(const Slow& other) : value{other.value} { nudge(); }
@@ -101,7 +101,7 @@ MapState state_of(const support::Disk& disk) {
   return state;
 }
 
-/// Makes calls up, makes them, and notes what came of them.
+/// Makes up calls, makes them, and records their results.
 class Caller {
  public:
   Caller(Store& store, unsigned seed) : store_{store}, random_{seed} {}
@@ -198,17 +198,16 @@ constexpr int kThreads = 3;
 constexpr int kCalls = 8;
 constexpr int kBursts = 400;
 
-/// What a thread of a burst does, with a number to tell threads and bursts apart, and a place for its
-/// history.
+/// The work of one thread in a burst: it gets the number of the burst, and records its calls.
 using Part = std::function<void(int burst, MapHistory& history)>;
 
 struct Outcome {
-  std::string unexplained;  ///< the first burst that no order explains, with its seed; empty if there is none
-  std::size_t overlaps = 0;  ///< of all bursts
+  std::string unexplained;   ///< describes the first burst that no order explains; empty if there is none
+  std::size_t overlaps = 0;  ///< in all bursts together
 };
 
-/// Runs the parts beside each other, burst after burst, and checks each burst from a quiet store to a quiet
-/// one.
+/// Runs the parts at the same time, burst after burst, and checks each burst. The store is quiet before and
+/// after a burst.
 class Bursts {
  public:
   Bursts(const Store& store, std::vector<Part> parts)
@@ -252,7 +251,7 @@ class Bursts {
   std::barrier<> gate_;
 };
 
-/// Parts that make calls up, the same ones for the same burst.
+/// Parts that make up calls: the same calls whenever the burst is the same.
 std::vector<Part> callers(Store& store, support::HistoryClock& clock) {
   std::vector<Part> parts;
   for (int thread = 0; thread < kThreads; ++thread) {

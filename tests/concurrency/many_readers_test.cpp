@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Readers of one key and of many, beside writers and beside a refresh, with each mutex that is shipped.
+// Readers of one key and of many keys, while writers and a refresh run, with each mutex of the library.
 
 #include <atomic>
 #include <chrono>
@@ -59,7 +59,7 @@ TEMPLATE_TEST_CASE("Many readers: beside writers each key is there and its count
             if (!values[i] || *values[i] < last[i]) ++wrong;
             last[i] = values[i].value_or(0);
           }
-          store.upsert("extra", last[0]);  // so that tables grow and shrink as well
+          store.upsert("extra", last[0]);  // makes tables grow and shrink as well
           store.try_remove("extra");
         }
       });

@@ -102,7 +102,8 @@ TEST_CASE("PerThread: threads that live at once have objects of their own") {
   CHECK(objects.size() <= 4);
 }
 
-/// Reads as its thread ends, after what the store keeps for that thread is gone: it was made before.
+/// Reads when its thread ends. It was made before the objects that the store keeps for that thread, so these
+/// are gone by then.
 struct LateReader {
   ~LateReader() {
     if (objects != nullptr) *result = objects->local();

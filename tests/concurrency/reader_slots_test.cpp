@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The slots in which readers announce themselves instead of taking a segment's lock.
+// The slots in which readers announce themselves instead of taking the lock of a segment.
 
 #include "kvstore/detail/base/reader_slots.hpp"
 
@@ -41,7 +41,7 @@ TEST_CASE("ReaderBias: a segment opens after so many reads, and closes at a writ
   CHECK(opens_after(kMany));
 }
 
-TEST_CASE("ReaderSlots: who is in one segment cannot announce another") {
+TEST_CASE("ReaderSlots: a reader in one segment cannot announce another") {
   ReaderBias bias;
   ReaderSlot slot;
   ReaderSlots slots;
@@ -84,7 +84,7 @@ TEST_CASE("ReaderSlots: of a group those that are open are announced and entered
   for (const std::size_t segment : group) CHECK_FALSE(slots.is_anyone_in(segment));
   REQUIRE(slots.enter(slot, biases[1], 70));
   CHECK(slots.enter(slot, group, bias_of) == 0);
-  CHECK_FALSE(slots.is_anyone_in(3));  // the group before is forgotten
+  CHECK_FALSE(slots.is_anyone_in(3));  // the previous group is forgotten
   slot.leave();
 }
 
@@ -121,7 +121,7 @@ TEST_CASE("ReaderSlots: a writer waits for each thread once, however often the t
   for (ReaderBias& bias : biases) {
     for (std::uint32_t read = 0; read < ReaderBias::kMinReads; ++read) bias.note_read();
   }
-  std::array<ReaderSlot, 4> slots;  // of four threads, one of which stays inside while another leaves
+  std::array<ReaderSlot, 4> slots;  // of four threads: one stays inside while another leaves
   ReaderSlots all;
   for (ReaderSlot& slot : slots) REQUIRE(all.enter(slot, group, bias_of) == 0b11);
   REQUIRE(biases[0].close(0));

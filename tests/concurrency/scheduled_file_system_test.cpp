@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Tasks that share files of a simulated disk.
+// Tasks that share the files of a simulated disk.
 
 #include <cstdint>
 #include <memory>
@@ -42,7 +42,7 @@ std::string certain_text(const SimulatedDisk& disk) {
   return file == image.end() ? "none" : file->second.text();
 }
 
-/// Two tasks that each write a letter and sync, on one open file; each gets what its sync said.
+/// Two tasks with one open file. Each writes a letter and syncs, and keeps the result of its sync.
 struct TwoSyncs {
   std::error_code first;
   std::error_code second;
@@ -99,7 +99,7 @@ TEST_CASE("Scheduled files: calls that change nothing are points only if that is
 }
 
 TEST_CASE("Scheduled files: of two syncs under way at once that fail, one is told and the other is not") {
-  std::set<std::string> both_lost;  // which of the two were told, where neither letter is on disk
+  std::set<std::string> both_lost;  // the reports of errors in the runs that left neither letter on disk
   const auto result = Search{{.preemptions = 2, .faults = 1}}.run([&](Scheduler& run) {
     TwoSyncs two;
     two.run(run, {.split_syncs = true});
@@ -119,7 +119,7 @@ TEST_CASE("Scheduled files: of two syncs one after the other, the one that faile
     if (!two.first && two.certain.substr(0, 1) != "a")
       throw Violation{"a is lost, and its sync said nothing"};
   });
-  REQUIRE(result.finding);  // only because they share a file: b's sync may fail first, and drop a's letter
+  REQUIRE(result.finding);  // because they share a file: b's sync may fail first, and drop a's letter
   const auto alone = Search{{.preemptions = 2, .faults = 1}}.run([&](Scheduler& run) {
     SimulatedDisk disk;
     ScheduledFileSystem files{disk};
@@ -142,7 +142,7 @@ TEST_CASE("Scheduled files: the call that is named fails, with what is named, an
   files.fail_call(2, std::make_error_code(std::errc::no_space_on_device));
   CHECK_FALSE(file->write_at(0, "abcd").error);
   CHECK(file->write_at(0, "xyz").error == std::errc::no_space_on_device);
-  CHECK(disk.visible()["/sim/a"].text() == "xycd");  // half way
+  CHECK(disk.visible()["/sim/a"].text() == "xycd");  // half of the write is done
   CHECK_FALSE(file->sync());
   CHECK(files.calls() == 4);
   CHECK(files.failures() == 1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The locks, conditions, clock and threads that the scheduler gives its tasks, on toy programs.
+// The locks, conditions, clock and threads that the scheduler gives to its tasks, tested with toy programs.
 
 #include <algorithm>
 #include <atomic>
@@ -67,7 +67,7 @@ TEST_CASE("Scheduler: a wake-up that comes before its waiter waits is found to b
   const auto scenario = [](Scheduler& run) {
     ScheduledLock mutex;
     ScheduledCondition changed;
-    std::atomic<bool> done = false;  // set without the lock: between looking and waiting
+    std::atomic<bool> done = false;  // set without the lock, between the check and the wait
     const auto wait = [&] {
       std::unique_lock lock{mutex};
       if (done) return;
@@ -88,11 +88,12 @@ TEST_CASE("Scheduler: a wake-up that comes before its waiter waits is found to b
 }
 
 TEST_CASE("Scheduler: a bounded queue passes, with the schedules that can be counted by hand") {
-  // Both have a point before they lock and one before they notify, so three pieces each: pp|p and cc|c. Where
-  // the second p comes before the second c, nobody waits: 10 of the 20 orders. Where not, the consumer finds
-  // nothing, waits, and the rest follows: pcc, cpc and cc, after which only p can go on.
-  // By preemptions: 0 pppccc cc..; 1 ppcccp cpppcc pcc..; 2 ppcpcc ppccpc pcppcc cppccp cpc..;
-  // 3 pcpccp cppcpc; 4 pcpcpc.
+  // Both tasks have one point before they lock and one before they notify, so each has three pieces: pp|p and
+  // cc|c. If the second p comes before the second c, no task waits: 10 of the 20 orders. Otherwise the
+  // consumer finds nothing and waits, and the rest is fixed: pcc, cpc and cc, after which only p can
+  // continue.
+  // By preemptions: 0 pppccc cc..; 1 ppcccp cpppcc pcc..; 2 ppcpcc ppccpc pcppcc cppccp cpc..; 3 pcpccp
+  // cppcpc; 4 pcpcpc.
   const auto scenario = [](Scheduler& run) {
     BoundedQueue queue;
     int got = 0;
@@ -146,11 +147,11 @@ TEST_CASE("Scheduler: whichever of two waits a notification may end, the search 
     run.run_together({{"a", [&] { wait('a'); }},
                       {"b", [&] { wait('b'); }},
                       {"waker", [&] {
-                         ScheduledThread later{wake};  // started last, and goes on last without a preemption
+                         ScheduledThread later{wake};  // starts last, and continues last without a preemption
                        }}});
     first.insert(order);
   });
-  if (result.finding) CHECK(result.finding->what == "no task can go on");  // woken before they waited
+  if (result.finding) CHECK(result.finding->what == "no task can go on");  // notified before they waited
   CHECK(first == std::set<std::string>{"ab", "ba"});
 }
 

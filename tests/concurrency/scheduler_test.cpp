@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The scheduler itself, on toy programs: it finds their mistakes, and counts their schedules.
+// The scheduler itself, tested with toy programs: it finds their mistakes, and counts their schedules.
 
 #include <mutex>
 #include <stdexcept>
@@ -26,7 +26,7 @@ using toy_search::search;
 
 namespace {
 
-/// Two tasks that each pass `points` points.
+/// Two tasks with `points` points each.
 Search::Scenario two_tasks(int points) {
   return [points](Scheduler& run) {
     const auto body = [&run, points] {
@@ -36,7 +36,7 @@ Search::Scenario two_tasks(int points) {
   };
 }
 
-/// Adds by a read and a write with a point between them.
+/// Adds by a read and a write, with a point in between.
 void lose_an_update(Scheduler& run) {
   int counter = 0;
   const auto add = [&] {
@@ -61,7 +61,7 @@ void lock_in_both_orders(Scheduler& run) {
 }  // namespace
 
 TEST_CASE("Scheduler: of two tasks every interleaving comes once, as many as can be counted by hand") {
-  // A task with k points has k + 1 pieces, and 2 (k + 1) things in two rows have (2k + 2 over k + 1) orders.
+  // A task with k points has k + 1 pieces, and two rows of k + 1 pieces have (2k + 2 over k + 1) orders.
   CHECK(search({.preemptions = 9}, two_tasks(1)).schedules == 6);
   CHECK(search({.preemptions = 9}, two_tasks(2)).schedules == 20);
   CHECK(search({.preemptions = 9}, two_tasks(3)).schedules == 70);
@@ -69,8 +69,8 @@ TEST_CASE("Scheduler: of two tasks every interleaving comes once, as many as can
 
 TEST_CASE("Scheduler: a bound on preemptions leaves only schedules with as many or fewer") {
   CHECK(search({.preemptions = 0}, two_tasks(1)).schedules == 2);  // aabb, bbaa
-  CHECK(search({.preemptions = 1}, two_tasks(1)).schedules == 4);  // and abba, baab
-  CHECK(search({.preemptions = 2}, two_tasks(1)).schedules == 6);  // and abab, baba
+  CHECK(search({.preemptions = 1}, two_tasks(1)).schedules == 4);  // also abba, baab
+  CHECK(search({.preemptions = 2}, two_tasks(1)).schedules == 6);  // also abab, baba
 }
 
 TEST_CASE("Scheduler: a lost update is found with one preemption, and not without") {
@@ -133,7 +133,7 @@ TEST_CASE("Scheduler: faults are chosen as far as the budget goes, and are part 
   };
   const auto one = search({.faults = 1}, scenario);
   CHECK_FALSE(one.finding);
-  CHECK(one.schedules == 7);  // none, or either of two things at one of three places
+  CHECK(one.schedules == 7);  // no fault, or one of two faults at one of three places
   CHECK(one.with_faults == 6);
   const auto two = search({.faults = 2}, scenario);
   REQUIRE(two.finding);
@@ -163,7 +163,7 @@ TEST_CASE("Scheduler: what a task throws is a finding, and the others go on") {
   CHECK(finding->what == "thrower: oh");
 }
 
-TEST_CASE("Schedule: its text is read back, and what is none is refused") {
+TEST_CASE("Schedule: its text is read back, and any other text is refused") {
   CHECK(Schedule{"12>2,15!0,17=1"}.text() == "12>2,15!0,17=1");
   CHECK(Schedule{"-"}.text() == "-");
   CHECK(Schedule{}.text() == "-");
@@ -173,7 +173,7 @@ TEST_CASE("Schedule: its text is read back, and what is none is refused") {
 
 TEST_CASE("Scheduler: with one preemption the schedules of two long tasks grow with their points only") {
   CHECK(search({.preemptions = 1}, two_tasks(50)).schedules ==
-        2 + 2 * 50);  // at any point of the first of them
+        2 + 2 * 50);  // at each point of the task that runs first
 }
 
 }  // namespace scheduler_test

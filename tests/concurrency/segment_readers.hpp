@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Segments of a store without the store, for the tests of their readers.
+// The segments of a store without the store, for the tests of their readers.
 
 #include <atomic>
 #include <chrono>
@@ -40,7 +40,7 @@ void open(const Segments<Mutex>& segments, std::size_t index) {
   REQUIRE(segments[index].bias.is_open(std::memory_order_seq_cst));
 }
 
-/// Long enough for a thread that does not wait to get where it must not be.
+/// Sleeps long enough for a thread that fails to wait to get inside.
 inline void give_a_moment() { std::this_thread::sleep_for(std::chrono::milliseconds{20}); }
 
 }  // namespace segment_readers

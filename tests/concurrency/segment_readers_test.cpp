@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Readers that enter a segment without its lock, and the writers that wait for them.
+// Readers that enter a segment without its lock, and writers that wait for these readers.
 
 #include <array>
 #include <atomic>
@@ -37,7 +37,7 @@ TEMPLATE_TEST_CASE("Segments: a writer waits for readers of groups who came with
     ++calls;
     CHECK(which == 0b1111);
     for (const std::size_t index : {1U, 3U}) {
-      REQUIRE(segments[index].mutex.try_lock());  // free: the reader is there without it
+      REQUIRE(segments[index].mutex.try_lock());  // free, since the reader does not hold it
       segments[index].mutex.unlock();
     }
     CHECK_FALSE(segments[2].mutex.try_lock());
@@ -71,7 +71,7 @@ TEST_CASE("Segments: reading groups opens segments, and leaves them when the fun
   CHECK(segments[2].bias.is_open(std::memory_order_seq_cst));
   const auto fail = [](std::uint32_t) -> std::uint32_t { throw std::runtime_error{"no"}; };
   CHECK_THROWS_AS(segments.read_group(group, segments.threads.local(), fail), std::runtime_error);
-  const auto locks = segments.lock_all();  // waits for nobody
+  const auto locks = segments.lock_all();  // need not wait
   CHECK(segments.waits().histogram().count() == 0);
 }
 
@@ -83,7 +83,7 @@ TEMPLATE_TEST_CASE("Segments: a writer waits for the readers who came without th
   open(segments, 1);
   std::atomic<bool> inside = false;
   std::optional<typename Segments<TestType>::Reading> reading{std::in_place, segments, std::size_t{0}};
-  REQUIRE(segments[0].mutex.try_lock());  // free: the reader is where it is without it
+  REQUIRE(segments[0].mutex.try_lock());  // free, since the reader does not hold it
   segments[0].mutex.unlock();
   { const auto other = segments.lock(1); }
   CHECK(segments.waits().histogram().count() == 0);
@@ -133,7 +133,7 @@ TEST_CASE("Segments: a thread reads one segment inside another") {
   }
   REQUIRE(segments[1].mutex.try_lock());
   segments[1].mutex.unlock();
-  REQUIRE(segments[0].mutex.try_lock());  // still by the slot
+  REQUIRE(segments[0].mutex.try_lock());  // free: the outer reader still uses its slot
   segments[0].mutex.unlock();
 }
 
@@ -192,7 +192,7 @@ TEMPLATE_TEST_CASE("Segments: readers of groups see whole writes only", "", std:
     std::vector<std::jthread> readers;
     for (std::size_t reader = 0; reader < 3; ++reader) {
       readers.emplace_back([&, reader] {
-        // The groups of a thread take turns, so that one is announced over the other.
+        // The groups of a thread take turns, so that each announcement replaces the previous one.
         const std::array<std::array<std::size_t, 2>, 2> groups{{{reader, 3}, {0, reader}}};
         for (std::size_t turn = 0; !done; turn = 1 - turn) {
           for (int i = 0; i < 50; ++i) {

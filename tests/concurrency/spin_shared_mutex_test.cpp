@@ -21,7 +21,7 @@ using Exclusive = std::unique_lock<SpinSharedMutex>;
 
 namespace {
 
-// Far more than pass while a loaded machine gets round to running the one that waits.
+// Far more threads than pass before a loaded machine runs the waiting one.
 constexpr long kMaxPasses = 300'000;
 
 /// Whether another thread gets the lock at once.
@@ -60,7 +60,7 @@ TEST_CASE("SpinSharedMutex: readers are inside together") {
   for (int reader = 0; reader < 3; ++reader) {
     readers.emplace_back([&] {
       const Shared lock{mutex};
-      all.arrive_and_wait();  // ends only if nobody has to leave first
+      all.arrive_and_wait();  // returns only if no reader has to leave first
     });
   }
 }
@@ -85,7 +85,7 @@ TEST_CASE("SpinSharedMutex: those who sleep wake when the lock is free, readers 
         });
       }
       wanted.wait();
-      for (int i = 0; i < 100; ++i) std::this_thread::yield();  // most are asleep by then
+      for (int i = 0; i < 100; ++i) std::this_thread::yield();  // most of them are asleep by then
     }
     threads.clear();
     REQUIRE(writes == 3);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A store whose readers take no lock: which writers they keep out, and for how long.
+// A store whose readers take no lock. The tests show the writers that these readers keep out, and for how
+// long.
 
 #include <atomic>
 #include <chrono>
@@ -23,7 +24,7 @@ using segment_readers::give_a_moment;
 
 namespace {
 
-/// The first key of a segment, of a power of two of them.
+/// The first key in a segment, if the number of segments is a power of two.
 int key_in(std::size_t segment, std::size_t segments) {
   int key = 0;
   while ((kvstore::Hash<int>{}(key) >> 16 & (segments - 1)) != segment) ++key;
@@ -93,7 +94,7 @@ TEST_CASE("Store: a visit of many keys that are only read keeps the writers of e
     ++written;
   };
   store.visit_many(keys, [&](std::size_t i, int value) {
-    if (i != 3) return;  // of the first group of sixteen
+    if (i != 3) return;  // in the first group of sixteen
     for (const int key : {3, 15}) writers.emplace_back(write, key);
     give_a_moment();
     CHECK(written == 0);

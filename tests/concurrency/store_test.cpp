@@ -23,7 +23,7 @@ using Store = kvstore::BatchPersistentKeyValueStore<int, int>;
 
 namespace {
 
-/// Runs `work(number)` in as many threads and waits for them.
+/// Runs `work(number)` in `threads` threads, and waits for all of them.
 template <class Work>
 void in_threads(int threads, const Work& work) {
   std::vector<std::jthread> running;
@@ -100,7 +100,7 @@ TEST_CASE("Snapshot: one taken under transfers between accounts always sums to t
     while (!stop) transfer(store, random);
   }};
   for (int i = 0; i < 200; ++i) {
-    store.upsert(-1, 0);  // so that there is something to save
+    store.upsert(-1, 0);  // a change, so that there is something to save
     store.save();
     REQUIRE(total(disk->entries) == long{kAccounts} * kEach);
   }

@@ -18,14 +18,14 @@ using kvstore::detail::Reused;
 using kvstore::detail::TakenOut;
 using kvstore::detail::thread_object;
 
-/// Runs `early` in a new thread, and `late` where that thread's objects have ended.
+/// Runs `early` in a new thread, and `late` when the objects of that thread have ended.
 void live_and_die(const std::function<void()>& early, const std::function<void()>& late) {
   struct Last {
     std::function<void()> act;
     ~Last() { act(); }
   };
   std::thread{[&] {
-    thread_local Last last{{}};  // before `early`, so it ends after all that is made there
+    thread_local Last last{{}};  // made before `early`, so it ends after all objects made there
     early();
     last.act = late;
   }}.join();
@@ -45,7 +45,7 @@ TEST_CASE("Thread object: there is none once it has ended") {
                [] { CHECK((thread_object<std::string, Owner>()) == nullptr); });
 }
 
-TEST_CASE("Reused: it is the thread's object, and one for once where that has ended") {
+TEST_CASE("Reused: it is the thread's object, or a temporary one once that has ended") {
   struct Owner {};
   live_and_die(
       [] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The store whose schedules are explored: one that waits only where a scheduler sees it.
+// The store whose schedules are explored. It waits only where a scheduler can observe the wait.
 
 #include <string>
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Explores what several tasks may do to a store at once: every schedule within limits, with a failing disk if
-// that is wanted, and whether each promise of the store holds in it. A program of its own, since a look at
-// everything takes minutes to hours.
+// Explores the simultaneous actions of several tasks on a store: every schedule within limits, on request
+// with a failing disk. In each schedule, every promise of the store must hold. This is a program of its own,
+// since a complete exploration takes minutes to hours.
 
 #include <atomic>
 #include <charconv>
@@ -56,14 +56,14 @@ struct Arguments {
   std::string scenario;
   std::string replay;
   support::SearchLimits limits;
-  double seconds = 0;  // 0: no end
+  double seconds = 0;  // 0: no limit
   support::ScheduledCalls calls;
   bool crashes = false;
   bool list = false;
   bool regular = false;
 };
 
-/// A scenario, how far it is explored, and the options that say so.
+/// A scenario, the limits of its exploration, and the options that set these limits.
 struct Task {
   Scenario scenario;
   support::SearchLimits limits;
@@ -119,7 +119,7 @@ Arguments parse(const std::vector<std::string>& words) {
   return result;
 }
 
-/// The scenarios that are wanted; `options` are those for a replay.
+/// The selected scenarios. `options` are those for a replay.
 std::vector<Task> chosen(const Arguments& arguments, const std::string& options) {
   std::vector<Task> result;
   for (Scenario& one : explorer::scenarios()) {
@@ -150,22 +150,22 @@ std::vector<Task> regular() {
 
 std::atomic<const char*> running_scenario = "";
 
-/// Says which scenario ends the program, and by which schedule.
+/// Prints the scenario that ends the program, and its schedule.
 void say_last_words(const char* what) {
   std::cout << running_scenario.load() << ": " << what << "\n  again: explorer --scenario '"
             << running_scenario.load() << "' --replay '" << support::Search::schedule_so_far()
             << "', with the same options" << std::endl;
 }
 
-/// A crash is a finding too. No function here is one that a signal's handler may call; but the alternative is
-/// to say nothing.
+/// A crash is a finding too. A signal handler may call none of these functions, but the alternative is to
+/// report nothing.
 void on_crash(int signal) {
   std::signal(signal, SIG_DFL);
   say_last_words("crashes");
   std::raise(signal);
 }
 
-/// Ends the program if a run gets nowhere: a task then waits for something that no scheduler sees.
+/// Ends the program if a run makes no progress. Then a task waits for an event that no scheduler observes.
 class Watchdog {
  public:
   void note_run() { began_ = SteadyClock::now().time_since_epoch().count(); }
@@ -193,7 +193,7 @@ void show(const Scenario& scenario, const support::Finding& finding, const std::
             << "' --replay '" << finding.schedule << "'\n";
 }
 
-/// What a replay needs besides, as it was given.
+/// The further options that a replay needs, as they were given.
 std::string options_for_replay(const std::vector<std::string>& words) {
   std::string result;
   for (std::size_t i = 0; i < words.size(); ++i) {
@@ -220,7 +220,7 @@ void show(const Scenario& scenario, const support::SearchResult& result, SteadyC
             << (result.complete || result.finding ? "" : ", NOT FINISHED") << std::endl;
 }
 
-/// In `seconds`, if that is not 0. @returns how many scenarios have findings
+/// Explores for `seconds`, or without a limit if that is 0. @returns the number of scenarios with findings
 int explore(const std::vector<Task>& tasks, double seconds) {
   Watchdog watchdog;
   int findings = 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What several tasks have done to a store, and which contents that allows, in memory and on a disk after a
-// crash.
+// The actions of several tasks on a store, and the contents that these actions allow, in memory and on a disk
+// after a crash.
 
 #include <algorithm>
 #include <cstddef>
@@ -23,9 +23,9 @@ using State = std::map<std::string, int>;
   return words + " }";
 }
 
-/// The calls on a store, and when each began and ended. A state is possible if the effects of some of the
-/// calls lead there, one by one in an order that the times allow, none without those that had ended before it
-/// began.
+/// The calls on a store, and the times at which each began and ended. A state is possible if the effects of
+/// some of the calls lead to it. The effects happen one by one, in an order that agrees with the times. A
+/// call counts only together with all calls that had ended before it began.
 class History {
  public:
   using Effect = std::function<void(State&)>;
@@ -33,13 +33,14 @@ class History {
   enum class Outcome {
     pending,  ///< under way
     done,     ///< returned
-    failed,   ///< threw StorageError: applied in memory, and on disk perhaps
-    refused,  ///< threw UsageError, or had nothing to do: not applied
+    failed,   ///< threw StorageError: applied in memory, perhaps also on disk
+    refused,  ///< threw UsageError, or found nothing to do: not applied
   };
 
   explicit History(State start) : start_{std::move(start)} {}
 
-  /// A call begins. `operations` as `Options::batch_size` counts them: 0 if it changes nothing.
+  /// Records the begin of a call. `operations` is the number that `Options::batch_size` counts; 0 if the call
+  /// changes nothing.
   std::size_t begin(std::string name, std::size_t operations, Effect effect) {
     calls_.push_back(
         {.name = std::move(name), .operations = operations, .effect = std::move(effect), .began = ++time_});
@@ -49,7 +50,7 @@ class History {
     calls_[call].outcome = outcome;
     calls_[call].ended = ++time_;
   }
-  /// `call` has made everything durable that had returned before it began, and itself.
+  /// Records that `call` has made itself durable, and every call that had returned before it began.
   void note_saved(std::size_t call) {
     for (Call& other : calls_) {
       const bool is_before = other.outcome != Outcome::pending && other.ended < calls_[call].began;
@@ -57,22 +58,24 @@ class History {
     }
   }
 
-  /// What a crash may leave: all that was saved, and of what was acknowledged all but `missing` operations.
+  /// Whether a crash may leave `state`: it has everything that was saved, and all acknowledged operations
+  /// except `missing` of them.
   [[nodiscard]] bool may_be_on_disk(const State& state, std::size_t missing) const {
     return Walk{*this, state, missing, [](const Call& call) { return call.saved; }}.finds();
   }
-  /// What the store may hold: every call that was not refused.
+  /// Whether the store may hold `state`: it has every call that was not refused.
   [[nodiscard]] bool may_be_in_memory(const State& state) const {
     return Walk{*this, state, 0, [](const Call&) { return true; }}.finds();
   }
-  /// What a copy may hold that `copy` has made: all that had ended before it.
+  /// Whether the copy made by the call `copy` may hold `state`: it has all calls that had ended before that
+  /// call.
   [[nodiscard]] bool may_be_in_copy(const State& state, std::size_t copy) const {
     const std::uint64_t began = calls_[copy].began;
     const auto is_before = [&](const Call& call) { return call.ended != 0 && call.ended < began; };
     return Walk{*this, state, kAny, is_before}.finds();
   }
-  /// What `follower` may see beside the store: all that was acknowledged before it looked, if that was with
-  /// the system then.
+  /// Whether `follower` may see `state` while the store is open: if the system had them by then, it has all
+  /// calls acknowledged before the follower read.
   [[nodiscard]] bool may_be_followed(const State& state, std::size_t follower, bool was_written) const {
     const std::uint64_t began = calls_[follower].began;
     const auto is_before = [&](const Call& call) {
@@ -81,7 +84,7 @@ class History {
     return Walk{*this, state, kAny, is_before}.finds();
   }
 
-  /// More operations than there are.
+  /// More than the number of operations.
   static constexpr std::size_t kAny = 1'000'000;
 
   [[nodiscard]] std::string words() const {
@@ -106,12 +109,13 @@ class History {
     bool saved = false;
   };
 
-  /// Looks for an order of calls that leads to a state.
+  /// Searches for an order of calls that leads to a state.
   class Walk {
    public:
     using Required = std::function<bool(const Call&)>;
 
-    /// All that is `required` is to be in it, and of what has returned all but `missing` operations.
+    /// The order must contain every `required` call, and all operations that have returned except `missing`
+    /// of them.
     Walk(const History& history, const State& wanted, std::size_t missing, Required required)
         : history_{history},
           wanted_{wanted},
@@ -149,7 +153,7 @@ class History {
       }
       return true;
     }
-    /// Whether nothing is left out that may not be.
+    /// Whether every call that must be in the order is in it.
     [[nodiscard]] bool is_enough() const {
       std::size_t missing = 0;
       for (std::size_t i = 0; i < taken_.size(); ++i) {

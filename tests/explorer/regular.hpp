@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What of the scenarios the regular checks explore, each to its end: together some 20,000 schedules, for
-// which half a minute of one processor is enough without the compiler's help.
+// The part of the scenarios that the regular checks explore, each completely: some 20,000 schedules together.
+// Without compiler optimisation that takes half a minute of one processor.
 
 #include <array>
 #include <string_view>
@@ -11,7 +11,7 @@
 
 namespace explorer {
 
-/// A scenario, and how far it is explored. No wait times out while something else could go on.
+/// A scenario, and the limits of its exploration. No wait times out while a task could continue.
 struct Regular {
   std::string_view scenario;
   unsigned preemptions;
@@ -20,7 +20,7 @@ struct Regular {
   [[nodiscard]] support::SearchLimits limits() const {
     return {.preemptions = preemptions, .time_outs = 0, .faults = faults};
   }
-  /// The same, as options of the program.
+  /// The same limits, as options of the program.
   [[nodiscard]] const char* options() const {
     return faults == 0 ? " --preemptions 1 --time-outs 0 --no-reads"
                        : " --preemptions 0 --time-outs 0 --no-reads --faults";

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What tasks do to a store at once, and in which set-ups: every pair of actors, and chosen triples.
+// The actions of tasks on a store, and the set-ups in which they act: every pair of actors, and chosen
+// triples.
 
 #include <array>
 #include <chrono>
@@ -26,7 +27,7 @@
 
 namespace explorer {
 
-/// Something that a task does to the store; `own` is a key that no other task writes.
+/// An action of a task on the store. `own` is a key that no other task writes.
 struct Actor {
   std::string_view name;
   void (*act)(World& world, const std::string& own);
@@ -57,7 +58,7 @@ inline void clear(World& world, const std::string&) {
   world.change(
       "clear", 1, [](State& state) { state.clear(); },
       [&] {
-        const bool changes = world.store().size() != 0;  // no point between the two, and so no other task
+        const bool changes = world.store().size() != 0;  // no point in between, so no other task
         world.store().clear();
         return changes;
       });
@@ -80,7 +81,8 @@ inline void load_from(World& world, const std::string&) {
       "load_from", [&] { world.store().load_from(from); }, 1,
       [](State& state) { state = {{"old", 8}, {"new", 9}}; });
 }
-/// Into a file system in memory, whose calls are no points: a checkpoint's path is one of the real system.
+/// Copies the store into a file system in memory, whose calls are not points: the path of a checkpoint
+/// belongs to the real system.
 inline void checkpoint(World& world, const std::string& own) {
   static const support::TempFolder folder{
       std::filesystem::exists("/dev/shm") ? "/dev/shm" : std::filesystem::temp_directory_path()};
@@ -137,7 +139,7 @@ struct Scenario {
   Setup setup;
   std::vector<Actor> actors;
 
-  /// One run of it.
+  /// Runs the scenario once.
   void operator()(support::Scheduler& run) const {
     World world{setup};
     std::vector<support::Scheduler::Actor> tasks;
@@ -179,7 +181,7 @@ struct Scenario {
   return all;
 }
 
-/// All of them, as `storage/saving/actor+actor`.
+/// All scenarios, with names of the form `storage/saving/actor+actor`.
 [[nodiscard]] inline std::vector<Scenario> scenarios() {
   std::vector<Scenario> all;
   for (const NamedSetup& setup : setups()) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// One run: a store on a simulated disk, what its tasks have done to it, and whether each promise holds.
+// One run: a store on a simulated disk, the actions of its tasks, and the check of each promise.
 
 #include <chrono>
 #include <cstddef>
@@ -34,13 +34,13 @@
 
 namespace explorer {
 
-/// What a store is kept in.
+/// The storage of the store.
 enum class Keeping { file, journal, mapped_journal };
 
-/// What a store's handler does when it is told of a failure.
+/// The reaction of the handler to a failure.
 enum class OnError { nothing, upsert, save };
 
-/// How a scenario's store is set up.
+/// The set-up of the store of a scenario.
 struct Setup {
   Keeping keeping = Keeping::journal;
   std::size_t batch_size = 1;
@@ -48,12 +48,12 @@ struct Setup {
   kvstore::BatchSave batch_save = kvstore::BatchSave::wait;
   OnError on_error = OnError::nothing;
   support::ScheduledCalls calls{};
-  bool crash_everywhere = false;  ///< looks at what a crash would leave at each call to the disk as well
+  bool crash_everywhere = false;  ///< checks what a crash would leave at each call to the disk as well
 };
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> make_storage(Keeping keeping,
                                                                     kvstore::detail::FileSystem& files) {
-  static constexpr kvstore::detail::JournalSpace kSmall{.step = 4096};  // less to read
+  static constexpr kvstore::detail::JournalSpace kSmall{.step = 4096};  // quick to read
   static constexpr kvstore::detail::JournalSpace kMapped{
       .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
   if (keeping == Keeping::file) return std::make_unique<kvstore::JsonFile>("/sim/data.json", files);
@@ -75,16 +75,16 @@ class World {
 
   [[nodiscard]] Store& store() noexcept { return *store_; }
 
-  /// Makes a call that changes entries, and checks what it promises. `make` may return whether it changed
-  /// any.
+  /// Makes a call that changes entries, and checks the promises of the call. `make` may return whether it
+  /// changed an entry.
   template <class Make>
   Outcome change(const std::string& name, std::size_t operations, History::Effect effect, const Make& make) {
     const std::size_t call = history_.begin(name, operations, std::move(effect));
     return end(call, name, make, [] {});
   }
 
-  /// Makes a call that makes all durable that had returned before, and checks that; `operations` and `effect`
-  /// if it changes entries as well.
+  /// Makes a call that makes all calls durable that had returned before, and checks this promise.
+  /// `operations` and `effect` describe the change of entries, if the call makes one.
   template <class Make>
   Outcome save(const std::string& name, const Make& make, std::size_t operations = 0,
                History::Effect effect = {}) {
@@ -103,7 +103,7 @@ class World {
     });
   }
 
-  /// Opens the store a second time, to be read, brings that up to date, and checks what it sees.
+  /// Opens the store a second time as a reader, refreshes the reader, and checks the contents that it sees.
   void follow() {
     std::unique_ptr<Store> follower;
     look("open read-only", [&] {
@@ -118,15 +118,15 @@ class World {
     });
   }
 
-  /// Once all tasks have ended: nothing fails any more, so everything must become durable, and stay what it
-  /// is.
+  /// Called when all tasks have ended. Nothing fails any more, so everything must become durable, and stay
+  /// unchanged.
   void finish() {
     State held = contents();
     if (!history_.may_be_in_memory(held)) complain("the store holds", held);
     check_disk("when all had ended");
     if (!closed_) {
       if (setup_.auto_save_interval.count() != 0) check_auto_save();
-      held = contents();  // a handler may have written once more
+      held = contents();  // again, since a handler may have written meanwhile
       save("the last save", [&] { store_->save(); });
       require_all("after a last save", held);
       if (store_->unsaved() != 0) throw support::Violation{"operations are unsaved after a last save"};
@@ -144,7 +144,7 @@ class World {
  private:
   [[nodiscard]] static State start() { return {{"old", 7}}; }
 
-  /// As a store leaves it that was closed.
+  /// The disk that a closed store leaves.
   [[nodiscard]] static const support::DiskImage& start_image(Keeping keeping) {
     static std::map<Keeping, support::DiskImage> images;
     support::DiskImage& image = images[keeping];
@@ -169,7 +169,7 @@ class World {
     return options;
   }
 
-  /// A handler that uses the store of whose failure it is told.
+  /// Uses the store whose failure is reported.
   void handle() {
     const int number = ++handled_;
     const std::string key = "handler" + std::to_string(number);
@@ -211,7 +211,7 @@ class World {
       complain(name + " sees", seen);
   }
 
-  /// Nothing stays unsaved for longer than the interval, or than a failed save's delay.
+  /// Checks that no operation stays unsaved for longer than the interval, or than the delay of a failed save.
   void check_auto_save() {
     support::Scheduler& run = *support::Scheduler::current();
     const auto never = [](const void*) { return false; };
@@ -222,9 +222,9 @@ class World {
     require_all("after the interval", contents());
   }
 
-  // Looking at the disk ---------------------------------------------------------------------------
+  // Checks of the disk ----------------------------------------------------------------------------
 
-  /// Acknowledged operations that power loss may take.
+  /// The number of acknowledged operations that power loss may take.
   [[nodiscard]] std::size_t may_be_lost() const {
     const bool waits = setup_.batch_save == kvstore::BatchSave::wait && setup_.batch_size != 0;
     return waits ? setup_.batch_size - 1 : History::kAny;
@@ -238,8 +238,8 @@ class World {
     if (!history_.may_be_on_disk(written, lost)) complain(when + ", a kill leaves", written);
   }
 
-  /// A journal has each line before its operation returns, and an operation that comes while the journal is
-  /// broken waits for a new one, or fails.
+  /// A journal has each line before its operation returns. An operation that comes while the journal is
+  /// broken waits for a new journal, or fails.
   [[nodiscard]] bool loses_nothing_when_killed() const { return setup_.keeping != Keeping::file; }
 
   void require_all(const std::string& when, const State& held) {
@@ -258,7 +258,7 @@ class World {
     }
   }
 
-  /// What a next process finds. Of images that are alike one is opened.
+  /// The contents that the next process finds. Equal images are opened only once.
   [[nodiscard]] const State& recover(const support::DiskImage& image) {
     for (const auto& [known, state] : recovered_) {
       if (known == image) return state;

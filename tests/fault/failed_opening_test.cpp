@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Opening under faults: what cannot be opened leaves nothing behind that was not there before.
+// Opening under faults: a failed opening leaves nothing behind that was not there before.
 
 #include <cerrno>
 #include <chrono>
@@ -28,8 +28,8 @@ namespace {
 
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}};
 
-/// Opens a store in a folder that holds `text` (none: nothing) while the nth call fails once. False if there
-/// was no nth call.
+/// Opens a store in a folder that holds `text` (if that is empty: nothing), while the nth call fails once.
+/// @returns false if there was no nth call
 template <class Storage>
 bool open_with_failure(std::uint64_t nth, const std::string& text) {
   const TempFolder folder;

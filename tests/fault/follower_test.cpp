@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Somebody reads a store while its owner goes on: whatever happens between two of the reader's calls to the
-// operating system, it sees a state that the store went through, and never an older one than before.
+// A store is read while its owner continues to write. Whatever happens between two calls of the reader to the
+// operating system, the reader sees a state that the store went through, and never an older one than before.
 
 #include <algorithm>
 #include <chrono>
@@ -36,17 +36,17 @@ State contents_of(const Store& store) {
   return state;
 }
 
-/// Every save is one that others can see; nothing happens by itself.
+/// Other processes can see every save, and no save happens without a call.
 const kvstore::Options kOwner{.batch_size = 1, .auto_save_interval = 0s};
 
 kvstore::Options following() {
   kvstore::Options options = kOwner;
   options.read_only = true;
-  options.allow_missing = true;  // before its owner has saved, a JsonFile is not there
+  options.allow_missing = true;  // a JsonFile does not exist before the first save
   return options;
 }
 
-/// What the owner does in between, and the states that this makes.
+/// The actions of the owner meanwhile, and the states that they produce.
 class Owner {
  public:
   explicit Owner(std::unique_ptr<kvstore::Storage> storage) : store_{std::move(storage), kOwner} { note(); }
@@ -78,7 +78,7 @@ class Owner {
     note();
   }
 
-  /// The number of the newest state that looks like this; -1 if there is none.
+  /// The number of the newest state that equals `state`; -1 if there is none.
   [[nodiscard]] std::ptrdiff_t find(const State& state) const {
     const auto found = std::find(states_.rbegin(), states_.rend(), state);
     return found == states_.rend() ? -1 : std::distance(found, states_.rend()) - 1;
@@ -94,8 +94,8 @@ class Owner {
 
 using Open = std::function<std::unique_ptr<kvstore::Storage>(kvstore::detail::FileSystem&)>;
 
-/// After `first` steps, the owner is busy at the reader's calls `nth`, `nth + every`, … of opening and of
-/// refreshing. @returns whether there was such a call
+/// Lets the owner do `first` steps, and another step at each of the reader's calls `nth`, `nth + every`, …
+/// while the reader opens or refreshes. @returns whether there was such a call
 bool follow(const Open& open, std::size_t first, std::size_t nth, std::size_t every) {
   Owner owner{open(kvstore::detail::system_file_system())};
   for (std::size_t i = 0; i < first; ++i) owner.step();
@@ -103,7 +103,7 @@ bool follow(const Open& open, std::size_t first, std::size_t nth, std::size_t ev
   std::size_t calls = 0;
   bool met = false;
   files.before_each([&](support::Call, const std::filesystem::path&) {
-    if (++calls < nth || (calls - nth) % every != 0 || calls > 60) return;  // and then let it through
+    if (++calls < nth || (calls - nth) % every != 0 || calls > 60) return;  // later calls pass
     met = true;
     owner.step();
   });

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Storages in a forked child: they are the parent's, so that what ends there touches no file.
+// Storages in a forked child. They belong to the parent, so their end in the child touches no file.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -40,7 +40,7 @@ Files contents(const support::TempFolder& folder) {
   return files;
 }
 
-/// What differs between two looks at a folder.
+/// The differences between two listings of a folder.
 std::string changes(const Files& before, const Files& after) {
   std::string names;
   for (const auto& [name, text] : before) {
@@ -54,7 +54,7 @@ std::string changes(const Files& before, const Files& after) {
   return names;
 }
 
-/// A storage that is loaded, and has an entry that is saved and one that only the system has.
+/// A loaded storage with one saved entry, and, in a journal, one that only the system has.
 std::unique_ptr<kvstore::Storage> used_storage(const std::string& name, const support::TempFolder& folder) {
   auto storage = support::open_lifecycle_storage(name, folder.path());
   support::load_from(*storage);
@@ -172,7 +172,7 @@ TEST_CASE("FileLock: a child that lives on does not keep the lock of a parent th
   ::close(begun[1]);
   ::waitpid(parent, nullptr, 0);
   char none = 0;
-  CHECK(::read(begun[0], &none, 1) == 0);  // the child lives, and has done what a fork makes it do
+  CHECK(::read(begun[0], &none, 1) == 0);  // the child lives, and its handler for forks has run
   CHECK_NOTHROW(FileLock{system_file_system(), folder / "data.json"});
   ::close(life[1]);
   ::close(begun[0]);
@@ -182,7 +182,7 @@ TEST_CASE("FileLock: its end in a child closes no file that the child has opened
   const support::TempFolder folder;
   std::optional<FileLock> lock{std::in_place, system_file_system(), folder / "data.json"};
   CHECK(in_child([&] {
-          const int number = ::open("/dev/null", O_RDONLY);  // the one that the lock file had
+          const int number = ::open("/dev/null", O_RDONLY);  // the number that the lock file had
           lock.reset();
           return std::string{::fcntl(number, F_GETFD) < 0 ? "closed" : "open"};
         }) == "open");

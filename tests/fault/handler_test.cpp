@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Handlers that use the store whose trouble they are told of.
+// Handlers that use the store whose failure is reported to them.
 
 #include <chrono>
 #include <exception>

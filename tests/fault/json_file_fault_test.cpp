@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A JSON file storage while the operating system fails it: after any failed call, and after the end of the
+// A JSON file storage while the operating system fails. After any failed call, and after the end of the
 // process at any call, the file holds the old entries or the new ones, in full.
 
 #include <unistd.h>
@@ -48,7 +48,7 @@ namespace {
 const TextEntries kOld{{"a", "1"}, {"b", "\"old\""}};
 const TextEntries kNew{{"a", "2"}, {"c", "\"new, and longer than the block of this test\""}};
 const TextEntries kNext{{"d", "3"}};
-constexpr std::size_t kBlock = 32;  // so that a save needs several writes
+constexpr std::size_t kBlock = 32;  // small, so that a save needs several writes
 
 TextEntries entries_at(const fs::path& path) {
   JsonFile storage{path};
@@ -69,7 +69,7 @@ std::string save_message(JsonFile& storage, const TextEntries& entries) {
   return error ? error->what() : "saved";
 }
 
-/// A save that meets `fault`; true if it was met.
+/// Makes a save with `fault` armed. @returns whether the save met it
 bool save_with(const Fault& fault) {
   const TempFolder folder;
   const fs::path path = folder / "data.json";
@@ -246,7 +246,7 @@ TEST_CASE(
     const fs::path path = folder / "data.json";
     put_old(path);
     end = in_child([&]() -> std::string {
-      std::uint64_t calls = 0;  // outlives what counts in it
+      std::uint64_t calls = 0;  // declared here to outlive the hook that counts
       FaultFileSystem files;
       OpenJsonFile storage{path, files, kBlock};
       files.before_each([&](Call, const fs::path&) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Real processes, killed by SIGKILL wherever they happen to be. What the next process finds must be the state
-// after some first operations of the sequence, with no more missing at its end than the storage promises.
+// Real processes, killed by SIGKILL wherever they happen to be. The next process must find the state after
+// some first operations of the sequence. At the end of the sequence, no more operations may be missing than
+// the storage promises.
 
 #include <signal.h>
 #include <unistd.h>
@@ -43,12 +44,12 @@ using Path = std::filesystem::path;
 using kvstore::detail::FileSystem;
 using Random = std::mt19937_64;
 
-/// A storage under test, and what it promises to a process that is killed.
+/// A storage under test, and its promises for a process that is killed.
 struct Tested {
   const char* name;
   std::unique_ptr<kvstore::Storage> (*open)(const Path&, FileSystem&);
-  bool keeps_all_acknowledged;    ///< or all but `batch_size - 1`
-  std::set<std::string> files{};  ///< that may be there once a store is closed
+  bool keeps_all_acknowledged;    ///< otherwise all but `batch_size - 1`
+  std::set<std::string> files{};  ///< files that may exist once a store is closed
 };
 
 template <class Storage>
@@ -73,7 +74,7 @@ FileSystem& system_files() { return kvstore::detail::system_file_system(); }
 
 std::size_t below(Random& random, std::size_t bound) { return static_cast<std::size_t>(random() % bound); }
 
-/// One of several ways to save, and the acknowledged operations that may be missing after a kill.
+/// One of several ways to save, and the number of acknowledged operations that may be missing after a kill.
 struct Saving {
   Saving(Random& random, const Tested& tested) {
     constexpr std::array<std::size_t, 7> kSizes{1, 1, 2, 3, 10, 50, 1000};
@@ -92,7 +93,7 @@ struct Saving {
 
 constexpr std::uint32_t kSteps = 120;
 
-/// Carries the steps of `maker` out, acknowledging each.
+/// Executes the steps of `maker`, and acknowledges each.
 void work(Store& store, StepMaker maker, std::uint32_t lane, const KillableChild::Acknowledge& acknowledge) {
   for (std::uint32_t number = 1; number <= kSteps; ++number) {
     const support::Step step = maker.next();
@@ -103,8 +104,8 @@ void work(Store& store, StepMaker maker, std::uint32_t lane, const KillableChild
   }
 }
 
-/// The end of a child: some acknowledgements and some microseconds after its start, or just before one of its
-/// calls of the operating system, which hits what takes no time.
+/// The end of a child: either some acknowledgements and some microseconds after its start, or just before one
+/// of its calls to the operating system. The second kind hits moments that take no time.
 class Moment {
  public:
   explicit Moment(Random& random)
@@ -112,7 +113,8 @@ class Moment {
         delay_{below(random, 3000)},
         call_{below(random, 2) == 0 ? 0 : below(random, 250) + 1} {}
 
-  /// In the child: the file system to use, `files` if it is to be killed before a call.
+  /// In the child: returns the file system to use. That is `files` if the child is to be killed before a
+  /// call.
   FileSystem& arm(support::FaultFileSystem& files) {
     if (call_ == 0) return system_files();
     files.before_each([this](support::Call, const Path&) {
@@ -121,7 +123,7 @@ class Moment {
     return files;
   }
 
-  /// In the parent: waits for the end, or brings it about.
+  /// In the parent: waits for the end, or causes it.
   void kill(KillableChild& child) const {
     child.wait_for(call_ != 0 ? UINT32_MAX : acknowledgements_);
     if (call_ == 0) std::this_thread::sleep_for(delay_);
@@ -131,10 +133,11 @@ class Moment {
  private:
   std::uint32_t acknowledgements_;
   std::chrono::microseconds delay_;
-  std::atomic<std::size_t> call_;  // 0 = none
+  std::atomic<std::size_t> call_;  // 0: at no call
 };
 
-/// Processes that only open and close the store, killed as well: what a crash left must survive the next.
+/// Starts processes that only open and close the store, and kills them as well. The remains of a crash must
+/// survive the next one.
 void kill_while_opening(const Tested& tested, const Path& path, Random& random) {
   for (std::size_t times = below(random, 3); times > 0; --times) {
     KillableChild child{
@@ -144,7 +147,8 @@ void kill_while_opening(const Tested& tested, const Path& path, Random& random) 
   }
 }
 
-/// What the next process finds. It also takes over the lock, and clears away what is none of the files.
+/// The contents that the next process finds. That process also takes over the lock, and removes all files but
+/// those of the storage.
 Contents reopened(const Tested& tested, const support::TempFolder& folder) {
   Store store{tested.open(folder / "data.json", system_files()),
               {.batch_size = 0, .auto_save_interval = 0ms}};
@@ -156,7 +160,8 @@ Contents reopened(const Tested& tested, const support::TempFolder& folder) {
   return contents;
 }
 
-/// One process with one thread from `start` to its end. @returns what the next one finds.
+/// Runs one process with one thread from `start` to its end. @returns the contents that the next process
+/// finds
 Contents kill_once(const Tested& tested, const support::TempFolder& folder, const Contents& start,
                    std::uint64_t seed) {
   CAPTURE(tested.name, seed);
@@ -181,7 +186,7 @@ Contents kill_once(const Tested& tested, const support::TempFolder& folder, cons
   return found;
 }
 
-/// Whatever a crash left, compacting leaves the JSON file alone, with the same contents.
+/// After any crash, compacting leaves only the JSON file, with the same contents.
 void require_compacts(const Tested& tested, const support::TempFolder& folder, const Contents& contents) {
   Store store{tested.open(folder / "data.json", system_files()),
               {.batch_size = 0, .auto_save_interval = 0ms}};
@@ -255,8 +260,8 @@ TEST_CASE("Kill: of several threads each is found after its own first operations
 }
 
 TEST_CASE("Kill: what came after a replacement of all entries is never found without it") {
-  // One thread replaces all entries by those of the next generation; another writes down which one it has
-  // seen.
+  // One thread replaces all entries by those of the next generation. Another thread writes down the
+  // generation that it has seen.
   const Tested& tested = GENERATE(from_range(kTested));
   const support::TempFolder folder;
   Random random{3001};

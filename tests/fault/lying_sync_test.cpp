@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A sync that fails once, drops what it should have written, and succeeds from then on without having written
-// it, as Linux does: nothing that rests on it may be called durable.
+// A sync that fails once and drops the bytes that it should have written. Later syncs succeed without having
+// written them, as on Linux. Nothing that depends on these bytes may be called durable.
 
 #include <cstddef>
 #include <cstdint>
@@ -53,8 +53,8 @@ TEST_CASE("A sync fails and later ones lie: the save after it makes everything d
     FaultedRun run{kind, kStart, 1000};
     for (const Workload& before :
          {Workload{create, save}, Workload{create, compact}, Workload{batch, close}}) {
-      Workload workload = before;                                              // fails somewhere in it …
-      workload.insert(workload.end(), {save, update, save, remove, compact});  // … and is made good here
+      Workload workload = before;                                              // fails somewhere in here …
+      workload.insert(workload.end(), {save, update, save, remove, compact});  // … and is repaired here
       INFO(kind.name << ": " << describe(workload));
       const std::string words = fail_each(run, workload, lie_at);
       REQUIRE(words == "");

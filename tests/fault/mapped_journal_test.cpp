@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A journal that is stored through a mapping: that the tests of crashes reach it, and pages that survive
-// power loss in any combination.
+// A journal that is stored through a mapping. The tests of crashes reach the mapping, and its pages may
+// survive power loss in any combination.
 
 #include <cstddef>
 #include <cstdint>
@@ -65,7 +65,7 @@ TEST_CASE("Mapped journal: where files cannot be mapped or space not be reserved
 
 TEST_CASE("Mapped journal: of lines over many pages power loss leaves a prefix, whichever pages survive") {
   constexpr std::size_t kPage = 4096;
-  constexpr int kMaxLines = 400;  // lines of some 25 bytes
+  constexpr int kMaxLines = 400;  // lines of about 25 bytes
   CrashJudge judge{mapped_kind(), 16};
   SimulatedDisk disk{{}, {.sector = kPage}};
   Store store{mapped_kind().make(disk), support::quiet_options(0)};

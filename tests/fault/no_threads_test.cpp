@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What a store does where the system has no thread to give.
+// The behaviour of a store on a system that can start no more threads.
 
 #include <chrono>
 #include <cstdint>
@@ -32,12 +32,12 @@ namespace {
 
 const Options kByHand{.batch_size = 0, .auto_save_interval = 0ms, .threads = 4};
 
-/// Large enough to be saved and loaded by several threads.
+/// Makes the store large enough for several threads to save and load it.
 void fill(Store& store) {
   for (int i = 0; i < 50'000; ++i) store.upsert("key " + std::to_string(i), std::string(100, 'x'));
 }
 
-TEST_CASE("No threads: they are refused indeed") {
+TEST_CASE("No threads: in these tests no thread can be started") {
   const NoMoreThreads none;
   CHECK_THROWS_AS(std::jthread([] {}), std::system_error);
 }
@@ -51,7 +51,7 @@ TEST_CASE("No threads: a save and a load go without helpers") {
     fill(store);
     store.save();
     sound = read_file(path);
-    store.upsert("key 0", std::string(100, 'x'));  // as it was, but to be saved
+    store.upsert("key 0", std::string(100, 'x'));  // the same value again, so that there is something to save
     const NoMoreThreads none;
     store.save();
     CHECK(read_file(path) == sound);
@@ -83,12 +83,12 @@ TEST_CASE("No threads: a store that saves by itself says that it cannot, and lea
                       ContainsSubstring("data.json") && ContainsSubstring("cannot start a thread"));
     CHECK_THROWS_AS(Store{make(journal)}, kvstore::StorageError);
   }
-  CHECK(read_file(file).starts_with(before));  // a journal notes that it was opened
+  CHECK(read_file(file).starts_with(before));  // a journal records that it was opened
   Store store{make(journal)};
   CHECK(store.read("a") == "1");
 }
 
-TEST_CASE("No threads: nor does an upgrade change the file of a store that cannot open") {
+TEST_CASE("No threads: an upgrade does not change the file of a store that cannot open") {
   const TempFolder folder;
   const auto path = folder / "data.json";
   Options options{.schema_version = 1};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Fails each call that a store makes to the disk, one in each run, in each way that a disk has.
+// Fails each call that a store makes to the disk, one in each run, in every way in which a disk may fail.
 
 #include <cerrno>
 #include <cstddef>
@@ -39,7 +39,8 @@ support::Trouble trouble_with(Fault fault) {
           [](Session& session) { session.files().heal(); }};
 }
 
-/// Every workload with every batch size: `fault` at the first call that it may hit, at the second, and so on.
+/// Runs every workload with every batch size: with `fault` at the first call that it may hit, then at the
+/// second, and so on.
 void fail_everywhere(const Fault& fault, const std::string& what) {
   for (const StorageKind& kind : support::storage_kinds()) {
     for (const std::size_t batch_size : kBatchSizes) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 // Power loss and kills at every call that a store makes to the disk, over all short workloads and samples of
-// longer ones: what is left opens to an exact prefix of the operations that keeps the durability bound.
+// longer ones. The remaining disk opens to an exact prefix of the operations, and that prefix keeps the
+// durability bound.
 
 #include <algorithm>
 #include <cstddef>
@@ -44,14 +45,15 @@ const std::vector<State> kStarts{{}, {{"a", 100}, {"b", 200}}};
 constexpr std::size_t kMaxWorkload = 3;
 constexpr std::size_t kStride = support::kWorkloadStride;
 
-/// For the workload number `index`. Small sectors, so that even a short file has several, and tears anywhere;
-/// half of the disks cannot reserve space, whatever the last step.
+/// The disk for the workload with the number `index`. The sectors are small, so that even a short file has
+/// several of them, and tears anywhere. Half of the disks cannot reserve space, regardless of the last step.
 support::DiskModel disk_for(std::size_t index) {
   return {.sector = 16, .can_allocate = (index + index / support::kVerbs.size()) % 2 == 0};
 }
 
-/// How closely to look at every call of every short workload. Where whole files are replaced, the same states
-/// come back over and over, and all of up to 2^10 are affordable; a journal has a state for every history.
+/// The effort spent on every call of every short workload. If whole files are replaced, the same states come
+/// back again and again, and up to 2^10 of them are affordable. A journal has a different state for every
+/// history.
 struct Care {
   CrashSampling sampling;
   std::size_t thorough_every;
@@ -62,7 +64,7 @@ Care care_for(const StorageKind& kind) {
   care.sampling.seed = support::test_seed();
   return care;
 }
-/// Where a killed process was followed by another, of which each is crashed.
+/// The crashes after a killed process was followed by another process.
 constexpr CrashSampling kAfterKill{.exhaustive_bits = 2, .samples = 5};
 constexpr CrashSampling kLong{.exhaustive_bits = 2, .samples = 5};
 constexpr std::uint64_t kLongRuns = kStride == 1 ? 3 : 1;  // for each batch size
@@ -84,8 +86,8 @@ std::vector<Workload> workloads_up_to(std::size_t longest) {
   return all;
 }
 
-/// Calls `run(session)` for each workload up to a length, from each start and with each batch size; it says
-/// what is wrong.
+/// Calls `run(session)` for each workload up to a length, from each start and with each batch size. `run`
+/// returns a description of the trouble, if any.
 template <class Run>
 void for_each_workload(const StorageKind& kind, std::size_t longest, const Run& run) {
   const std::vector<Workload> workloads = workloads_up_to(longest);
@@ -104,12 +106,12 @@ void for_each_workload(const StorageKind& kind, std::size_t longest, const Run& 
   }
 }
 
-/// All but the last step: what happens in them, shorter workloads see.
+/// Runs all steps but the last. Shorter workloads examine these.
 void run_up_to_last(Session& session, const Workload& workload) {
   for (std::size_t i = 0; i + 1 < workload.size(); ++i) session.run(workload[i]);
 }
 
-/// The last step, or the opening if there is none. @returns what is wrong
+/// Runs the last step, or opens the store if there is none. @returns a description of the trouble, if any
 std::string run_last(Session& session, const Workload& workload) {
   const bool done = workload.empty() ? session.open() : session.run(workload.back());
   if (!done) return "refused: " + session.refusal();
@@ -130,8 +132,8 @@ void crash_all_short_workloads(CrashWatch::Kind crash, const std::string& what) 
   }
 }
 
-/// A process that was killed has left `disk`. Another opens the store there: power loss in the middle of that
-/// leaves one of `legal`, and once it is open, exactly what it shows.
+/// Opens the store on `disk`, the remains of a killed process, in another process. Power loss during this
+/// leaves one of `legal`. Once the store is open, power loss leaves exactly the contents that it shows.
 std::string power_loss_after_kill(CrashJudge& judge, const StorageKind& kind, SimulatedDisk& disk,
                                   std::span<const State> legal) {
   FaultFileSystem files{disk};
@@ -167,11 +169,11 @@ class Lives {
         random_{seed},
         disk_{std::make_unique<SimulatedDisk>()} {}
 
-  /// @returns what is wrong
+  /// @returns a description of the trouble, if any
   std::string live_once() {
     Session session{kind_, std::move(disk_), start_, batch_size_};
-    // Not before it is open: until then, what a killed process has left is on disk only as far as that one
-    // saw to it (see the test of power loss after a kill).
+    // The watch begins once the store is open. Before that, the remains of a killed process are on disk only
+    // as far as that process saw to it (see the test of power loss after a kill).
     if (!session.open()) return "refused: " + session.refusal();
     CrashSampling sampling = kLong;
     sampling.seed = random_();

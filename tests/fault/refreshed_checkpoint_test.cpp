@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
 // A store that follows another process is refreshed in the middle of its own checkpoint. The progress
-// callback of the checkpoint refreshes it, so that every order of cut, slice and change is met without luck.
+// callback of the checkpoint refreshes the store. So every order of cut, slice and change occurs without
+// luck.
 
 #include <chrono>
 #include <cstddef>
@@ -40,10 +41,10 @@ State contents_of(const Store& store) {
 }
 
 State contents_of(const Path& file) {
-  return contents_of(Store{file, {.read_only = true}});  // which refuses a key that stands there twice
+  return contents_of(Store{file, {.read_only = true}});  // refuses a key that occurs twice
 }
 
-/// In words, as the states are too long to be shown; empty if there is none.
+/// The difference in words, since the states are too long to show; empty if there is none.
 std::string difference(const State& found, const State& expected) {
   std::size_t missing = 0;
   std::size_t changed = 0;
@@ -58,7 +59,7 @@ std::string difference(const State& found, const State& expected) {
          std::to_string(added) + " added";
 }
 
-/// Keeps as many entries as there were, and changes every tenth of them in some way.
+/// Keeps the number of entries, and changes every tenth of them in some way.
 void change(Store& store, std::mt19937& random, int round) {
   kvstore::WriteBatch<int, int> batch;
   State state = contents_of(store);
@@ -71,8 +72,8 @@ void change(Store& store, std::mt19937& random, int round) {
   store.apply(std::move(batch));
 }
 
-/// Fills a store and follows it; `act` changes the store at each progress of the follower's checkpoint, and
-/// the follower is then refreshed. The checkpoint has to be the follower's state as it began.
+/// Fills a store and follows it. At each progress of the follower's checkpoint, `act` changes the store, and
+/// then the follower is refreshed. The checkpoint must hold the state of the follower at its begin.
 template <class Storage>
 void checkpoint_beside(const std::function<void(Store&, int)>& act) {
   for (const std::size_t segments : {1U, 4U, 64U}) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The simulated disk itself: towards programs it behaves as a real file system, and a crash leaves exactly
-// the states that a disk may leave.
+// The simulated disk itself. To programs it behaves like a real file system, and a crash leaves exactly the
+// states that a disk may leave.
 
 #include <algorithm>
 #include <cstdint>
@@ -36,7 +36,7 @@ using support::write;
 
 namespace {
 
-/// Which names may be there together after power loss, each set as one text.
+/// The sets of names that power loss may leave, each set as one text.
 std::set<std::string> names(const SimulatedDisk& disk) {
   std::set<std::string> found;
   for (const DiskImage& image : disk.crash_states(support::kAllCrashes)) {
@@ -51,7 +51,7 @@ DiskImage image_of(const std::string& path, const std::string& text) { return {{
 
 using Texts = std::set<std::string>;
 
-/// What a random program sees of a file system, call by call.
+/// The results that a random program gets from a file system, call by call.
 class Script {
  public:
   Script(kvstore::detail::FileSystem& files, std::filesystem::path folder)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The simulated disk's mappings, and its syncs, of which several may be under way at once.
+// The mappings of the simulated disk, and its syncs, several of which may be under way at once.
 
 #include <algorithm>
 #include <cstddef>
@@ -36,7 +36,7 @@ DiskImage image_of(const std::string& path, const std::string& text) { return {{
 
 using Texts = std::set<std::string>;
 
-/// A disk on which anything can be mapped.
+/// A disk on which any part of a file can be mapped.
 constexpr std::size_t kSector = 4;
 SimulatedDisk mappable_disk(const std::string& text, std::size_t sector = kSector) {
   return SimulatedDisk{image_of("/sim/a", text), {.sector = sector, .map_unit = kSector}};
@@ -206,7 +206,7 @@ TEST_CASE(
     if (!std::exchange(nested, true)) inner = file->sync();
   });
   disk.fail_sync(1);
-  CHECK(!file->sync());  // it has failed, and the other one was told
+  CHECK(!file->sync());  // the sync has failed, but the other one has reported that
   CHECK(inner == std::errc::io_error);
   CHECK(contents(disk, "/sim/a") == Texts{"--", "1-"});
 }

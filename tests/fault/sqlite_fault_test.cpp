@@ -37,7 +37,7 @@ using namespace std::chrono_literals;
 namespace {
 
 const TextEntries kOld{{"a", "1"}, {"b", "\"old\""}};
-const TextEntries kNew{{"a", "2"}, {"c", '"' + std::string(9000, 'n') + '"'}};  // of several pages
+const TextEntries kNew{{"a", "2"}, {"c", '"' + std::string(9000, 'n') + '"'}};  // several pages
 const TextEntries kNext{{"d", "3"}};
 
 std::unique_ptr<SqliteFile> open(const std::filesystem::path& path) {
@@ -50,7 +50,7 @@ TextEntries entries_at(const std::filesystem::path& path) {
   return sorted(load_from(storage));
 }
 
-/// As another program sees them.
+/// The entries that another program sees.
 TextEntries seen_at(const std::filesystem::path& path) {
   support::CollectingSink seen;
   SqliteFile{path}.load({.purpose = kvstore::LoadPurpose::copy}, seen);
@@ -64,7 +64,7 @@ std::optional<kvstore::StorageError> save_error(SqliteFile& storage, const TextE
   } catch (const kvstore::StorageError& error) { return error; }
 }
 
-/// A save of which the nth call fails; false if it had fewer.
+/// Makes a save with the nth call failing. @returns false if the save had fewer calls
 bool save_with(std::uint64_t nth, int code, bool forever) {
   const TempFolder folder;
   const auto path = folder / "data.db";
@@ -80,7 +80,7 @@ bool save_with(std::uint64_t nth, int code, bool forever) {
     FailingVfs::heal();
     CHECK_FALSE((error && !met));
     if (error) CHECK(error->path() == path);
-    // Another program, with a connection of its own, sees all of the old or all of the new.
+    // Another program with a connection of its own must see all of the old entries or all of the new ones.
     CHECK(seen_at(path) == (error ? kOld : kNew));
     if (error && code != SQLITE_FULL) CHECK(storage->scope() == kvstore::SaveScope::everything);
     save_to(*storage, kNext);
@@ -125,7 +125,7 @@ TEST_CASE("SqliteFile under faults: whichever call of an opening fails, what is 
         FailingVfs::fail(nth, code);
         try {
           const auto storage = open(path);
-          const TextEntries found = sorted(load_from(*storage));  // what it throws is not for CHECK
+          const TextEntries found = sorted(load_from(*storage));  // may throw, so not in CHECK
           CHECK(found == (exists ? kOld : TextEntries{}));
         } catch (const kvstore::StorageError& error) { CHECK(error.path() == path); }
         const bool met = FailingVfs::failed() != 0;
@@ -146,7 +146,7 @@ TEST_CASE(
   {
     kvstore::BatchPersistentKeyValueStore<int, std::string> store{
         open(path), {.batch_size = 0, .auto_save_interval = 0s, .complain = false}};
-    FailingVfs::leave_room(100'000);  // below what SQLite lets it grow to before it empties it by itself
+    FailingVfs::leave_room(100'000);  // below the size at which SQLite empties the log by itself
     int failures = 0;
     for (int i = 0; i < 200; ++i) {
       store.upsert(i % 10, std::string(1000, 'v') + std::to_string(i));
@@ -164,7 +164,7 @@ TEST_CASE(
 }
 
 TEST_CASE(
-    "SqliteFile under faults: a save that failed and is found in the log all the same stops no other one") {
+    "SqliteFile under faults: a failed save that the log holds all the same does not stop later saves") {
   for (std::uint64_t nth = 1; nth < 24; ++nth) {
     CAPTURE(nth);
     const TempFolder folder;
@@ -174,7 +174,7 @@ TEST_CASE(
     const auto storage = open(path);
     load_from(*storage);
     save_to(*storage, kOld);
-    FailingVfs::fail(nth, SQLITE_IOERR_FSYNC, true);  // so that closing cannot tidy the log either
+    FailingVfs::fail(nth, SQLITE_IOERR_FSYNC, true);  // for ever, so that closing cannot tidy the log either
     static_cast<void>(save_error(*storage, kNew));
     static_cast<void>(save_error(*storage, kNext));
     FailingVfs::heal();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Operations that end with the process and are not on disk: if no handler is told, standard error is.
+// Operations that are not on disk when the process ends: a handler is told of them, or standard error is.
 
 #include <algorithm>
 #include <string>
@@ -17,7 +17,7 @@ using support::Scene;
 
 std::string any_storage() { return GENERATE(from_range(support::lifecycle_storages())); }
 
-/// With a journal the operating system has all of it, and the end of a process loses nothing.
+/// With a journal the operating system has every operation, so the end of a process loses nothing.
 bool has_journal(const std::string& storage) { return storage == "JsonJournal"; }
 
 void require_two_lost(const std::string& name, const std::string& end = "exit 0",
@@ -36,7 +36,7 @@ void require_two_lost(const std::string& name, const std::string& end = "exit 0"
   CHECK(std::count(words.begin(), words.end(), '\n') == 1);
 }
 
-/// A handler heard it, so standard error need not.
+/// A handler was told, so standard error stays empty.
 void require_told(const std::string& name, const std::string& line) {
   const std::string storage = any_storage();
   const Scene scene{name, storage};
@@ -63,7 +63,7 @@ TEST_CASE("Complaint: a callback that ends the program is told of, once, as its 
   require_two_lost(name, "exit 3", "the program ended inside a callback of the store\n");
 }
 
-TEST_CASE("Complaint: who does not want to be told hears nothing, wherever operations end") {
+TEST_CASE("Complaint: with complaints switched off nothing is said, however operations are lost") {
   const std::string name = GENERATE("silent leaked store", "silent store on the stack",
                                     "silent failing destructor", "silent exit in visit");
   const Scene scene{name, any_storage()};
@@ -80,7 +80,7 @@ TEST_CASE("Complaint: where the logger is told, standard error is left alone") {
   require_told("failing destructor with logger", "save failed");
 }
 
-TEST_CASE("Complaint: who closes a store, or lets a static one end, hears nothing") {
+TEST_CASE("Complaint: a store that is closed, or static and ends with the program, says nothing") {
   const Scene scene{"static store", any_storage()};
   CHECK(scene.errors() == "");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Scenes of a process that ends, one way or another, without a fork.
+// Scenes of a process that ends in one way or another, without a fork.
 
 #include <unistd.h>
 
@@ -32,7 +32,7 @@ inline void static_store_alone() {
 inline void thread_local_of_a_thread() {
   static_store();
   std::thread{[] {
-    // Made before the thread's buffers, so it ends after them.
+    // Made before the buffers of the thread, so it ends after them.
     thread_local const LastWord last{"last word of a thread"};
     static_cast<void>(&last);
     put(static_store(), "first");
@@ -58,7 +58,7 @@ inline void static_object() {
   put(static_store(), "first");
 }
 
-/// Keys whose text needs a buffer of the thread's own, so that a save needs one.
+/// Keys whose text needs a buffer of the thread, so that a save needs this buffer.
 inline void static_store_of_odd_keys() {
   using OddStore = kvstore::BatchPersistentKeyValueStore<std::optional<std::string>, std::string>;
   static OddStore store{open_storage(), unsaved()};
@@ -81,7 +81,7 @@ inline void count_a_visit() {
   say("visits: " + std::to_string(visits.count));
 }
 
-/// An object that is older than everything of the library opens a store when it ends.
+/// An object that is older than every object of the library opens a store in its destructor.
 inline void store_of_a_late_object() {
   struct Late {
     ~Late() { count_a_visit(); }
@@ -91,10 +91,10 @@ inline void store_of_a_late_object() {
   count_a_visit();
 }
 
-// Calls of exit() from within ---------------------------------------------------------------------
+// Calls of exit() from a callback -----------------------------------------------------------------
 
-/// Where the thread of main is. As for any static object, no other thread may be in a verb of a store while
-/// exit() destroys it.
+/// The state of the thread of main. As with any static object, no other thread may be in a verb of a store
+/// while exit() destroys it.
 enum class MainThread : int { in_verbs, waits, exits };
 inline std::atomic<MainThread> main_thread = MainThread::in_verbs;
 inline const std::thread::id kMainThread = std::this_thread::get_id();
@@ -104,13 +104,13 @@ inline void note_main_thread(MainThread where) {
   main_thread.notify_all();
 }
 
-/// Nothing else is left to do for the thread of main.
+/// Waits: the thread of main has nothing more to do.
 [[noreturn]] inline void wait_for_the_end() {
   note_main_thread(MainThread::waits);
   while (true) ::pause();
 }
 
-/// For a handler of a store that saves in the background, which either thread may call.
+/// For a handler of a store that saves in the background. Either thread may call the handler.
 inline void exit_out_of_verbs() {
   if (std::this_thread::get_id() == kMainThread) {
     note_main_thread(MainThread::exits);
@@ -154,7 +154,7 @@ inline void exit_in_on_error_of_close() {
   store.upsert("second", "");
   refuse_writes();
   store.close();
-  std::exit(3);  // a journal has all that it needs already
+  std::exit(3);  // reached with a journal, whose close() needs no write
 }
 
 inline void exit_in_on_error_of_the_saver() {
@@ -179,7 +179,7 @@ inline void exit_in_visit() {
   store.visit("first", [](const std::string&) { std::exit(3); });
 }
 
-/// A store of two operations that nothing has saved.
+/// A store with two unsaved operations.
 inline Store& store_of_two(kvstore::Options options) {
   Store& store = static_store(std::move(options));
   store.upsert("first", "");
@@ -210,7 +210,8 @@ inline void write_until_closed(Store& store, const std::string& name, std::atomi
   } catch (const kvstore::UsageError&) { wait_for_the_end(); }
 }
 
-/// The store is closed by the end of the program and never destroyed: no thread may use one that is.
+/// A handler of exit() closes the store. The store is never destroyed, since no thread may use a destroyed
+/// one.
 inline void exit_beside_writers() {
   static Store* const store = new Store{open_storage(), unsaved()};
   std::atexit([] { store->close(); });
@@ -272,7 +273,8 @@ inline void exec_without_fork() {
   ::execl("/proc/self/exe", "player", "after exec", stage.storage.c_str(), stage.folder.c_str(), nullptr);
 }
 
-/// As a program that was started without them; its own words must not end up in the files.
+/// A store in a program that was started without standard descriptors. The output of the program must not end
+/// up in the files.
 inline void standard_descriptors_closed() {
   for (const int descriptor : {0, 1, 2}) ::close(descriptor);
   Store& store = static_store(each_saved());
@@ -282,7 +284,7 @@ inline void standard_descriptors_closed() {
   }
 }
 
-// Nobody to tell ----------------------------------------------------------------------------------
+// Failing destructors -----------------------------------------------------------------------------
 
 inline void failing_destructor_with(kvstore::Options options) {
   Store store{open_storage(), std::move(options)};
@@ -305,7 +307,7 @@ inline void failing_destructor_with_logger() {
   failing_destructor_with(std::move(options));
 }
 
-// Nobody wants to be told -------------------------------------------------------------------------
+// Complaints switched off -------------------------------------------------------------------------
 
 inline kvstore::Options silent() {
   kvstore::Options options = unsaved();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Ways in which a process ends. What a store has acknowledged is there afterwards, as far as its contract
-// says.
+// Ways in which a process ends. Acknowledged operations are there afterwards, as far as the contract of the
+// store promises.
 
 #include <string>
 
@@ -16,7 +16,7 @@ using Lines = Scene::Lines;
 
 std::string any_storage() { return GENERATE(from_range(support::lifecycle_storages())); }
 
-/// A scene at whose end a store is closed, so that it loses nothing.
+/// A scene whose end closes the store, and so loses nothing.
 void require_all(const std::string& name, const std::string& end = "exit 0") {
   const std::string storage = any_storage();
   const Scene scene{name, storage};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Processes that fork while a store is open: it stays the parent's, and the child harms nothing by whatever
-// end.
+// Processes that fork while a store is open. The store stays with the parent, and the child does no harm,
+// however it ends.
 
 #include <algorithm>
 #include <string>
@@ -18,7 +18,7 @@ using Lines = Scene::Lines;
 
 std::string any_storage() { return GENERATE(from_range(support::lifecycle_storages())); }
 
-/// The child ends by itself, and the parent loses nothing by it.
+/// The child ends normally, and the parent loses nothing.
 void require_harmless(const std::string& name) {
   const std::string storage = any_storage();
   const Scene scene{name, storage};

@@ -21,7 +21,7 @@
 
 namespace lifecycle {
 
-/// Forks a child that does `act` once the gate is open, and then leaves by `exit`.
+/// Forks a child that runs `act` once the gate is open, and then leaves by `exit`.
 template <class Act>
 ::pid_t fork_child(const Gate& gate, const Act& act) {
   const ::pid_t child = ::fork();
@@ -35,7 +35,7 @@ inline void leave_now() { ::_exit(0); }
 inline void become_another_program() { ::execl("/bin/true", "true", nullptr); }
 inline void nothing() {}
 
-/// The parent has something unsaved at the fork, and writes on beside the child and after it.
+/// The parent has an unsaved operation at the fork. It writes more while the child runs, and after that.
 template <class Act>
 void write_around_a_child(const Act& act) {
   Store& store = static_store();
@@ -57,7 +57,7 @@ inline void child_closes() {
   write_around_a_child([] { attempt("close", [] { static_store().close(); }); });
 }
 
-/// What the parent saved beside the child is there, though the parent never gets to close the store.
+/// Operations that the parent saved while the child ran survive, although the parent never closes the store.
 inline void child_exits_and_parent_dies() {
   Store& store = static_store();
   put(store, "before, unsaved");
@@ -70,7 +70,7 @@ inline void child_exits_and_parent_dies() {
   ::_exit(0);
 }
 
-/// The child unwinds the stack that the store is on.
+/// The child unwinds the stack, with the store on it.
 inline void child_returns() {
   Store store{open_storage(), unsaved()};
   put(store, "before, unsaved");
@@ -99,7 +99,7 @@ inline void attempt_every_verb(Store& store) {
   attempt("compact", [&] { store.compact(); });
 }
 
-/// Opens too early: the parent leaves, and the child goes on.
+/// Opens the store too early: the parent leaves, and the child continues.
 inline void daemon() {
   Store& store = static_store(each_saved());
   put(store, "before");
@@ -109,14 +109,14 @@ inline void daemon() {
   ::_exit(0);
 }
 
-/// Forks first, opens then.
+/// Forks first, then opens the store.
 inline void proper_daemon() {
-  static_cast<void>(kvstore::JsonFile{stage.folder / "other.json"});  // of no concern to the child
+  static_cast<void>(kvstore::JsonFile{stage.folder / "other.json"});  // does not concern the child
   if (::fork() != 0) ::_exit(0);
   put(static_store(), "by the child");
 }
 
-/// At the moment of a fork, other threads hold any lock.
+/// While other threads hold some locks, the process forks.
 inline void fork_beside_writers() {
   static_store();
   std::atomic<bool> enough = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Scenes with a shared library that has a store of its own and is unloaded before the process ends.
+// Scenes with a shared library that has its own store and is unloaded before the process ends.
 
 #include <dlfcn.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@
 
 namespace lifecycle {
 
-/// Loads the library, has a thread of its own write there, and unloads the library again.
+/// Loads the library, lets a new thread write to its store, and unloads the library again.
 inline void visit_library() {
   void* const library = ::dlopen(stage.library.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (library == nullptr) throw std::runtime_error{::dlerror()};
@@ -31,7 +31,7 @@ inline void visit_library() {
 
 inline void unloaded_library() { visit_library(); }
 
-/// The library may have been the first to watch for forks.
+/// Forks after unloading: the library may have been the first to register a handler for forks.
 inline void fork_after_an_unloaded_library() {
   visit_library();
   const kvstore::detail::ForkGuard guard;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A shared library with a global store: what it holds unsaved is saved when it is unloaded, or at the end.
+// A shared library with a global store. Unsaved operations are saved when the library is unloaded, or at the
+// end of the process.
 
 #include "stage.hpp"
 

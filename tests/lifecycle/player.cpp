@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// player SCENE STORAGE FOLDER [LIBRARY]: plays one scene of a process's life with a store in FOLDER. The
-// tests beside it run it, watch, and look at what is left.
+// player SCENE STORAGE FOLDER [LIBRARY]: plays one scene from the life of a process, with a store in FOLDER.
+// The tests in this folder run the player, watch it, and inspect the remaining files.
 
 #include <cstdio>
 #include <map>
@@ -65,8 +65,8 @@ const std::map<std::string, Scene> kScenes{
 
 }  // namespace lifecycle
 
-// The ends that are played here leave things behind on purpose, and what a leak checker says of its own
-// difficulties would count as a complaint of the store's.
+// The scenes leave memory behind on purpose. A report of a leak checker would count as a complaint of the
+// store.
 extern "C" const char* __asan_default_options();  // NOLINT(bugprone-reserved-identifier)
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the scenes share: the store that they play with, and a wire to the test that watches.
+// The parts that the scenes share: their store, and a wire to the test that watches.
 
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -28,7 +28,7 @@ namespace lifecycle {
 using namespace std::chrono_literals;
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
 
-/// Where a scene plays, as the test said on the command line.
+/// The storage, the folder and the library of a scene, as given on the command line.
 struct Stage {
   std::string storage;
   std::filesystem::path folder;
@@ -36,13 +36,13 @@ struct Stage {
 };
 inline Stage stage;
 
-/// Sends one line, whole, to the test.
+/// Sends one whole line to the test.
 inline void say(std::string line) {
   line += '\n';
   if (::write(support::kWire, line.data(), line.size()) != static_cast<::ssize_t>(line.size())) ::_exit(99);
 }
 
-/// Tells the test that `key` was acknowledged, once it was.
+/// Writes `key`, and then reports to the test that this was acknowledged.
 inline void put(Store& store, const std::string& key) {
   store.upsert(key, "value of " + key);
   say("+" + key);
@@ -52,20 +52,21 @@ inline void put(Store& store, const std::string& key) {
   return support::open_lifecycle_storage(stage.storage, stage.folder);
 }
 
-/// Nothing is saved but what a scene, or the end, saves; and what fills a batch of four.
+/// Options under which only the scene or the end of the process saves, or, with `batches_of_four`, a full
+/// batch.
 [[nodiscard]] inline kvstore::Options unsaved() { return {.batch_size = 1000, .auto_save_interval = 0ms}; }
 [[nodiscard]] inline kvstore::Options batches_of_four() {
   return {.batch_size = support::kBatch, .auto_save_interval = 0ms};
 }
 [[nodiscard]] inline kvstore::Options each_saved() { return {.batch_size = 1, .auto_save_interval = 0ms}; }
 
-/// The program's one static store; the first call says how it saves.
+/// The one static store of the program. The first call sets its options.
 inline Store& static_store(kvstore::Options options = unsaved()) {
   static Store store{open_storage(), std::move(options)};
   return store;
 }
 
-/// Writes down something as late as its destructor.
+/// Writes a key in its destructor.
 struct LastWord {
   explicit LastWord(const char* word) : key{word} {}
   LastWord(const LastWord&) = delete;
@@ -74,7 +75,7 @@ struct LastWord {
   const char* key;
 };
 
-/// From here on every write to a file fails.
+/// Makes every later write to a file fail.
 inline void refuse_writes() {
   std::signal(SIGXFSZ, SIG_IGN);
   ::rlimit limit{};
@@ -83,7 +84,7 @@ inline void refuse_writes() {
   ::setrlimit(RLIMIT_FSIZE, &limit);
 }
 
-/// Closed until one process opens it for another.
+/// A gate that stays closed until one process opens it for another.
 class Gate {
  public:
   Gate() {
@@ -101,14 +102,14 @@ class Gate {
   std::array<int, 2> ends_{};
 };
 
-/// Waits for a child and tells the test how it ended.
+/// Waits for a child, and reports its end to the test.
 inline void await(::pid_t child) {
   int status = 0;
   ::waitpid(child, &status, 0);
   say("child: " + support::how_it_ended(status));
 }
 
-/// Tells the test what came of `verb`.
+/// Reports the outcome of `verb` to the test.
 template <class Verb>
 void attempt(const std::string& name, const Verb& verb) {
   try {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Catch2 2.13 or 3.x under one name. Tests write what version 3 understands; what version 2 calls otherwise
-// is added here.
+// Catch2 2.13 or 3.x under one name. Tests use the interface of version 3; this header adds the names that
+// version 2 lacks.
 
 #if __has_include(<catch2/catch_test_macros.hpp>)
 
@@ -19,7 +19,7 @@
 
 namespace Catch::Matchers {
 
-/// Version 3's name: there `Contains` is about elements of a range.
+/// The name that version 3 uses. There, `Contains` is about elements of a range.
 inline auto ContainsSubstring(const std::string& text) { return Contains(text); }
 
 }  // namespace Catch::Matchers

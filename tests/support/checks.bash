@@ -1,5 +1,5 @@
-# Sourced by tests that run a program as a user would. They work in a folder of their own, which is gone at the end.
-# Each check names itself when it fails; all of them run, and the script fails if one did.
+# Sourced by tests that run a program as a user would. Each test works in a temporary folder, which is removed at the
+# end. A failing check prints its name. All checks run, and the script fails if any of them failed.
 
 failures=0
 folder=$(mktemp -d)
@@ -17,7 +17,7 @@ is() { # NAME EXPECTED ACTUAL
   [ "$2" == "$3" ] || fail "$1" "expected: ${2:0:1000}" "got:      ${3:0:1000}"
 }
 
-# Runs a command; its output is in $out, its error output in $err.
+# Runs a command, and leaves its output in $out and its error output in $err.
 ends_with() { # NAME STATUS COMMAND...
   local name=$1 expected=$2 status=0
   shift 2

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Parts of a test that must happen in another process: under another user, in a file system of its own, or up
-// to a sudden end.
+// Parts of a test that need another process: another user, a private file system, or a sudden end.
 
 #include <grp.h>
 #include <sched.h>
@@ -22,7 +21,7 @@
 
 namespace support {
 
-/// A forked process that runs `work`, sends what it returns, and ends without running destructors.
+/// A forked process that runs `work`, sends the result, and ends without running destructors.
 class ChildProcess {
  public:
   explicit ChildProcess(const std::function<std::string()>& work) {
@@ -41,14 +40,15 @@ class ChildProcess {
 
   [[nodiscard]] ::pid_t id() const noexcept { return id_; }
 
-  /// Ends it without warning, as a crash would, and waits until it is gone.
+  /// Ends the child without warning, as a crash would, and waits until it is gone.
   void kill() {
     if (reaped_) return;
     ::kill(id_, SIGKILL);
     reap();
   }
 
-  /// Waits for its end; returns what `work` did, or the message of what it threw.
+  /// Waits for the end of the child. Returns the result of `work`, or the message of the exception that it
+  /// threw.
   std::string result() {
     std::string text;
     std::array<char, 256> part{};
@@ -88,7 +88,7 @@ inline void require_success(int result, const std::string& call) {
   if (result != 0) throw std::runtime_error{call + ": " + std::strerror(errno)};
 }
 
-/// Gives up root's rights, for good: only in a child.
+/// Gives up the rights of root for good. Call in a child only.
 inline void become_nobody() {
   constexpr ::uid_t kNobody = 65534;
   require_success(::setgroups(0, nullptr), "setgroups");
@@ -96,13 +96,13 @@ inline void become_nobody() {
   require_success(::setuid(kNobody), "setuid");
 }
 
-/// From here on mounts are seen by this process alone: only in a child.
+/// Hides the mounts made from here on from all other processes. Call in a child only.
 inline void leave_mount_namespace() {
   require_success(::unshare(CLONE_NEWNS), "unshare");
   require_success(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), "make / private");
 }
 
-/// Why no child can mount anything here; empty if it can.
+/// The reason why no child can mount anything here; empty if children can.
 inline std::string why_no_mounts() {
   return in_child([]() -> std::string {
     leave_mount_namespace();

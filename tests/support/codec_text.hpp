@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Values to JSON text and back, by their codec.
+// Values to JSON text and back, by means of their codec.
 
 #include <string>
 #include <string_view>
@@ -25,7 +25,7 @@ T decode(std::string_view text) {
   return value;
 }
 
-/// Whether a value is refused, by the check before writing and by writing alike.
+/// Whether both the check before writing and the write itself refuse a value.
 template <class T>
 bool refuses(const T& value) {
   const auto throws = [](auto&& act) {

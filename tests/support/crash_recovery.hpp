@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a store makes of a disk that a crash has left, and whether that is what was promised.
+// Opens the disks that crashes leave, and judges whether the store holds what was promised.
 
 #include <algorithm>
 #include <cstddef>
@@ -24,8 +24,9 @@
 
 namespace support {
 
-/// Of the workloads that a test enumerates, it runs every how manieth: all, but under a sanitizer, which
-/// takes twenty times as long to say something about the code rather than about the states, an eleventh.
+/// The step by which a test walks through the workloads that it enumerates. Without a sanitizer a test runs
+/// each of them. With one it runs every eleventh, since a sanitizer takes twenty times as long and examines
+/// the code rather than the states.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 inline constexpr std::size_t kWorkloadStride = 11;
 #elif defined(__has_feature)
@@ -38,13 +39,13 @@ inline constexpr std::size_t kWorkloadStride = 1;
 inline constexpr std::size_t kWorkloadStride = 1;
 #endif
 
-/// How an opening went: what the store held, or what was wrong, in words.
+/// The outcome of an opening: the contents of the store, or a description of the trouble.
 struct Recovery {
   State state;
   std::string trouble;
 };
 
-/// Opens a store, looks, and closes it. `looked` runs while it is open.
+/// Opens a store, reads all of it, and closes it. Calls `looked` while the store is open.
 template <class Looked>
 Recovery open_and_look(const StorageKind& kind, kvstore::detail::FileSystem& files, const Looked& looked) {
   try {
@@ -60,7 +61,8 @@ inline Recovery open_and_look(const StorageKind& kind, kvstore::detail::FileSyst
   return open_and_look(kind, files, [](Store&) {});
 }
 
-/// Which file a clean close has left on `disk` besides the `expected`, in words.
+/// Describes a file that a clean close has left on `disk` besides the `expected` ones; empty if there is
+/// none.
 inline std::string litter(const SimulatedDisk& disk, const std::set<std::string>& expected) {
   for (const auto& file : disk.visible()) {
     const std::string name = std::filesystem::path{file.first}.filename().string();
@@ -69,28 +71,28 @@ inline std::string litter(const SimulatedDisk& disk, const std::set<std::string>
   return {};
 }
 
-/// Judges disks that crashes leave. Each different image is opened once: it opens without an error, leaves
-/// no litter when it is closed, opens to the same a second time, and, for one in `thorough_every`, does so as
-/// well if power fails at any call of that opening, and goes on to work.
+/// Judges disks that crashes leave. Each distinct image is opened once. It must open without an error, leave
+/// no litter when closed, and show the same contents when opened again. For one image in `thorough_every`,
+/// this must also hold if power fails at any call of that opening, and the store must go on to work.
 class CrashJudge {
  public:
   explicit CrashJudge(const StorageKind& kind, std::size_t thorough_every = 4)
       : kind_{kind}, thorough_every_{thorough_every} {}
 
-  /// Whether `image` is known to open to one of `legal`: cheap, and opens nothing.
+  /// Whether `image` is known to open to one of `legal`. Cheap: opens nothing.
   [[nodiscard]] bool is_known_good(const std::string& key, std::span<const State> legal) const {
     const auto found = known_.find(key);
     return found != known_.end() && problem(found->second, legal).empty();
   }
 
-  /// What is wrong if `image` must open to one of `legal`; empty if nothing is.
+  /// Describes the trouble if `image` does not open to one of `legal`; empty if it does.
   [[nodiscard]] std::string judge(const DiskImage& image, std::span<const State> legal) {
     ++judged_;
     std::string words = problem(recover(image), legal);
     return words.empty() ? words : words + "\non a disk with\n" + describe(image);
   }
 
-  /// The same for all that power loss may leave of `disk` now.
+  /// The same for every image that power loss may leave of `disk` now.
   [[nodiscard]] std::string judge_power_loss(const SimulatedDisk& disk, const CrashSampling& sampling,
                                              std::span<const State> legal) {
     for (const DiskImage& image : disk.crash_states(sampling)) {
@@ -99,7 +101,7 @@ class CrashJudge {
     return {};
   }
 
-  /// What a store on `image` holds, which must open.
+  /// The contents of a store on `image`, which must open.
   [[nodiscard]] State state_of(const DiskImage& image) { return recover(image).state; }
 
   void count_known() { ++judged_; }
@@ -144,7 +146,7 @@ class CrashJudge {
     return "opened " + when + " it has " + describe(found.state) + " instead of " + describe(expected);
   }
 
-  /// Power fails before any call of an opening, and after the last.
+  /// Power fails before each call of an opening, and after the last call.
   [[nodiscard]] std::string crash_while_opening(const DiskImage& image, const State& expected) const {
     SimulatedDisk disk{image};
     FaultFileSystem files{disk};
@@ -165,7 +167,7 @@ class CrashJudge {
     return {};
   }
 
-  /// What recovery left behind must not harm what is written after it.
+  /// The remains of a recovery must not harm later writes.
   [[nodiscard]] std::string work_on(const DiskImage& image, State state) const {
     SimulatedDisk disk{image};
     std::vector<DiskImage> left;
@@ -195,8 +197,9 @@ class CrashJudge {
   std::size_t judged_ = 0;
 };
 
-/// Looks at a session before each of its calls to the disk and after each of its steps, and notes what a
-/// crash there would leave; the verdict comes later, since a store cannot be opened inside a call of another.
+/// Looks at a session before each of its calls to the disk and after each of its steps, and notes the disks
+/// that a crash there would leave. The verdict comes later, since no store can be opened inside a call of
+/// another one.
 class CrashWatch {
  public:
   enum class Kind { power_loss, kill };
@@ -219,7 +222,7 @@ class CrashWatch {
     for (DiskImage& image : session_.disk().crash_states(sampling_)) note(std::move(image), oldest);
   }
 
-  /// Judges what was noted. @returns what is wrong; empty if nothing is
+  /// Judges the noted disks. @returns a description of the trouble; empty if there is none
   [[nodiscard]] std::string verdict() {
     look();
     std::string words;
@@ -258,7 +261,7 @@ class CrashWatch {
   std::vector<Noted> noted_;
 };
 
-/// Tells how much a test has looked at.
+/// Prints how much a test has examined.
 inline void report(const std::string& test, const CrashJudge& judge) {
   std::cout << test << ": " << judge.judged() << " crash states judged, " << judge.opened()
             << " different ones opened, seed " << test_seed() << std::endl;

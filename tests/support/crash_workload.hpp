@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A store at work on a simulated disk, and what it has promised so far.
+// A store at work on a simulated disk, and the promises that it has made so far.
 
 #include <algorithm>
 #include <array>
@@ -40,16 +40,16 @@ struct StorageKind {
   std::string name;
   std::function<std::unique_ptr<kvstore::Storage>(kvstore::detail::FileSystem&)> make;
   bool journals;                ///< a killed process loses nothing acknowledged; few crash states are alike
-  std::set<std::string> files;  ///< what a clean close may leave; after compact() only data.json
+  std::set<std::string> files;  ///< files that a clean close may leave; after compact() only data.json
 };
 
-inline constexpr std::size_t kBlock = 64;  // so that a save takes several writes
+inline constexpr std::size_t kBlock = 64;  // small, so that a save takes several writes
 
-/// So that a journal's second line is already written where zeros were.
+/// Makes already the second line of a journal overwrite zeros.
 inline constexpr kvstore::detail::JournalSpace kTinySpace{
     .step = 64, .zero_from = 1, .zero_at_most = 256, .allocate_at_most = 256, .page = 32};
 
-/// So that all but a journal's first lines are stored through a mapping, of the smallest size there is.
+/// Makes all lines but a journal's first be stored through a mapping, of the smallest possible size.
 inline constexpr kvstore::detail::JournalSpace kMappedSpace{
     .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
 
@@ -58,7 +58,7 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
   return std::make_unique<AnyStorage>("/sim/data.json", files, kMore...);
 }
 
-/// All of them: a new one is one line here.
+/// All storages under test. A new one is one more line here.
 [[nodiscard]] inline const std::vector<StorageKind>& storage_kinds() {
   static const std::vector<StorageKind> kinds{
       {"JsonFile", open_storage<kvstore::JsonFile, kBlock>, false, {"data.json"}},
@@ -78,7 +78,7 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
   return kinds;
 }
 
-/// No thread of the store does anything by itself while no save fails.
+/// Options with which no thread of the store acts by itself, as long as no save fails.
 [[nodiscard]] inline kvstore::Options quiet_options(std::size_t batch_size) {
   return {.batch_size = batch_size, .auto_save_interval = std::chrono::milliseconds{0}, .segments = 1};
 }
@@ -95,18 +95,18 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
   return words + " }";
 }
 
-/// The states that a store went through, and which of them a crash may bring back: any that is not older than
-/// `durable` (after power loss) or `acknowledged` (after a kill, where the storage promises that).
+/// The states that a store went through, and the number of the oldest state that a crash may bring back:
+/// `durable` after power loss, `acknowledged` after a kill if the storage promises that.
 class Timeline {
  public:
   Timeline(State start, std::size_t batch_size) : batch_size_{batch_size}, states_{std::move(start)} {}
 
-  /// A step of `operations` that happen together is called for.
+  /// Records the call of a step of `operations` that happen together.
   void begin(State next, std::size_t operations) {
     states_.push_back(std::move(next));
     operations_.push_back(operations);
   }
-  /// The last step has returned: fewer than `batch_size` operations are not on disk.
+  /// Records that the last step has returned: fewer than `batch_size` operations are not on disk.
   void acknowledge() {
     acknowledged_ = begun();
     if (batch_size_ == 0) return;
@@ -115,14 +115,14 @@ class Timeline {
     while (oldest > durable_ && unsaved + operations_[oldest] < batch_size_) unsaved += operations_[oldest--];
     durable_ = oldest;
   }
-  /// A save has returned.
+  /// Records that a save has returned.
   void save() { durable_ = acknowledged_ = begun(); }
 
   [[nodiscard]] const State& now() const { return states_.back(); }
   [[nodiscard]] std::size_t begun() const { return states_.size() - 1; }
   [[nodiscard]] std::size_t acknowledged() const { return acknowledged_; }
   [[nodiscard]] std::size_t durable() const { return durable_; }
-  /// The states from number `first` to `last`.
+  /// The states with the numbers `first` to `last`.
   [[nodiscard]] std::span<const State> states(std::size_t first, std::size_t last) const {
     return std::span{states_}.subspan(first, last - first + 1);
   }
@@ -130,7 +130,7 @@ class Timeline {
  private:
   std::size_t batch_size_;
   std::vector<State> states_;
-  std::vector<std::size_t> operations_{0};  // in the step to each state
+  std::vector<std::size_t> operations_{0};  // number in the step to each state
   std::size_t durable_ = 0;
   std::size_t acknowledged_ = 0;
 };
@@ -164,22 +164,22 @@ class Session {
   [[nodiscard]] FaultFileSystem& files() { return files_; }
   [[nodiscard]] const StorageKind& kind() const { return kind_; }
   [[nodiscard]] const Timeline& timeline() const { return timeline_; }
-  /// Null while it is closed.
+  /// Null while the store is closed.
   [[nodiscard]] Store* store() { return store_.get(); }
 
-  /// Opens the store if it is not open. False if that threw a StorageError.
+  /// Opens the store unless it is open. @returns false if that threw a StorageError
   bool open() {
     return unless_refused([&] {
       if (!store_) store_ = std::make_unique<Store>(kind_.make(files_), quiet_options(batch_size_));
     });
   }
 
-  /// Opens the store if need be, and does one thing. False if that threw a StorageError.
+  /// Opens the store if need be, and performs `verb`. @returns false if either threw a StorageError
   bool run(Verb verb) {
     return open() && unless_refused([&] { perform(verb); });
   }
 
-  /// Why something returned false last.
+  /// The message of the last StorageError.
   [[nodiscard]] const std::string& refusal() const { return refusal_; }
 
  private:
@@ -252,7 +252,7 @@ class Session {
     step(std::move(next), 2, [&] { store_->apply(both); });
   }
 
-  /// Every entry at once, from another storage; saved when it returns.
+  /// Replaces every entry at once, from another storage. The result is saved when this returns.
   void replace() {
     const auto contents = std::make_shared<kvstore::MemoryStorage::Contents>();
     contents->entries = {{"a", std::to_string(-step_)}, {"r", std::to_string(step_)}};
@@ -262,7 +262,7 @@ class Session {
     timeline_.save();
   }
 
-  /// No step at all if nothing is to change.
+  /// Records a step only if there is something to change.
   template <class Do>
   void step(State next, std::size_t operations, const Do& action) {
     if (operations != 0) timeline_.begin(std::move(next), operations);
@@ -280,7 +280,8 @@ class Session {
   int step_ = 0;
 };
 
-/// A disk with what `state` looks like when a store was closed on it; nothing for an empty one.
+/// The disk that a store leaves when it is closed with the contents `state`; an empty disk for an empty
+/// state.
 [[nodiscard]] inline DiskImage image_with(const StorageKind& kind, const State& state) {
   SimulatedDisk disk;
   if (!state.empty()) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Files of a simulated disk in short words, and what they may hold after power loss.
+// Describes the files of a simulated disk in short words, and lists the contents that power loss may leave.
 
 #include <array>
 #include <cstdint>
@@ -36,7 +36,7 @@ inline std::string read(kvstore::detail::File& file) {
   return {text.data(), kvstore::detail::read_full(file, 0, text).value};
 }
 
-/// What `path` may hold after power loss; "none" where it may be missing.
+/// The contents of `path` that power loss may leave; "none" if the file may be missing.
 inline std::set<std::string> contents(const SimulatedDisk& disk, const std::string& path) {
   std::set<std::string> found;
   for (const DiskImage& image : disk.crash_states(kAllCrashes)) {

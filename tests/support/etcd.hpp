@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The etcd cluster that ctest starts for these tests, and others that a test starts for itself.
+// The etcd cluster that ctest starts for these tests, and further ones that a test starts for itself.
 
 #include <signal.h>
 
@@ -23,13 +23,13 @@
 
 namespace support {
 
-/// Runs a command of the shell. @throws if it fails
+/// Runs a shell command. @throws if the command fails
 inline void run(const std::string& command) {
   if (std::system(command.c_str()) != 0) throw std::runtime_error{"failed: " + command};
 }
 
-/// A running cluster, in a folder of support/etcd_cluster. Nodes that a test kills are started again at its
-/// end.
+/// A running cluster, in a folder of support/etcd_cluster. Nodes that a test has killed are restarted at the
+/// end of the test.
 class EtcdCluster {
  public:
   explicit EtcdCluster(std::filesystem::path folder) : folder_{std::move(folder)} {
@@ -45,7 +45,7 @@ class EtcdCluster {
 
   [[nodiscard]] const std::vector<std::string>& endpoints() const noexcept { return endpoints_; }
 
-  /// Options for a store that has all keys with `prefix`.
+  /// Options of a store that holds all keys with `prefix`.
   [[nodiscard]] kvstore::EtcdOptions options(const std::string& prefix) const {
     kvstore::EtcdOptions result;
     result.endpoints = endpoints_;
@@ -53,12 +53,12 @@ class EtcdCluster {
     return result;
   }
 
-  /// Ends a node, counted from 0, as a crash would; returns when it is gone.
+  /// Ends a node, counted from 0, as a crash would. Returns when the node is gone.
   void kill(std::size_t node) {
     killed_.push_back(node);
     run(command("kill", node));
   }
-  /// The same at this very moment, and without waiting.
+  /// The same, at once and without waiting.
   void kill_now(std::size_t node) {
     killed_.push_back(node);
     const std::string pid = read_file(folder_ / (std::to_string(node + 1) + ".pid"));
@@ -69,7 +69,7 @@ class EtcdCluster {
     std::erase(killed_, node);
   }
 
-  /// The node, counted from 0, that the others follow.
+  /// The number, from 0, of the node that leads the others.
   [[nodiscard]] std::size_t leader() const {
     for (std::size_t node = 0; node < endpoints_.size(); ++node) {
       kvstore::EtcdOptions options;
@@ -92,7 +92,7 @@ class EtcdCluster {
   std::vector<std::size_t> killed_;
 };
 
-/// The cluster of all tests.
+/// The cluster that all tests share.
 [[nodiscard]] inline EtcdCluster shared_cluster() {
   const char* folder = std::getenv("KVSTORE_ETCD_CLUSTER");  // NOLINT(concurrency-mt-unsafe): before threads
   if (folder == nullptr) {
@@ -103,10 +103,10 @@ class EtcdCluster {
   return EtcdCluster{folder};
 }
 
-/// One node of a test's own, stopped at its end.
+/// A cluster of one node, which belongs to one test and is stopped at its end.
 class OwnEtcd {
  public:
-  /// Starts it with more arguments, such as certificates.
+  /// Starts the node with further arguments, such as certificates.
   explicit OwnEtcd(const std::string& arguments = {}) {
     run("NODES=1 ETCD_ARGUMENTS='" + arguments + "' " + script("start"));
     cluster_ = std::make_unique<EtcdCluster>(folder_ / "etcd");

@@ -6,7 +6,7 @@
 
 namespace support {
 
-/// Waits until something is so, for a minute at most. @returns whether it is
+/// Waits until `condition()` holds, for a minute at most. @returns whether it holds
 template <class Condition>
 [[nodiscard]] bool eventually(const Condition& condition) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{60};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// An `operator new` that fails when a test says so, and counts living allocations. It replaces the one of the
-// whole program, as weak symbols, since several sources of a program may include this. While no fault is
-// armed, it only counts.
+// An `operator new` that fails on demand, and counts living allocations. It replaces the operator of the
+// whole program. The symbols are weak, since several sources of a program may include this header. While no
+// fault is armed, the operator only counts.
 
 #include <atomic>
 #include <cstddef>
@@ -16,8 +16,8 @@ namespace support {
 namespace failing_new {
 
 struct Plan {
-  std::uint64_t countdown = 0;  // allocations until the first that fails; 0 = none does
-  bool for_good = false;        // later ones fail as well
+  std::uint64_t countdown = 0;  // allocations until the first that fails; 0 = none fails
+  bool for_good = false;        // later allocations fail as well
   bool struck = false;
 };
 
@@ -61,8 +61,8 @@ inline constexpr std::size_t kUsual = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
 
 }  // namespace failing_new
 
-/// Fails allocation number `nth` of the current thread, counted from its construction, and those after it if
-/// `for_good`. Armed until it dies.
+/// Fails allocation number `nth` of the current thread, counted from the construction of this object; with
+/// `for_good`, later ones as well. Stays armed for the lifetime of the object.
 class AllocationFault {
  public:
   explicit AllocationFault(std::uint64_t nth, bool for_good = false) noexcept {
@@ -76,14 +76,14 @@ class AllocationFault {
   [[nodiscard]] static bool struck() noexcept { return failing_new::plan.struck; }
 };
 
-/// Has allocation number `nth` from now on fail, whichever thread's it is; 0 = none.
+/// Lets allocation number `nth` from now on fail, in whichever thread; 0 = none.
 inline void fail_allocation_of_any_thread(std::int64_t nth) noexcept {
   failing_new::every_thread_countdown = nth;
 }
-/// What `operator new` has given out and not got back.
+/// The number of allocations that `operator new` made and nobody has freed.
 inline std::int64_t living_allocations() noexcept { return failing_new::alive; }
 
-/// Bytes that the current thread has asked `operator new` for so far.
+/// The number of bytes that the current thread has asked of `operator new` so far.
 inline std::uint64_t bytes_asked_for() noexcept { return failing_new::asked_for; }
 
 }  // namespace support
@@ -129,8 +129,8 @@ void* __real_realloc(void* memory, std::size_t size);
                                                   const std::nothrow_t&) noexcept {
   support::failing_new::release(memory);
 }
-// The forms for arrays call these by default. A sanitizer has forms of its own for both, so they are replaced
-// too.
+// By default the forms for arrays call those above. A sanitizer has forms of its own for both kinds, so these
+// are replaced too.
 [[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size) { return ::operator new(size); }
 [[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size, std::align_val_t alignment) {
   return ::operator new(size, alignment);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// How SQLite meets the operating system, with calls that fail when a test wants it.
+// The operating system as SQLite sees it, with calls that fail on demand.
 
 #include <sqlite3.h>
 
@@ -10,9 +10,9 @@
 
 namespace support {
 
-/// SQLite's own VFS, of which the `nth` write, sync, truncation, opening or removal from now on fails.
+/// The VFS of SQLite, in which the `nth` write, sync, truncation, opening or removal from now on fails.
 ///
-/// One at a time, since SQLite knows VFSs by name. *Thread safety*: none.
+/// There can be one such VFS at a time, since SQLite knows VFSs by name. *Thread safety*: none.
 class FailingVfs {
  public:
   static constexpr const char* kName = "kvstore-failing";
@@ -31,7 +31,7 @@ class FailingVfs {
   FailingVfs& operator=(const FailingVfs&) = delete;
   ~FailingVfs() { ::sqlite3_vfs_unregister(&vfs_); }
 
-  /// `code` is SQLite's for the failure; `forever`: also all that come after.
+  /// `code` is SQLite's code for the failure. With `forever`, all later calls fail as well.
   static void fail(std::uint64_t nth, int code, bool forever = false) {
     state().calls = 0;
     state().nth = nth;
@@ -43,7 +43,7 @@ class FailingVfs {
     state().nth = 0;
     state().room = 0;
   }
-  /// From now on the disk is full for every file that would grow beyond so many bytes.
+  /// From now on the disk is full for every file that would grow beyond `bytes` bytes.
   static void leave_room(::sqlite3_int64 bytes) { state().room = bytes; }
   [[nodiscard]] static std::uint64_t failed() { return state().failed; }
 
@@ -51,13 +51,13 @@ class FailingVfs {
   struct State {
     ::sqlite3_vfs* real = nullptr;
     std::uint64_t calls = 0;
-    std::uint64_t nth = 0;  // 0 = none
+    std::uint64_t nth = 0;  // 0: none fails
     std::uint64_t failed = 0;
     int code = SQLITE_OK;
     bool forever = false;
-    ::sqlite3_int64 room = 0;  // 0 = for everything
+    ::sqlite3_int64 room = 0;  // 0: no limit
   };
-  /// SQLite allocates it, with the real file right behind.
+  /// Allocated by SQLite, which puts the real file right behind.
   struct Handle {
     ::sqlite3_file base;
     ::sqlite3_io_methods methods;
@@ -78,7 +78,7 @@ class FailingVfs {
     return now;
   }
 
-  /// The methods of the file's real ones, a few replaced.
+  /// The methods of the real file, with a few replaced.
   static int open(::sqlite3_vfs*, const char* name, ::sqlite3_file* file, int flags, int* out_flags) {
     auto* const handle = ::new (file) Handle{};
     if (fails()) return SQLITE_CANTOPEN;
@@ -94,7 +94,7 @@ class FailingVfs {
 
   static ::sqlite3_io_methods forwarding(int version) {
     ::sqlite3_io_methods m{};
-    m.iVersion = version < 2 ? version : 2;  // without memory mapping
+    m.iVersion = version < 2 ? version : 2;  // excludes memory mapping
     m.xClose = [](::sqlite3_file* f) { return real(f)->pMethods->xClose(real(f)); };
     m.xRead = [](::sqlite3_file* f, void* to, int bytes, ::sqlite3_int64 at) {
       return real(f)->pMethods->xRead(real(f), to, bytes, at);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A server that speaks Redis' protocol and answers whatever a test wants: what a real one does too seldom to
-// wait for.
+// A server that speaks the protocol of Redis and gives the answers that a test wants, including those that a
+// real server gives too seldom to wait for.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -29,8 +29,8 @@ namespace support {
 class FakeRedis {
  public:
   using Command = std::vector<std::string>;
-  /// The bytes of the answer; none closes the connection. Called from one thread per connection; `connection`
-  /// numbers those from 0.
+  /// Makes the bytes of an answer; none closes the connection. Called from one thread per connection;
+  /// `connection` is the number of the connection, from 0.
   using Answer = std::function<std::optional<std::string>(const Command& command, std::size_t connection)>;
 
   explicit FakeRedis(Answer answer)
@@ -51,13 +51,13 @@ class FakeRedis {
   [[nodiscard]] int port() const noexcept { return port_; }
   [[nodiscard]] std::string address() const { return "127.0.0.1:" + std::to_string(port_); }
 
-  /// Closes the connections that are open, as a server does that restarts.
+  /// Closes all open connections, as a restarting server does.
   void hang_up() {
     ++epoch_;
     std::this_thread::sleep_for(std::chrono::milliseconds{5 * kGlance});
   }
 
-  /// How often a command was received whose first words are these.
+  /// The number of commands received that begin with these words.
   [[nodiscard]] std::size_t received(const Command& start) const {
     const std::lock_guard lock{mutex_};
     std::size_t count = 0;
@@ -66,13 +66,13 @@ class FakeRedis {
     }
     return count;
   }
-  /// What was received, with the number of the connection.
+  /// The commands received, each with the number of its connection.
   [[nodiscard]] std::vector<std::pair<std::size_t, Command>> log() const {
     const std::lock_guard lock{mutex_};
     return log_;
   }
 
-  /// A reply to CLUSTER SLOTS: all slots are with the server of this host and port.
+  /// A reply to CLUSTER SLOTS that assigns all slots to the server of this host and port.
   [[nodiscard]] static std::string all_slots(const std::string& host, int port) {
     return "*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n" + bulk(host) + ":" + std::to_string(port) + "\r\n";
   }
@@ -81,7 +81,7 @@ class FakeRedis {
   }
 
  private:
-  static constexpr int kGlance = 20;  // ms between looks at the stop token
+  static constexpr int kGlance = 20;  // ms between two checks of the stop token
 
   static bool readable(int socket) {
     ::pollfd waited{socket, POLLIN, 0};
@@ -129,7 +129,8 @@ class FakeRedis {
            static_cast<::ssize_t>(answer->size());
   }
 
-  /// Takes "*2\r\n$3\r\nGET\r\n$1\r\na\r\n" off the front of `input`, if it is there in full.
+  /// Removes a command, as "*2\r\n$3\r\nGET\r\n$1\r\na\r\n", from the front of `input`, if it is complete
+  /// there.
   static std::optional<Command> next_command(std::string& input) {
     std::size_t at = 0;
     const auto number = [&]() -> std::optional<std::size_t> {
@@ -158,7 +159,7 @@ class FakeRedis {
   std::atomic<int> epoch_ = 0;
   mutable std::mutex mutex_;
   std::vector<std::pair<std::size_t, Command>> log_;
-  std::jthread acceptor_;  // last: it ends before what it uses
+  std::jthread acceptor_;  // last, so that it ends before the members that it uses
 };
 
 }  // namespace support

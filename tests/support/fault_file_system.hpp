@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A file system that counts its calls, shows each to the test, and fails the ones that the test names.
+// A file system that counts its calls, shows each of them to the test, and fails the calls that the test
+// names.
 
 #include <array>
 #include <cstddef>
@@ -45,22 +46,23 @@ enum class Call {
 };
 inline constexpr std::size_t kCallKinds = static_cast<std::size_t>(Call::current_folder) + 1;
 
-/// What happens to the call that fails.
+/// The effect of a call that fails.
 enum class Effect {
-  none,     ///< it is not made
+  none,     ///< the call is not made
   partial,  ///< half of a read or write is done (other calls: as `none`); without an error, a short transfer
-  full,     ///< it is made, and reported as failed all the same
+  full,     ///< the call is made, and reported as failed all the same
 };
 
 struct Fault {
-  std::uint64_t nth = 1;       ///< which call, counted from 1 since `inject`
-  std::error_code error{};     ///< what it reports; empty only with `Effect::partial`
-  std::optional<Call> call{};  ///< counts and fails only this kind
+  std::uint64_t nth = 1;       ///< the call that fails, counted from 1 since `inject`
+  std::error_code error{};     ///< the reported error; empty only with `Effect::partial`
+  std::optional<Call> call{};  ///< if given, only this kind of call is counted and fails
   Effect effect = Effect::none;
   bool forever = false;  ///< later calls fail as well
 };
 
-/// Passes calls on to another file system, by default the real one. Safe for several threads.
+/// Passes calls on to another file system, by default the real one. *Thread safety*: safe for several
+/// threads.
 ///
 /// ```cpp
 /// support::FaultFileSystem files;
@@ -76,7 +78,7 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
   explicit FaultFileSystem(kvstore::detail::FileSystem& real = kvstore::detail::system_file_system())
       : real_{real} {}
 
-  /// Arms a fault, in place of the one before.
+  /// Arms a fault, in place of the previous one.
   void inject(const Fault& fault) {
     const std::lock_guard guard{mutex_};
     fault_ = fault;
@@ -88,7 +90,7 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
     fault_.reset();
   }
 
-  /// Calls since the last `reset_counts`, of all kinds or of one.
+  /// The number of calls since the last `reset_counts`, of all kinds or of one kind.
   [[nodiscard]] std::uint64_t count() const {
     const std::lock_guard guard{mutex_};
     std::uint64_t sum = 0;
@@ -103,14 +105,14 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
     const std::lock_guard guard{mutex_};
     counts_ = {};
   }
-  /// Calls that failed since `inject`.
+  /// The number of calls that failed since `inject`.
   [[nodiscard]] std::uint64_t failed() const {
     const std::lock_guard guard{mutex_};
     return failed_;
   }
 
-  /// Runs before each call, under no lock: a test may look at the files, end the process, or stop the thread
-  /// there. Set it before other threads use this.
+  /// Runs `hook` before each call, under no lock. There, a test may inspect the files, end the process, or
+  /// stop the thread. Set the hook before other threads use this object.
   void before_each(std::function<void(Call, const Path&)> hook) { hook_ = std::move(hook); }
 
   Result<std::unique_ptr<kvstore::detail::File>> open(const Path& path, kvstore::detail::OpenMode mode,
@@ -141,7 +143,7 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
   }
   [[nodiscard]] long process_id() override { return real_.process_id(); }
 
-  /// Counts a call, and says what shall go wrong with it.
+  /// Counts a call, and decides how it fails.
   std::optional<Fault> enter(Call call, const Path& path) {
     if (hook_) hook_(call, path);
     const std::lock_guard guard{mutex_};
@@ -153,7 +155,7 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
     return fault_;
   }
 
-  /// Makes a call that has no halves, or fails it.
+  /// Makes a call that cannot be done by halves, or fails it.
   template <class Outcome, class Make>
   Outcome run(Call call, const Path& path, const Make& make) {
     const auto fault = enter(call, path);
@@ -176,7 +178,7 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
 
   kvstore::detail::FileSystem& real_;
   std::function<void(Call, const Path&)> hook_;
-  mutable std::mutex mutex_;  // guards what follows
+  mutable std::mutex mutex_;  // guards the members below
   std::array<std::uint64_t, kCallKinds> counts_{};
   std::optional<Fault> fault_;
   std::uint64_t matched_ = 0;
@@ -207,7 +209,7 @@ class FaultFile : public kvstore::detail::File {
   std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) override {
     return run(Call::allocate, [&] { return real_->allocate(offset, bytes); });
   }
-  /// What is stored in the mapping is no call, and so does not fail.
+  /// A store into the mapping is not a call, and so does not fail.
   Result<std::unique_ptr<kvstore::detail::Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
     return files_.run<Result<std::unique_ptr<kvstore::detail::Mapping>>>(
         Call::map, path_, [&] { return real_->map(offset, bytes); });
@@ -226,7 +228,7 @@ class FaultFile : public kvstore::detail::File {
     return run(Call::try_lock, [&] { return real_->try_lock(); });
   }
   void unlock() noexcept override { real_->unlock(); }
-  /// Closes in any case, as the real one does when it fails.
+  /// Closes the file in any case, as a real close does even if it fails.
   std::error_code close() override {
     const auto fault = files_.enter(Call::close, path_);
     const std::error_code error = real_->close();

@@ -19,16 +19,17 @@
 
 namespace support {
 
-/// What goes wrong in a run, and whether it has.
+/// The trouble of a run, and whether the run has met it.
 struct Trouble {
-  std::function<void(Session&)> arm;     ///< before the store is opened
+  std::function<void(Session&)> arm;     ///< called before the store is opened
   std::function<bool(Session&)> met;     ///< whether the failure has come
-  std::function<void(Session&)> disarm;  ///< from here on nothing fails
+  std::function<void(Session&)> disarm;  ///< called at the end: from here on nothing fails
 };
 
-/// Runs workloads on a disk that fails, and requires of every step: an error that says so unless its promise
-/// holds; memory as the contract says; on disk some state between the last promised and the newest, whatever
-/// crash comes. Afterwards a save makes everything durable and a close leaves nothing but the store's files.
+/// Runs workloads on a disk that fails. Each step must keep its promise or report an error. Memory must hold
+/// the contents that the contract requires. The disk must hold some state between the last promised one and
+/// the newest, whatever crash comes. Afterwards a save must make everything durable, and a close must leave
+/// nothing but the files of the store.
 class FaultedRun {
  public:
   FaultedRun(const StorageKind& kind, State start, std::size_t batch_size)
@@ -40,7 +41,7 @@ class FaultedRun {
     if (kind.journals) sampling_ = {.exhaustive_bits = 2, .samples = 4, .seed = test_seed()};
   }
 
-  /// @returns what is wrong; `met` says whether the failure came
+  /// @returns a description of the trouble, if any. Sets `met` if the failure came
   [[nodiscard]] std::string run(const Workload& workload, const Trouble& trouble, bool& met) {
     Session session{kind_, std::make_unique<SimulatedDisk>(image_), start_, batch_size_};
     trouble.arm(session);
@@ -80,7 +81,7 @@ class FaultedRun {
                                    timeline.states(timeline.durable(), timeline.begun()));
   }
 
-  /// The fault is gone.
+  /// Checks the end of a run, when the fault is gone.
   std::string finish(Session& session) {
     if (!session.run(Verb::save)) return "a save without a fault is refused: " + session.refusal();
     if (session.store()->unsaved() != 0) return "operations are unsaved after a save";
@@ -104,9 +105,9 @@ class FaultedRun {
   CrashSampling sampling_{.exhaustive_bits = 4, .samples = 16, .seed = test_seed()};
 };
 
-/// Lets the 1st, 2nd, 3rd … call fail, in a run each, until a run ends without having met the failure; where
-/// sanitizers make that slow, every few of them.
-/// @returns what is wrong, and with which call
+/// Fails the 1st, 2nd, 3rd … call, each in a run of its own, until a run ends without the failure. If
+/// sanitizers make that slow, fails only every so many of the calls. @returns a description of the trouble,
+/// with the number of the call
 template <class MakeTrouble>
 std::string fail_each(FaultedRun& run, const Workload& workload, const MakeTrouble& trouble_at) {
   bool met = true;
@@ -117,7 +118,7 @@ std::string fail_each(FaultedRun& run, const Workload& workload, const MakeTroub
   return {};
 }
 
-/// Workloads that reach every kind of call, in the states that matter.
+/// Workloads that reach every kind of call, in the relevant states.
 [[nodiscard]] inline std::vector<Workload> workloads_to_fail() {
   using enum Verb;
   return {{create, update, batch, save, remove, batch, close, create, save},

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What the fuzz targets share.
+// The parts that the fuzz targets share.
 
 #include <cstddef>
 #include <cstdint>
@@ -25,7 +25,7 @@
 
 namespace support {
 
-/// What a fuzz target requires. Aborts, so that the fuzzer keeps the input.
+/// Checks a requirement of a fuzz target. Aborts if it does not hold, so that the fuzzer keeps the input.
 inline void require(bool holds, const std::string& words) {
   if (holds) return;
   std::fprintf(stderr, "not so: %s\n", words.c_str());
@@ -34,7 +34,7 @@ inline void require(bool holds, const std::string& words) {
 
 using JsonContents = std::map<std::string, nlohmann::json>;
 
-/// Loads as a store does that has `nlohmann::json` values. @throws what the storage or the store does
+/// Loads as a store of `nlohmann::json` values does. @throws the exceptions of the storage and of the store
 inline JsonContents load_json(kvstore::Storage& storage) {
   const auto hash_of = [](const std::string& key) { return kvstore::Hash<std::string>{}(key); };
   const kvstore::Options options;
@@ -52,7 +52,7 @@ inline JsonContents load_json(kvstore::Storage& storage) {
   return contents;
 }
 
-/// What a store would hand over to save these.
+/// The entries that a store with these contents would pass to a storage.
 inline TextEntries text_entries(const JsonContents& contents) {
   TextEntries entries;
   for (const auto& [key, value] : contents) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Another storage, with something that happens at the start of each save.
+// Another storage, with a hook at the start of each save.
 
 #include <filesystem>
 #include <functional>
@@ -12,8 +12,8 @@
 
 namespace support {
 
-/// Passes everything on; `on_save` is called first in each save, which fails if it throws; where there is a
-/// journal, in each look that comes before a sync.
+/// Passes everything on. Calls `on_save` first in each save, and, if there is a journal, in each check before
+/// a sync. If `on_save` throws, the save fails.
 class HookedStorage final : public kvstore::Storage {
  public:
   HookedStorage(std::unique_ptr<kvstore::Storage> storage, std::function<void()> on_save)
@@ -44,10 +44,10 @@ class HookedStorage final : public kvstore::Storage {
   std::function<void()> on_save_;
 };
 
-/// Wants everything once, as a storage does whose file is new, and changes from then on.
+/// Wants everything in the first save, as a storage with a new file does, and changes from then on.
 class SettlingStorage final : public kvstore::Storage {
  public:
-  /// `storage` takes whichever it is handed.
+  /// `storage` accepts both kinds of saves.
   explicit SettlingStorage(std::unique_ptr<kvstore::Storage> storage) : storage_{std::move(storage)} {}
 
   void load(const kvstore::LoadRequest& request, kvstore::LoadSink& sink) override {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A process that works until it is killed, and says how far it has got.
+// A process that works until it is killed, and reports its progress.
 
 #include <signal.h>
 #include <sys/prctl.h>
@@ -20,11 +20,11 @@
 
 namespace support {
 
-/// Forks a process that runs `work(acknowledge)` and then waits for its end, which is always a SIGKILL. What
-/// it has acknowledged by then reaches the parent: a pipe's bytes outlive whoever wrote them.
+/// Forks a process that runs `work(acknowledge)` and then waits for its end, which is always a SIGKILL.
+/// Acknowledgements sent before the kill reach the parent, since the bytes in a pipe outlive their writer.
 class KillableChild {
  public:
-  /// Says that step `number` of a lane (a thread, say) has returned; steps of a lane count up from 1.
+  /// Reports that step `number` of a lane (a thread, say) has returned. The steps of a lane count up from 1.
   using Acknowledge = std::function<void(std::uint32_t lane, std::uint32_t number)>;
   using Work = std::function<void(const Acknowledge&)>;
 
@@ -42,13 +42,13 @@ class KillableChild {
     ::close(pipe_[0]);
   }
 
-  /// Waits for so many acknowledgements of all lanes together, or for the end of the work.
+  /// Waits until all lanes together have sent so many acknowledgements, or until the work ends.
   void wait_for(std::uint32_t acknowledgements) {
     while (received_ < acknowledgements && receive()) {}
   }
 
-  /// Kills it, wherever it is.
-  /// @throws std::runtime_error if it had ended by itself, because `work` threw
+  /// Kills the child, wherever it is.
+  /// @throws std::runtime_error if the child had ended by itself, because `work` threw
   void kill() {
     const int status = end();
     while (receive()) {}
@@ -56,7 +56,7 @@ class KillableChild {
     if (!killed) throw std::runtime_error{"the child ended before it was killed; its words are on stderr"};
   }
 
-  /// The last step of a lane that was acknowledged; 0 if none was.
+  /// The last step of a lane that was acknowledged; 0 if no step was.
   [[nodiscard]] std::uint32_t acknowledged(std::uint32_t lane) const {
     const auto found = last_.find(lane);
     return found == last_.end() ? 0 : found->second;
@@ -70,7 +70,7 @@ class KillableChild {
   static constexpr std::uint32_t kFinished = UINT32_MAX;
 
   [[noreturn]] void run(const Work& work) {
-    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // nothing is left behind if the test itself is killed
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // leaves nothing behind if the test itself is killed
     ::close(pipe_[0]);
     try {
       work([this](std::uint32_t lane, std::uint32_t number) { send({lane, number}); });
@@ -86,7 +86,7 @@ class KillableChild {
     if (::write(pipe_[1], &message, sizeof message) != sizeof message) ::_exit(2);
   }
 
-  /// False once there is nothing more to come.
+  /// Receives one message. @returns false if none will come any more
   bool receive() {
     Message message{};
     ::ssize_t got = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The storages that the lifecycle suite is run over, by name.
+// The storages of the lifecycle suite, by name.
 
 #include <filesystem>
 #include <memory>

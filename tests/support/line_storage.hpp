@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Keeps the JSON text of the last save in memory, and lets a test act between two blocks of its lines.
+// A storage that keeps the JSON text of the last save in memory, and lets a test act between two blocks of
+// lines.
 
 #include <cstddef>
 #include <functional>
@@ -52,7 +53,7 @@ class LineStorage final : public kvstore::Storage {
   std::shared_ptr<LineDisk> disk_;
 };
 
-/// What a JSON object holds, by key; refuses a key that comes twice.
+/// The entries of a JSON object, by key. Refuses a key that occurs twice.
 template <class Value>
 [[nodiscard]] std::map<std::string, Value> entries_of(std::string_view text) {
   std::map<std::string, Value> entries;

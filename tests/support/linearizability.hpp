@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Were these concurrent calls one after another, in some order? Records a bounded history of calls, and looks
-// for an order that explains every result and in which a call that returned before another began comes first.
-// The search is Wing and Gong's (1993) with Lowe's memory of states already tried (2017).
+// Decides whether some order of concurrent calls explains them. Records a bounded history of calls, and
+// searches for an order that explains every result. In this order, a call that returned before another one
+// began comes first. The search is that of Wing and Gong (1993), with the memory of tried states by Lowe
+// (2017).
 
 #include <algorithm>
 #include <atomic>
@@ -16,7 +17,7 @@
 
 namespace support {
 
-/// One call with what came of it, and when it was under way on a clock that all threads share.
+/// One call with its result, and the times of its begin and end on a clock that all threads share.
 template <class Operation>
 struct Recorded {
   std::uint64_t began;
@@ -27,10 +28,10 @@ struct Recorded {
 template <class Operation>
 using History = std::vector<Recorded<Operation>>;
 
-/// Stamps calls. Each thread appends to a history of its own; `merged` puts them together afterwards.
+/// Stamps calls. Each thread appends to a history of its own; `merged` joins the histories afterwards.
 class HistoryClock {
  public:
-  /// Runs `call()`, which returns the operation together with its result, and appends it.
+  /// Runs `call()`, which returns the operation together with its result, and appends that operation.
   template <class Operation, class Call>
   void record(History<Operation>& history, const Call& call) {
     const std::uint64_t began = now_.fetch_add(1);
@@ -50,7 +51,7 @@ template <class Operation>
   return all;
 }
 
-/// Pairs of calls of which neither had returned when the other began.
+/// The number of pairs of calls that overlap: neither had returned when the other began.
 template <class Operation>
 [[nodiscard]] std::size_t overlaps(const History<Operation>& history) {
   std::size_t pairs = 0;
@@ -62,8 +63,8 @@ template <class Operation>
   return pairs;
 }
 
-/// The search itself. `operation.perform(state)` carries a recorded operation out on a `State`, which is
-/// ordered by `<`, and says whether it would have had the recorded result there.
+/// The search itself. `operation.perform(state)` applies a recorded operation to a `State`, and returns
+/// whether the result would have been the recorded one. States are ordered by `<`.
 template <class Operation, class State>
 class LinearizationSearch {
  public:
@@ -87,7 +88,7 @@ class LinearizationSearch {
  private:
   [[nodiscard]] static bool is_done(std::uint64_t done, std::size_t i) { return ((done >> i) & 1U) != 0; }
 
-  /// Whatever began after this cannot be next.
+  /// The first return among the calls that are left. A call that began later cannot be next.
   [[nodiscard]] std::uint64_t first_return(std::uint64_t done) const {
     std::uint64_t first = UINT64_MAX;
     for (std::size_t i = 0; i < history_.size(); ++i) {
@@ -100,8 +101,7 @@ class LinearizationSearch {
   std::set<std::pair<std::uint64_t, State>> tried_;
 };
 
-/// Whether the calls of `history`, at most 63, are explained by some sequence of them that starts at
-/// `initial`.
+/// Whether some sequence of the calls of `history`, at most 63, starts at `initial` and explains them all.
 template <class Operation, class State>
 [[nodiscard]] bool is_linearizable(const History<Operation>& history, const State& initial) {
   return LinearizationSearch<Operation, State>{history}.explains(initial);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a shared mutex has to stand, whichever it is.
+// The trials that every shared mutex has to pass.
 
 #include <array>
 #include <atomic>
@@ -13,8 +13,8 @@
 
 namespace support {
 
-/// Two threads that never leave a lock free: each waits inside until the other wants in as well (readers:
-/// until it is inside), or gives up when that one does not come.
+/// Two threads that never leave a lock free. Each stays inside until the other wants in as well (with shared
+/// locks: until the other is inside), or gives up if the other does not come.
 template <class Lock>
 class Relay {
  public:
@@ -48,7 +48,7 @@ class Relay {
   std::vector<std::jthread> threads_;
 };
 
-/// How often two threads passed a third one that wanted in, up to `most`.
+/// How often two threads passed a third one that wanted in; at most `most`.
 template <class Passing, class Waiting>
 [[nodiscard]] long passes_before(long most) {
   typename Passing::mutex_type mutex;
@@ -66,12 +66,12 @@ template <class Passing, class Waiting>
 }
 
 struct Exclusion {
-  int writes;  ///< that were counted
-  int torn;    ///< reads and writes that met another one's half-done work
+  int writes;  ///< writes that were counted
+  int torn;    ///< reads and writes that met a half-done write
 };
 
-/// Threads that write, beside as many that read, each `rounds` times; some of them by trying until they
-/// succeed. `linger` is what they do inside.
+/// Runs `threads` threads that write and as many that read, `rounds` times each. Some of them try until they
+/// succeed. Each calls `linger` while inside.
 template <class Mutex, class Linger>
 [[nodiscard]] Exclusion exclude(int threads, int rounds, const Linger& linger) {
   Mutex mutex;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The test programs' main(), compiled once: Catch2 2.13 compiles all of itself here.
+// The main() of the test programs, compiled once: Catch2 2.13 compiles all of itself here.
 
 #if __has_include(<catch2/catch_session.hpp>)
 

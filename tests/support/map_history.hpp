@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The calls of a store of small integers that a history records, what each does to a map, and words for them.
+// The recorded calls of a store of small integers, their effect on a map, and words for them.
 
 #include <array>
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace support {
 
 inline constexpr int kMapKeys = 4;
 
-/// Values by key; none where the key does not exist.
+/// Values by key; none if the key does not exist.
 using MapState = std::array<std::optional<int>, static_cast<std::size_t>(kMapKeys)>;
 
 enum class MapVerb {
@@ -34,7 +34,7 @@ enum class MapVerb {
 
 /// One change, alone or in a batch.
 struct MapChange {
-  MapVerb verb = MapVerb::read;  // create, update, upsert or remove in a batch
+  MapVerb verb = MapVerb::read;  // in a batch: create, update, upsert or remove
   int key = 0;
   int value = 0;
 };
@@ -45,11 +45,11 @@ struct MapOperation {
   MapChange first{};
   MapChange second{};         // of a batch
   int expected = 0;           // by compare_exchange
-  bool succeeded = false;     // as the store's forms that do not throw say it
-  std::optional<int> seen{};  // what read returned, or what modify was shown
-  MapState snapshot{};        // what a save wrote
+  bool succeeded = false;     // as reported by the forms that do not throw
+  std::optional<int> seen{};  // the value that read returned, or that modify was shown
+  MapState snapshot{};        // the contents that a save wrote
 
-  /// Does to `state` what the call should have done; false if its result would have been another.
+  /// Applies the call to `state`. @returns false if the result would have been another one
   [[nodiscard]] bool perform(MapState& state) const {
     auto& entry = state[static_cast<std::size_t>(first.key)];
     switch (verb) {
@@ -72,7 +72,7 @@ struct MapOperation {
   }
 
  private:
-  /// A change that depends on the value it met.
+  /// A change that depends on the present value.
   [[nodiscard]] bool replace(std::optional<int>& entry) const {
     const bool would = verb == MapVerb::modify ? entry.has_value() : entry == expected;
     if (would != succeeded) return false;
@@ -81,7 +81,7 @@ struct MapOperation {
     return true;
   }
 
-  /// Carries one change out; returns what its verb returns.
+  /// Applies one change. Returns the result of its verb.
   static bool change(MapState& state, const MapChange& change) {
     auto& entry = state[static_cast<std::size_t>(change.key)];
     const bool existed = entry.has_value();
@@ -134,7 +134,7 @@ inline std::string to_text(const MapOperation& operation) {
   return text + " -> " + (operation.succeeded ? "true " : "false ") + to_text(operation.seen);
 }
 
-/// One call a line, in the order in which they began.
+/// One call a line, in the order in which the calls began.
 inline std::string to_text(const MapHistory& history) {
   std::string text;
   for (const auto& call : history) {

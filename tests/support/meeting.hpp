@@ -10,7 +10,7 @@
 
 namespace support {
 
-/// Lets threads wait for each other until two are there.
+/// Lets threads wait for each other until two have arrived.
 class Meeting {
  public:
   void attend() {

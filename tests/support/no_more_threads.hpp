@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A system that has no thread to give; for glibc.
+// Simulates a system that can start no more threads. For glibc.
 
 #include <pthread.h>
 
@@ -9,7 +9,8 @@
 
 namespace support {
 
-/// While it lives no thread can be started: each would want a stack that is larger than memory can be.
+/// While an object of this class lives, no thread can be started: each would need a stack larger than memory
+/// can be.
 class NoMoreThreads {
  public:
   NoMoreThreads() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A file and a lock in one call, for tests that expect to get them.
+// Opens and locks a file in one call, for tests that expect to succeed.
 
 #include <filesystem>
 #include <memory>
@@ -22,7 +22,7 @@ inline std::unique_ptr<kvstore::detail::File> opened(kvstore::detail::FileSystem
   return std::move(result.value);
 }
 
-/// Says "taken", or throws what kept the lock from being so.
+/// Returns "taken", or throws the reason why the lock could not be taken.
 inline std::string try_lock(const std::filesystem::path& path) {
   const kvstore::detail::FileLock lock{kvstore::detail::system_file_system(), path};
   return "taken";

@@ -8,7 +8,7 @@
 
 namespace support {
 
-/// A JSON file as a store that has opened it holds it: loaded, and so its lock taken.
+/// A JSON file as an open store holds it: loaded, and so locked.
 class OpenJsonFile final : public kvstore::JsonFile {
  public:
   template <class... Arguments>

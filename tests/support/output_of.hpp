@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Other programs, asked by a test.
+// Lets a test run other programs.
 
 #include <array>
 #include <cstdio>
@@ -11,7 +11,7 @@
 
 namespace support {
 
-/// What a command of the shell prints. @throws std::runtime_error, which shows that, unless it succeeds
+/// The output of a shell command. @throws std::runtime_error with that output if the command fails
 inline std::string output_of(const std::string& command) {
   struct Close {
     void operator()(std::FILE* pipe) const { ::pclose(pipe); }

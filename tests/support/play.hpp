@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Runs a scene in a process of its own, and tells how that ended and what it had to say.
+// Runs a scene in a process of its own, and reports its end and its output.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -22,10 +22,10 @@
 
 namespace support {
 
-/// The descriptor on which a scene talks to its test. High, so that no scene gets in its way.
+/// The descriptor on which a scene talks to its test. High, so that no scene uses it for anything different.
 inline constexpr int kWire = 200;
 
-/// Operations in a batch, in scenes that fill some.
+/// The number of operations in a batch, for scenes that fill a batch.
 inline constexpr std::size_t kBatch = 4;
 
 [[nodiscard]] inline std::string how_it_ended(int status) {
@@ -33,14 +33,14 @@ inline constexpr std::size_t kBatch = 4;
   return "exit " + std::to_string(WEXITSTATUS(status));
 }
 
-/// What a test sees of a process.
+/// The view of a process that a test has.
 struct Played {
   std::string end;     ///< "exit 0", "signal 9", or "hung"
-  std::string lines;   ///< that the scene sent
-  std::string errors;  ///< all that came out on standard error
+  std::string lines;   ///< sent by the scene
+  std::string errors;  ///< all output on standard error
 };
 
-/// Runs a program to its end, and to that of everything that it has started.
+/// Runs a program to its end, and to the end of every process that it has started.
 class Play {
  public:
   explicit Play(std::vector<std::string> command) : command_{std::move(command)} {
@@ -71,7 +71,7 @@ class Play {
   }
 
  private:
-  /// Much longer than any scene takes, on whatever machine and under whatever sanitizer.
+  /// Much longer than any scene takes, on any machine and under any sanitizer.
   static constexpr std::chrono::seconds kPatience{60};
 
   [[noreturn]] void run() {
@@ -79,7 +79,7 @@ class Play {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     const ::rlimit none{};
     ::setrlimit(RLIMIT_CORE, &none);
-    // A scene whose files may not grow would complain that it cannot write what it has covered.
+    // A scene whose files must not grow would complain that it cannot write its coverage.
     ::setenv("GCOV_ERROR_FILE", "/dev/null", 1);
     ::dup2(wire_[1], kWire);
     ::dup2(errors_[1], STDERR_FILENO);
@@ -90,7 +90,7 @@ class Play {
     ::_exit(96);
   }
 
-  /// Reads both pipes until nobody can write to them any more; false if that takes too long.
+  /// Reads both pipes until no process can write to them any more. @returns false if that takes too long
   bool listen(Played& played) const {
     const auto until = std::chrono::steady_clock::now() + kPatience;
     std::array<::pollfd, 2> ends{{{wire_[0], POLLIN, 0}, {errors_[0], POLLIN, 0}}};

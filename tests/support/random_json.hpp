@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Random JSON objects in every layout that is valid, and random damage to them.
+// Random JSON objects in every valid layout, and random damage to them.
 
 #include <algorithm>
 #include <array>
@@ -12,8 +12,8 @@
 
 namespace support {
 
-/// How one file is laid out: what stands around its punctuation. In a messy one that changes from place to
-/// place.
+/// The layout of one file: the white space around its punctuation. In a messy file the layout changes from
+/// place to place.
 struct JsonLayout {
   std::string before_key, after_key, after_colon, after_value, inside;
   bool messy = false;
@@ -23,7 +23,7 @@ class RandomJson {
  public:
   explicit RandomJson(std::mt19937& random) : random_{random} {}
 
-  /// An object of up to `most` entries with keys of their own, apart from a few that come twice.
+  /// An object of up to `most` entries with different keys, apart from a few that occur twice.
   [[nodiscard]] std::string object(std::size_t most) {
     const JsonLayout layout = random_layout();
     const std::size_t entries = below(most + 1);
@@ -40,7 +40,7 @@ class RandomJson {
     return text + (layout.before_key.starts_with('\n') ? "\n}\n" : "}");
   }
 
-  /// Cuts the text off, changes, removes or repeats some of it.
+  /// Damages a text: cuts it off, or changes, removes or repeats a part.
   void damage(std::string& text) {
     if (text.empty()) return;
     const std::size_t at = below(text.size());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The Redis Cluster that tests/support/redis_cluster has started, and what tests do to its nodes.
+// The Redis Cluster that tests/support/redis_cluster has started, and the actions of tests on its nodes.
 
 #include <signal.h>
 #include <sys/types.h>
@@ -26,7 +26,7 @@
 
 namespace support {
 
-/// What a shell command prints, whether it succeeds or not.
+/// The output of a shell command, whether the command succeeds or not.
 inline std::string answer_of(const std::string& command) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe{::popen((command + " 2>&1").c_str(), "r"),
                                                              ::pclose};
@@ -50,7 +50,7 @@ class RedisServers {
     folder_ = folder;
   }
 
-  /// Short times, so that a failover does not take a test long.
+  /// Short timeouts, so that a failover does not take a test long.
   [[nodiscard]] kvstore::RedisClusterOptions options(std::string prefix = {}) const {
     kvstore::RedisClusterOptions options{.key_prefix = std::move(prefix),
                                          .timeout = std::chrono::seconds{20},
@@ -62,7 +62,7 @@ class RedisServers {
 
   [[nodiscard]] std::string port(int node) const { return word(node, "port"); }
 
-  /// What `redis-cli` prints that asks this node.
+  /// The output of a `redis-cli` command at this node.
   std::string cli(int node, const std::string& arguments) const {
     return answer_of("redis-cli -h 127.0.0.1 -p " + port(node) + ' ' + arguments);
   }
@@ -94,8 +94,8 @@ class RedisServers {
     throw std::runtime_error{"no node replicates " + port(leader)};
   }
 
-  /// Kills a node, or stops it where it is. It runs again at the end of the scope at the latest, whatever
-  /// happened until then, so that the next test finds three leaders with a replica each.
+  /// Kills a node, or stops it where it is. The node runs again at the end of the scope at the latest,
+  /// whatever happens until then. So the next test finds three leaders with a replica each.
   class Outage {
    public:
     Outage(const RedisServers& servers, int node, int number)
@@ -139,7 +139,7 @@ class RedisServers {
     answer_of(test_folder() + "/support/redis_cluster node " + folder_.string() + ' ' + std::to_string(node));
   }
 
-  /// How each node sees the cluster, and what it has written into its log.
+  /// The view that each node has of the cluster, and the log of each node.
   [[nodiscard]] std::string state() const {
     std::string text;
     for (int node = 1; node <= kNodes; ++node) {
@@ -161,7 +161,7 @@ class RedisServers {
     return linked == kNodes && leaders().size() == 3;
   }
 
-  /// About who has which slots, which takes a while to go round.
+  /// The assignment of slots, which takes a while to reach every node.
   [[nodiscard]] bool agree() const {
     return cli(1, "--cluster check 127.0.0.1:" + port(1)).find("All nodes agree") != std::string::npos;
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A few threads that drive one `SaveState`, without a store: each is where `SaveDriver` would be, and beside
-// them stands the least that a disk would hold. For an enumeration of all that they may do.
+// A model for enumerating everything that a few threads may do to one `SaveState`, without a store. Each
+// thread takes the place of `SaveDriver`. A minimal disk stands for the storage.
 
 #include <algorithm>
 #include <array>
@@ -17,19 +17,19 @@
 
 namespace support {
 
-/// What the store is like.
+/// The properties of the modelled store.
 struct ModelSetup {
   std::size_t threads = 2;
   bool journal = true;
-  bool wants_everything = true;  ///< the storage, without a journal
-  bool background = false;       ///< nobody waits for saves
-  OperationNumber bound = 0;     ///< operations that may stay unsaved
+  bool wants_everything = true;  ///< of a storage without a journal
+  bool background = false;       ///< no operation waits for a save
+  OperationNumber bound = 0;     ///< the number of operations that may stay unsaved
   OperationNumber changes = 2;
   std::uint8_t faults = 1;
   std::vector<ModelCall> calls{};
 };
 
-/// A state of them all, and the ways that lead on from it.
+/// A state of the threads, the `SaveState` and the disk, and the transitions that leave it.
 class SaveModel {
  public:
   explicit SaveModel(const ModelSetup& setup) : setup_{&setup}, faults_left_{setup.faults} {
@@ -53,7 +53,7 @@ class SaveModel {
     return static_cast<std::size_t>(sum);
   }
 
-  /// What is wrong with it; null if nothing is.
+  /// Describes a violated promise; null if there is none.
   [[nodiscard]] const char* violation() const {
     if (wrong_ != nullptr) return wrong_;
     unsigned held = 0;
@@ -77,7 +77,8 @@ class SaveModel {
     return true;
   }
 
-  /// Calls `visit(next, is_inner, thread, words)` for each way on: `is_inner` if no new call begins there.
+  /// Calls `visit(next, is_inner, thread, words)` for each transition. `is_inner` is false if a new call
+  /// begins in it, or time passes.
   template <class Visit>
   void for_each_next(const Visit& visit) const {
     for (std::size_t i = 0; i < setup_->threads; ++i) {
@@ -127,7 +128,7 @@ class SaveModel {
     SaveModel next = *this;
     action(next);
     std::sort(next.threads_.begin(),
-              next.threads_.begin() + setup_->threads,  // which is which is all the same
+              next.threads_.begin() + setup_->threads,  // threads are interchangeable
               [](const ModelThread& a, const ModelThread& b) { return a.word() < b.word(); });
     return next;
   }
@@ -182,7 +183,7 @@ class SaveModel {
     return thread.call == ModelCall::put || thread.call == ModelCall::replace;
   }
 
-  /// One want is met: the next of the call, or its end.
+  /// Ends a want that was met: turns to the next want of the call, or ends the call.
   void go_beyond(ModelThread& thread) {
     const bool waits = is_change(thread) && setup_->journal && !setup_->background;
     if (!thread.second && (waits || thread.call == ModelCall::close)) {
@@ -198,7 +199,7 @@ class SaveModel {
     thread = {};
   }
 
-  /// What the call that returns now has promised.
+  /// Checks the promises of the call that returns now.
   void check_promise(const ModelThread& thread) {
     if (thread.call == ModelCall::copy || thread.call == ModelCall::take_over) return;
     const bool kept = !is_change(thread) || !setup_->background;
@@ -301,7 +302,7 @@ class SaveModel {
   [[nodiscard]] bool is_fault(const StepOutcome& outcome) const {
     return outcome.failed || outcome.broke || outcome.refused;
   }
-  /// The ways in which a step may end.
+  /// The possible outcomes of a step.
   [[nodiscard]] std::vector<StepOutcome> outcomes(const ModelThread& thread) const {
     const bool everything = !setup_->journal && setup_->wants_everything;
     std::vector<StepOutcome> all{{.wants_everything = everything}};
@@ -325,7 +326,7 @@ class SaveModel {
   std::array<ModelThread, 3> threads_{};
   ModelDisk disk_;
   OperationNumber applied_ = 0;
-  std::uint32_t replaced_ = 0;  // a bit for each operation that replaced all entries
+  std::uint32_t replaced_ = 0;  // one bit for each operation that replaced all entries
   std::uint8_t faults_left_;
   bool closing_ = false;
   const char* wrong_ = nullptr;

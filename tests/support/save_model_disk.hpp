@@ -10,29 +10,29 @@ namespace support {
 
 using OperationNumber = std::uint8_t;
 
-/// The least that is on a disk: a journal that has missed one thing is read no further, and one whose sync
-/// has failed keeps nothing more.
+/// The minimum that a disk holds. A reader reads a journal only up to the first missed change. A journal with
+/// a failed sync keeps nothing more.
 struct ModelDisk {
-  OperationNumber kill = 0;   ///< up to here, all outlives the process
-  OperationNumber power = 0;  ///< and power loss
+  OperationNumber kill = 0;   ///< everything up to this number outlives the process
+  OperationNumber power = 0;  ///< everything up to this number outlives power loss
 
-  // The journal that is appended to.
-  bool follows = true;          ///< a next process reads it
-  OperationNumber written = 0;  ///< up to here, it has all since it began
+  // The journal that takes new lines.
+  bool follows = true;          ///< the next process reads this journal
+  OperationNumber written = 0;  ///< everything from the begin of the journal up to this number is in it
   OperationNumber synced = 0;
-  bool torn = false;      ///< it has missed something
-  bool poisoned = false;  ///< a sync of it has failed
-  bool lost = false;      ///< somebody has put something else in its place
+  bool torn = false;      ///< the journal has missed a change
+  bool poisoned = false;  ///< a sync of the journal has failed
+  bool lost = false;      ///< another program has put another file in its place
 
   // The compaction under way.
-  OperationNumber base = 0;    ///< the new snapshot's
-  OperationNumber joined = 0;  ///< the new journal is synced up to here
+  OperationNumber base = 0;    ///< the number up to which the new base file goes
+  OperationNumber joined = 0;  ///< the number up to which the new journal is synced
 
   bool operator==(const ModelDisk&) const = default;
 
   void append(OperationNumber last, std::uint32_t replaced) {
     const std::uint32_t new_ones = (std::uint32_t{2} << last) - (std::uint32_t{2} << written);
-    torn = torn || (last > written && (new_ones & replaced) != 0);  // no line says that all was replaced
+    torn = torn || (last > written && (new_ones & replaced) != 0);  // no line replaces all entries
     if (torn || last <= written) return;
     written = last;
     if (follows) kill = std::max(kill, written);
@@ -60,7 +60,7 @@ struct ModelDisk {
   }
   void replace_base() {
     follows = true;
-    lost = lost && poisoned;  // the new one is there instead
+    lost = lost && poisoned;  // the new journal takes the place
     kill = std::max({kill, base, written});
     power = std::max({power, base, joined});
   }

@@ -17,7 +17,7 @@ using kvstore::detail::StepOutcome;
 using kvstore::detail::Turn;
 using kvstore::detail::Want;
 
-/// What a thread has been asked for.
+/// The call that a thread executes.
 enum class ModelCall : std::uint8_t { put, replace, save, auto_save, compact, copy, take_over, close };
 inline constexpr std::array kModelCalls{"put",     "replace", "save",      "auto_save",
                                         "compact", "copy",    "take_over", "close"};
@@ -30,17 +30,17 @@ struct ModelThread {
 
   Stage stage = Stage::idle;
   ModelCall call = ModelCall::put;
-  bool second = false;         ///< the second want of the call
-  OperationNumber ticket = 0;  ///< the last operation when it was called
+  bool second = false;         ///< whether the call is at its second want
+  OperationNumber ticket = 0;  ///< the number of the last operation when the call began
   Turn awaited = Turn::none;
-  Step step = Step::done;    ///< the one that it works at
-  OperationNumber upto = 0;  ///< which that concerns
+  Step step = Step::done;    ///< the step under way
+  OperationNumber upto = 0;  ///< the last operation that the step concerns
   bool afresh = false;
   Want want{};
 
   bool operator==(const ModelThread&) const = default;
 
-  /// Different for different ones.
+  /// A number that differs between different threads.
   [[nodiscard]] std::uint64_t word() const {
     return static_cast<std::uint64_t>(stage) | static_cast<std::uint64_t>(call) << 4U |
            static_cast<std::uint64_t>(step) << 8U | static_cast<std::uint64_t>(awaited) << 16U |
@@ -49,7 +49,7 @@ struct ModelThread {
            std::uint64_t{want.met} << 51U | std::uint64_t{second} << 52U | std::uint64_t{afresh} << 53U;
   }
 
-  /// Written down here a second time, as the head of save_state.hpp says.
+  /// The turns that the thread holds. This table repeats the one at the head of state.hpp on purpose.
   [[nodiscard]] unsigned holds() const {
     constexpr unsigned kAppend = 1;
     constexpr unsigned kSave = 2;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A scene of the lifecycle suite, played, and what the store holds when it is over.
+// Plays a scene of the lifecycle suite, and inspects the store that it leaves.
 
 #include <algorithm>
 #include <cstddef>
@@ -22,7 +22,7 @@
 
 namespace support {
 
-/// Where the programs of the lifecycle suite are: as CMake says, or the environment.
+/// The folder of the programs of the lifecycle suite, as set by CMake or the environment.
 [[nodiscard]] inline std::string lifecycle_program([[maybe_unused]] const char* variable) {
 #ifdef KVSTORE_LIFECYCLE_PLAYER
   return std::string{variable} == "KVSTORE_LIFECYCLE_PLAYER" ? KVSTORE_LIFECYCLE_PLAYER
@@ -52,11 +52,11 @@ class Scene {
   [[nodiscard]] const std::string& errors() const noexcept { return errors_; }
   [[nodiscard]] const std::filesystem::path& folder() const noexcept { return folder_.path(); }
 
-  /// What the scene said, but for acknowledgements.
+  /// The lines that the scene sent, without acknowledgements.
   [[nodiscard]] const Lines& said() const noexcept { return said_; }
   [[nodiscard]] std::size_t acknowledged() const noexcept { return acknowledged_.size(); }
 
-  /// Acknowledged keys that are not there; the words of the error if the store does not open any more.
+  /// The acknowledged keys that are missing; the message of the error if the store does not open any more.
   [[nodiscard]] Lines lost() const {
     if (!refusal_.empty()) return {refusal_};
     Lines lost;
@@ -66,8 +66,8 @@ class Scene {
     return lost;
   }
 
-  /// The same beyond what a killed process may lose: with a journal nothing, or the last of an unfinished
-  /// batch.
+  /// The same, beyond the loss that a killed process may cause: none with a journal, otherwise the last keys
+  /// of an unfinished batch.
   [[nodiscard]] Lines lost_beyond_a_crash() const {
     Lines lost = this->lost();
     const std::size_t allowed = keeps_all_ || !refusal_.empty() ? 0 : kBatch - 1;

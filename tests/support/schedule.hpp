@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Which way a run of several tasks went: the decisions of the scheduler, as a text that can be replayed and
-// as a path that a search goes on from.
+// The course of a run of several tasks: the decisions of the scheduler, as a text that can be replayed, and
+// as a path from which a search continues.
 
 #include <algorithm>
 #include <charconv>
@@ -18,12 +18,12 @@
 
 namespace support {
 
-/// One of the ways to go on from a point.
+/// One of the alternatives at a point.
 struct ScheduleOption {
   enum class Kind : char {
-    run = '>',       ///< task `id` goes on
-    time_out = '!',  ///< task `id` goes on, as its wait has timed out
-    choice = '=',    ///< not a matter of tasks: alternative `id` of some that the run asked about
+    run = '>',       ///< task `id` continues
+    time_out = '!',  ///< task `id` continues, because its wait has timed out
+    choice = '=',    ///< not about tasks: alternative `id` of a choice that the run asked for
   };
   Kind kind = Kind::run;
   std::uint32_t id = 0;
@@ -31,7 +31,7 @@ struct ScheduleOption {
   friend bool operator==(const ScheduleOption&, const ScheduleOption&) = default;
 };
 
-/// The decisions of a run that are not the default, each with the number of its point.
+/// The decisions of a run that differ from the default, each with the number of its point.
 class Schedule {
  public:
   struct Deviation {
@@ -40,7 +40,7 @@ class Schedule {
   };
 
   Schedule() = default;
-  /// Reads what `text()` wrote. @throws std::invalid_argument
+  /// Reads a result of `text()`. @throws std::invalid_argument
   explicit Schedule(std::string_view text) {
     if (text == kNone) return;
     while (!text.empty()) {
@@ -52,8 +52,8 @@ class Schedule {
 
   void add(std::uint64_t point, ScheduleOption option) { deviations_.push_back({point, option}); }
 
-  /// `12>2,15!0,17=1`: at point 12 task 2 goes on, at 15 the wait of task 0 times out, at 17 alternative 1 is
-  /// taken; the default everywhere besides.
+  /// The schedule as text. `12>2,15!0,17=1` means: at point 12 task 2 continues, at point 15 the wait of task
+  /// 0 times out, at point 17 alternative 1 is taken, and at every other point the default.
   [[nodiscard]] std::string text() const {
     std::string words;
     for (const Deviation& one : deviations_) {
@@ -65,7 +65,7 @@ class Schedule {
     return words.empty() ? std::string{kNone} : words;
   }
 
-  /// What to do at a point, if not the default.
+  /// The decision at a point, if it is not the default.
   [[nodiscard]] std::optional<ScheduleOption> at(std::uint64_t point) const {
     for (const Deviation& one : deviations_) {
       if (one.point == point) return one.option;
@@ -97,8 +97,9 @@ class Schedule {
 /// The decisions of one run after another, in the order of a depth-first search.
 class SchedulePath {
  public:
-  /// The index of the option to take: what the search wants next, then the default, which is the first.
-  /// @throws std::logic_error if the run does not ask what it asked before
+  /// The index of the option to take: the one that the search wants next, otherwise the first, which is the
+  /// default.
+  /// @throws std::logic_error if the run does not repeat its earlier questions
   std::size_t take(std::uint64_t point, std::span<const ScheduleOption> options) {
     if (depth_ == decisions_.size()) decisions_.push_back({point, 0, options.size(), options.front()});
     Decision& decision = decisions_[depth_];
@@ -112,10 +113,10 @@ class SchedulePath {
     return decision.taken;
   }
 
-  /// Whether the run that has ended came to every decision that it was to repeat.
+  /// Whether the finished run has reached every decision that it was to repeat.
   [[nodiscard]] bool is_followed() const noexcept { return depth_ == decisions_.size(); }
 
-  /// Turns to the next run; false after the last.
+  /// Turns to the next run. @returns false after the last one
   bool advance() {
     depth_ = 0;
     while (!decisions_.empty() && decisions_.back().taken + 1 == decisions_.back().options) {
@@ -126,7 +127,7 @@ class SchedulePath {
     return true;
   }
 
-  /// The way that the last run went.
+  /// The schedule of the last run.
   [[nodiscard]] Schedule schedule() const {
     Schedule result;
     for (std::size_t i = 0; i < depth_; ++i) {
@@ -144,7 +145,7 @@ class SchedulePath {
   };
 
   std::vector<Decision> decisions_;
-  std::size_t depth_ = 0;  // decisions that the current run has come to
+  std::size_t depth_ = 0;  // the number of decisions that the current run has reached
 };
 
 }  // namespace support

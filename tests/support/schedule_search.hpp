@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A search through the schedules of a scenario, and the repetition of one of them.
+// Searches through the schedules of a scenario, and replays one of them.
 
 #include <algorithm>
 #include <chrono>
@@ -18,17 +18,17 @@
 
 namespace support {
 
-/// What a search has seen.
+/// The result of a search.
 struct SearchResult {
   std::uint64_t schedules = 0;
-  std::uint64_t with_faults = 0;  ///< of these, with a fault
-  std::uint64_t deepest = 0;      ///< points of the longest run
-  bool complete = false;          ///< the limits of each run, not the time, have ended it
+  std::uint64_t with_faults = 0;  ///< the number of schedules with a fault
+  std::uint64_t deepest = 0;      ///< the number of points in the longest run
+  bool complete = false;          ///< the search ended at the limits of the runs, not at the time limit
   std::optional<Finding> finding{};
 };
 
-/// Runs a scenario by all schedules within limits, depth first, up to the first finding. A scenario makes all
-/// that it uses afresh, and does the same whenever the same schedule comes.
+/// Runs a scenario with all schedules within limits, depth first, up to the first finding. A scenario makes
+/// all of its objects afresh, and behaves the same whenever it gets the same schedule.
 ///
 /// ```cpp
 /// const auto result = support::Search{{.preemptions = 2}}.run([](support::Scheduler& run) {
@@ -43,7 +43,7 @@ class Search {
 
   explicit Search(const SearchLimits& limits = {}) : limits_{limits} {}
 
-  /// The schedule so far of the run under way, for a message about a crash; of the search that began last.
+  /// The schedule so far of the current run of the latest search, for a message about a crash.
   [[nodiscard]] static std::string schedule_so_far() {
     return running_path == nullptr ? std::string{} : running_path->schedule().text();
   }
@@ -74,8 +74,8 @@ class Search {
     return result;
   }
 
-  /// Runs it once more as a finding's schedule says. `trace` is told each point, and the task that came to
-  /// it.
+  /// Runs the scenario once more, with the schedule of a finding. `trace` gets a line for each point and the
+  /// task that reached it.
   [[nodiscard]] std::optional<Finding> replay(const Scenario& scenario, const std::string& schedule,
                                               std::function<void(const std::string&)> trace = {}) {
     const OneProcessor keeps_here{processor_};
@@ -87,7 +87,7 @@ class Search {
   }
 
  private:
-  /// For `schedule_so_far`.
+  /// Publishes the path for `schedule_so_far`.
   struct Announced {
     explicit Announced(const SchedulePath& path) { running_path = &path; }
     Announced(const Announced&) = delete;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A simulated disk for the tasks of a scheduler: each call is a point, and may fail.
+// A simulated disk for the tasks of a scheduler. Each call is a point, and may fail.
 
 #include <array>
 #include <cstddef>
@@ -17,18 +17,18 @@
 
 namespace support {
 
-/// Which calls are points.
+/// The kinds of calls that are points.
 struct ScheduledCalls {
-  bool split_syncs = false;  ///< a file's sync has a point in its middle, so that two may overlap
+  bool split_syncs = false;  ///< a sync of a file has a point in its middle, so that two syncs may overlap
   bool reads = true;         ///< calls that change nothing are points as well
 };
 
-/// Before each call to the disk another task may go on. The search may also let a call fail, within
-/// `SearchLimits::faults`: with EIO, and where that needs space, with ENOSPC half way. A sync that fails
-/// drops what it should have written.
+/// Another task may continue before each call to the disk. Within `SearchLimits::faults` the search may also
+/// let a call fail: with EIO, or half way with ENOSPC if the call needs space. A failed sync drops the bytes
+/// that it should have written.
 class ScheduledFileSystem : public FaultFileSystem {
  public:
-  /// `disk` outlives it, and is used by no other.
+  /// `disk` outlives this object, which alone uses it.
   explicit ScheduledFileSystem(SimulatedDisk& disk, ScheduledCalls calls = {})
       : FaultFileSystem{disk}, disk_{disk}, which_{calls} {
     before_each([this](Call call, const Path& path) { come_to(call, path); });
@@ -38,17 +38,17 @@ class ScheduledFileSystem : public FaultFileSystem {
     });
   }
 
-  /// Lets the `nth` call from now on fail with `error`, whatever the search wants.
+  /// Lets the `nth` call from now on fail with `error`, regardless of the search.
   void fail_call(std::uint64_t nth, std::error_code error) {
     fails_at_ = calls_ + nth;
     error_ = error;
   }
-  /// Runs `look` before each call, before it is a point.
+  /// Runs `look` before each call, ahead of the point.
   void watch(std::function<void()> look) { look_ = std::move(look); }
 
-  /// Calls so far.
+  /// The number of calls so far.
   [[nodiscard]] std::uint64_t calls() const noexcept { return calls_; }
-  /// Of these, those that failed, as the search or `fail_call` wanted.
+  /// The number of failed calls, whether by the search or by `fail_call`.
   [[nodiscard]] std::uint64_t failures() const noexcept { return failures_; }
 
  private:

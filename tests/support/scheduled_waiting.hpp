@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Locks, conditions, threads and a clock for the tasks of a `Scheduler`, in place of the standard's: whoever
-// uses them waits when the scheduler says so, and goes on when it says so.
+// Locks, conditions, threads and a clock for the tasks of a `Scheduler`, in place of those of the standard
+// library. The scheduler decides when a task waits, and when it continues.
 //
-// Threads that are no tasks may use them too, one at a time: for them nothing ever waits.
+// Threads that are not tasks may use them too, one at a time. Such a thread never waits.
 
 #include <chrono>
 #include <condition_variable>
@@ -26,7 +26,7 @@
 
 namespace support {
 
-/// In place of std::chrono::steady_clock: stands still but for timed waits that time out.
+/// In place of std::chrono::steady_clock. Stands still, except when a timed wait times out.
 struct ScheduledClock {
   using duration = Scheduler::Time;
   using rep = duration::rep;
@@ -40,13 +40,14 @@ struct ScheduledClock {
   }
 };
 
-/// Waits as a task for what no other thread could end.
+/// Ends the program: a thread that is not a task would wait for an event that no other thread can bring
+/// about.
 [[noreturn]] inline void abort_outside_task(const char* what) {
   std::cerr << what << " outside a scheduled task would wait for ever\n";
   std::abort();
 }
 
-/// In place of std::mutex. To lock it is a point.
+/// In place of std::mutex. Locking is a point.
 class ScheduledLock {
  public:
   ScheduledLock() = default;
@@ -84,8 +85,8 @@ class ScheduledLock {
   std::string name_ = Scheduler::new_name();
 };
 
-/// In place of std::condition_variable. To wait and to notify are points; of several that wait, `notify_one`
-/// wakes any.
+/// In place of std::condition_variable. Waiting and notifying are points. If several tasks wait, `notify_one`
+/// wakes any of them.
 class ScheduledCondition {
  public:
   using Lock = std::unique_lock<ScheduledLock>;
@@ -150,7 +151,7 @@ class ScheduledCondition {
     }
   };
 
-  /// As the system does: what is too long for the clock is for ever.
+  /// Adds a time to the present. As on the system, a time too long for the clock means for ever.
   template <class Rep, class Period>
   static ScheduledClock::time_point after(const std::chrono::duration<Rep, Period>& time) {
     const auto now = ScheduledClock::now();
@@ -166,7 +167,7 @@ class ScheduledCondition {
     waiters_.push_back(&waiter);
     return *run;
   }
-  /// It goes on only where the lock is free.
+  /// Takes the lock again. The scheduler lets the task continue only while the lock is free.
   void end(Waiter& waiter) {
     waiter.lock.held_ = true;
     std::erase(waiters_, &waiter);
@@ -186,11 +187,12 @@ class ScheduledCondition {
   }
 
   std::string name_ = Scheduler::new_name();
-  std::vector<Waiter*> waiters_;  // notified or not, until they go on
+  std::vector<Waiter*> waiters_;  // all tasks that wait, notified or not, until they continue
 };
 
-/// In place of std::shared_mutex. A point where it is taken by others, or always with
-/// `SearchLimits::every_lock`. The order in which they wait is the search's, so it needs no turnstile.
+/// In place of std::shared_mutex. Locking is a point if another task holds the mutex; with
+/// `SearchLimits::every_lock`, always. The search decides the order of those that wait, so the mutex needs no
+/// turnstile.
 class ScheduledSharedMutex {
  public:
   static constexpr bool is_fair = true;
@@ -243,7 +245,7 @@ class ScheduledSharedMutex {
   std::size_t readers_ = 0;
 };
 
-/// In place of std::thread, but joined when it dies. To start and to join one are points.
+/// In place of std::thread, but the destructor joins. Starting and joining a thread are points.
 class ScheduledThread {
  public:
   using id = std::thread::id;
@@ -256,7 +258,7 @@ class ScheduledThread {
     auto call = [function = std::decay_t<Function>(std::forward<Function>(function)),
                  arguments = std::tuple<std::decay_t<Arguments>...>(std::forward<Arguments>(
                      arguments)...)]() mutable { std::apply(std::move(function), std::move(arguments)); };
-    // A std::function wants to be copied, which what a thread is given need not allow.
+    // The call is shared, because a std::function must be copyable and the arguments need not be.
     task_ =
         run_->fork("thread", [shared = std::make_shared<decltype(call)>(std::move(call))] { (*shared)(); });
   }
@@ -273,7 +275,7 @@ class ScheduledThread {
   }
 
   [[nodiscard]] bool joinable() const noexcept { return run_ != nullptr; }
-  /// What it is at goes on; the run ends without it.
+  /// Lets the thread continue on its own. The run can end without it.
   void detach() noexcept { run_ = nullptr; }
   void join() { std::exchange(run_, nullptr)->join(task_); }
   [[nodiscard]] id get_id() const { return run_ == nullptr ? id{} : run_->thread_of(task_); }

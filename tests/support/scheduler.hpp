@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A scheduler that decides at each point of several tasks which of them goes on, and a search through all of
-// its decisions: CHESS (M. Musuvathi and S. Qadeer, "Iterative Context Bounding for Systematic Testing of
-// Multithreaded Programs", 2007). Locks, conditions, threads and a clock for the tasks:
-// scheduled_waiting.hpp.
+// A scheduler that decides at each point which of several tasks continues, and a search through all of its
+// decisions. The method is that of CHESS (M. Musuvathi and S. Qadeer, "Iterative Context Bounding for
+// Systematic Testing of Multithreaded Programs", 2007). scheduled_waiting.hpp has locks, conditions, threads
+// and a clock for the tasks.
 
 #include <algorithm>
 #include <chrono>
@@ -28,15 +28,15 @@
 
 namespace support {
 
-/// One run: its tasks and the decisions between them. Tasks are threads, of which one runs at a time; every
-/// member is for the one that does.
+/// One run: its tasks and the decisions between them. Tasks are threads, of which one runs at a time. Only
+/// the running task may call the members.
 class Scheduler {
  public:
   using Time = std::chrono::nanoseconds;
-  /// Whether a task that waits may go on; called with what it waits for.
+  /// Whether a waiting task may continue. The argument is the object that the task waits for.
   using MayGoOn = bool (*)(const void* what);
 
-  /// A task by its number in the order of their start; the one that runs the scenario is 0.
+  /// The number of a task, in the order of their start. The task that runs the scenario is number 0.
   using TaskId = std::uint32_t;
 
   struct Actor {
@@ -44,11 +44,11 @@ class Scheduler {
     std::function<void()> body;
   };
 
-  /// The run that the calling thread is a task of; null for other threads.
+  /// The run that has the calling thread as a task; null for other threads.
   [[nodiscard]] static Scheduler* current() noexcept { return current_scheduler; }
 
-  /// While it lives, the calling thread is no task: nothing that it does is a point. For a look at what no
-  /// other task uses.
+  /// During the lifetime of an `Aside`, the calling thread is not a task, and its actions are not points.
+  /// Useful to inspect objects that no other task uses.
   class Aside {
    public:
     Aside() : run_{std::exchange(current_scheduler, nullptr)} {}
@@ -62,8 +62,8 @@ class Scheduler {
 
   // For scenarios ---------------------------------------------------------------------------------
 
-  /// Runs the actors at once and returns when all have ended. Only meanwhile does the search explore; before
-  /// and after, a task goes on for as long as it can.
+  /// Runs the actors at the same time, and returns when all have ended. The search explores only while the
+  /// actors run. Before and after, a task continues for as long as it can.
   void run_together(std::vector<Actor> actors) {
     const std::size_t first = tasks_.size();
     for (Actor& actor : actors) start(std::move(actor.name), std::move(actor.body));
@@ -75,15 +75,15 @@ class Scheduler {
     exploring_ = false;
   }
 
-  // For what takes the place of the system under tasks --------------------------------------------
+  // For the replacements of system facilities -----------------------------------------------------
 
-  /// A place where another task may go on. `what` lives for ever; `detail` is copied.
+  /// A point, at which another task may continue. `what` lives for ever; `detail` is copied.
   void point(const char* what, std::string_view detail = {}) {
     note(what, detail);
     switch_from(/*can_go_on=*/true);
   }
 
-  /// Waits until `may_go_on(object)`.
+  /// Waits until `may_go_on(object)` holds.
   void wait(const char* what, MayGoOn may_go_on, const void* object, std::string_view detail = {}) {
     note(what, detail);
     Task& task = *running_;
@@ -93,7 +93,8 @@ class Scheduler {
     task.may_go_on = nullptr;
   }
 
-  /// The same, or until a time-out, which comes only while `may_end(object)`. @returns false for that
+  /// The same, or until a time-out, which is possible only while `may_end(object)` holds. @returns false
+  /// after a time-out
   bool wait_until(const char* what, MayGoOn may_go_on, MayGoOn may_end, const void* object, Time deadline,
                   std::string_view detail = {}) {
     Task& task = *running_;
@@ -105,7 +106,7 @@ class Scheduler {
     return !task.timed_out;
   }
 
-  /// Begins a task, which may go on before this returns. @returns its number
+  /// Begins a task, which may run before this returns. @returns the number of the task
   TaskId fork(std::string name, std::function<void()> body) {
     const TaskId id = start(std::move(name), std::move(body));
     point("start of a thread");
@@ -118,7 +119,7 @@ class Scheduler {
     wait("join", [](const void* task) { return static_cast<const Task*>(task)->ended; }, &tasks_[id]);
   }
 
-  /// One of `count` alternatives, each of which the search explores. The first is the default.
+  /// Picks one of `count` alternatives; the search explores each of them. The first is the default.
   std::uint32_t choose(std::uint32_t count) {
     if (count < 2 || !exploring_) return 0;
     options_.clear();
@@ -132,8 +133,8 @@ class Scheduler {
     own.await();  // for ever
     return 0;
   }
-  /// Whether something goes wrong here, and which of `count` things: none for 0. The search explores all, at
-  /// most `SearchLimits::faults` times in a run.
+  /// Picks one of `count` faults, or none, which is 0. The search explores all of them, with at most
+  /// `SearchLimits::faults` faults in a run.
   std::uint32_t choose_fault(std::uint32_t count) {
     if (faults_left_ == 0) return 0;
     const std::uint32_t chosen = choose(count + 1);
@@ -141,7 +142,7 @@ class Scheduler {
     return chosen;
   }
 
-  /// A name that a trace can tell from others: the number of those that were asked for in this run.
+  /// A name that is unique in this run, for traces: the number of the names so far.
   [[nodiscard]] static std::string new_name() {
     return current_scheduler == nullptr ? std::string{} : '#' + std::to_string(++current_scheduler->names_);
   }
@@ -149,7 +150,7 @@ class Scheduler {
   [[nodiscard]] Time now() const noexcept { return now_; }
   [[nodiscard]] bool every_lock() const noexcept { return limits_.every_lock; }
 
-  /// Notes that something is wrong; the first counts.
+  /// Records that something is wrong. The first record counts.
   void note_finding(const std::string& what) {
     if (!finding_) finding_ = Finding{what, {}, describe_tasks()};
   }
@@ -163,16 +164,16 @@ class Scheduler {
     std::string name;
     std::unique_ptr<TaskThread> thread;
     bool ended = false;
-    MayGoOn may_go_on = nullptr;     // null: it may
-    MayGoOn may_time_out = nullptr;  // null: it does not
-    const void* object = nullptr;    // of both
+    MayGoOn may_go_on = nullptr;     // null: the task may continue
+    MayGoOn may_time_out = nullptr;  // null: the wait has no time-out
+    const void* object = nullptr;    // the argument of both
     Time deadline{};
     bool timed_out = false;
     const char* place = "start";
     std::string detail{};
   };
 
-  /// Decides by `replayed`, or by `path` if there is none.
+  /// Decides by `replayed`, or by `path` if `replayed` is null.
   Scheduler(const SearchLimits& limits, TaskThreads& threads, SchedulePath* path, const Schedule* replayed,
             std::function<void(const std::string&)> trace)
       : limits_{limits},
@@ -184,9 +185,10 @@ class Scheduler {
         time_outs_left_{limits.time_outs},
         faults_left_{limits.faults} {}
 
-  // For the search's thread -----------------------------------------------------------------------
+  // For the thread of the search ------------------------------------------------------------------
 
-  /// @returns what is wrong. Tasks that were left waiting then never go on, nor is what they use destroyed.
+  /// @returns the finding, if any. Tasks that still wait then never continue, and the objects that they use
+  /// are never destroyed.
   std::optional<Finding> run(const std::function<void(Scheduler&)>& scenario) {
     start("main", [&] { scenario(*this); });
     running_ = &tasks_.front();
@@ -219,7 +221,7 @@ class Scheduler {
     } catch (...) { note_finding(running_->name + ": an unknown exception"); }
   }
 
-  /// The last that its thread does here.
+  /// The last action of the thread in this run.
   void end(Task& task) {
     current_scheduler = nullptr;
     task.ended = true;
@@ -258,7 +260,7 @@ class Scheduler {
     Task* const self = running_;
     Task* const next = next_task(can_go_on);
     if (next == self) return;
-    Baton& own = self->thread->baton;  // looked up now: once another thread goes on, the run may end
+    Baton& own = self->thread->baton;  // looked up now: once another thread continues, the run may end
     if (next == nullptr) {
       over_.give();
     } else {
@@ -270,7 +272,7 @@ class Scheduler {
 
   // Decisions -------------------------------------------------------------------------------------
 
-  /// Which task goes on; null if none can or the run has failed for good.
+  /// Decides which task continues; null if none can, or if the run has failed for good.
   Task* next_task(bool can_go_on) {
     if (points_ > limits_.points)
       return give_up("the run does not end: more points than SearchLimits::points");
@@ -317,7 +319,7 @@ class Scheduler {
         options_.push_back({Kind::time_out, task.id});
       }
     }
-    // A time-out is never the default while a task can go on.
+    // A time-out is never the default while a task can continue.
     std::stable_partition(options_.begin(), options_.end(),
                           [](ScheduleOption one) { return one.kind == Kind::run; });
     if (!options_.empty() && options_.front().kind == Kind::time_out) options_.clear();
@@ -327,7 +329,7 @@ class Scheduler {
     return task.may_time_out != nullptr && task.may_time_out(task.object);
   }
 
-  /// Where nothing else can go on: the earliest deadline comes.
+  /// Moves time forward to the earliest deadline. Called when no task can continue.
   bool let_time_pass() {
     const Task* first = nullptr;
     for (const Task& task : tasks_) {
@@ -340,7 +342,7 @@ class Scheduler {
     return true;
   }
 
-  /// One of `options_`.
+  /// Picks one of `options_`.
   ScheduleOption decide() {
     if (options_.size() == 1 || !exploring_) return options_.front();
     if (replayed_ == nullptr) return options_[path_->take(points_, options_)];
@@ -364,7 +366,7 @@ class Scheduler {
     return words;
   }
 
-  static constexpr int kMaxIdle = 50;  // time-outs in a row without which nothing would move
+  static constexpr int kMaxIdle = 50;  // consecutive time-outs after which nothing would move any more
   static inline thread_local Scheduler* current_scheduler = nullptr;
 
   const SearchLimits& limits_;
@@ -374,17 +376,17 @@ class Scheduler {
   std::function<void(const std::string&)> trace_;
   std::deque<Task> tasks_;
   Task* running_ = nullptr;
-  std::pair<std::size_t, std::size_t> together_{0, 0};  // tasks from the first to before the second
+  std::pair<std::size_t, std::size_t> together_{0, 0};  // tasks [first, second)
   bool exploring_ = false;
   std::vector<ScheduleOption> options_;
-  bool forced_ = false;  // the only option is free
+  bool forced_ = false;  // the only option costs nothing
   unsigned preemptions_left_;
   unsigned time_outs_left_;
   unsigned faults_left_;
   std::uint64_t points_ = 0;
   int idle_ = 0;
   std::uint64_t names_ = 0;
-  Time now_ = std::chrono::hours{1};  // what is due at once lies in the past
+  Time now_ = std::chrono::hours{1};  // not 0, so that there are times in the past
   std::optional<Finding> finding_;
   Baton over_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// An HTTP server that answers as a test wants, and misbehaves as no real server does on demand.
+// An HTTP server that gives the answers that a test wants, and misbehaves on demand as no real server does.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -28,7 +28,7 @@ struct ScriptedRequest {
   std::string body;
 };
 
-/// The text of an answer.
+/// The text of an HTTP answer.
 [[nodiscard]] inline std::string http(int status, const std::string& body) {
   return "HTTP/1.1 " + std::to_string(status) +
          " X\r\nContent-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
@@ -64,7 +64,7 @@ class Listener {
   int port_ = 0;
 };
 
-/// Takes a little of what each connection sends, and closes it.
+/// Reads a little from each connection, and closes it.
 class SlammingServer {
  public:
   SlammingServer() : thread_{[this] { slam(); }} {}
@@ -81,7 +81,7 @@ class SlammingServer {
     for (int socket = 0; (socket = listener_.accept()) >= 0; ::close(socket)) {
       std::array<char, 1000> part{};
       (void)::recv(socket, part.data(), part.size(), 0);
-      // An end and then a reset: what is written after both is what raises SIGPIPE.
+      // The client sees first an end and then a reset. A write after both raises SIGPIPE.
       ::shutdown(socket, SHUT_WR);
     }
   }
@@ -92,7 +92,7 @@ class SlammingServer {
 
 class ScriptedServer {
  public:
-  /// Makes the bytes to send back; none = close the connection.
+  /// Makes the bytes of an answer; none closes the connection.
   using Answer = std::function<std::optional<std::string>(const ScriptedRequest&)>;
 
   explicit ScriptedServer(Answer answer) : answer_{std::move(answer)} {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// How far a search through schedules goes, and what it finds.
+// The limits and the findings of a search through schedules.
 
 #include <chrono>
 #include <cstdint>
@@ -10,24 +10,24 @@
 
 namespace support {
 
-/// How far a search goes.
+/// The limits of a search.
 struct SearchLimits {
-  unsigned preemptions = 1;  ///< in a run: switches away from a task that could have gone on
-  unsigned time_outs = 1;    ///< in a run: timed waits that end although something else could have gone on
-  unsigned faults = 0;       ///< in a run: `Scheduler::choose_fault` that say yes
-  std::uint64_t points = 20'000;  ///< in a run; one that has more is said never to end
-  bool every_lock = false;        ///< a shared mutex and an unlock are points too, contended or not
-  std::chrono::steady_clock::duration time = std::chrono::hours{1};  ///< of the whole search
+  unsigned preemptions = 1;       ///< per run: switches away from a task that could have continued
+  unsigned time_outs = 1;         ///< per run: timed waits that end although a task could have continued
+  unsigned faults = 0;            ///< per run: calls of `Scheduler::choose_fault` that fail
+  std::uint64_t points = 20'000;  ///< per run; a run with more points is reported as endless
+  bool every_lock = false;  ///< operations on a shared mutex and unlocks are points too, contended or not
+  std::chrono::steady_clock::duration time = std::chrono::hours{1};  ///< for the whole search
 };
 
-/// What is wrong with a run.
+/// The trouble of one run.
 struct Finding {
   std::string what;
   std::string schedule;  ///< for `Search::replay`
-  std::string tasks;     ///< where each of them stood, a line each
+  std::string tasks;     ///< the place of each task, one a line
 };
 
-/// What a task throws to say that something is wrong.
+/// Thrown by a task to report that something is wrong.
 class Violation : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// std::counting_semaphore, which loses wake-ups in GCC 12's library where the system has none of its own, as
-// on Windows.
+// Stands in for std::counting_semaphore. The one of GCC 12's library loses wake-ups on systems without a
+// semaphore of their own, such as Windows.
 
 #include <condition_variable>
 #include <mutex>

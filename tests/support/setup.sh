@@ -1,5 +1,5 @@
-# Sourced by tests/run, examples/run and .ci/run: says what it does, installs what is missing, configures and
-# builds. Meant for bash with `set -euo pipefail`.
+# Sourced by tests/run, examples/run and .ci/run. Installs missing tools, configures and builds, and prints each step.
+# Needs bash with `set -euo pipefail`.
 
 say() { printf '==> %s\n' "$*"; }
 
@@ -8,7 +8,7 @@ die() {
   exit 1
 }
 
-# Runs a command with its output in a log, which is shown only when the command fails.
+# Runs a command with its output in a log, and shows the log only if the command fails.
 quietly() { # LOG COMMAND...
   local log=$1
   shift
@@ -20,7 +20,7 @@ quietly() { # LOG COMMAND...
 
 has_command() { command -v "$1" > /dev/null 2>&1; }
 
-# A new system has no compiler either, so a header counts as missing when it cannot be compiled.
+# A header counts as missing if it cannot be compiled, since a new system has no compiler either.
 has_header() { echo "#include <$1>" | "${CXX:-c++}" -std=c++20 -E -x c++ - > /dev/null 2>&1; }
 
 as_root() {
@@ -33,7 +33,7 @@ as_root() {
   fi
 }
 
-# Installs Debian or Ubuntu packages; says what to do where that is not possible.
+# Installs Debian or Ubuntu packages. On other systems, says how to get them.
 install_packages() { # PACKAGE...
   has_command apt-get || die "these are missing: $*. They are named as Debian names them; install what your \
 system calls them, and run this again."
@@ -45,8 +45,8 @@ sudo. Ask for: apt-get install $*"
     apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 }
 
-# Installs the packages of those commands and headers that are not there. Each is given as WHAT=PACKAGE; a WHAT
-# that ends in .hpp is a header, which CMake downloads where there is no apt.
+# Installs the packages of the missing commands and headers. Each argument is WHAT=PACKAGE. A WHAT that ends in .hpp is
+# a header; without apt, CMake downloads headers.
 need() { # WHAT=PACKAGE...
   local entry what missing=()
   for entry in "$@"; do
@@ -59,8 +59,8 @@ need() { # WHAT=PACKAGE...
   [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
 }
 
-# Installs servers that tests start for themselves, where that is possible: without them those tests are skipped.
-# The service that a package starts on its own is stopped again.
+# Installs servers that tests start for themselves, if possible. Without them, those tests are skipped. Stops the
+# service that a package starts by itself.
 need_servers() { # COMMAND=PACKAGE=SERVICE..., SERVICE empty if there is none
   local entry missing=() services=()
   for entry in "$@"; do
@@ -80,7 +80,7 @@ need_servers() { # COMMAND=PACKAGE=SERVICE..., SERVICE empty if there is none
   fi
 }
 
-# Installs the dictionary of the spelling check, where that is possible: without it that check is skipped.
+# Installs the dictionary of the spelling check, if possible. Without it, that check is skipped.
 need_dictionary() {
   if has_command aspell && aspell dicts | grep -x en_GB-ise > /dev/null; then return; fi
   if has_command apt-get; then
@@ -90,7 +90,7 @@ need_dictionary() {
   fi
 }
 
-# Installs a browser and its driver, where they can be had: without them the tests of a page are skipped.
+# Installs a browser and its driver, if possible. Without them, the tests of a page are skipped.
 need_browser() {
   has_command chromedriver && return
   if has_command apt-get && as_root apt-get update > /dev/null 2>&1 &&
@@ -116,10 +116,10 @@ need_build_tools() {
     die "the compiler ${CXX:-c++} is too old: g++ 12 or clang 14, or newer, is needed; name one with CXX=..."
 }
 
-# Another checkout of the same sources compiles to the same, so that a compiler cache can serve it.
+# Makes all checkouts of the same sources compile alike, so that they share one compiler cache.
 export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=yes
 
-# Configures and builds all, or `targets`; on a terminal the progress of the build is shown.
+# Configures and builds everything, or only `targets`. On a terminal, shows the progress of the build.
 targets=()
 configure_and_build() { # FOLDER CMAKE-ARGUMENT...
   local folder=$1
@@ -134,7 +134,7 @@ configure_and_build() { # FOLDER CMAKE-ARGUMENT...
   fi
 }
 
-# Runs COMMAND ARGUMENT for each argument, as many at once as there are processors; fails if one of them does.
+# Runs COMMAND ARGUMENT for each argument, in parallel on all processors. Fails if one of the commands fails.
 for_each_at_once() { # COMMAND ARGUMENT...
   local command=$1 argument pids=() pid failed=0
   shift

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// How the states that power loss may leave are enumerated or sampled.
+// Enumerates or samples the states that power loss may leave.
 
 #include <cstddef>
 #include <cstdint>
@@ -18,10 +18,10 @@
 
 namespace support {
 
-/// Everything that is on a disk without power: full path -> contents.
+/// Everything on a disk without power: full path -> contents.
 using DiskImage = std::map<std::string, SparseText>;
 
-/// Different for different images.
+/// A key that differs between different images.
 [[nodiscard]] inline std::string key_of(const DiskImage& image) {
   std::string key;
   for (const auto& [path, text] : image) {
@@ -31,7 +31,7 @@ using DiskImage = std::map<std::string, SparseText>;
   return key;
 }
 
-/// For a test's message.
+/// A description for the message of a test.
 [[nodiscard]] inline std::string describe(const DiskImage& image) {
   std::string words;
   for (const auto& [path, text] : image) {
@@ -49,21 +49,22 @@ using DiskImage = std::map<std::string, SparseText>;
   return words.empty() ? "  no files\n" : words;
 }
 
-/// Which states of a crash to look at: all of them where at most `exhaustive_bits` changes are uncertain,
-/// else `samples`: nothing kept, everything kept, up to a point, all but one, only one, and random sets.
+/// The choice of crash states to examine. If at most `exhaustive_bits` changes are uncertain, that is all
+/// states. Otherwise it is `samples` of them: nothing kept, everything kept, everything up to a point, all
+/// but one, only one, and random sets.
 struct CrashSampling {
   std::size_t exhaustive_bits = 10;
   std::size_t samples = 64;
   std::uint64_t seed = 1;
 };
 
-/// The seed of a randomised test: fixed, so that a run can be repeated, or KVSTORE_TEST_SEED.
+/// The seed of a randomised test: KVSTORE_TEST_SEED, or a fixed number, so that a run can be repeated.
 [[nodiscard]] inline std::uint64_t test_seed() {
   const char* text = std::getenv("KVSTORE_TEST_SEED");
   return text == nullptr ? 20240611U : std::strtoull(text, nullptr, 10);
 }
 
-/// Answers the yes-or-no questions of one crash. How many there are may depend on the answers.
+/// Answers the yes-or-no questions of one crash. The number of questions may depend on the answers.
 class CrashChoices {
  public:
   using Rule = std::function<bool(std::size_t question)>;
@@ -75,7 +76,7 @@ class CrashChoices {
   }
   [[nodiscard]] std::size_t asked() const noexcept { return answers_.size(); }
 
-  /// Turns to the next row of answers in binary order; false after the last.
+  /// Turns to the next row of answers in binary order. @returns false after the last one
   bool advance() {
     next_ = 0;
     while (!answers_.empty() && answers_.back()) answers_.pop_back();
@@ -90,7 +91,7 @@ class CrashChoices {
   std::size_t next_ = 0;
 };
 
-/// Collects the different images that `build(choices)` makes.
+/// Collects the distinct images that `build(choices)` makes.
 template <class Build>
 class CrashEnumeration {
  public:

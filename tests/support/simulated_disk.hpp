@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A file system in memory that knows what a disk may do when the power goes.
+// A file system in memory that knows the states in which power loss may leave a disk.
 
 #include <algorithm>
 #include <cstddef>
@@ -25,11 +25,11 @@
 
 namespace support {
 
-/// A disk in memory: what is synced survives power loss; of everything else any set of pieces may (see
-/// `Inode` and `Folder`). Syncing a file does not sync its name. No symbolic links, no file systems in
-/// between that would keep an order: what holds here holds on any disk that honours flushes. Safe for several
-/// threads, but for what they store in mappings, which is seen at the next call; outlives the files opened on
-/// it and their mappings.
+/// A disk in memory. Synced data survives power loss; of everything else, any set of pieces may survive (see
+/// `Inode` and `Folder`). Syncing a file does not sync its name. There are no symbolic links, and no ordering
+/// guarantees of a file system: a store that is safe here is safe on any disk that honours flushes. *Thread
+/// safety*: safe for several threads, except for stores into mappings, which become visible at the next call.
+/// The disk outlives the files opened on it, and their mappings.
 ///
 /// ```cpp
 /// support::SimulatedDisk disk;
@@ -42,7 +42,7 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
   using Result = kvstore::detail::Result<Value>;
   using Path = std::filesystem::path;
 
-  /// Mounts what is on `image`.
+  /// Mounts a disk with the contents of `image`.
   explicit SimulatedDisk(const DiskImage& image = {}, DiskModel model = {}) : state_{std::move(model)} {
     folders_[state_.model.folder];
     for (const auto& [path, text] : image) {
@@ -54,9 +54,9 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
     }
   }
 
-  // What tests do with it -------------------------------------------------------------------------
+  // For tests ------------------------------------------------------------------------------------
 
-  /// What power loss at this moment may leave, each state once, as far as `sampling` goes.
+  /// The states that power loss at this moment may leave, each of them once, as far as `sampling` goes.
   [[nodiscard]] std::vector<DiskImage> crash_states(const CrashSampling& sampling) const {
     const std::lock_guard guard{state_.mutex};
     state_.take_over_stores();
@@ -66,7 +66,7 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
     return enumeration.sample(sampling);
   }
 
-  /// The least that power loss at this moment may leave: what is certain.
+  /// The least that power loss at this moment may leave: the certain contents.
   [[nodiscard]] DiskImage certain() const {
     const std::lock_guard guard{state_.mutex};
     state_.take_over_stores();
@@ -74,8 +74,9 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
     return after_loss(nothing);
   }
 
-  /// The disk as a process killed at this moment leaves it: all that was written is there, not synced any
-  /// more than before, and the locks are free. The files opened on this one do not touch it.
+  /// The disk that remains if the process is killed at this moment. Everything written is there, but no more
+  /// of it is synced than before, and the locks are free. Files that are open on this disk do not affect the
+  /// new one.
   [[nodiscard]] std::unique_ptr<SimulatedDisk> after_kill() const {
     const std::lock_guard guard{state_.mutex};
     state_.take_over_stores();
@@ -98,7 +99,7 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
     return copy;
   }
 
-  /// What programs see, synced or not.
+  /// The contents that programs see, synced or not.
   [[nodiscard]] DiskImage visible() const {
     const std::lock_guard guard{state_.mutex};
     state_.take_over_stores();
@@ -112,36 +113,37 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
     return image;
   }
 
-  /// Lets the `nth` sync of a file or folder from now on fail and drop what it should have written; later
-  /// ones succeed, without writing that. A file's failure is told once to each that has it open, as Linux
-  /// does (errseq_t): of two syncs of one open file under way at once, to the one that ends first.
+  /// Lets the `nth` sync of a file or folder from now on fail and drop the bytes that it should have written.
+  /// Later syncs succeed without writing those bytes. The failure is reported once to each open file of that
+  /// inode, as on Linux (errseq_t). Of two simultaneous syncs of one open file, the one that ends first
+  /// reports it.
   void fail_sync(std::uint64_t nth) {
     const std::lock_guard guard{state_.mutex};
     state_.syncs_until_failure = nth;
   }
-  /// Whether the sync that `fail_sync` named is still to come.
+  /// Whether the sync that `fail_sync` named has not yet come.
   [[nodiscard]] bool sync_failure_pending() const {
     const std::lock_guard guard{state_.mutex};
     return state_.syncs_until_failure != 0;
   }
 
-  /// Runs in the middle of each sync of a file, under no lock: the sync covers what was written before it,
-  /// and nothing is certain until it has ended. Set it before other threads use this.
+  /// Runs `hook` in the middle of each sync of a file, under no lock. A sync covers the writes before its
+  /// begin, and makes nothing certain before its end. Set the hook before other threads use this object.
   void during_sync(std::function<void()> hook) { state_.during_sync = std::move(hook); }
 
-  /// Differs whenever the states that a crash may leave may differ.
+  /// A number that changes whenever the states that a crash may leave may have changed.
   [[nodiscard]] std::uint64_t version() const {
     const std::lock_guard guard{state_.mutex};
     state_.take_over_stores();
     return state_.version;
   }
-  /// How many mappings there are now.
+  /// The number of present mappings.
   [[nodiscard]] std::size_t mappings() const {
     const std::lock_guard guard{state_.mutex};
     return state_.mapped.size();
   }
 
-  // What programs do with it ----------------------------------------------------------------------
+  // For programs ---------------------------------------------------------------------------------
 
   Result<std::unique_ptr<kvstore::detail::File>> open(const Path& path, kvstore::detail::OpenMode mode,
                                                       std::uint32_t permissions) override {
@@ -244,7 +246,7 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
     return image;
   }
 
-  /// At least as many as the questions that `after_loss` may ask.
+  /// An upper bound for the number of questions that `after_loss` asks.
   [[nodiscard]] std::size_t uncertain() const {
     std::size_t count = 0;
     std::set<const Inode*> inodes;
@@ -263,7 +265,7 @@ class SimulatedDisk : public kvstore::detail::FileSystem {
   }
 
   mutable DiskState state_;
-  std::map<std::string, Folder> folders_;  // guarded by its mutex, as all inodes are
+  std::map<std::string, Folder> folders_;  // guarded by the mutex of state_, as all inodes are
   std::uint64_t inodes_ = 0;
 };
 

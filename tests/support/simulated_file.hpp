@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// One file of a simulated disk: what programs see, what is on the platter for certain, and every change in
-// between that power loss may keep or lose.
+// One file of a simulated disk: the contents that programs see, the contents that are certain on the platter,
+// and every change in between, which power loss may keep or lose.
 
 #include <algorithm>
 #include <cstddef>
@@ -17,7 +17,7 @@
 
 namespace support {
 
-/// Contents of a file: `bytes`, and zeros from there to `size`, so that a preallocated file costs nothing.
+/// The contents of a file: `bytes`, and zeros from there to `size`. So a preallocated file costs nothing.
 struct SparseText {
   std::string bytes;
   std::uint64_t size = 0;
@@ -27,7 +27,7 @@ struct SparseText {
 
   friend bool operator==(const SparseText&, const SparseText&) = default;
 
-  /// Does not change `size`: bytes behind it show only if something grows the file.
+  /// Keeps `size`: bytes behind it show only once the file grows.
   void put(std::uint64_t offset, std::string_view text) {
     const auto end = static_cast<std::size_t>(offset) + text.size();
     if (bytes.size() < end) bytes.resize(end, '\0');
@@ -47,7 +47,7 @@ struct SparseText {
     std::fill_n(out.begin() + static_cast<std::ptrdiff_t>(stored), count - stored, '\0');
     return count;
   }
-  /// The one form in which equal contents are equal.
+  /// Brings equal contents into one form, so that they compare equal.
   void normalise() {
     if (bytes.size() > size) bytes.resize(static_cast<std::size_t>(size));
     bytes.resize(bytes.find_last_not_of('\0') + 1);
@@ -59,15 +59,14 @@ struct SparseText {
   }
 };
 
-/// Whether power loss keeps a change.
+/// The fate of a change at power loss.
 enum class Fate {
-  open,     ///< perhaps; the next sync decides
-  dropped,  ///< perhaps; a sync failed on it, so no later one will write it
-  kept,     ///< yes
+  open,     ///< perhaps kept; the next sync decides
+  dropped,  ///< perhaps kept; a sync failed on it, so no later sync writes it
+  kept,     ///< certainly kept
 };
 
-/// Settles what a sync covers, the first `covered` changes, if it succeeds. @returns true if nothing is left
-/// that power loss may decide.
+/// Ends a sync of the first `covered` changes. @returns true if every change is certain now
 template <class Changes>
 bool settle(Changes& changes, bool success, std::size_t covered) {
   bool certain = true;
@@ -79,7 +78,7 @@ bool settle(Changes& changes, bool success, std::size_t covered) {
   return certain;
 }
 
-/// A part of a file's changes that survives power loss whole or not at all.
+/// A part of the changes of a file that survives power loss whole or not at all.
 struct FileChange {
   enum class Kind { put, grow, cut };
   Kind kind;
@@ -94,22 +93,22 @@ struct FileChange {
   }
 };
 
-/// A file without a name. Every write is cut at sectors; power loss keeps any set of the pieces written since
-/// the last sync, whatever their order, and new sizes independently of them: a size without its bytes shows
-/// zeros, bytes without their size do not show. Permissions are not subject to power loss. What is stored in
-/// mapped pages is written, sector by sector, when `take_over_stores` is called.
+/// A file without a name. Every write is cut at sectors. Power loss keeps any set of the pieces written since
+/// the last sync, in whatever order they were written. It keeps new sizes independently of the pieces: a size
+/// without its bytes shows zeros, and bytes without their size do not show. Permissions always survive power
+/// loss. Stores into mapped pages count as written, sector by sector, when `take_over_stores` is called.
 struct Inode {
   std::uint64_t id = 0;
   std::uint32_t mode = 0;
   std::uint32_t owner = 0;
   std::uint32_t group = 0;
-  SparseText live;    ///< what programs see
-  SparseText synced;  ///< what is certain
+  SparseText live;    ///< the contents that programs see
+  SparseText synced;  ///< the certain contents
   std::vector<FileChange> changes{};
   const void* lock_holder = nullptr;
-  std::uint64_t settled = 0;         ///< changes that were listed once and have become certain
-  std::uint64_t write_errors = 0;    ///< syncs that have failed
-  bool write_error_is_told = false;  ///< the last of these, to whoever had the file open and synced
+  std::uint64_t settled = 0;         ///< the number of changes that have become certain and left the list
+  std::uint64_t write_errors = 0;    ///< the number of failed syncs
+  bool write_error_is_told = false;  ///< some open file has reported the last of these
   std::vector<MappedPages*> mapped{};
 
   void take_over_stores(std::size_t sector) {
@@ -134,9 +133,9 @@ struct Inode {
     if (size > live.size) change({FileChange::Kind::grow, size, {}});
     if (size < live.size) change({FileChange::Kind::cut, size, {}});
   }
-  /// How many changes there have been: what a sync that begins now covers.
+  /// The number of changes so far. A sync that begins now covers these.
   [[nodiscard]] std::uint64_t position() const noexcept { return settled + changes.size(); }
-  /// Makes certain what happened up to `covered`, but for what a failed sync has dropped.
+  /// Makes the first `covered` changes certain, except those that a failed sync has dropped.
   void sync(std::uint64_t covered) {
     if (!settle(changes, true, static_cast<std::size_t>(std::max(covered, settled) - settled))) return;
     synced = live;
@@ -148,7 +147,7 @@ struct Inode {
     ++write_errors;
     write_error_is_told = false;
   }
-  /// Contents after power loss; `survives()` is asked about each change that is not certain.
+  /// The contents after power loss. Asks `survives()` about each change that is not certain.
   template <class Survives>
   [[nodiscard]] SparseText after_loss(Survives& survives) const {
     SparseText text = synced;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The names in a folder of a simulated disk, and what power loss may make of them.
+// The names in a folder of a simulated disk, and the sets of names that power loss may leave.
 
 #include <map>
 #include <memory>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Pages of a simulated file that a program has mapped. What it stores in them needs no call, so it is found
-// by comparing: the file takes it over whenever anybody looks at the file.
+// Pages of a simulated file that a program has mapped. A program stores into them without a call. So the file
+// finds the stores by comparison, at every access to it.
 
 #include <algorithm>
 #include <cstddef>
@@ -14,10 +14,10 @@
 
 namespace support {
 
-/// The bytes of a file from an offset on, as the program sees and stores them.
+/// The mapped bytes of a file from an offset on, as the program sees and changes them.
 ///
-/// Two mappings of the same bytes show each other's stores; a sector that both have stored into since the
-/// last look is that of one of them.
+/// Two mappings of the same bytes show each other's stores. If both have stored into a sector since the last
+/// comparison, the sector takes the contents of one of them.
 class MappedPages {
  public:
   MappedPages(std::uint64_t offset, std::size_t bytes) : offset_{offset}, stored_(bytes), known_(bytes) {}
@@ -26,8 +26,8 @@ class MappedPages {
 
   [[nodiscard]] std::span<char> bytes() noexcept { return stored_; }
 
-  /// Calls `write(offset, text)` for each sector that was stored into, as far as the file, of `size` bytes,
-  /// goes: what is stored behind its end is lost.
+  /// Calls `write(offset, text)` for each sector with a store, up to `size`, the end of the file. Stores
+  /// beyond that are lost.
   template <class Write>
   void take_over(std::uint64_t size, std::size_t sector, const Write& write) {
     if (std::memcmp(stored_.data(), known_.data(), stored_.size()) == 0) return;
@@ -38,7 +38,7 @@ class MappedPages {
     }
   }
 
-  /// Shows what has become of the bytes from `from` to before `to` of the file, which `text` reads.
+  /// Updates the mapped bytes between `from` and `to` from the file, which `text` reads.
   template <class Text>
   void show(const Text& text, std::uint64_t from, std::uint64_t to) {
     from = std::max(from, offset_);
@@ -64,7 +64,7 @@ class MappedPages {
 
   std::uint64_t offset_;
   std::vector<char> stored_;
-  std::vector<char> known_;  // as the file has it
+  std::vector<char> known_;  // the contents of the file at the last comparison
 };
 
 }  // namespace support

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The open files and the mappings of a simulated disk, and what they share with it.
+// The open files and the mappings of a simulated disk, and the state that they share with the disk.
 
 #include <algorithm>
 #include <cstddef>
@@ -24,17 +24,17 @@
 
 namespace support {
 
-/// How a disk behaves.
+/// The behaviour of a disk.
 struct DiskModel {
   std::size_t sector = 512;                      ///< bytes that are written whole or not at all
   bool can_allocate = true;                      ///< whether space can be reserved
   bool can_map = true;                           ///< whether files can be mapped
-  std::size_t map_unit = std::size_t{64} << 10;  ///< of which offset and size of a mapping are multiples
-  long process_id = 1000;                        ///< of the process that uses it
-  std::string folder = "/sim";                   ///< there from the start
+  std::size_t map_unit = std::size_t{64} << 10;  ///< the unit of the offset and the size of a mapping
+  long process_id = 1000;                        ///< of the process that uses the disk
+  std::string folder = "/sim";                   ///< exists from the start
 };
 
-/// What a simulated disk and its open files share.
+/// The state that a simulated disk shares with its open files.
 struct DiskState {
   explicit DiskState(DiskModel disk_model) : model{std::move(disk_model)} {}
 
@@ -51,8 +51,8 @@ struct DiskState {
 
   const DiskModel model;
   std::function<void()> during_sync{};
-  std::mutex mutex{};                  // guards what follows, and all inodes
-  std::vector<InodePointer> mapped{};  // one for each mapping
+  std::mutex mutex{};                  // guards the members below, and all inodes
+  std::vector<InodePointer> mapped{};  // one entry for each mapping
   std::uint64_t version = 0;
   std::uint64_t syncs_until_failure = 0;  // 0: none fails
 };
@@ -67,10 +67,10 @@ struct DiskState {
           .inode = inode.id};
 }
 
-/// A piece of a file of a `SimulatedDisk`, mapped; it lives on when the file is closed.
+/// A mapped piece of a file of a `SimulatedDisk`. The mapping outlives the open file.
 class SimulatedMapping : public kvstore::detail::Mapping {
  public:
-  /// Under the disk's lock.
+  /// Call under the lock of the disk.
   SimulatedMapping(DiskState& disk, InodePointer inode, std::unique_ptr<MappedPages> pages)
       : Mapping{pages->bytes()}, disk_{disk}, inode_{std::move(inode)}, pages_{std::move(pages)} {
     pages_->show(inode_->live, 0, inode_->live.size);
@@ -90,7 +90,7 @@ class SimulatedMapping : public kvstore::detail::Mapping {
   std::unique_ptr<MappedPages> pages_;
 };
 
-/// An open file of a `SimulatedDisk`; it lives on when its name is gone.
+/// An open file of a `SimulatedDisk`. The file outlives its name.
 class SimulatedFile : public kvstore::detail::File {
  public:
   template <class Value>
@@ -141,7 +141,7 @@ class SimulatedFile : public kvstore::detail::File {
     if (!disk_.model.can_allocate) return make_error_code(std::errc::operation_not_supported);
     return edit([&] { inode_->resize(std::max(inode_->live.size, offset + bytes)); });
   }
-  /// @throws std::logic_error for what is not allocated, where a program would meet SIGBUS
+  /// @throws std::logic_error if not all of the range is allocated: a program would meet SIGBUS there
   Result<std::unique_ptr<kvstore::detail::Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
     const std::lock_guard guard{disk_.mutex};
     if (!inode_) return {nullptr, closed()};
@@ -207,7 +207,7 @@ class SimulatedFile : public kvstore::detail::File {
     return {};
   }
 
-  /// Tells of a failed sync of the file, once.
+  /// Reports a failed sync of the file, once.
   std::error_code tell_error(Inode& inode) {
     if (told_errors_ == inode.write_errors) return {};
     told_errors_ = inode.write_errors;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A seeded sequence of steps, which a store carries out in one process and a model in another.
+// A seeded sequence of steps. A store executes the steps in one process, a model in another.
 
 #include <cstddef>
 #include <cstdint>
@@ -23,11 +23,11 @@ enum class StepKind { create, update, upsert, remove, modify, apply, save, compa
 struct Step {
   StepKind kind;
   std::string key;
-  std::string other_key;  // of a batch
+  std::string other_key;  // used only in a batch
   std::string value;
 };
 
-/// Makes up the same steps for the same seed, on keys that start with `prefix` and nobody else uses.
+/// Makes the same steps for the same seed, on keys that start with `prefix` and belong to this maker alone.
 class StepMaker {
  public:
   explicit StepMaker(std::uint64_t seed, std::string prefix = {}, bool clears = true)
@@ -36,7 +36,7 @@ class StepMaker {
   Step next() { return {next_kind(), key(), key(), value()}; }
 
  private:
-  /// Mostly changes of one entry; a `clear` is rare, and made only where the others allow it.
+  /// Mostly changes of one entry. A `clear` is rare, and is made only if `clears_` allows it.
   StepKind next_kind() {
     const std::size_t choice = below(60);
     if (choice == 59) return clears_ ? StepKind::clear : StepKind::remove;
@@ -57,12 +57,12 @@ class StepMaker {
   bool clears_;
 };
 
-/// What `modify` does to a value in a step.
+/// The new value that `modify` gives to an entry.
 inline std::string modified(std::string value, const Step& step) {
   return value.substr(0, 40) + '+' + step.key;
 }
 
-/// Carries a step out that changes entries.
+/// Executes a step on a store, if the step changes entries.
 inline void perform(const Step& step, TextStore& store) {
   switch (step.kind) {
     case StepKind::create:
@@ -95,7 +95,7 @@ inline void perform(const Step& step, TextStore& store) {
   }
 }
 
-/// The same, to the model. Returns whether it was an operation on entries that counts as unsaved.
+/// The same, on the model. @returns whether the step counts as an unsaved operation
 inline bool perform(const Step& step, Contents& contents) {
   const bool exists = contents.contains(step.key);
   switch (step.kind) {
@@ -133,10 +133,11 @@ inline Contents contents_of(const TextStore& store) {
   return contents;
 }
 
-/// What a store may hold after its process was killed: the states after each step, and what counted.
+/// The possible contents of a store whose process was killed: the states after each step, and which steps
+/// counted.
 class StepHistory {
  public:
-  /// Carries `count` steps out on the model, from `start`.
+  /// Executes `count` steps on the model, from `start`.
   StepHistory(Contents start, StepMaker maker, std::size_t count) : states_{std::move(start)} {
     for (std::size_t i = 0; i < count; ++i) {
       const Step step = maker.next();
@@ -149,10 +150,10 @@ class StepHistory {
 
   static constexpr std::size_t kImpossible = static_cast<std::size_t>(-1);
 
-  /// How many of the first `acknowledged` operations are missing if a crash left `found`: it must be the
-  /// state after some first steps, all of them up to the last `save`, with perhaps one more that was under
-  /// way.
-  /// @returns `kImpossible` if it is not
+  /// The number of the first `acknowledged` operations that are missing in `found`, the contents after a
+  /// crash. These must be the state after a prefix of the steps. The prefix must include the last
+  /// acknowledged `save`, and may end with one step more than was acknowledged, which was under way.
+  /// @returns `kImpossible` if there is no such prefix
   [[nodiscard]] std::size_t fewest_missing(const Contents& found, std::size_t acknowledged) const {
     std::size_t missing = 0;
     if (states_.at(acknowledged + 1) == found) return 0;
@@ -164,8 +165,8 @@ class StepHistory {
   }
 
  private:
-  std::vector<Contents> states_;  // after as many steps as the index says
-  std::vector<bool> counted_;     // by step
+  std::vector<Contents> states_;  // indexed by the number of steps
+  std::vector<bool> counted_;     // indexed by the step
   std::vector<bool> saved_;
 };
 

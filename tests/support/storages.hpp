@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Every storage that the conformance suite is run over.
+// Every storage that the conformance suite tests.
 
 #include <filesystem>
 #include <functional>
@@ -27,22 +27,22 @@
 
 namespace support {
 
-/// What a storage promises besides what all do.
+/// The promises of a storage beyond those of every storage.
 struct StorageTraits {
-  bool locks = true;             ///< one owner at a time
-  bool keeps_version = true;     ///< the schema version
-  bool in_file = false;          ///< whose name the caller chose
-  bool reads_only_news = false;  ///< load_changes() knows what changed, also while others write
+  bool locks = true;             ///< keeps out a second owner
+  bool keeps_version = true;     ///< keeps the schema version
+  bool in_file = false;          ///< is kept in a file whose name the caller chooses
+  bool reads_only_news = false;  ///< load_changes() knows what changed, even while others write
 };
 
 struct StorageCase {
   std::string name;
-  /// Opens the one storage that a folder holds.
+  /// Opens the one storage in a folder.
   std::function<std::unique_ptr<kvstore::Storage>(const std::filesystem::path& folder)> open;
   StorageTraits traits = {};
 };
 
-/// Memory does not outlive its owner: here it lives as long as the program, by folder.
+/// Memory does not outlive its owner, so this one lives as long as the program, by folder.
 inline std::unique_ptr<kvstore::Storage> open_memory(const std::filesystem::path& folder,
                                                      kvstore::SaveScope wanted) {
   static std::map<std::filesystem::path, std::shared_ptr<kvstore::MemoryStorage::Contents>> all;
@@ -63,7 +63,8 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
 }
 #endif
 
-/// All of them: a new one is one line here. What needs servers comes alone, in the program that has them.
+/// All storages under test. A new one is one more line here. Storages that need servers are tested alone, in
+/// the program that has the servers.
 [[nodiscard]] inline const std::vector<StorageCase>& storages() {
   static const std::vector<StorageCase> all{
 #ifdef KVSTORE_TEST_REDIS
@@ -82,7 +83,7 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
        [](const auto& folder) {
          return std::make_unique<SettlingStorage>(open_memory(folder, kvstore::SaveScope::changes));
        }},
-#ifndef _WIN32  // it syncs with POSIX calls
+#ifndef _WIN32  // syncs with POSIX calls
       {"LengthPrefixedFile, of the examples",
        in_file<LengthPrefixedFile>("data.entries"),
        {.locks = false, .keeps_version = false}},
@@ -92,8 +93,8 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
   return all;
 }
 
-/// Whether a file that a reader has open can be replaced, as systems do that users have. Wine 8 does not, so
-/// that no journal is compacted there beside a reader.
+/// Whether a file that is open for reading can be replaced, as on the systems that users have. Wine 8 cannot
+/// do that, so there no journal is compacted while a reader has it open.
 [[nodiscard]] inline bool replaces_open_files() {
   static const bool result = [] {
     const TempFolder folder;

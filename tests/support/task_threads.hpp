@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Threads that carry out one task after another and stand still whenever they are not told to go on, so that
-// a scheduler has exactly one of them run at a time.
+// Threads that execute one task after another, and stand still unless told to continue. So a scheduler can
+// let exactly one of them run at a time.
 
 #include <functional>
 #include <memory>
@@ -19,8 +19,8 @@
 
 namespace support {
 
-/// Lets one thread go on at a time. The system's own semaphore where it is known to be fast: a switch between
-/// two threads is most of what a schedule costs.
+/// Lets one thread continue at a time. Linux's own semaphore is known to be fast, and a switch between two
+/// threads is most of the cost of a schedule.
 #ifdef __linux__
 class Baton {
  public:
@@ -31,7 +31,7 @@ class Baton {
 
   void give() { ::sem_post(&semaphore_); }
   void await() {
-    while (::sem_wait(&semaphore_) != 0) {}  // interrupted by a signal
+    while (::sem_wait(&semaphore_) != 0) {}  // repeated if a signal interrupts
   }
 
  private:
@@ -48,13 +48,13 @@ class Baton {
 };
 #endif
 
-/// A thread for tasks. `baton` is given to let it begin its job, and for whatever it awaits in it.
+/// A thread for tasks. Giving `baton` lets the thread begin its job, or continue after an `await` in the job.
 class TaskThread {
  public:
   TaskThread() : thread_{[this] { run(); }} {}
   TaskThread(const TaskThread&) = delete;
   TaskThread& operator=(const TaskThread&) = delete;
-  /// Only while it has no job.
+  /// Call only while the thread has no job.
   ~TaskThread() {
     stopping_ = true;
     baton.give();
@@ -63,14 +63,14 @@ class TaskThread {
 
   [[nodiscard]] std::thread::id id() const noexcept { return thread_.get_id(); }
 
-  /// Takes what to do once the baton is given, and what to do after that, which hands the baton on. The
-  /// second must be the last that anybody else has to wait for.
+  /// Takes the function to call once the baton is given, and the function to call afterwards. The second one
+  /// passes the baton on. No other thread may wait for anything after that.
   void set_job(std::function<void()> job, std::function<void()> then) {
     job_ = std::move(job);
     then_ = std::move(then);
   }
 
-  /// Leaves a thread that will never be given the baton again to the end of the process.
+  /// Leaves a thread behind until the end of the process. It never gets the baton again.
   static void abandon(std::unique_ptr<TaskThread> thread) {
     thread->thread_.detach();
     static_cast<void>(thread.release());
@@ -96,10 +96,10 @@ class TaskThread {
   std::thread thread_;
 };
 
-/// The threads of one scheduler, kept for its next runs.
+/// The threads of one scheduler, kept for later runs.
 class TaskThreads {
  public:
-  /// One that is free, for good or until it is put back.
+  /// Takes a free thread, for good or until it is put back.
   [[nodiscard]] std::unique_ptr<TaskThread> take() {
     if (idle_.empty()) return std::make_unique<TaskThread>();
     auto thread = std::move(idle_.back());
@@ -112,12 +112,12 @@ class TaskThreads {
   std::vector<std::unique_ptr<TaskThread>> idle_;
 };
 
-/// Keeps the calling thread, and those that it starts, on one processor for as long as this lives: since only
-/// one of them runs at a time, another processor would only have to be woken from sleep.
+/// Keeps the calling thread, and the threads that it starts, on one processor while this object lives. Since
+/// only one of them runs at a time, another processor would only have to be woken from sleep.
 class OneProcessor {
  public:
 #ifdef __linux__
-  /// The number of the one that the calling thread is on.
+  /// The number of the processor of the calling thread.
   [[nodiscard]] static int here() { return ::sched_getcpu(); }
 
   explicit OneProcessor(int processor) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A folder that lives as long as a test, and whole files in one call.
+// A folder that lives as long as a test, and reading and writing of whole files in one call.
 
 #include <filesystem>
 #include <fstream>
@@ -15,7 +15,7 @@
 
 namespace support {
 
-/// Makes an empty folder and removes it, with all that is in it, at the end.
+/// Makes an empty folder, and finally removes the folder with all contents.
 class TempFolder {
  public:
   TempFolder() : TempFolder{std::filesystem::temp_directory_path()} {}
@@ -25,7 +25,7 @@ class TempFolder {
       path_ = parent / ("kvstore-test-" + std::to_string(random()));
     } while (!std::filesystem::create_directory(path_));
     std::filesystem::permissions(path_, std::filesystem::perms::owner_all);
-    // Without links, so that paths in messages compare equal to those that a test composes.
+    // Resolves links, so that paths in messages compare equal to paths that a test composes.
     path_ = std::filesystem::canonical(path_);
   }
   TempFolder(const TempFolder&) = delete;
@@ -40,7 +40,7 @@ class TempFolder {
     return path_ / name;
   }
 
-  /// Names of everything in the folder itself, sorted.
+  /// The sorted names of everything directly in the folder.
   [[nodiscard]] std::set<std::string> names() const {
     std::set<std::string> found;
     for (const auto& entry : std::filesystem::directory_iterator{path_}) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Where tests/ is, for tests that use its files. One small source file knows: were the path in every compiler
-// command, a compiler cache could not serve a second checkout.
+// The path of tests/, for tests that use its files. Only one small source file contains the path. If every
+// compiler command contained it, a compiler cache could not serve a second checkout.
 
 #include <string>
 

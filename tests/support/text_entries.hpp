@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The two ends of a storage as plain lists: what a store would hand over, and what it would be handed.
+// The two ends of a storage as plain lists: the entries that a store would save, and the entries that a load
+// delivers.
 
 #include <algorithm>
 #include <cstddef>
@@ -21,7 +22,7 @@ namespace support {
 /// Keys and the JSON text of their values, in order.
 using TextEntries = std::vector<std::pair<std::string, std::string>>;
 
-/// Keeps what a load hands over; checks values and keys as strictly as a store does.
+/// Keeps the entries of a load. Checks values and keys as strictly as a store does.
 class CollectingSink : public kvstore::LoadSink {
  public:
   void schema_version(std::uint32_t stored) override { version = stored; }
@@ -43,7 +44,7 @@ class CollectingSink : public kvstore::LoadSink {
     finished = true;
   }
 
-  /// The list stays in the order in which the keys came first.
+  /// Keeps the order in which the keys came first.
   void change(const kvstore::Change& change) override {
     finish();
     const auto found = std::find_if(entries.begin(), entries.end(),
@@ -68,7 +69,7 @@ class CollectingSink : public kvstore::LoadSink {
   bool finished = false;
 };
 
-/// Hands over a list.
+/// Passes a list to a storage.
 class ListSource : public kvstore::ChangeSource {
  public:
   explicit ListSource(TextEntries entries) : entries_{std::move(entries)} {}

@@ -55,7 +55,7 @@ TEST_CASE("ForkGuard: a copy remembers the maker, not the copier") {
         }) == "foreign, foreign");
 }
 
-#ifndef __SANITIZE_THREAD__  // which loses its way in a child that it has not seen being made
+#ifndef __SANITIZE_THREAD__  // the sanitizer cannot follow a child that a system call makes
 TEST_CASE("ForkGuard: the id tells of a child that no handler has seen") {
   const ForkGuard guard;
   const long child = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);

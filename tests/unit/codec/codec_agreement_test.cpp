@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The same type read by way of its list of fields and by way of nlohmann/json: both accept the same texts,
-// and make the same of them.
+// The same type, read by means of its list of fields and by means of nlohmann/json. Both accept the same
+// texts, and read the same values from them.
 
 #include <algorithm>
 #include <cstddef>
@@ -39,7 +39,7 @@ struct Whole {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Whole, title, number, weight, active, parts, sizes)
 
-/// The same members by lists, for want of a second way to convert one type.
+/// The same members as in `Part`, with a list of fields. One type cannot be converted in two ways.
 struct ListedPart : Part {
   bool operator==(const ListedPart&) const = default;
 };
@@ -64,7 +64,7 @@ constexpr auto kvstore_fields(const ListedWhole*) {
 
 namespace {
 
-/// The value's JSON, members sorted; nothing if the text is refused.
+/// The JSON of the value, with sorted members; none if the text is refused.
 template <class T>
 std::optional<nlohmann::json> read(std::string_view text) {
   try {
@@ -72,8 +72,8 @@ std::optional<nlohmann::json> read(std::string_view text) {
   } catch (const kvstore::ParseError&) { return std::nullopt; }
 }
 
-/// Whether there is a fraction that some integer type does not hold: what nlohmann/json makes of it for such
-/// a member is undefined.
+/// Whether the tree has a fraction beyond the range of some integer type. nlohmann/json's conversion of such
+/// a fraction to the integer type is undefined.
 bool has_wide_fraction(const nlohmann::json& tree) {
   if (tree.is_structured()) return std::any_of(tree.begin(), tree.end(), has_wide_fraction);
   return tree.is_number_float() && !(tree.get<double>() > -1 && tree.get<double>() < 128);

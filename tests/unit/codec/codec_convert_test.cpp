@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Types that nlohmann/json converts, and codecs that users write.
+// Types that nlohmann/json converts, and codecs written by users.
 
 #include <algorithm>
 #include <cmath>
@@ -42,12 +42,12 @@ struct Strict {
 };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(Strict, id)
 
-/// Looks like a sequence, but says itself how it is converted.
+/// Resembles a sequence, but defines its own conversion.
 struct Path : std::vector<int> {};
 void to_json(nlohmann::json& out, const Path& path) { out = {{"steps", path.size()}}; }
 void from_json(const nlohmann::json& in, Path& path) { path.resize(in.at("steps").get<std::size_t>()); }
 
-/// A hash set inside: its order need not survive.
+/// Contains a hash set, whose order need not survive.
 struct Tags {
   std::unordered_set<int> ids;
   bool operator==(const Tags&) const = default;

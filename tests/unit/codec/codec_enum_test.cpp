@@ -32,7 +32,7 @@ NLOHMANN_JSON_SERIALIZE_ENUM(Named, {{Named::unknown, nullptr}, {Named::on, "on"
 enum class Digits { one, two };
 NLOHMANN_JSON_SERIALIZE_ENUM(Digits, {{Digits::one, "1"}, {Digits::two, "2"}})
 
-/// Its conversion asks for a tree by name.
+/// Its conversion accepts no tree but nlohmann::json itself.
 enum class Picky { no, yes };
 template <class Json>
   requires std::same_as<Json, nlohmann::json>
@@ -45,7 +45,7 @@ void from_json(const Json& json, Picky& value) {
   value = json == "yes" ? Picky::yes : Picky::no;
 }
 
-/// Its serializer, below, has the same members as the one that comes with nlohmann.
+/// Its serializer, below, has the same members as the one of nlohmann/json.
 enum class Serialized { no, yes };
 
 }  // namespace codec_enum_test

@@ -50,7 +50,7 @@ constexpr auto kvstore_fields(const User*) {
                          &User::settings);
 }
 
-/// Has members that its list does not know, and so none of its own.
+/// Has members that the list of its base lacks. So it counts as a type without a list.
 struct Unlisted : Address {
   int more = 0;
 };
@@ -114,7 +114,7 @@ constexpr auto kvstore_fields(const Oddly*) {
                          &Oddly::d);
 }
 
-/// Both looks like a sequence and has a to_json: the list has the say.
+/// Resembles a sequence and has a to_json as well: the list takes precedence.
 struct Route : std::vector<int> {
   std::string name;
 };
@@ -195,7 +195,7 @@ TEST_CASE("Fields: a missing one is refused, and named") {
   CHECK_THROWS_WITH(decode<Address>(R"({"city":"A"})"), "expected a member \"floor\" in this object");
   CHECK_THROWS_WITH(decode<Address>("{}"), "expected a member \"city\" in this object");
   CHECK_THROWS_AS(decode<User>(R"({"name":"A","addresses":[],"settings":{}})"),
-                  ParseError);  // no optional either
+                  ParseError);  // a std::optional is no exception
 }
 
 TEST_CASE("Fields: with defaults, a missing one stays as the constructor made it") {
@@ -301,7 +301,7 @@ TEST_CASE("Fields: inside optional, vector, map and variant") {
 }
 
 TEST_CASE("Fields: a type that contains itself, up to the limit of nesting") {
-  const Node deepest = chain(256);  // an object and an array each, and the last array is empty
+  const Node deepest = chain(256);  // one object and one array a level; the last array is empty
   CHECK(decode<Node>(encode(deepest)) == deepest);
   CHECK(refuses(chain(257)));
   std::string text = encode(chain(256));

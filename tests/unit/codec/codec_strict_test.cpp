@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What codecs refuse, when writing and when reading.
+// Texts and values that codecs refuse, on reading and on writing.
 
 #include <array>
 #include <cmath>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What each kind of type becomes as JSON, and that it comes back.
+// The JSON of each kind of type, and the way back.
 
 #include <array>
 #include <chrono>
@@ -33,7 +33,7 @@ using codec_text::encode;
 
 namespace {
 
-/// The JSON text of a value, which is required to read back as the same value.
+/// The JSON text of a value, after checking that it reads back as the same value.
 template <class T>
 std::string round_trip(const T& value) {
   kvstore::detail::check_value(value);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Copying from a storage whose values are damaged: no store decodes what is copied.
+// Copies from a storage with damaged values: no store decodes the copied values.
 
 #include <filesystem>
 #include <fstream>
@@ -25,11 +25,11 @@ namespace migrate_test { namespace {
 using support::TempFolder;
 using Ints = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 
-/// Texts that are not one JSON value; the second and third would be further entries of a JSON file.
+/// Texts that are not one JSON value. In a JSON file, the second and the third would add entries.
 const std::vector<std::string> kDamaged{"2x222", "1,\n\"z\":3", "}{", "",   "1 2",
                                         "01",    "\"\xff\"",    "[1", "NaN"};
 
-/// Requires that nothing of `from` gets into a target, of any kind, which stays as it was.
+/// Requires that nothing of `from` gets into a target of any kind, and that the target stays unchanged.
 void require_refused(kvstore::Storage& from) {
   for (const support::StorageCase& kind : support::storages()) {
     const TempFolder folder;
@@ -40,7 +40,7 @@ void require_refused(kvstore::Storage& from) {
       store.close();
     }
     const auto to = kind.open(folder.path());
-    if (to->path() == from.path()) continue;  // two memories are one to migrate()
+    if (to->path() == from.path()) continue;  // migrate() takes two memories for one
     CHECK_THROWS_AS(kvstore::migrate(from, *to, {.replace = true}), kvstore::CorruptionError);
     CHECK(support::load_from(*to) == support::TextEntries{{"precious", "1"}});
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Metrics as Prometheus reads them.
+// The metrics in the format that Prometheus reads.
 
 #include <chrono>
 #include <cstdint>
@@ -84,7 +84,7 @@ TEST_CASE("Prometheus: values of labels are escaped, and names that it would ref
   CHECK_THROWS_AS(to_prometheus(example(), {{"store", "\xFF"}}), kvstore::ValueError);
 }
 
-#ifndef _WIN32  // where the shell is another
+#ifndef _WIN32  // Windows has a different shell
 
 TEST_CASE("Prometheus: promtool accepts the text, with nothing to remark") {
   const TempFolder folder;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Programs that run without standard input, output and error: what they print must not land in a file of
-// ours, which would otherwise be given their numbers.
+// Programs that run without standard input, output and error. A file of ours could be given their numbers,
+// and the output of the program must not end up in it.
 
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -42,7 +42,8 @@ void close_standard_files() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(descriptor);
 }
 
-/// Prints as a program does that does not know. @returns the descriptors that took it
+/// Prints like a program that does not know that its descriptors are closed. @returns the descriptors that
+/// accepted the text
 std::string print() {
   std::string taken;
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
@@ -51,7 +52,8 @@ std::string print() {
   return taken;
 }
 
-/// Works on a store and prints before every call to the system. @returns what took the print
+/// Works on a store, and prints before every call to the system. @returns the descriptors that accepted the
+/// text
 template <class Storage>
 std::string work_and_print(const fs::path& path) {
   return in_child([&] {
@@ -69,7 +71,7 @@ std::string work_and_print(const fs::path& path) {
   });
 }
 
-/// The entries, or why they cannot be read.
+/// The entries, or the reason why they cannot be read.
 template <class Storage>
 std::string found(const fs::path& path) {
   try {
@@ -116,7 +118,7 @@ TEST_CASE("Closed descriptors: a file is not opened under their numbers, not eve
   support::write_file(folder / "a", "text");
   const std::string words = in_child([&]() -> std::string {
     close_standard_files();
-    const ::rlimit few{3, 3};  // so that it gets no other
+    const ::rlimit few{3, 3};  // leaves no number for another file
     support::require_success(::setrlimit(RLIMIT_NOFILE, &few), "setrlimit");
     const auto made = kvstore::detail::open_file(system_file_system(), folder / "a", OpenMode::truncate);
     return made.error ? "refused" : "made";

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A store whose lock file is removed, or whose folder is exchanged, while it is open: it writes nothing there
-// any more, since another store may own what has the names now.
+// A store whose lock file is removed, or whose folder is exchanged, while it is open. The store must not
+// write there any more, since another store may now own these names.
 
 #include <cstddef>
 #include <filesystem>
@@ -35,7 +35,7 @@ const TextEntries kOurs{{"ours", "1"}};
 const TextEntries kTheirs{{"theirs", "2"}};
 const std::string kTheirText = "{\n\"theirs\": 2\n}\n";
 
-/// A store at current/data.json, where current is a link to r1.
+/// A store at current/data.json. `current` is a link to r1.
 struct Exchange {
   Exchange() {
     fs::create_directory(folder / "r1");
@@ -57,7 +57,7 @@ struct Exchange {
   std::vector<std::function<void()>> ways() const {
     return {[this] { remove_lock(); }, [this] { flip_link(); }, [this] { exchange_folder(); }};
   }
-  /// Another store comes to have the name, and keeps it.
+  /// Opens another store under the same name, and keeps it open.
   void let_another_in() {
     other = std::make_unique<OpenJsonFile>(path);
     save_to(*other, kTheirs);
@@ -151,7 +151,7 @@ TEMPLATE_TEST_CASE("Exchanged folder: the figures of a store tell of it until it
   store.save();
   CHECK(store.last_error().value_or("none") == "none");
   fs::rename(folder / "here", folder / "there");
-  CHECK_THROWS_AS(store.save(), kvstore::StorageError);  // also with nothing to save
+  CHECK_THROWS_AS(store.save(), kvstore::StorageError);  // refused even though there is nothing to save
   CHECK(store.last_error().has_value());
   fs::rename(folder / "there", folder / "here");
   store.close();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What the files and the lock do on a POSIX system: links, devices, users, and processes that fork or die.
+// The behaviour of files and locks on a POSIX system: links, devices, users, and processes that fork or die.
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -168,7 +168,7 @@ TEST_CASE("Lock: what a killed process left behind is taken over") {
   CHECK(in_child([&]() -> std::string {
           static std::optional<FileLock> lock;
           lock.emplace(system_file_system(), folder / "a");
-          return "held";  // and ends without destructors
+          return "held";  // ends without destructors
         }) == "held");
   REQUIRE(fs::exists(folder / "a.lock"));
   CHECK(try_lock(folder / "a") == "taken");
@@ -222,7 +222,7 @@ TEST_CASE("Lock: it never writes through a link that lies in its place") {
 
 namespace {
 
-/// What a lock that is still held says to a look, and to one after `change`.
+/// The result of a check of a held lock after `change`; before `change` the check must pass.
 std::string said_after(const fs::path& file, const std::function<void()>& change) {
   FileLock lock{system_file_system(), file};
   lock.check_still_held();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The operating system's files as the storages see them, the helpers that finish interrupted and short calls,
-// and the lock.
+// The files of the operating system as storages use them, the helpers that complete interrupted and short
+// calls, and the lock.
 
 #include <array>
 #include <filesystem>

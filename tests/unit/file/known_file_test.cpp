@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// How a file that somebody else may have had their hands on is told from one that is as it was.
+// Tells a file that another program may have changed from an unchanged one.
 
 #include <chrono>
 #include <cstdint>
@@ -31,7 +31,7 @@ namespace {
 
 const std::string kText = "as it was";
 
-/// A file with that text, and what is known of it.
+/// A file with the text `kText`, and the knowledge about it.
 struct Known {
   explicit Known(bool with_crc = true) {
     write_file(path, kText);
@@ -42,7 +42,7 @@ struct Known {
       known.remember(status.value);
   }
   FileState compare() { return known.compare(files, path); }
-  /// Gives the file another time, as if it was written then.
+  /// Gives the file a new modification time, as if it had been written.
   void touch() { fs::last_write_time(path, fs::last_write_time(path) + std::chrono::seconds{1}); }
 
   TempFolder folder;
@@ -72,7 +72,7 @@ TEST_CASE("Known file: one that is gone is missing") {
   CHECK(file.compare() == FileState::missing);
 }
 
-TEST_CASE("Known file: none where none was is the same, and one that was made there a change") {
+TEST_CASE("Known file: a file that is still missing is unchanged, and one that was made there is a change") {
   Known file;
   file.known.remember({});
   CHECK(file.compare() == FileState::changed);
@@ -84,7 +84,7 @@ TEST_CASE("Known file: one that was rewritten in place is changed, longer or not
   for (const std::string text : {"as it is ", "as it was, and more", ""}) {
     Known file;
     write_file(file.path, text);
-    file.touch();  // whatever the clock's ticks
+    file.touch();  // independent of the resolution of the clock
     INFO(text);
     CHECK(file.compare() == FileState::changed);
     CHECK(support::read_file(file.path) == text);

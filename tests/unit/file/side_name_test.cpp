@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Names that a store keeps for its own files are no place for another store, nor for a copy of its own.
+// A store keeps some names for its own files. Neither another store nor a copy of the same store may use
+// them.
 
 #include <chrono>
 #include <filesystem>
@@ -63,7 +64,7 @@ TEST_CASE("Side name: nothing is migrated between two names of one store, also w
   for (const std::string suffix : kSuffixes) {
     CAPTURE(suffix);
     const TempFolder folder;
-    if (suffix == ".lock") continue;  // which no storage would name
+    if (suffix == ".lock") continue;  // no storage uses such a name
     const fs::path name = folder / ("data.json" + suffix);
     support::write_file(name, "{\n\"a\": 1\n}\n");
     kvstore::JsonFile from{name};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Paths that stand for something other than one file for good: pipes, devices, files without a name, links
-// that are switched. What cannot be read as a file is refused by name, and never taken for an empty store.
+// Paths that do not always refer to the same file: pipes, devices, files without a name, links that are
+// switched. A path that cannot be read as a file is refused by its name, and never taken for an empty store.
 
 #ifndef _WIN32
 
@@ -51,7 +51,7 @@ kvstore::Options reading(bool allow_missing = false) {
   return options;
 }
 
-/// A descriptor, closed at the end, and the name that the kernel has for what it is open for.
+/// A descriptor that is closed at the end. `path` is the kernel's name for the open file.
 class Descriptor {
  public:
   explicit Descriptor(int number) : number_{number} { require_success(number < 0 ? -1 : 0, "open"); }
@@ -64,7 +64,7 @@ class Descriptor {
   int number_;
 };
 
-/// Every way to read or own what `path` stands for is refused by its name.
+/// Requires that every way to read or own `path` is refused by its name.
 void check_refused(const fs::path& path, std::string_view why) {
   CAPTURE(path, why);
   const auto named = ContainsSubstring(path.string() + ": ");
@@ -200,7 +200,7 @@ TEST_CASE("Unusual path: a file of equal size and time that got the inode of the
     fs::last_write_time(folder / "data.json", moment);
     Store reader{open(folder / "data.json"), reading()};
     for (int round = 1001; round < 1020; ++round) {
-      for (const int value : {9999, round}) {  // the second gets the inode of the file before the first
+      for (const int value : {9999, round}) {  // the second file gets the inode of the file before the first
         write_file(folder / "next", R"({"a": )" + std::to_string(value) + "}");
         fs::last_write_time(folder / "next", moment);
         fs::rename(folder / "next", folder / "data.json");

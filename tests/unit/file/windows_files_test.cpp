@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What Windows does otherwise than POSIX systems: names in UTF-16, files that others hold open, and its
-// errors.
+// The peculiarities of Windows: names in UTF-16, files that others hold open, and its errors.
 
 #include <chrono>
 #include <cstdint>
@@ -47,12 +46,12 @@ using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 
 namespace {
 
-/// Opens a file as a program does that shares it with nobody, or only for what is said.
+/// Opens a file without sharing it, or sharing it only as `shared` allows.
 WindowsHandle hold(const fs::path& path, ::DWORD shared = 0) {
   return WindowsHandle{::CreateFileW(path.c_str(), GENERIC_READ, shared, nullptr, OPEN_EXISTING, 0, nullptr)};
 }
 
-/// What the error says that `work` throws.
+/// The message of the error that `work` throws.
 template <class Expected, class Work>
 std::string words_of(const Work& work) {
   try {
@@ -91,7 +90,7 @@ TEST_CASE("Windows: a second open of a store is refused, and can read whose it i
   CHECK(read_file(folder / "data.json.lock") == holder + "\n");
 }
 
-TEST_CASE("Windows: a file that a reader has open is replaced in one step, or else not at all") {
+TEST_CASE("Windows: a file that a reader has open is replaced in one step, or not at all") {
   const TempFolder folder;
   const fs::path path = folder / "data.json";
   OpenJsonFile storage{path};
@@ -138,7 +137,7 @@ TEST_CASE("Windows: a sharing violation that ends is waited out") {
   files.before_each([&](support::Call call, const fs::path& path) {
     if (call != support::Call::open || path != folder / "data.json" || closer.joinable()) return;
     closer = std::jthread{[&] {
-      std::this_thread::sleep_for(std::chrono::milliseconds{50});  // so that a first try fails, most likely
+      std::this_thread::sleep_for(std::chrono::milliseconds{50});  // makes the first try fail, most likely
       ::CloseHandle(other.release());
     }};
   });
@@ -230,7 +229,7 @@ TEST_CASE("Windows: errors compare with those of the standard library, and keep 
   CHECK(windows_error(ERROR_HANDLE_DISK_FULL) == std::errc::no_space_on_device);
   CHECK(windows_error(ERROR_LOCK_VIOLATION) == std::errc::operation_would_block);
   CHECK(windows_error(ERROR_NOT_SUPPORTED) == std::errc::operation_not_supported);
-  CHECK(windows_error(ERROR_CRC) != std::errc::io_error);  // its own
+  CHECK(windows_error(ERROR_CRC) != std::errc::io_error);  // has no POSIX counterpart
   CHECK_FALSE(windows_error(0));
   const std::string words = windows_error(ERROR_ACCESS_DENIED).message();
   CHECK_THAT(words, ContainsSubstring(" (Windows error 5)"));

@@ -28,7 +28,7 @@ void copy_golden(const char* name, const support::TempFolder& to) {
   std::filesystem::copy(folder, to.path(), std::filesystem::copy_options::recursive);
 }
 
-/// Opens a copy of a golden folder and says what is in it.
+/// The contents of a copy of a golden folder.
 template <class Storage>
 Contents golden(const char* name) {
   const support::TempFolder copy;
@@ -62,11 +62,11 @@ TEST_CASE("Golden files: version 1 of a snapshot with its journal opens") {
   REQUIRE(golden<kvstore::JsonJournal>("snapshot_and_journal") == expected);
 }
 
-TEST_CASE("Golden files: version 1 of a fold that was interrupted opens") {
+TEST_CASE("Golden files: version 1 of an interrupted compaction opens") {
   REQUIRE(golden<kvstore::JsonJournal>("interrupted_fold") == Contents{{"old", 1}, {"new", 2}});
 }
 
-TEST_CASE("Journal: a fold that was interrupted is ended by compact, and close leaves the JSON file alone") {
+TEST_CASE("Journal: compact ends an interrupted compaction, and close leaves the JSON file alone") {
   const support::TempFolder folder;
   copy_golden("interrupted_fold", folder);
   {

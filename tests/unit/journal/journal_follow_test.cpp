@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What a look at a store that another writes costs when there is little or no news.
+// The cost of reading the changes of another process's store when there are few or none.
 
 #include <chrono>
 #include <cstddef>
@@ -61,7 +61,7 @@ class MeteredFiles final : public support::FaultFileSystem {
   };
 };
 
-/// A store's journal without the store, so that a test is between any two of its steps.
+/// The journal of a store without the store, so that a test can act between any two of its steps.
 class Owner {
  public:
   explicit Owner(const std::filesystem::path& path) : storage_{path} { support::load_from(storage_); }
@@ -77,7 +77,7 @@ class Owner {
   JsonJournal storage_;
 };
 
-/// The news since the last look; one entry named "everything" if that cannot be told.
+/// The changes since the last call; one entry named "everything" if they cannot be determined.
 TextEntries news(JsonJournal& reader) {
   CollectingSink sink;
   if (!reader.load_changes(sink)) return {{"everything", ""}};
@@ -151,12 +151,12 @@ TEST_CASE("Following a journal: a line that is not whole yet is no news and no d
   const std::string after = support::read_file(folder / "data.json.journal");
   const std::size_t start = before.find_last_not_of('\0') + 1;
   std::string half = after;
-  half.replace(start + 4, 4, 4, '\0');  // another processor sees the stores into a mapping in any order
+  half.replace(start + 4, 4, 4, '\0');  // another processor may see the stores into a mapping in any order
   support::write_file(folder / "copy.json.journal", before);
   JsonJournal other{folder / "copy.json"};
   CollectingSink copied;
   other.load({.purpose = LoadPurpose::read_only}, copied);
-  const auto rewrite = [&](const std::string& text) {  // in place
+  const auto rewrite = [&](const std::string& text) {  // overwrites the file in place
     std::fstream file{folder / "copy.json.journal", std::ios::in | std::ios::out | std::ios::binary};
     file.write(text.data(), static_cast<std::streamsize>(text.size()));
   };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// JournalLines, by which tools look into a journal: what each line says, where lines end, and how to go on
-// behind damage.
+// JournalLines, the tools' reader of journals: the meaning of each line, the ends of lines, and the way to
+// continue behind damage.
 
 #include <chrono>
 #include <cstddef>
@@ -27,7 +27,7 @@ using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 
 namespace {
 
-/// Says in words what it was handed.
+/// Describes the calls of a reader in words.
 class Words final : public kvstore::JournalHandler {
  public:
   void on_header(const kvstore::JournalHeader& header) override {
@@ -44,7 +44,7 @@ class Words final : public kvstore::JournalHandler {
   std::optional<kvstore::BaseId> base;
 };
 
-/// Leaves a journal of three steps on `{"kept": 1}`, as a process does that is killed: nothing is tidied up.
+/// Leaves a journal of three steps on `{"kept": 1}`. Nothing is tidied up, as after a killed process.
 void make_journal(const TempFolder& folder) {
   write_file(folder / "data.json", "{\n\"kept\": 1\n}\n");
   std::string journal;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// What opening finds where a store's files are, and did not write: it is reported by name and stays, byte for
-// byte. What a crash leaves of our own files is told from it.
+// Opening finds files of other programs under the names of the store. It reports them by name and leaves them
+// unchanged, byte for byte. It tells them from the remains of a crash.
 
 #include <chrono>
 #include <cstddef>
@@ -89,7 +89,7 @@ std::vector<Foreign> foreign_journals() {
           {"a line that is no header, cut", R"(0000aaaa ["k",1)"}};
 }
 
-/// How loading ends: with an error that names `name`, and everything as it was.
+/// Requires that loading ends with an error that names `name`, and leaves everything unchanged.
 void check_refused(const TempFolder& folder, const char* name, LoadPurpose purpose) {
   std::map<std::string, std::string> before;
   for (const std::string& file : folder.names()) before[file] = read_file(folder / file);
@@ -147,7 +147,7 @@ TEST_CASE("Journal start: what another program made of a journal is reported to 
       const TempFolder folder;
       write_file(folder / "data.json", R"({"a": 1})");
       write_file(folder / name, all.front().bytes);
-      check_refused(folder, name, purpose);  // after a while: a writer could be at work
+      check_refused(folder, name, purpose);  // reported only after retries: a writer could be at work
     }
   }
 }
@@ -269,7 +269,7 @@ TEST_CASE("Leftover: a link or a folder where a save is written is not removed, 
 #endif
 }
 
-/// Another program puts something where a store that is open writes its saves.
+/// Another program puts something under the name that an open store uses for its saves.
 template <class Put, class IsThere>
 void check_kept(const Put& put, const IsThere& is_there) {
   const bool journal = GENERATE(false, true);
@@ -286,7 +286,7 @@ void check_kept(const Put& put, const IsThere& is_there) {
   fs::remove(name);
   store.compact();
   store.close();
-#ifndef _WIN32  // where an empty journal may stay that was renamed while it was open
+#ifndef _WIN32  // on Windows an empty journal may stay, if it was renamed while it was open
   CHECK(folder.names() == std::set<std::string>{"data.json"});
 #endif
 }

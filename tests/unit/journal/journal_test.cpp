@@ -52,7 +52,8 @@ std::string header(std::string_view rest = R"("snapshot":null)") {
   return line(R"({"kvstore_journal":1,"id":"00000000000000aa",)" + std::string{rest} + "}");
 }
 
-/// The offset of the damage that opening meets; nothing if it opens, and then to `expected`.
+/// The offset of the damage that opening reports. If opening succeeds, requires the contents `expected`, and
+/// returns nothing.
 std::optional<std::uint64_t> damage_met(const std::filesystem::path& path, const Contents& expected) {
   Contents found;
   try {
@@ -62,7 +63,7 @@ std::optional<std::uint64_t> damage_met(const std::filesystem::path& path, const
   return std::nullopt;
 }
 
-/// A copy of the files as a killed process would leave them.
+/// Copies the files as a killed process would leave them.
 void copy_files(const TempFolder& from, const TempFolder& to) {
   for (const std::string& name : to.names()) std::filesystem::remove(to / name);
   for (const std::string& name : from.names()) {
@@ -204,7 +205,7 @@ TEST_CASE("Journal: a torn end is dropped at every byte, and what stands before 
       while (complete + 1 < ends.size() && ends[complete + 1] <= length) ++complete;
       Store again = open(copy / "data.json");
       REQUIRE(again.size() == complete);
-      again.create("new", 1);  // what comes next must not be mistaken for, or meet, the torn end
+      again.create("new", 1);  // the new line must neither meet the torn end nor be mistaken for it
       again.close();
       REQUIRE(reopened(copy / "data.json").size() == complete + 1);
     }
@@ -236,7 +237,7 @@ TEST_CASE("Journal: every flipped bit of one closed cleanly is reported with its
       if (damage) {
         ++reported;
         REQUIRE(*damage <= byte);
-        REQUIRE(whole.find('\n', *damage) >= byte);  // the offset of the line that was hit
+        REQUIRE(whole.find('\n', *damage) >= byte);  // the damaged line begins at that offset
         REQUIRE(support::read_file(copy / "data.json.journal") == flipped);
       }
       for (const std::string& name : copy.names()) std::filesystem::remove(copy / name);
@@ -337,7 +338,7 @@ TEST_CASE("Journal: a value too large for a line is saved by a snapshot") {
   REQUIRE(store.read(2) == huge);
 }
 
-/// A storage with a journal, which refuses to be asked for a save.
+/// A storage with a journal. Its own `save` must never be called.
 class SavesByJournalOnly final : public kvstore::Storage {
  public:
   explicit SavesByJournalOnly(const std::filesystem::path& path) : storage_{path} {}

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// What opening drops of a journal as torn: told from damage by what later lines vouch for, kept beside the
-// journal before it is dropped, and found in linear time, whatever values stand there.
+// The end of a journal that opening drops as torn. Opening tells it from damage, since later lines vouch for
+// a damaged place. It keeps the end beside the journal before dropping it, and finds it in linear time,
+// whatever the values are.
 
 #include <chrono>
 #include <cstddef>
@@ -61,7 +62,7 @@ Contents reopened(const TempFolder& folder, kvstore::Options options = kManual) 
   return result;
 }
 
-/// What the next process finds of a store that is killed now.
+/// Copies the files that the next process would find if the store were killed now.
 void copy_files(const TempFolder& from, const TempFolder& to) {
   for (const std::string& name : from.names()) {
     if (!name.ends_with(".lock")) fs::copy_file(from / name, to / name, fs::copy_options::overwrite_existing);
@@ -227,7 +228,7 @@ TEST_CASE("Torn end: a file of torn ends that is full keeps the oldest, and the 
   CHECK_THAT(told.front(), ContainsSubstring("torn tail not kept") && ContainsSubstring("bytes=6"));
 }
 
-// What vouches ------------------------------------------------------------------------------------
+// Vouching ----------------------------------------------------------------------------------------
 
 TEST_CASE("Vouching: lines behind damaged line feeds say that a place was synced") {
   const std::string second = line(R"(["b","2"])");
@@ -253,22 +254,22 @@ TEST_CASE("Vouching: lines behind damaged line feeds say that a place was synced
     CAPTURE(static_cast<int>(byte));
     std::string joined = start + second;
     joined.back() = byte;
-    CHECK(met(joined + vouching) == damaged);  // a good line, a byte, and the line that vouches
+    CHECK(met(joined + vouching) == damaged);  // a good line, a byte, and the vouching line
     std::string thrice = start + second + second;
     thrice.back() = thrice[thrice.size() - second.size() - 1] = byte;
     CHECK(met(thrice + vouching) == damaged);
   }
-  std::string own = kHeader + kFirst;  // the damaged line feed is that of the last good line itself
+  std::string own = kHeader + kFirst;  // the damaged line feed belongs to the last good line itself
   own.back() = 'x';
   CHECK(met(own + line(R"(["c","3"])", '|' + std::to_string(own.size()) + ' ')) == kHeader.size());
 }
 
 TEST_CASE("Vouching: a value that looks like a line that vouches does not keep a torn journal from opening") {
-  // Its checksum is that of how the line will end, which its writer can foresee.
+  // The inner checksum fits the rest of the line, which the writer of the value can foresee.
   const std::string tail = "|9999999 x";
   const std::string value = std::string(4000, 'v') + crc_of(tail + "\"]") + tail;
   std::string journal = kHeader + kFirst + line(R"(["evil",")" + value + "\"]");
-  journal.replace(512, 512, 512, '\0');  // its second sector did not arrive
+  journal.replace(512, 512, 512, '\0');  // the second sector did not arrive
   const TempFolder folder;
   write_file(folder / "data.json.journal", journal);
   CHECK(reopened(folder) == Contents{{"a", "1"}});

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A journal whose store has lost its lock, its folder or its JSON file while it was open: nothing of another
-// store is harmed, and nothing is lost in silence.
+// A journal whose store has lost its lock, its folder or its JSON file while it was open. No other store is
+// harmed, and nothing is lost silently.
 
 #include <array>
 #include <chrono>
@@ -125,7 +125,7 @@ TEST_CASE("Lost lock: a journal that a compaction has begun counts as well") {
     if (call != support::Call::open || name.extension() != ".tmp" || !refusal.empty()) return;
     refusal = "none";
     fs::rename(folder / "data.json.lock", folder / "lock");
-    fs::rename(folder / "data.json.journal", folder / "journal");  // which is locked as well
+    fs::rename(folder / "data.json.journal", folder / "journal");  // the journal is locked as well
     try {
       open(path);
     } catch (const kvstore::LockedError& error) { refusal = error.what(); }
@@ -148,7 +148,7 @@ TEST_CASE(
   if (child == 0) {
     ::close(life[1]);
     char none = 0;
-    static_cast<void>(!::read(life[0], &none, 1));  // returns when the parent wants it to
+    static_cast<void>(!::read(life[0], &none, 1));  // returns when the parent allows it
     ::_exit(0);
   }
   store.reset();

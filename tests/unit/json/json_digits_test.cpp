@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Integers read in one pass against the plain way: the grammar's scan, then std::from_chars. The same of
-// doubles, which are read the plain way.
+// Compares integers read in one pass with the plain way: a scan by the grammar, then std::from_chars.
+// Compares doubles too, which are read in the plain way.
 
 #include <bit>
 #include <cstddef>
@@ -24,8 +24,8 @@ using kvstore::JsonReader;
 
 namespace {
 
-/// What a whole text is as a `T`; nothing if it is none. On the heap at its exact size, for the address
-/// sanitizer.
+/// The value of a whole text as a `T`; none if the text is not a `T`. The text is copied to the heap at its
+/// exact size, for the address sanitizer.
 template <class T>
 std::optional<T> fast(const std::string& text) {
   const std::vector<char> bytes(text.begin(), text.end());
@@ -69,7 +69,7 @@ bool agree_for_all_types(const std::string& text) {
 
 std::string random_digits(std::mt19937_64& random, std::size_t most) {
   std::string digits;
-  const auto zero = random() % 3;  // many zeros, or fewer
+  const auto zero = random() % 3;  // many zeros or few
   for (auto left = random() % (most + 1); left > 0; --left) {
     digits += random() % 3 < zero ? '0' : static_cast<char>('0' + random() % 10);
   }
@@ -164,7 +164,7 @@ TEST_CASE("JSON digits: every byte that is a digit counts in each of eight place
     for (int code = 0; code < 256; ++code) {
       std::string text = "12345678";
       text[at] = static_cast<char>(code);
-      if (std::string_view{" \t\n\r"}.find(text[at]) != std::string_view::npos) continue;  // may be around it
+      if (std::string_view{" \t\n\r"}.find(text[at]) != std::string_view::npos) continue;  // white space
       REQUIRE(agree<std::int64_t>(text));
     }
   }

@@ -34,7 +34,7 @@ std::string write(const json& value) {
   return std::string{out.text()};
 }
 
-/// Refused by the cheap check and by writing alike.
+/// Whether both the cheap check and the write refuse the value.
 bool refuses(const json& value) {
   bool by_check = false;
   bool by_write = false;

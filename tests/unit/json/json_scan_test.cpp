@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The fast search for the end of a JSON value, against the slow parser.
+// Compares the fast search for the end of a JSON value with the slow parser.
 
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The JSON writer, reader and trees against each other and against nlohmann's parser, on random input.
+// Compares the JSON writer, reader and trees with each other and with nlohmann's parser, on random input.
 
 #include <bit>
 #include <cmath>
@@ -27,7 +27,7 @@ namespace {
 enum class Verdict { refused, accepted };
 
 /// Whether both ways to read a value accept a text. The text is copied to the heap at its exact size, so that
-/// the address sanitizer sees a read beyond its end.
+/// the address sanitizer notices a read beyond the end.
 Verdict judge(const std::string& text) {
   const std::vector<char> bytes(text.begin(), text.end());
   const std::string_view exact{bytes.data(), bytes.size()};
@@ -45,7 +45,7 @@ Verdict judge(const std::string& text) {
   }
 }
 
-/// Whether nlohmann accepts a text and every object in it has its keys once.
+/// Whether nlohmann's parser accepts a text, and no object in it has a key twice.
 Verdict judge_by_nlohmann(const std::string& text) {
   std::vector<std::set<std::string>> keys;
   bool duplicate = false;
@@ -175,7 +175,7 @@ TEST_CASE("JSON text: a tree is read into another one as into a new one") {
     kvstore::detail::DomReader<nlohmann::ordered_json>{again}.read(reused_ordered);
     CAPTURE(text);
     REQUIRE(reused == nlohmann::json::parse(text));
-    REQUIRE(reused.dump() == nlohmann::json::parse(text).dump());  // 1 and 1.0 are equal, but not the same
+    REQUIRE(reused.dump() == nlohmann::json::parse(text).dump());  // equal numbers may differ: 1 and 1.0
     REQUIRE(reused_ordered.dump() == text);
   }
 }

@@ -34,7 +34,7 @@ std::string integer_text(T value) {
   return written([value](JsonWriter& out) { out.integer(value); });
 }
 
-/// Byte by byte, to compare with.
+/// Escapes byte by byte, for comparison.
 std::string plainly_escaped(std::string_view text) {
   std::string out;
   for (const char byte : text) {
@@ -108,7 +108,7 @@ TEST_CASE("JSON writer: escapes random text of any length like a plain loop does
 
 TEST_CASE("JSON writer: has room for what escapes add, whatever it has written before") {
   for (std::size_t before = 0; before < 300;
-       ++before) {  // the address sanitizer sees a write beyond the buffer
+       ++before) {  // the address sanitizer notices a write beyond the buffer
     JsonWriter out;
     out.raw(std::string(before, 'x'));
     const std::string text = std::string(before % 40, 'a') + std::string(before, '\x01') + "b";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Doubles written the fast way against std::to_chars.
+// Compares doubles written in the fast way with those of std::to_chars.
 
 #include <bit>
 #include <charconv>
@@ -28,7 +28,7 @@ std::string plain(double value) {
 
 bool has_fraction(double value) { return std::isfinite(value) && value != std::trunc(value); }
 
-/// Counts doubles that are written otherwise than by std::to_chars, and those written the fast way at all.
+/// Counts the doubles that are written in the fast way, and those among them that differ from std::to_chars.
 class Comparison {
  public:
   void add(double value) {
@@ -76,7 +76,7 @@ TEST_CASE("Shortest decimal: random doubles of every exponent") {
     for (int round = 0; round < 20'000; ++round) {
       const std::uint64_t mantissa = random() & kMantissa;
       comparison.add(std::bit_cast<double>(exponent << 52 | mantissa));
-      // Few bits: those decimals are short, and half-ways exact.
+      // Few bits: these decimals are short, and half-way cases are exact.
       comparison.add(-std::bit_cast<double>(exponent << 52 | (mantissa >> 40 << 40)));
     }
   }

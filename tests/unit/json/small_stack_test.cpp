@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What the documented limit of nesting needs of a thread's stack: musl gives threads 128 KiB.
+// The documented limit of nesting must fit into a small stack: musl gives threads 128 KiB.
 
 #ifndef _WIN32
 
@@ -31,7 +31,7 @@ using nlohmann::json;
 using support::TempFolder;
 using namespace std::chrono_literals;
 
-/// A tree of its own kind. Each level of it is an object and an array.
+/// A recursive type. Each level of nesting is an object and an array.
 struct Node {
   std::vector<Node> children;
 };
@@ -39,9 +39,9 @@ constexpr auto kvstore_fields(const Node*) { return kvstore::fields("children", 
 
 namespace {
 
-constexpr std::size_t kTimes = support::kWorkloadStride == 1 ? 1 : 8;  // what sanitizers make of a frame
+constexpr std::size_t kTimes = support::kWorkloadStride == 1 ? 1 : 8;  // sanitizers enlarge a frame
 
-/// Runs `work` in a thread with little stack, and returns the words of what it threw.
+/// Runs `work` in a thread with a small stack, and returns the message of the exception that it threw.
 std::string on_small_stack(std::size_t bytes, const std::function<void()>& work) {
   struct Task {
     const std::function<void()>& work;
@@ -79,7 +79,7 @@ std::string nodes(int levels) { return repeated(levels / 2, "{\"children\":[") +
 
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
 
-/// Loads, looks and saves in the thread. No copy is made of the value: nlohmann's own copying is recursive.
+/// Loads, visits and saves in the thread. Does not copy the value, since nlohmann's copying is recursive.
 template <class Value>
 void use(const std::filesystem::path& path) {
   kvstore::BatchPersistentKeyValueStore<std::string, Value> store{

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A JSON file that another program changes while a store has it open: nobody's work is overwritten.
+// A JSON file that another program changes while a store has it open. The store overwrites nobody's work.
 
 #include <chrono>
 #include <cstddef>
@@ -43,7 +43,7 @@ const std::string kTheirs = "{\"volume\": 9}";
 const std::string kOurs = "{\n\"a\": 1\n}\n";
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}};
 
-/// Edits as a person does: later than anything that came before.
+/// Edits as a person does: later than all changes before.
 void edit(const fs::path& path, const std::string& text = kTheirs) {
   const bool existed = fs::exists(path);
   const auto before = existed ? fs::last_write_time(path) : fs::file_time_type{};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What a JSON file storage reads: any valid JSON object, and nothing else.
+// A JSON file storage reads any valid JSON object, and nothing that is not valid.
 
 #include <cstddef>
 #include <cstdint>
@@ -88,7 +88,7 @@ const std::vector<Damage> kDamages{
     {"{\"\xff\":1}"sv, 2, "UTF-8"},
     {"{\"abcdefghijklmnopqrstuvwxy\xc3\":1}"sv, 27, "UTF-8"},
     {"{\"\\ud800\":1}"sv, 8, "surrogate"},
-    // From here on it is the sink that refuses, with an offset in the value.
+    // From here on the sink refuses the text, with an offset in the value.
     {"{\"b\":2,\"a\":01}"sv, 12, "the end of the text"},
     {"{\"b\":2,\"a\":tru}"sv, 11, "true or false"},
     {"{\"b\":2,\"a\": [1}, \"c\": 2]}"sv, 14, "',' or ']'"},
@@ -98,7 +98,7 @@ const std::vector<Damage> kDamages{
     {"{\"a\":1, \"b\":2, \"\\u0061\":3, \"a\":4}"sv, 15, "duplicate key a"},
 };
 
-/// Loads and returns the error's offset, having checked its path and words.
+/// Loads, checks the path and the message of the error, and returns its offset.
 std::uint64_t corruption_offset(const TempFolder& folder, std::string_view text, std::string_view words,
                                 std::size_t block) {
   try {
@@ -169,14 +169,14 @@ TEST_CASE("JsonFile: a file that was cut off anywhere is refused") {
     CHECK(corruption_offset(folder, text.substr(0, size), kEnds, 16) == size);
   }
   CHECK(load_text(folder, text.substr(0, text.size() - 1)).size() ==
-        4);  // only the last line's end is missing
+        4);  // only the end of the last line is missing
 }
 
 TEST_CASE("JsonFile: the cursor reads nothing beyond its text") {
   using kvstore::detail::JsonCursor;
   const std::string text = "{\n\"a\": 12,\n\"b\": true,\n\"c\": \"d\"\n}\n";
   for (std::size_t size = 0; size < text.size(); ++size) {
-    // On the heap at its exact size, for the address sanitizer.
+    // The text is on the heap at its exact size, for the address sanitizer.
     const std::vector<char> bytes(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(size));
     JsonCursor cursor;
     kvstore::detail::JsonEntry entry;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// What a JSON file storage does on a POSIX system: the permissions that it keeps, the links that it follows,
-// and what it locks and refuses.
+// The behaviour of a JSON file storage on a POSIX system: the permissions that it keeps, the links that it
+// follows, and the files that it locks and refuses.
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,7 +51,7 @@ unsigned mode_of(const fs::path& path) { return status_of(path).st_mode & 07777U
 
 void set_mode(const fs::path& path, unsigned mode) { fs::permissions(path, static_cast<fs::perms>(mode)); }
 
-/// The error that opening a storage there ends in.
+/// The error with which opening a storage ends.
 std::error_code open_error(const fs::path& path) {
   try {
     const JsonFile storage{path};
@@ -59,7 +59,7 @@ std::error_code open_error(const fs::path& path) {
   } catch (const kvstore::StorageError& error) { return error.code(); }
 }
 
-/// Opens, saves, and says so, or throws.
+/// Opens and saves once. Returns "saved" or throws.
 std::string save_once(const fs::path& path) {
   JsonFile storage{path};
   save_to(storage, {{"key", "1"}});

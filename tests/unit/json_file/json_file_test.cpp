@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What a JSON file storage does to files and folders: what it writes, makes, leaves and locks.
+// The files and folders of a JSON file storage: the storage writes, makes, leaves and locks them.
 
 #include <cstddef>
 #include <filesystem>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Several threads load what one thread loads: the same entries in the same order, or the same error. Blocks
+// Several threads load the same as one thread: the same entries in the same order, or the same error. Blocks
 // are tiny here, so that small files have many ranges.
 
 #include <chrono>
@@ -55,7 +55,7 @@ std::unique_ptr<Store<Value>> open(const std::filesystem::path& path, const kvst
       std::make_unique<JsonFile>(path, kvstore::detail::system_file_system(), block), options);
 }
 
-/// What a load comes to.
+/// The result of a load.
 struct Outcome {
   std::vector<std::pair<std::string, nlohmann::json>> entries;  // in the order of the tables
   std::string error;
@@ -77,7 +77,8 @@ Outcome load(const std::filesystem::path& path, std::size_t threads, std::size_t
   return outcome;
 }
 
-/// `count` lines as a store writes them; entry number `bad`, if there is one, has `bad_value`.
+/// `count` lines as a store writes them. Entry number `bad`, if there is such an entry, has the value
+/// `bad_value`.
 std::string lines(std::size_t count, std::size_t bad = ~std::size_t{0}, std::string_view bad_value = "") {
   std::string text = "{";
   for (std::size_t i = 0; i < count; ++i) {
@@ -108,7 +109,7 @@ TEST_CASE("Parallel load: any layout, whole or damaged, loads as with one thread
     REQUIRE(load(path, threads, block) == alone);
     if (alone.error.empty() && alone.entries.size() > 20) ++loaded;
   }
-  CHECK(loaded > 100);  // most of the effort must not go into refusing
+  CHECK(loaded > 100);  // most texts must load, so that the effort is not spent on refusals
 }
 
 TEST_CASE("Parallel load: the error is that of the first bad entry, wherever it stands") {
@@ -136,7 +137,7 @@ TEST_CASE("Parallel load: the error is that of the first bad entry, wherever it 
 
 namespace {
 
-/// A value that is met in several threads, and may refuse.
+/// A value that two threads may meet in, and that the codec may refuse.
 struct Watched {
   int number = 0;
 };
@@ -189,7 +190,8 @@ TEST_CASE("Parallel load: what a codec throws in another thread comes out, and e
 TEST_CASE(
     "Parallel load: a wrong guess at where a range begins goes unnoticed, whatever a codec says to it") {
   const TempFolder folder;
-  // Within the values, which a codec takes as they are, lines look like entries that it refuses.
+  // Within the values there are lines that resemble entries. The codec accepts the values as they are, but
+  // would refuse such entries.
   std::string text = "{";
   for (int i = 0; i < 100; ++i) {
     text += (i == 0 ? "\n\"" : ",\n\"") + std::to_string(i) +
@@ -205,7 +207,7 @@ TEST_CASE(
 TEST_CASE("Parallel load: a key that comes twice is reported as with one thread") {
   const TempFolder folder;
   const auto path = folder / "data.json";
-  std::string text = lines(500'000);  // large enough for indices to be built by several threads
+  std::string text = lines(500'000);  // large enough for several threads to build indices
   const std::string again = ",\n\"123456\": 0,\n\"77\": 0\n}\n";
   const std::uint64_t offset = text.size() - 3 + 2;
   text.replace(text.size() - 3, 3, again);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The verbs that stores on servers share, over an engine that is a map here.
+// The verbs that the stores on servers share, on top of an engine that is a map here.
 
 #include <cstddef>
 #include <functional>
@@ -71,7 +71,7 @@ class MapEngine {
 
   std::string label = "map";
   std::map<std::string, std::string> entries;
-  std::function<void()> between;  ///< runs once, before the next `replace_if`
+  std::function<void()> between;  ///< called once, before the next `replace_if`
 };
 
 template <class Key, class Value>

@@ -60,7 +60,7 @@ TEST_CASE("Batch: a batch size of one makes every operation durable before it re
   }
 }
 
-TEST_CASE("Batch: a size of zero saves never by count") {
+TEST_CASE("Batch: a size of zero never saves by count") {
   const auto disk = std::make_shared<Disk>();
   Store store{storage_on(disk), {.batch_size = 0, .auto_save_interval = 0s}};
   for (int i = 0; i < 5000; ++i) store.create(i, i);
@@ -155,7 +155,7 @@ TEST_CASE("Background: the operation that fills the batch does not wait, and the
   disk->on_save = [&] { may_save.acquire(); };
   Store store{storage_on(disk),
               {.batch_size = 2, .auto_save_interval = 0s, .batch_save = BatchSave::background}};
-  for (int i = 0; i < 10; ++i) store.create(i, i);  // would hang here if it waited
+  for (int i = 0; i < 10; ++i) store.create(i, i);  // would hang here if a call waited
   REQUIRE(store.unsaved() == 10);
   may_save.release(5);
   while (store.unsaved() >= 2) std::this_thread::yield();
@@ -182,7 +182,7 @@ TEST_CASE("Readers: they go on while a save waits for its storage") {
   const auto disk = std::make_shared<Disk>();
   Store* store_in_save = nullptr;
   int seen = 0;
-  disk->on_save = [&] { seen = store_in_save->read(1); };  // called from the save itself: no lock is held
+  disk->on_save = [&] { seen = store_in_save->read(1); };  // called from within the save: no lock is held
   disk->on_change = [&](std::size_t) { store_in_save->upsert(2, 2); };
   Store store{storage_on(disk), {.batch_size = 0, .auto_save_interval = 0s}};
   store_in_save = &store;
@@ -309,9 +309,9 @@ TEST_CASE("Failure: on_error that closes a store which is closing is refused, an
     disk->fail = true;
     REQUIRE_THROWS_AS(store.close(), kvstore::StorageError);
     REQUIRE(refused == 1);
-    store.create(2, 2);  // what could not be closed goes on
+    store.create(2, 2);  // a store that could not be closed continues
   }
-  REQUIRE(refused == 2);  // by the destructor
+  REQUIRE(refused == 2);  // once more, by the destructor
 }
 
 TEST_CASE("Failure: the destructor reports to on_error and does not throw") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What a logger is told, and that it cannot hurt the store.
+// The events that a logger gets. A failing logger cannot harm the store.
 
 #include <algorithm>
 #include <chrono>
@@ -32,7 +32,7 @@ using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
 
 namespace {
 
-/// Keeps what a logger was told.
+/// Keeps the events of a logger.
 class Log {
  public:
   [[nodiscard]] kvstore::Options options(LogLevel level = LogLevel::info) {
@@ -47,7 +47,7 @@ class Log {
     for (const auto& [event, line] : told_) result.push_back(event);
     return result;
   }
-  /// The line of the last such event, without the times.
+  /// The line of the last event of that name, without the times.
   [[nodiscard]] std::string last(std::string_view event) const {
     for (auto told = told_.rbegin(); told != told_.rend(); ++told) {
       if (told->first == event) return told->second.substr(0, told->second.find(" seconds="));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A store's figures about itself.
+// The figures that a store keeps about itself.
 
 #include <array>
 #include <chrono>
@@ -34,7 +34,7 @@ namespace {
 
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
 
-/// A store with the entries "a" and "b", and what it has counted since.
+/// A store with the entries "a" and "b", and its counts since these were created.
 class Counted {
  public:
   Counted() {
@@ -150,7 +150,7 @@ TEST_CASE("Metrics: writes to a closed store, and those that could not be saved,
   CHECK(store.metrics().of(Verb::upsert) == OperationMetrics{0, 0, 1});
 }
 
-/// A lock that cannot be had, if so wanted.
+/// A lock that fails on demand.
 struct BreakableMutex : std::shared_mutex {
   static inline bool broken = false;
 
@@ -253,8 +253,7 @@ TEST_CASE("Metrics: a writer that waits for a segment's lock is recorded") {
       begun = true;
       store.update("a", "2");
     }};
-    // Nobody can see that the writer has begun to wait; some milliseconds make it all but sure, and the loop
-    // below tries again if they were too few.
+    // No thread can observe that the writer has begun to wait. Some milliseconds make that almost certain.
     while (!begun) std::this_thread::yield();
     const auto until = std::chrono::steady_clock::now() + 20ms;
     while (std::chrono::steady_clock::now() < until) std::this_thread::yield();

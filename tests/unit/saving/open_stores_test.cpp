@@ -31,7 +31,7 @@ using kvstore::detail::OpenStore;
 using kvstore::detail::OpenStores;
 using support::in_child;
 
-/// What `work` says on standard error.
+/// The output of `work` on standard error.
 std::string complaints(const std::function<void()>& work) {
   const support::TempFolder folder;
   const auto path = folder / "words";

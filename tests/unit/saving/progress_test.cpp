@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// How long work says how far it is.
+// Long work reports its progress.
 
 #include <chrono>
 #include <memory>
@@ -34,7 +34,7 @@ void fill(Store& store) {
   for (int i = 0; i < kEntries; ++i) store.create(i, std::string(20, 'x'));
 }
 
-/// One piece of work, from its beginning to its end.
+/// Checks the reports of one piece of work, from its beginning to its end.
 void check_steps(const Steps& steps, Phase phase) {
   REQUIRE(steps.size() > 3);
   double before = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// All that a few threads may do to a `SaveState`, within bounds: every order of their steps, and each step
-// failing.
+// Everything that a few threads may do to a `SaveState`, within bounds: every order of their steps, with each
+// step failing.
 
 #include <cstddef>
 #include <cstdint>
@@ -24,7 +24,7 @@ struct Hash {
   std::size_t operator()(const SaveModel& model) const { return model.hash(); }
 };
 
-/// All states of a model, breadth first, and what is wrong with the first that is wrong.
+/// All states of a model, breadth first, and the first violation found.
 class StateSpace {
  public:
   explicit StateSpace(const ModelSetup& setup) {
@@ -35,7 +35,7 @@ class StateSpace {
 
   [[nodiscard]] std::size_t states() const { return states_.size(); }
   [[nodiscard]] std::size_t transitions() const { return transitions_; }
-  /// How it comes to be wrong; empty if it does not.
+  /// The path to the first violation, in words; empty if there is none.
   [[nodiscard]] const std::string& wrong() const { return wrong_; }
 
  private:
@@ -66,10 +66,10 @@ class StateSpace {
     if (!goes_on && !states_[number]->is_idle()) complain("threads wait for ever", number);
   }
 
-  /// Without new calls all threads come to an end, in whichever order they go on: no state comes twice.
+  /// Without new calls all threads come to an end, in whatever order they continue: there is no cycle.
   void look_for_cycle() {
     std::vector<std::uint32_t> entries(states_.size());
-    std::vector<std::size_t> begins(states_.size() + 1);  // of a state's ways on, which come in their order
+    std::vector<std::size_t> begins(states_.size() + 1);  // first transition of each state
     for (const auto& [from, to] : inner_) {
       ++entries[to];
       ++begins[from + 1];
@@ -102,12 +102,12 @@ class StateSpace {
   std::unordered_map<SaveModel, std::size_t, Hash> numbers_;
   std::vector<const SaveModel*> states_;
   std::vector<Origin> origins_;
-  std::vector<std::pair<std::size_t, std::size_t>> inner_;  // ways on without a new call
+  std::vector<std::pair<std::size_t, std::size_t>> inner_;  // transitions without a new call
   std::size_t transitions_ = 0;
   std::string wrong_;
 };
 
-/// `floor`: of the states that there must be at least, lest fewer are looked at one day and nobody notices.
+/// `floor` is the least number of states. It lets nobody reduce the exploration unnoticed.
 void require_no_wrong_state(const ModelSetup& setup, std::size_t floor) {
   const StateSpace space{setup};
   UNSCOPED_INFO(space.states() << " states, " << space.transitions() << " transitions");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Several threads save what one thread saves: the same file, as of one point in time, or the same error.
-// Values are large here, so that few of them are worth several threads.
+// Several threads save the same as one thread: the same file, as of one point in time, or the same error.
+// Values are large here, so that a few of them already justify several threads.
 
 #include <atomic>
 #include <chrono>
@@ -139,7 +139,7 @@ TEST_CASE(
 
 namespace {
 
-/// A value that is met in several threads, and may refuse to be written.
+/// A value that two threads may meet in, and that the codec may refuse to write.
 struct Watched {
   int number = 0;
   bool operator==(const Watched&) const = default;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
 // A save is a point in time. The storage here changes the store between two entries of a save, from the
-// saving thread itself, so that every interleaving of cut, slice and change is met without luck.
+// saving thread itself. So every interleaving of cut, slice and change occurs without luck.
 
 #include <chrono>
 #include <cstddef>
@@ -38,7 +38,7 @@ Text contents(const kvstore::KeyValueStore<int, int>& store) {
   return result;
 }
 
-/// One of six kinds of changes.
+/// Makes one of six kinds of changes.
 void change(kvstore::KeyValueStore<int, int>& store, int verb) {
   for (int key = 0; key < 1000; key += 7) {
     if (verb == 0) store.update(key, -1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// What others do to a database while the SqliteFile storage has it open: move it, replace it, write to it.
+// Other programs change a database while the SqliteFile storage has it open: they move it, replace it, or
+// write to it.
 
 #if __has_include(<sqlite3.h>)
 
@@ -37,7 +38,7 @@ std::unique_ptr<Store> open(const fs::path& path, bool read_only = false) {
   return std::make_unique<Store>(std::make_unique<SqliteFile>(path), options);
 }
 
-/// The words of the refusal to save; `saved` if there was none.
+/// The message of the refusal to save; `saved` if there was none.
 std::string save(Store& store) {
   try {
     store.save();
@@ -45,15 +46,15 @@ std::string save(Store& store) {
   } catch (const kvstore::StorageError& error) { return error.what(); }
 }
 
-/// Another program, as it were: a connection of its own. Not in a child, which would inherit what SQLite here
-/// believes of its locks.
+/// Plays another program, by a connection of its own. A child process would not do: it would inherit the view
+/// that SQLite has of its locks here.
 kvstore::detail::SqliteDatabase connect(const fs::path& path) {
   return {path, SQLITE_OPEN_READWRITE, 1s, nullptr};
 }
 
 void run(const fs::path& path, const char* sql) { connect(path).run(sql, "another program"); }
 
-/// A value as another program sees it; `none` if there is no such key.
+/// The value that another program sees; `none` if there is no such key.
 std::string value_at(const fs::path& path, const std::string& key) {
   auto database = connect(path);
   kvstore::detail::SqliteStatement row{database, "select value from entries where key = ?1"};
@@ -61,7 +62,7 @@ std::string value_at(const fs::path& path, const std::string& key) {
   return row.step("another program") ? std::string{row.text(0)} : "none";
 }
 
-/// Whether this process holds a lock on a file, so that for other processes it is in use.
+/// Whether this process holds a lock on a file, so that the file is in use for other processes.
 bool is_in_use(const fs::path& path) {
   return support::in_child([&]() -> std::string {
            const int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
@@ -74,7 +75,7 @@ bool is_in_use(const fs::path& path) {
 
 }  // namespace
 
-// ---- Names that stand for something else ---------------------------------------------------------------
+// ---- Names that refer to another file ------------------------------------------------------------------
 
 TEST_CASE("SqliteFile beside others: a database that was moved away is not saved to until it is back") {
   const TempFolder folder;
@@ -202,7 +203,7 @@ TEST_CASE("SqliteFile beside others: a follower goes over to the database that r
   CHECK(follower->read("a") == 2);
 }
 
-// ---- Others who write ------------------------------------------------------------------------------------
+// ---- Other writers ---------------------------------------------------------------------------------------
 
 TEST_CASE("SqliteFile beside others: an entry that another program wrote is neither overwritten nor lost") {
   const char* const kWrites[] = {
@@ -273,8 +274,8 @@ TEST_CASE("SqliteFile beside others: a reader in the same process leaves the own
   CHECK(is_in_use(path));
   reader->refresh();
   reader->close();
-  // Without the lock the next program to close the database would take itself for the last, and remove the
-  // log.
+  // Without the lock, the next program that closes the database would take itself for the last user, and
+  // remove the log.
   CHECK(is_in_use(path));
   CHECK_THROWS_AS(open(path), kvstore::LockedError);
   CHECK(is_in_use(path));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A database that the SqliteFile storage refuses is left as it was, and so is its write-ahead log.
+// The SqliteFile storage leaves a refused database and its write-ahead log unchanged.
 
 #if __has_include(<sqlite3.h>)
 
@@ -51,7 +51,7 @@ std::unique_ptr<Store> open(const std::filesystem::path& path, const kvstore::Op
       std::make_unique<SqliteFile>(path, kvstore::SqliteOptions{.busy_timeout = 20ms}), options);
 }
 
-/// Statements of another program, which is killed afterwards, so that the log stays.
+/// Runs statements as another program, which is killed afterwards, so that the log stays.
 void run_and_die(const std::filesystem::path& path, const std::string& sql) {
   const std::string failure = in_child([&]() -> std::string {
     kvstore::detail::SqliteDatabase database{path, SQLITE_OPEN_READWRITE, 1s, nullptr};
@@ -61,7 +61,7 @@ void run_and_die(const std::filesystem::path& path, const std::string& sql) {
   REQUIRE(failure.empty());
 }
 
-/// Saves in a process that is killed afterwards: the last entries are in the log only.
+/// Saves in a process that is killed afterwards, so that the last entries are only in the log.
 void save_and_die(const std::filesystem::path& path, int first, int last) {
   const std::string failure = in_child([&]() -> std::string {
     const auto store = open(path, with(false));
@@ -76,7 +76,7 @@ void save_and_die(const std::filesystem::path& path, int first, int last) {
 
 std::filesystem::path beside(std::filesystem::path path, const char* suffix) { return path += suffix; }
 
-/// A database of 60 entries, and 20 more in its log.
+/// Makes a database of 60 entries, with 20 more in its log.
 void make_with_log(const std::filesystem::path& path) {
   {
     const auto store = open(path, with(false));
@@ -99,9 +99,9 @@ void flip_bit(const std::filesystem::path& path, std::size_t at) {
   write_file(path, text);
 }
 
-/// Every file in the folder but the index of the log, which SQLite makes anew whenever it opens one, and what
-/// a killed process left of a lock. Read in another process, since closing a file ends the locks that this
-/// one has on it.
+/// The names and contents of the files in the folder. The index of the log is left out, since SQLite makes it
+/// anew at every opening, and so is the remaining lock file of a killed process. Another process reads the
+/// files, since closing a file here would end the locks that this process has on it.
 std::string files_in(const TempFolder& folder) {
   return in_child([&] {
     std::string all;
@@ -112,7 +112,7 @@ std::string files_in(const TempFolder& folder) {
   });
 }
 
-/// The words of the refusal; `opened` if there was none.
+/// The message of the refusal; `opened` if there was none.
 std::string refusal(const std::filesystem::path& path, const kvstore::Options& options) {
   try {
     open(path, options);
@@ -124,7 +124,7 @@ struct Kind {
   const char* name;
   std::function<void(const std::filesystem::path&)> prepare;
   const char* words;
-  bool for_followers = true;  ///< these refuse it too
+  bool for_followers = true;  ///< whether followers refuse it too
 };
 
 std::function<void(const std::filesystem::path&)> sql(const char* statements) {
@@ -218,7 +218,7 @@ TEST_CASE("SqliteFile, refused: also where another program is writing, and where
 }
 
 TEST_CASE("SqliteFile, refused: a database that cannot be written, before anything is acknowledged") {
-  if (!support::is_root()) return;  // only root can become another user
+  if (!support::is_root()) return;  // root alone can become another user
   const TempFolder folder;
   std::filesystem::permissions(folder.path(), std::filesystem::perms::all);
   const auto path = folder / "data.db";
@@ -298,7 +298,7 @@ TEST_CASE("SqliteFile's log: wherever a crash cuts it, a state that was saved op
   for (std::size_t size = 0; size <= whole.size(); size += 1013) {
     CAPTURE(size);
     write_file(path, database);
-    for (const bool zeros : {false, true}) {  // the size is on disk, and what is in it is not
+    for (const bool zeros : {false, true}) {  // with zeros: the size is on disk, but the contents are not
       write_file(log, whole.substr(0, size) + std::string(zeros ? 5000 : 0, '\0'));
       std::filesystem::remove(beside(path, "-shm"));
       const auto store = open(path, with(true));
@@ -317,7 +317,7 @@ TEST_CASE("SqliteFile's log: of its last transaction, a crash may keep any pages
   make_with_log(path);
   const auto log = beside(path, "-wal");
   const std::size_t synced = read_file(log).size();
-  {  // a last transaction of many pages
+  {  // the last transaction has many pages
     const std::string failure = in_child([&]() -> std::string {
       const auto store = open(path, with(false));
       for (int i = 0; i < 60; ++i) store->upsert("key" + std::to_string(i), std::string(900, 'w'));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// What the SqliteFile storage does besides what all storages do.
+// The behaviour of the SqliteFile storage beyond that of every storage.
 
 #if __has_include(<sqlite3.h>)
 
@@ -49,7 +49,7 @@ std::unique_ptr<Store<Key, Value>> open(const std::filesystem::path& path,
   return std::make_unique<Store<Key, Value>>(std::make_unique<SqliteFile>(path, options), kManual);
 }
 
-/// Another program, as it were.
+/// Plays another program.
 class Outsider {
  public:
   explicit Outsider(const std::filesystem::path& path)
@@ -208,7 +208,7 @@ TEST_CASE(
   CHECK_THROWS_WITH(store->save(), ContainsSubstring("busy for 20 ms") && ContainsSubstring("data.db"));
   CHECK(store->unsaved() == 1);
   outsider.run("rollback");
-  for (bool saved = false; !saved;) {  // not before the time to retry has come
+  for (bool saved = false; !saved;) {  // fails until the time to retry has come
     try {
       store->save();
       saved = true;
@@ -227,7 +227,7 @@ TEST_CASE("SqliteFile: others read while a store is open, and see what was saved
   outsider.run("begin");
   CHECK(outsider.column("select value from entries") == Column{"1"});
   store->update("a", 2);
-  store->save();  // a reader keeps nobody from writing
+  store->save();  // a reader does not keep out a writer
   CHECK(outsider.column("select value from entries") == Column{"1"});
   outsider.run("commit");
   CHECK(outsider.column("select value from entries") == Column{"2"});
@@ -253,7 +253,7 @@ TEST_CASE("SqliteFile: the log of a small database stays small") {
     store->upsert(i % 10, std::string(1000, 'v') + std::to_string(i));
     store->save();
   }
-  CHECK(std::filesystem::file_size(folder / "data.db-wal") < 400'000);  // SQLite's custom: 4 MB
+  CHECK(std::filesystem::file_size(folder / "data.db-wal") < 400'000);  // the default of SQLite is 4 MB
 }
 
 TEST_CASE("SqliteFile: a killed process loses nothing that it saved, and the next one opens") {

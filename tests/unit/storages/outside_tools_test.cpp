@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// The files as the tools of others see them: what was written there can be read, and what they write loads.
+// The files of a store and other tools: the tools can read the files, and the store loads the files that the
+// tools write.
 
 #include <chrono>
 #include <filesystem>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Runs a test over every storage (support/storages.hpp). The files storage_conformance_*_test.cpp are the
-// requirements on all of them.
+// Runs a test over every storage (support/storages.hpp). The files storage_conformance_*_test.cpp hold the
+// requirements that all storages must meet.
 
 #include <chrono>
 #include <functional>
@@ -33,7 +33,7 @@ std::map<Key, Value> contents_of(const Store<Key, Value>& store) {
   return contents;
 }
 
-/// Runs a test body once per storage, each in a section and a folder of its own.
+/// Runs the body of a test once for each storage, each time in a section and a folder of its own.
 inline void for_each_storage(const std::function<void(const StorageCase&, const TempFolder&)>& body) {
   for (const StorageCase& storage : storages()) {
     DYNAMIC_SECTION(storage.name) {

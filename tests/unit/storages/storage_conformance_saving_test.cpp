@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Every storage: saves, failed saves, and closing.
+// Requirements on every storage: saves, failed saves, and closing.
 
 #include <chrono>
 #include <map>
@@ -164,7 +164,7 @@ TEST_CASE("Storage: after a close that failed, closing again works, or the next 
       store.upsert(1, 1);
       fails = true;
       REQUIRE_THROWS_WITH(store.close(), ContainsSubstring("cannot save"));
-      store.upsert(2, 2);  // it is open still
+      store.upsert(2, 2);  // the store is still open
       fails = false;
       store.close();
     }
@@ -177,7 +177,7 @@ TEST_CASE("Storage: after a close that failed, closing again works, or the next 
     }
     fails = false;
     const Store<int, int> store{open(), kManual};
-    REQUIRE((store.size() == 2 || store.size() == 3));  // a journal may have the third
+    REQUIRE((store.size() == 2 || store.size() == 3));  // a journal may hold the third entry
   });
 }
 
@@ -219,7 +219,7 @@ TEST_CASE("Storage: every durable operation is there again, whatever its saves w
       REQUIRE(store.unsaved() == 0);
       support::CollectingSink sink;
       storage.open(folder.path())->load({.purpose = LoadPurpose::copy}, sink);
-      REQUIRE(sink.entries.size() == model.size());  // already, and not only once it is closed
+      REQUIRE(sink.entries.size() == model.size());  // visible now, not only after closing
     }
     REQUIRE(contents_of(Store<int, int>{storage.open(folder.path()), kManual}) == model);
   });

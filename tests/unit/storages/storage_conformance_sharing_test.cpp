@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Every storage: one owner, readers, copies and checkpoints.
+// Requirements on every storage: one owner, readers, copies and checkpoints.
 
 #include <atomic>
 #include <chrono>
@@ -34,7 +34,7 @@ using storage_conformance::for_each_storage;
 using storage_conformance::kManual;
 using storage_conformance::Store;
 
-TEST_CASE("Storage: to look at a file that is missing is an error, and makes none") {
+TEST_CASE("Storage: reading a missing file is an error, and makes no file") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
     if (!storage.traits.in_file) return;
     for (const LoadPurpose purpose : {LoadPurpose::read_only, LoadPurpose::copy}) {
@@ -70,7 +70,7 @@ TEST_CASE("Storage: copied into any other, nothing is lost") {
       support::load_from(*from);
       support::save_to(*from, entries);
       const auto to = storage.open(folder.path());
-      if (&source == &storage && from->path() == to->path()) return;  // two memories are one to migrate()
+      if (&source == &storage && from->path() == to->path()) return;  // migrate() takes two memories for one
       if (from->path() == to->path()) return;
       REQUIRE(kvstore::migrate(*from, *to) == entries.size());
       support::CollectingSink sink;
@@ -123,7 +123,7 @@ TEST_CASE("Storage: a checkpoint brings a live store back to where it was") {
   });
 }
 
-TEST_CASE("Storage: whoever reads while a store is replaced sees the old entries or the new ones") {
+TEST_CASE("Storage: a reader sees the old entries or the new ones while a store is replaced") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
     constexpr int kKeys = 200;
     Store<int, int> old{folder / "old.json", kManual};
@@ -144,7 +144,7 @@ TEST_CASE("Storage: whoever reads while a store is replaced sees the old entries
       store.checkpoint(copy);
       std::map<int, int> counts;
       for (const auto& [key, value] : contents_of(Store<int, int>{copy, kManual})) ++counts[value];
-      REQUIRE(counts.size() == 1);  // all keys of one round
+      REQUIRE(counts.size() == 1);  // all keys are from the same round
       REQUIRE(counts.begin()->second == kKeys);
       store.load_from(i % 2 == 0 ? copy : folder / "old.json");
     }
@@ -213,12 +213,12 @@ TEST_CASE("Storage: opened read-only beside its owner, it shows what was saved, 
   });
 }
 
-#ifndef _WIN32  // which has no fork
+#ifndef _WIN32  // Windows has no fork
 
 TEST_CASE("Storage: a follower in another process sees whole batches only, in order") {
   static constexpr int kKeys = 40;
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
-    if (storage.name.starts_with("Memory")) return;  // which is not shared between processes
+    if (storage.name.starts_with("Memory")) return;  // processes cannot share it
     {
       Store<int, int> store{storage.open(folder.path()), kManual};
       for (int i = 0; i < kKeys; ++i) store.upsert(i, 0);

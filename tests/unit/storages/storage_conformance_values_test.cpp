@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Every storage: keys and values of all kinds come back.
+// Requirements on every storage: keys and values of all kinds come back.
 
 #include <chrono>
 #include <cstdint>
@@ -38,7 +38,7 @@ namespace {
 
 enum class Color { red = 1, green = 2 };
 
-/// What a storage is tried with, by kind of key and value.
+/// The keys and values to try, by type.
 template <class Key>
 std::vector<Key> keys();
 template <>
@@ -97,7 +97,7 @@ void round_trip(const StorageCase& storage, const TempFolder& folder) {
   {
     Store<Key, Value> store{storage.open(folder.path()), kManual};
     for (const Key& key : keys<Key>()) {
-      for (const Value& value : all) store.upsert(key, value);  // many saves of one key, in the same batch
+      for (const Value& value : all) store.upsert(key, value);  // many changes of one key, in the same batch
       store.upsert(key, wanted[key] = all[random() % all.size()]);
       if (random() % 2 == 0) store.save();
     }

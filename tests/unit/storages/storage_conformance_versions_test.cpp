@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Every storage that keeps a schema version: old values are upgraded, newer ones refused.
+// Requirements on every storage that keeps a schema version: old values are upgraded, newer ones are refused.
 
 #include <cstdint>
 #include <functional>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A store in a forked child, where another thread of the parent may have held any lock.
+// A store in a forked child. At the fork, another thread of the parent may have held any lock.
 
 #include <chrono>
 #include <functional>
@@ -16,7 +16,7 @@ namespace {
 
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 
-/// How a call goes in a child.
+/// The outcome of a call in a child.
 std::string in_child(const std::function<void()>& call) {
   return support::in_child([&]() -> std::string {
     try {
@@ -31,7 +31,7 @@ std::string in_child(const std::function<void()>& call) {
 
 }  // namespace
 
-TEST_CASE("Forked store: what looks at all of it is refused in a child, as what writes is") {
+TEST_CASE("Forked store: calls that read all of it are refused in a child, as writes are") {
   const support::TempFolder folder;
   Store store{folder / "data.json", {.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}}};
   store.upsert("a", 1);

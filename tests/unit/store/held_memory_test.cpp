@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// What was much and is little gives its memory back: tables after removals, buffers after one huge value.
+// Memory that is not needed any more is given back: by tables after removals, by buffers after one huge
+// value.
 
 #include <chrono>
 #include <cstddef>
@@ -46,7 +47,7 @@ void fill(Store& store, int entries) {
   for (int key = 0; key < entries; ++key) store.create(key, 1);
 }
 
-/// Beyond `before`; nothing where it is less.
+/// The memory held beyond `before`; 0 if less is held.
 std::size_t held_since(std::size_t before) {
   const std::size_t now = held_memory();
   return now > before ? now - before : 0;
@@ -76,7 +77,7 @@ TEST_CASE("Held memory: clear gives back what an empty store still holds") {
   for (int key = 0; key < 2000; ++key) store.remove(key);
   REQUIRE(store.unsaved() == 4000);
   store.clear();
-  CHECK(store.unsaved() == 4000);  // it has changed nothing
+  CHECK(store.unsaved() == 4000);  // clear() changed nothing
   CHECK(held_since(before) < 16 * kKiB);
 }
 
@@ -118,7 +119,7 @@ TEST_CASE("Held memory: a thread keeps no buffer of the size of the largest valu
   CHECK(after <= kMiB + 64 * kKiB);
 }
 
-TEST_CASE("Held memory: what encodes for nobody to see keeps no huge buffer") {
+TEST_CASE("Held memory: an encoding that is thrown away leaves no huge buffer") {
   kvstore::detail::check_value(std::optional<std::string>{"a"});
   const std::size_t before = held_memory();
   {
@@ -128,7 +129,7 @@ TEST_CASE("Held memory: what encodes for nobody to see keeps no huge buffer") {
   CHECK(held_since(before) <= kMiB);
 }
 
-TEST_CASE("Held memory: who reads a short journal makes no room for a long one") {
+TEST_CASE("Held memory: a reader of a short journal makes no room for a long one") {
   const support::TempFolder folder;
   support::write_file(folder / "journal", "no line of a journal\n");
   const auto file = support::opened(kvstore::detail::system_file_system(), folder / "journal",
@@ -165,7 +166,7 @@ TEST_CASE("ChangeBuffer: one that is cleared for good keeps a MiB at most") {
   fills(10, 10);
   const std::size_t small = changes.capacity();
   changes.clear_and_shrink();
-  CHECK(changes.capacity() == small);  // which is worth keeping
+  CHECK(changes.capacity() == small);  // a small buffer is worth keeping
 }
 
 TEST_CASE("JsonWriter: shrinking it keeps what was written") {

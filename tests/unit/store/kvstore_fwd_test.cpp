@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// What only declares stores needs one light header, whose names are those that the others define.
+// Code that only declares stores needs one light header. Its names are the same as those that the other
+// headers define.
 
 #include "kvstore/kvstore_fwd.hpp"
 
@@ -10,7 +11,7 @@
 
 namespace {
 
-// As a header would declare them.
+// Declarations as in a header of a user.
 using Ages = kvstore::KeyValueStore<std::string, int>;
 using SavedAges = kvstore::DurableMap<std::string, int>;
 static_assert(std::is_same_v<SavedAges, kvstore::BatchPersistentKeyValueStore<std::string, int>>);

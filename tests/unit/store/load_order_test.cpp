@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A storage of a user's that hands over entries in another order than the contract's.
+// A user's storage that delivers entries in an order that the contract does not allow.
 
 #include <functional>
 #include <memory>
@@ -15,7 +15,7 @@ namespace load_order_test { namespace {
 using Catch::Matchers::ContainsSubstring;
 using Ints = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 
-/// Loads as a test says, and saves nothing.
+/// Loads by a script of the test, and saves nothing.
 class ScriptedStorage final : public kvstore::Storage {
  public:
   explicit ScriptedStorage(std::function<void(kvstore::LoadSink&)> script) : script_{std::move(script)} {}

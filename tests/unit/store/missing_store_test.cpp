@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// A store that is not there is no empty store, except to its owner, who makes it: whoever reads a mistyped
-// name, or a file that is away for a moment, is told so, and loses nothing.
+// A missing store is not an empty store, except to its owner, who makes it. A reader with a mistyped name, or
+// of a file that is away for a moment, gets an error and loses nothing.
 
 #include <chrono>
 #include <filesystem>
@@ -49,7 +49,7 @@ Contents contents(const Store& store) {
   return result;
 }
 
-/// Does it, which ends in the error that there is no such store; @returns the path that the error names.
+/// Requires that `action` fails because there is no such store. @returns the path that the error names
 template <class Do>
 std::filesystem::path missing_path(const Do& action) {
   try {
@@ -135,7 +135,7 @@ TEST_CASE("Missing store: to open it read-only is an error that names it") {
   });
 }
 
-TEST_CASE("Missing store: opened read-only by leave it is empty, and is seen once it is there") {
+TEST_CASE("Missing store: with allow_missing a reader sees an empty store, and later the one that was made") {
   for_each_storage([](const StorageCase& storage, const TempFolder& folder) {
     Store reader{storage.open(folder.path()), reading(true)};
     CHECK(reader.empty());
@@ -148,7 +148,7 @@ TEST_CASE("Missing store: opened read-only by leave it is empty, and is seen onc
   });
 }
 
-TEST_CASE("Missing store: leave to open without a file is none to load from a mistyped name") {
+TEST_CASE("Missing store: allow_missing does not allow load_from a mistyped name") {
   const TempFolder folder;
   kvstore::Options options = kManual;
   options.allow_missing = true;
@@ -163,7 +163,7 @@ TEST_CASE(
   for (const StorageCase& storage : support::storages()) {
     if (!storage.name.starts_with("Json") && !storage.name.starts_with("SqliteFile") &&
         !storage.name.starts_with("Length"))
-      continue;  // what is in memory cannot vanish
+      continue;  // a store in memory cannot vanish
     for (const bool allow_missing : {false, true}) {
       DYNAMIC_SECTION(storage.name << ", allow_missing " << allow_missing) {
         const TempFolder folder;

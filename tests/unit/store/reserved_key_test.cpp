@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// The one name that JSON files keep for themselves: no entry comes to have it, whichever way it takes.
+// The one name that JSON files keep for themselves: no entry can get it, by any way.
 
 #include <chrono>
 #include <cstddef>
@@ -65,7 +65,7 @@ namespace {
 
 const kvstore::Options kQuiet{.batch_size = 0, .auto_save_interval = 0s};
 
-/// One entry under the reserved name, as some other program may leave it.
+/// A source of one entry under the reserved name, as another program may leave it.
 class OneEntry final : public kvstore::ChangeSource {
  public:
   explicit OneEntry(std::string_view key = kvstore::kSchemaVersionKey) : key_{key} {}
@@ -79,7 +79,8 @@ class OneEntry final : public kvstore::ChangeSource {
   bool done_ = false;
 };
 
-/// A key of a store, its like without the reserved text, and the verbs that would write it.
+/// Requires that every verb which would write the key `reserved` refuses it. `plain` is a key of the same
+/// type without the reserved text.
 template <class Key, class Hash>
 void refuses(const Key& reserved, const Key& plain) {
   const TempFolder folder;
@@ -100,7 +101,7 @@ void refuses(const Key& reserved, const Key& plain) {
 
 using Strings = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 
-/// Opening or copying fails, by this name.
+/// The error of opening or copying, which names the key.
 const auto kByName = ContainsSubstring("expected no entry named \"$schema_version\"");
 
 }  // namespace

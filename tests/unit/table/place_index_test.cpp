@@ -17,7 +17,8 @@ using kvstore::detail::PlaceIndex;
 
 namespace {
 
-/// The index beside what it should know: the tag of each position, as the table that owns it keeps them.
+/// The index together with the data that it indexes: the tag of each position, as the owning table keeps
+/// them.
 class Pair {
  public:
   void add(std::uint32_t tag) {
@@ -25,7 +26,7 @@ class Pair {
     index_.link(tag, tags_.size());
     tags_.push_back(tag);
   }
-  /// Removes as a table does: the last one takes the place.
+  /// Removes as a table does: the last entry takes the free place.
   void remove(std::size_t position) {
     index_.unlink(tags_[position], position);
     if (position + 1 != tags_.size()) index_.relink(tags_.back(), tags_.size() - 1, position);
@@ -38,7 +39,7 @@ class Pair {
   }
   [[nodiscard]] std::size_t size() const { return tags_.size(); }
 
-  /// Every position is found under its tag and only once, and nothing under a tag that is not there.
+  /// Requires that every position is found under its tag exactly once, and nothing under an absent tag.
   void require_right(std::uint32_t absent) const {
     for (std::size_t i = 0; i < tags_.size(); ++i) {
       std::size_t met = 0;
@@ -55,12 +56,12 @@ class Pair {
   std::vector<std::uint32_t> tags_;
 };
 
-/// A random sequence of what tables do, with tags that `tag_of` makes of a random number.
+/// Applies a random sequence of the operations of tables. `tag_of` makes tags of random numbers.
 void agree_with_list(std::size_t most, const std::function<std::uint32_t(std::uint32_t)>& tag_of) {
   std::mt19937 random{11};
   Pair pair;
   for (std::size_t step = 0; step < 40 * most; ++step) {
-    const bool grows = random() % 8 < (step / most % 2 == 0 ? 6U : 2U);  // by turns it fills and empties
+    const bool grows = random() % 8 < (step / most % 2 == 0 ? 6U : 2U);  // fills and empties by turns
     if (pair.size() == 0 || (grows && pair.size() < most))
       pair.add(tag_of(static_cast<std::uint32_t>(random())));
     else
@@ -91,16 +92,16 @@ TEST_CASE("PlaceIndex: it stays right when more tags collide than a chunk can co
 TEST_CASE("PlaceIndex: once what was passed on is removed, searches no longer go on") {
   PlaceIndex index;
   index.clear_for(100);
-  constexpr std::uint32_t kFirst = 7;  // names the first chunk
+  constexpr std::uint32_t kFirst = 7;  // selects the first chunk
   std::size_t position = 0;
-  while (position < 13) index.link(kFirst, position++);  // the last goes to the second chunk
+  while (position < 13) index.link(kFirst, position++);  // the last one goes to the second chunk
   const auto visits = [&index] {
     std::size_t count = 0;
     (void)index.find(kFirst, [&](std::size_t) { return ++count, false; });
     return count;
   };
   REQUIRE(visits() == 13);
-  index.link((1U << 29) | kFirst, position++);  // at home in the second chunk, and alike but for that
+  index.link((1U << 29) | kFirst, position++);  // belongs to the second chunk, otherwise alike
   REQUIRE(visits() == 14);
   index.unlink(kFirst, 12);
   REQUIRE(visits() == 12);

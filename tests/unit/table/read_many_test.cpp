@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Reading many keys at once: the same as reading them one by one.
+// Reading many keys at once gives the same result as reading them one by one.
 
 #include <chrono>
 #include <cstddef>
@@ -41,7 +41,7 @@ struct VectorHash {
   }
 };
 
-/// Random keys, some of which exist, some twice, in numbers that fill groups and do not.
+/// Reads random keys: some exist, some occur twice. Their numbers fill whole groups or do not.
 void agree_with_one_by_one(Memory& store) {
   std::mt19937 random{3};
   for (std::uint32_t i = 0; i < 3000; i += 2) store.create(key_of(i), "value " + std::to_string(i));
@@ -65,8 +65,8 @@ void agree_with_one_by_one(Memory& store) {
 
 }  // namespace
 
-/// What std::views::transform makes, which clang 14 does not take from libstdc++ 12: a range whose elements
-/// are made as it is read.
+/// Stands in for the result of std::views::transform, which clang 14 does not accept from libstdc++ 12: a
+/// range whose elements are made when they are read.
 template <class Numbers, class Make>
 class MadeOf {
  public:
@@ -118,7 +118,7 @@ TEST_CASE("read_many: it gives what reading one by one gives") {
   Persistent persistent{support::storage_on(std::make_shared<support::Disk>()), kQuiet};
   agree_with_one_by_one(persistent);
   kvstore::Options one = kQuiet;
-  one.segments = 1;  // where all keys meet at one lock
+  one.segments = 1;  // all keys use the same lock
   Persistent narrow{support::storage_on(std::make_shared<support::Disk>()), one};
   agree_with_one_by_one(narrow);
 }
@@ -190,7 +190,7 @@ TEST_CASE("read_many: a range may ask the same store for its keys") {
   });
   const std::vector<std::optional<std::string>> values = store.read_many(keys);
   for (std::uint32_t i = 0; i < 20; ++i) CHECK(values[i] == key_of(i + 2));
-  CHECK(asked == numbers.size());  // once for each key, before any lock is taken
+  CHECK(asked == numbers.size());  // called once for each key, before any lock is taken
 }
 
 TEST_CASE("visit_many: calling the store from the function is refused, and what it throws comes out") {
@@ -201,7 +201,7 @@ TEST_CASE("visit_many: calling the store from the function is refused, and what 
   CHECK_THROWS_AS(
       store.visit_many({"a"}, [](std::size_t, const std::string&) { throw std::runtime_error{"no"}; }),
       std::runtime_error);
-  store.update("a", "2");  // its lock was let go
+  store.update("a", "2");  // the lock was released
   CHECK(store.read("a") == "2");
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Every public member of a store, called from every kind of callback of the same store: refused by name, or
-// one of the few that need no lock of the data. None hangs.
+// Every public member of a store is called from every kind of callback of the same store. It is refused by
+// name, unless it is one of the few members that need no lock of the data. No call hangs.
 
 #include <chrono>
 #include <cstddef>
@@ -40,7 +40,7 @@ kvstore::Options quiet(bool read_only = false) {
 template <class S>
 using Calls = std::vector<std::pair<const char*, std::function<void(S&)>>>;
 
-/// The members of a store in memory, which a persistent one has as well.
+/// The members of a store in memory. A persistent store has them as well.
 template <class S>
 Calls<S> verbs() {
   const auto ignore = [](auto&&...) {};
@@ -73,7 +73,7 @@ Calls<S> verbs() {
   };
 }
 
-/// Those that only a persistent store has.
+/// The members that only a persistent store has.
 template <class S>
 Calls<S> persistent_members(const std::filesystem::path& path) {
   return {
@@ -92,7 +92,7 @@ Calls<S> persistent_members(const std::filesystem::path& path) {
   };
 }
 
-/// Runs the function from within each kind of callback.
+/// Runs `act` from within each kind of callback.
 template <class S>
 Calls<S> callbacks(const std::function<void(S&)>& act) {
   return {
@@ -123,7 +123,7 @@ void check_each_refused(S& store, const Calls<S>& members) {
       INFO(member << " from " << callback);
       try {
         run(store);
-      } catch (const kvstore::UsageError&) {  // modify, of a store that is read-only
+      } catch (const kvstore::UsageError&) {  // thrown by modify, if the store is read-only
         CHECK(calls == 0);
         continue;
       }
@@ -159,7 +159,7 @@ TEMPLATE_TEST_CASE("Reentry: a persistent store refuses every member from every 
   const TempFolder folder;
   { S{folder / "data.json", quiet()}.create("key", 1); }
   for (const bool read_only : {false, true}) {
-    for (const bool is_open : {false, true}) {  // whether its readers do without the lock
+    for (const bool is_open : {false, true}) {  // whether readers enter without the lock
       CAPTURE(read_only, is_open);
       S store{folder / "data.json", quiet(read_only)};
       for (int i = 0; is_open && i < 100; ++i) (void)store.read("key");

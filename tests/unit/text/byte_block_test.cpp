@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Looks at blocks of text against plain loops. Texts are on the heap at their exact size, so that the address
-// sanitizer sees a read beyond their end.
+// Compares searches in blocks of text with plain loops. Texts are on the heap at their exact size, so that
+// the address sanitizer notices a read beyond their end.
 
 #include <algorithm>
 #include <cstddef>

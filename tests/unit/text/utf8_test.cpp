@@ -13,7 +13,7 @@ namespace utf8_test {
 
 namespace {
 
-/// Decodes one character after another, to compare with.
+/// Decodes one character after another, for comparison.
 bool plainly_valid(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {
@@ -59,7 +59,7 @@ TEST_CASE("UTF-8: mistakes are found wherever they stand in longer text") {
   int different = 0;
   int valid = 0;
   for (unsigned round = 0; round < 1'000'000; ++round) {
-    const std::size_t before = random() % 33;  // so that what follows lies across the ends of blocks
+    const std::size_t before = random() % 33;  // lets the characters cross the ends of blocks
     std::string text(before + 4 + random() % 33, 'a');
     const char bytes[] = {static_cast<char>(random() % 3 == 0 ? 0xE0 + random() % 32 : random()),
                           static_cast<char>(0x80 + random() % 64), static_cast<char>(random()),
@@ -93,7 +93,7 @@ TEST_CASE("UTF-8: the first byte that is wrong is found") {
     while (text.size() < 60) text += "ab\xC3\xA9";
     text[at] = '\xFF';
     const char* const end = text.data() + text.size();
-    const std::size_t expected = at % 4 == 3 ? at - 1 : at;  // then the character before lacks its tail
+    const std::size_t expected = at % 4 == 3 ? at - 1 : at;  // the character before lacks its tail
     CHECK(kvstore::detail::find_invalid_utf8(text.data(), end) == text.data() + expected);
   }
 }
