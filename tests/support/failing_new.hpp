@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// An `operator new` that fails on demand, and counts living allocations. It replaces the operator of the
-// whole program. The symbols are weak, since several sources of a program may include this header. While no
-// fault is armed, the operator only counts.
+// An `operator new` that fails on demand, and counts living allocations. It replaces the operator of a whole
+// program that failing_new.cpp is part of. While no fault is armed, the operator only counts.
 
 #include <atomic>
 #include <cstddef>
@@ -87,76 +86,3 @@ inline std::int64_t living_allocations() noexcept { return failing_new::alive; }
 inline std::uint64_t bytes_asked_for() noexcept { return failing_new::asked_for; }
 
 }  // namespace support
-
-// NOLINTBEGIN(misc-definitions-in-headers, bugprone-reserved-identifier): replacement functions cannot be
-// inline, and the linker chooses the names for realloc
-extern "C" {
-void* __real_realloc(void* memory, std::size_t size);
-[[gnu::weak]] void* __wrap_realloc(void* memory, std::size_t size) {
-  return support::failing_new::strikes() ? nullptr : __real_realloc(memory, size);
-}
-}
-
-[[gnu::noinline, gnu::weak]] void* operator new(std::size_t size) {
-  return support::failing_new::allocate_or_throw(size, support::failing_new::kUsual);
-}
-[[gnu::noinline, gnu::weak]] void* operator new(std::size_t size, std::align_val_t alignment) {
-  return support::failing_new::allocate_or_throw(size, static_cast<std::size_t>(alignment));
-}
-[[gnu::noinline, gnu::weak]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return support::failing_new::allocate(size, support::failing_new::kUsual);
-}
-[[gnu::noinline, gnu::weak]] void* operator new(std::size_t size, std::align_val_t alignment,
-                                                const std::nothrow_t&) noexcept {
-  return support::failing_new::allocate(size, static_cast<std::size_t>(alignment));
-}
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory) noexcept {
-  support::failing_new::release(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, std::size_t) noexcept {
-  support::failing_new::release(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, std::align_val_t) noexcept {
-  support::failing_new::release(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
-  support::failing_new::release(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, const std::nothrow_t&) noexcept {
-  support::failing_new::release(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, std::align_val_t,
-                                                  const std::nothrow_t&) noexcept {
-  support::failing_new::release(memory);
-}
-// By default the forms for arrays call those above. A sanitizer has forms of its own for both kinds, so these
-// are replaced too.
-[[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size) { return ::operator new(size); }
-[[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size, std::align_val_t alignment) {
-  return ::operator new(size, alignment);
-}
-[[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept {
-  return ::operator new(size, tag);
-}
-[[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size, std::align_val_t alignment,
-                                                  const std::nothrow_t& tag) noexcept {
-  return ::operator new(size, alignment, tag);
-}
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory) noexcept { ::operator delete(memory); }
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, std::size_t) noexcept {
-  ::operator delete(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, std::align_val_t) noexcept {
-  ::operator delete(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
-  ::operator delete(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, const std::nothrow_t&) noexcept {
-  ::operator delete(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, std::align_val_t,
-                                                    const std::nothrow_t&) noexcept {
-  ::operator delete(memory);
-}
-// NOLINTEND(misc-definitions-in-headers, bugprone-reserved-identifier)
