@@ -113,10 +113,20 @@ inline void make_list_of_locked_files() {
   for (LockedDescriptor* const one : listed) one->unlist();
 }
 
+/// Whether the program's `operator new` is the one that fails.
+inline bool allocations_can_fail() {
+  const std::int64_t before = support::living_allocations();
+  void* const one = ::operator new(1);
+  const bool counted = support::living_allocations() == before + 1;
+  ::operator delete(one);
+  return counted;
+}
+
 /// Runs `round(nth)` for 1, 2, … until a round has met no failing allocation. A round returns whether it has;
 /// whatever it makes it must have given back by its end.
 template <class Round>
 void for_every_allocation(const Round& round) {
+  REQUIRE(allocations_can_fail());
   make_list_of_locked_files();
   static_cast<void>(round(UINT64_MAX));  // so that what is made once per thread or program is there
   for (std::uint64_t nth = 1;; ++nth) {

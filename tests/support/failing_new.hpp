@@ -2,8 +2,9 @@
 #pragma once
 
 // An `operator new` that fails when a test says so, and counts living allocations. It replaces the one of the
-// whole program, as weak symbols, since several sources of a program may include this. While no fault is
-// armed, it only counts.
+// whole program, as weak symbols, since several sources of a program may include this; failing_new.cpp makes
+// them strong, since those of clang's sanitizers are weak too, and come first. While no fault is armed, it
+// only counts.
 
 #include <atomic>
 #include <cstddef>
@@ -88,75 +89,75 @@ inline std::uint64_t bytes_asked_for() noexcept { return failing_new::asked_for;
 
 }  // namespace support
 
+#ifndef KVSTORE_REPLACED
+#define KVSTORE_REPLACED [[gnu::noinline, gnu::weak]]
+#endif
+
 // NOLINTBEGIN(misc-definitions-in-headers, bugprone-reserved-identifier): replacement functions cannot be
 // inline, and the linker chooses the names for realloc
 extern "C" {
 void* __real_realloc(void* memory, std::size_t size);
-[[gnu::weak]] void* __wrap_realloc(void* memory, std::size_t size) {
+KVSTORE_REPLACED void* __wrap_realloc(void* memory, std::size_t size) {
   return support::failing_new::strikes() ? nullptr : __real_realloc(memory, size);
 }
 }
 
-[[gnu::noinline, gnu::weak]] void* operator new(std::size_t size) {
+KVSTORE_REPLACED void* operator new(std::size_t size) {
   return support::failing_new::allocate_or_throw(size, support::failing_new::kUsual);
 }
-[[gnu::noinline, gnu::weak]] void* operator new(std::size_t size, std::align_val_t alignment) {
+KVSTORE_REPLACED void* operator new(std::size_t size, std::align_val_t alignment) {
   return support::failing_new::allocate_or_throw(size, static_cast<std::size_t>(alignment));
 }
-[[gnu::noinline, gnu::weak]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+KVSTORE_REPLACED void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   return support::failing_new::allocate(size, support::failing_new::kUsual);
 }
-[[gnu::noinline, gnu::weak]] void* operator new(std::size_t size, std::align_val_t alignment,
-                                                const std::nothrow_t&) noexcept {
+KVSTORE_REPLACED void* operator new(std::size_t size, std::align_val_t alignment,
+                                    const std::nothrow_t&) noexcept {
   return support::failing_new::allocate(size, static_cast<std::size_t>(alignment));
 }
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory) noexcept {
+KVSTORE_REPLACED void operator delete(void* memory) noexcept { support::failing_new::release(memory); }
+KVSTORE_REPLACED void operator delete(void* memory, std::size_t) noexcept {
   support::failing_new::release(memory);
 }
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, std::size_t) noexcept {
+KVSTORE_REPLACED void operator delete(void* memory, std::align_val_t) noexcept {
   support::failing_new::release(memory);
 }
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, std::align_val_t) noexcept {
+KVSTORE_REPLACED void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
   support::failing_new::release(memory);
 }
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept {
+KVSTORE_REPLACED void operator delete(void* memory, const std::nothrow_t&) noexcept {
   support::failing_new::release(memory);
 }
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, const std::nothrow_t&) noexcept {
-  support::failing_new::release(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete(void* memory, std::align_val_t,
-                                                  const std::nothrow_t&) noexcept {
+KVSTORE_REPLACED void operator delete(void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
   support::failing_new::release(memory);
 }
 // The forms for arrays call these by default. A sanitizer has forms of its own for both, so they are replaced
 // too.
-[[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size) { return ::operator new(size); }
-[[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size, std::align_val_t alignment) {
+KVSTORE_REPLACED void* operator new[](std::size_t size) { return ::operator new(size); }
+KVSTORE_REPLACED void* operator new[](std::size_t size, std::align_val_t alignment) {
   return ::operator new(size, alignment);
 }
-[[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept {
+KVSTORE_REPLACED void* operator new[](std::size_t size, const std::nothrow_t& tag) noexcept {
   return ::operator new(size, tag);
 }
-[[gnu::noinline, gnu::weak]] void* operator new[](std::size_t size, std::align_val_t alignment,
-                                                  const std::nothrow_t& tag) noexcept {
+KVSTORE_REPLACED void* operator new[](std::size_t size, std::align_val_t alignment,
+                                      const std::nothrow_t& tag) noexcept {
   return ::operator new(size, alignment, tag);
 }
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory) noexcept { ::operator delete(memory); }
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, std::size_t) noexcept {
+KVSTORE_REPLACED void operator delete[](void* memory) noexcept { ::operator delete(memory); }
+KVSTORE_REPLACED void operator delete[](void* memory, std::size_t) noexcept { ::operator delete(memory); }
+KVSTORE_REPLACED void operator delete[](void* memory, std::align_val_t) noexcept {
   ::operator delete(memory);
 }
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, std::align_val_t) noexcept {
+KVSTORE_REPLACED void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
   ::operator delete(memory);
 }
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, std::size_t, std::align_val_t) noexcept {
+KVSTORE_REPLACED void operator delete[](void* memory, const std::nothrow_t&) noexcept {
   ::operator delete(memory);
 }
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, const std::nothrow_t&) noexcept {
-  ::operator delete(memory);
-}
-[[gnu::noinline, gnu::weak]] void operator delete[](void* memory, std::align_val_t,
-                                                    const std::nothrow_t&) noexcept {
+KVSTORE_REPLACED void operator delete[](void* memory, std::align_val_t, const std::nothrow_t&) noexcept {
   ::operator delete(memory);
 }
 // NOLINTEND(misc-definitions-in-headers, bugprone-reserved-identifier)
+
+#undef KVSTORE_REPLACED
