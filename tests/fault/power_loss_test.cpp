@@ -19,6 +19,7 @@
 #include "support/crash_recovery.hpp"
 #include "support/crash_workload.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/repeatable_random.hpp"
 #include "support/simulated_disk.hpp"
 
 namespace power_loss_test {
@@ -30,6 +31,7 @@ using support::CrashWatch;
 using support::describe;
 using support::DiskImage;
 using support::FaultFileSystem;
+using support::RepeatableRandom;
 using support::Session;
 using support::SimulatedDisk;
 using support::State;
@@ -60,7 +62,7 @@ struct Care {
 };
 Care care_for(const StorageKind& kind) {
   Care care{{.exhaustive_bits = 10, .samples = 128}, 4};
-  if (kind.journals) care = {{.exhaustive_bits = 2, .samples = 4}, 128};
+  if (kind.journals) care = {{.exhaustive_bits = 2, .samples = 4}, 32};
   care.sampling.seed = support::test_seed();
   return care;
 }
@@ -96,6 +98,7 @@ void for_each_workload(const StorageKind& kind, std::size_t longest, const Run& 
     for (const std::size_t batch_size : kBatchSizes) {
       for (std::size_t i = support::test_seed() % kStride; i < workloads.size(); i += kStride) {
         const Workload& workload = workloads[i];
+        const RepeatableRandom same_names{1};
         Session session{kind, std::make_unique<SimulatedDisk>(image, disk_for(i)), start, batch_size};
         const std::string words = run(session, workload);
         INFO(kind.name << " from " << describe(start) << ", batch size " << batch_size << ": "
@@ -136,6 +139,7 @@ void crash_all_short_workloads(CrashWatch::Kind crash, const std::string& what) 
 /// leaves one of `legal`. Once the store is open, power loss leaves exactly the contents that it shows.
 std::string power_loss_after_kill(CrashJudge& judge, const StorageKind& kind, SimulatedDisk& disk,
                                   std::span<const State> legal) {
+  const RepeatableRandom same_names{std::uint64_t{1} << 61U};
   FaultFileSystem files{disk};
   std::vector<DiskImage> during;
   std::uint64_t version = ~std::uint64_t{0};
@@ -230,7 +234,7 @@ TEST_CASE("Kill at every call of all short workloads: what was acknowledged and 
 
 TEST_CASE("Power loss after a kill: what the next process showed once it was open is on disk") {
   for (const StorageKind& kind : support::storage_kinds()) {
-    CrashJudge judge{kind, 64};
+    CrashJudge judge{kind, kind.journals ? 8U : 64U};
     for_each_workload(kind, 2, [&](Session& session, const Workload& workload) {
       run_up_to_last(session, workload);
       struct Left {
@@ -264,6 +268,7 @@ TEST_CASE("Power loss and kills in long random workloads: every life goes on fro
       for (std::uint64_t run = 0; run < kLongRuns; ++run) {
         const std::uint64_t seed = support::test_seed() + run;
         INFO(kind.name << ", batch size " << batch_size << ", KVSTORE_TEST_SEED=" << seed);
+        const RepeatableRandom same_names{1};
         Lives lives{kind, judge, batch_size, seed};
         for (int life = 1; life <= kLives; ++life) {
           INFO("life " << life);

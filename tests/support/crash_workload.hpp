@@ -28,6 +28,7 @@
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/repeatable_random.hpp"
 #include "support/simulated_disk.hpp"
 
 namespace support {
@@ -283,6 +284,7 @@ class Session {
 /// The disk that a store leaves when it is closed with the contents `state`; an empty disk for an empty
 /// state.
 [[nodiscard]] inline DiskImage image_with(const StorageKind& kind, const State& state) {
+  const RepeatableRandom same_names{std::uint64_t{1} << 60U};
   SimulatedDisk disk;
   if (!state.empty()) {
     Store store{kind.make(disk), quiet_options(0)};

@@ -15,6 +15,7 @@
 
 #include "support/crash_recovery.hpp"
 #include "support/crash_workload.hpp"
+#include "support/repeatable_random.hpp"
 #include "support/simulated_disk.hpp"
 
 namespace support {
@@ -37,12 +38,13 @@ class FaultedRun {
         start_{std::move(start)},
         image_{image_with(kind, start_)},
         batch_size_{batch_size},
-        judge_{kind, kind.journals ? 64U : 8U} {
+        judge_{kind, kind.journals ? 12U : 8U} {
     if (kind.journals) sampling_ = {.exhaustive_bits = 2, .samples = 4, .seed = test_seed()};
   }
 
   /// @returns a description of the trouble, if any. Sets `met` if the failure came
   [[nodiscard]] std::string run(const Workload& workload, const Trouble& trouble, bool& met) {
+    const RepeatableRandom same_names{1};
     Session session{kind_, std::make_unique<SimulatedDisk>(image_), start_, batch_size_};
     trouble.arm(session);
     try {
