@@ -11,6 +11,7 @@
 #include <system_error>
 #include <thread>
 
+#include "kvstore/detail/file/windows.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"

@@ -7,7 +7,8 @@
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
-#include "kvstore/detail/file/posix.hpp"  // empty on Windows
+#include "kvstore/detail/file/posix.hpp"    // IWYU pragma: keep, empty on Windows
+#include "kvstore/detail/file/windows.hpp"  // IWYU pragma: keep, empty elsewhere
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
