@@ -33,6 +33,13 @@ as_root() {
   fi
 }
 
+# Fetches the list of packages, once: a script that this one starts need not do so again.
+update_packages() {
+  [ -z "${KVSTORE_PACKAGES_ARE_LISTED:-}" ] || return 0
+  quietly build/log/apt-update.txt as_root apt-get update
+  export KVSTORE_PACKAGES_ARE_LISTED=yes
+}
+
 # Installs Debian or Ubuntu packages. On other systems, says how to get them.
 install_packages() { # PACKAGE...
   has_command apt-get || die "these are missing: $*. They are named as Debian names them; install what your \
@@ -40,7 +47,7 @@ system calls them, and run this again."
   [ "$(id -u)" = 0 ] || has_command sudo || die "these packages are missing, and installing them needs root or \
 sudo. Ask for: apt-get install $*"
   say "installing $*"
-  quietly build/log/apt-update.txt as_root apt-get update
+  update_packages
   quietly build/log/apt-install.txt as_root env DEBIAN_FRONTEND=noninteractive \
     apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@"
 }
@@ -93,7 +100,7 @@ need_dictionary() {
 # Installs a browser and its driver, if possible. Without them, the tests of a page are skipped.
 need_browser() {
   has_command chromedriver && return
-  if has_command apt-get && as_root apt-get update > /dev/null 2>&1 &&
+  if has_command apt-get && (update_packages) > /dev/null 2>&1 &&
     [ -n "$(apt-cache search --names-only '^chromium-driver$')" ]; then
     install_packages chromium chromium-driver
   else
