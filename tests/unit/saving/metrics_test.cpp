@@ -241,22 +241,28 @@ TEST_CASE("Metrics: operations that waited for a save, with for how long") {
   CHECK(metrics.save_waits.sum >= metrics.saves.durations.sum);
 }
 
+/// Tells when a thread did not get it at once.
+struct NoticedMutex : std::shared_mutex {
+  static inline std::atomic<bool> refused = false;
+
+  bool try_lock() {
+    if (std::shared_mutex::try_lock()) return true;
+    refused = true;
+    return false;
+  }
+};
+
 TEST_CASE("Metrics: a writer that waits for a segment's lock is recorded") {
-  Store store{storage_on(std::make_shared<Disk>()),
-              {.batch_size = 0, .auto_save_interval = 0s, .segments = 1}};
+  kvstore::BatchPersistentKeyValueStore<std::string, std::string, kvstore::Hash<std::string>, std::equal_to<>,
+                                        NoticedMutex>
+      store{storage_on(std::make_shared<Disk>()), {.batch_size = 0, .auto_save_interval = 0s, .segments = 1}};
   store.create("a", "1");
   CHECK(store.metrics().lock_waits.count() == 0);
   std::jthread writer;
-  std::atomic<bool> begun = false;
+  NoticedMutex::refused = false;
   store.visit("a", [&](const std::string&) {
-    writer = std::jthread{[&] {
-      begun = true;
-      store.update("a", "2");
-    }};
-    // No thread can observe that the writer has begun to wait. Some milliseconds make that almost certain.
-    while (!begun) std::this_thread::yield();
-    const auto until = std::chrono::steady_clock::now() + 20ms;
-    while (std::chrono::steady_clock::now() < until) std::this_thread::yield();
+    writer = std::jthread{[&] { store.update("a", "2"); }};
+    while (!NoticedMutex::refused) std::this_thread::yield();
   });
   writer.join();
   const Histogram waits = store.metrics().lock_waits;
