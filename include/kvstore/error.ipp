@@ -94,4 +94,4 @@ KVSTORE_INLINE ReplicationError::ReplicationError(const std::string& server, std
       wanted_{wanted},
       confirmed_{confirmed} {}
 
-}}
+}}  // namespace kvstore::v1

@@ -245,4 +245,4 @@ KVSTORE_INLINE void JsonReader::keyword(std::string_view word, const char* expec
   at_ += word.size();
 }
 
-}}
+}}  // namespace kvstore::v1

@@ -106,7 +106,7 @@ KVSTORE_INLINE void PrometheusText::append_label(std::string& labels, std::strin
   labels += '"';
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail
 
 namespace kvstore { inline namespace v1 {
 
@@ -121,4 +121,4 @@ KVSTORE_INLINE std::string to_prometheus(const Metrics& metrics, const MetricLab
   return to_prometheus({&store, 1});
 }
 
-}}
+}}  // namespace kvstore::v1

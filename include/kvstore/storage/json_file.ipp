@@ -151,4 +151,4 @@ KVSTORE_INLINE void JsonFile::check_no_journal() const {
   }
 }
 
-}}
+}}  // namespace kvstore::v1

@@ -306,4 +306,4 @@ KVSTORE_INLINE void JsonJournal::tidy() noexcept {
   }
 }
 
-}}
+}}  // namespace kvstore::v1

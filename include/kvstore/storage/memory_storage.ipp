@@ -74,4 +74,4 @@ KVSTORE_INLINE void MemoryStorage::acquire() {
   acquired_ = true;
 }
 
-}}
+}}  // namespace kvstore::v1

@@ -51,4 +51,4 @@ KVSTORE_INLINE void complain(std::string_view path, std::string_view what) noexc
   write_to_standard_error(line.add("kvstore: ").add(path).add(": ").add(what).end());
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -127,4 +127,4 @@ KVSTORE_INLINE bool EntryPipe::take() {
   return true;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -160,4 +160,4 @@ KVSTORE_INLINE void AtomicFile::check(std::error_code error, std::string_view ca
                          " " + path_text(temporary_)};
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

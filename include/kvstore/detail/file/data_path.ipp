@@ -112,4 +112,4 @@ KVSTORE_INLINE std::unique_ptr<File> open_if_exists(FileSystem& files, const std
   return std::move(opened.value);
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

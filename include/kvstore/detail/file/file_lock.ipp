@@ -126,4 +126,4 @@ KVSTORE_INLINE void FileLock::fail(std::error_code error, std::string_view what)
   throw StorageError{file_, error, std::string{what} + " lock file " + path_text(name_)};
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

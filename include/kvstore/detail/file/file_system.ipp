@@ -75,4 +75,4 @@ KVSTORE_INLINE Result<std::filesystem::path> resolve(FileSystem& files, std::fil
   return {{}, std::make_error_code(std::errc::too_many_symbolic_link_levels)};
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -88,4 +88,4 @@ KVSTORE_INLINE std::uint32_t KnownFile::crc_of(File& file, const std::filesystem
   return crc;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

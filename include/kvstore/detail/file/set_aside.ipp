@@ -56,4 +56,4 @@ KVSTORE_INLINE void SetAside::fail(std::error_code error, const std::string& wha
       "another program has changed it, and the store's entries could not be saved beside it: " + what};
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

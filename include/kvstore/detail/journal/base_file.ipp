@@ -70,4 +70,4 @@ KVSTORE_INLINE std::uint64_t JournalBase::mark_of(const FileStatus& status) noex
   return mark | 1;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -158,4 +158,4 @@ KVSTORE_INLINE std::string JournalDirectory::random_id() {
   return std::string{high.data(), high.size()}.append(low.data(), low.size());
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -118,4 +118,4 @@ KVSTORE_INLINE bool JournalFile::store_mapped(std::uint64_t end, std::string_vie
   return true;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -196,4 +196,4 @@ KVSTORE_INLINE std::uint32_t JournalFollower::version_of(File& file) const {
   return reader.next(entry) && entry.key == kSchemaVersionKey ? read_schema_version(entry) : 0;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -226,4 +226,4 @@ KVSTORE_INLINE void read_body(std::string_view body, JournalHandler& handler, st
   in.finish();
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -167,4 +167,4 @@ KVSTORE_INLINE std::size_t JournalReader::room_at(std::uint64_t offset, std::siz
   return static_cast<std::size_t>(std::clamp<std::uint64_t>(left, std::min(kMinRoom, most), most));
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

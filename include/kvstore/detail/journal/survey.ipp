@@ -216,4 +216,4 @@ KVSTORE_INLINE void JournalSet::check_stranger(const FoundJournal& found, const 
                             "to go on without its changes"};
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -150,4 +150,4 @@ KVSTORE_INLINE void TornKeeper::check(std::error_code error, std::string_view ca
                          std::string{call} + " that file"};
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -135,4 +135,4 @@ KVSTORE_INLINE std::uint64_t find_second(File& file, const std::filesystem::path
   return offset;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

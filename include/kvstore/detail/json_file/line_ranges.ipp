@@ -66,4 +66,4 @@ KVSTORE_INLINE bool LineRanges::read_on(LineRange& range, std::size_t wanted) {
   return !got.error && got.value == missing;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

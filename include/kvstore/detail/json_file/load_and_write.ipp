@@ -87,4 +87,4 @@ KVSTORE_INLINE std::uint32_t write_json_snapshot(AtomicFile& file, ChangeSource&
   return output.crc;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

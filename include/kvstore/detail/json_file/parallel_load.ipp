@@ -142,4 +142,4 @@ KVSTORE_INLINE void ParallelLoad::finish(Slot& slot) {
   changed_.notify_all();
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -64,4 +64,4 @@ KVSTORE_INLINE void Observer::tell(const std::exception& error) const noexcept {
   telling = false;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -67,4 +67,4 @@ KVSTORE_INLINE void OpenStores::complain_of_all() noexcept {
   }
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

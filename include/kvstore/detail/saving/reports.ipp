@@ -71,4 +71,4 @@ KVSTORE_INLINE bool SaveReports::ends_save(Step step, const Errand& errand,
   return saves && !errand.want.compacting && !outcome.refused && !SaveState::is_made_good(step, outcome);
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

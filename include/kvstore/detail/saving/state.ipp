@@ -198,4 +198,4 @@ KVSTORE_INLINE void SaveState::note_failure(Step step, const Want& want, const S
   delay_ = std::min(2 * delay_, kMaxDelay);
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

@@ -178,4 +178,4 @@ KVSTORE_INLINE void SaveWork::abandon(Step step) noexcept {
   if (compacts) journal_->abandon();
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

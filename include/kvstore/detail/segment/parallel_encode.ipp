@@ -142,4 +142,4 @@ KVSTORE_INLINE void ParallelEncode::publish(Worker& worker, std::size_t segments
   changed_.notify_all();
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail

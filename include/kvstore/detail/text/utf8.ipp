@@ -64,4 +64,4 @@ KVSTORE_INLINE std::size_t write_utf8(char* out, char32_t code) noexcept {
   return size;
 }
 
-}}}
+}}}  // namespace kvstore::v1::detail
