@@ -263,7 +263,7 @@ TEST_CASE("Power loss after a kill: what the next process showed once it was ope
 
 TEST_CASE("Power loss and kills in long random workloads: every life goes on from a legal prefix") {
   for (const StorageKind& kind : support::storage_kinds()) {
-    CrashJudge judge{kind, std::max(std::size_t{16}, care_for(kind).thorough_every)};
+    CrashJudge judge{kind, std::max(std::size_t{16}, 3 * care_for(kind).thorough_every)};
     for (const std::size_t batch_size : kBatchSizes) {
       for (std::uint64_t run = 0; run < kLongRuns; ++run) {
         const std::uint64_t seed = support::test_seed() + run;
