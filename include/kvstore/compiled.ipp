@@ -7,9 +7,13 @@
 #ifndef KVSTORE_COMPILED
 #error "define KVSTORE_COMPILED for the whole program, or include <kvstore/kvstore.hpp> and no compiled part"
 #endif
+#ifdef KVSTORE_INSTANCES_ARE_ELSEWHERE
+#error "include <kvstore/compiled.ipp> before <kvstore/kvstore.hpp>, best in a file of its own"
+#endif
 #define KVSTORE_COMPILING
 
 // IWYU pragma: begin_exports
+#include "kvstore/detail/base/compiled_part.hpp"
 #include "kvstore/detail/base/complaint.ipp"
 #include "kvstore/detail/change/entry_pipe.ipp"
 #include "kvstore/detail/file/atomic_file.ipp"
@@ -46,3 +50,12 @@
 #include "kvstore/storage/json_journal.ipp"
 #include "kvstore/storage/memory_storage.ipp"
 // IWYU pragma: end_exports
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+template <int Major, int Minor, int Patch, bool Simd, bool DebugContainers>
+const bool
+    LinkTheCompiledPart<Major, Minor, Patch, Simd, DebugContainers>::of_this_version_with_these_macros = true;
+template struct LinkTheCompiledPart<0, 1, 0, kSimd, kDebugContainers>;
+
+}}}  // namespace kvstore::v1::detail

@@ -231,3 +231,7 @@ class UsageError : public Error {
 #ifndef KVSTORE_COMPILED
 #include "kvstore/error.ipp"
 #endif
+
+#ifdef KVSTORE_COMPILED
+#include "kvstore/detail/base/compiled_part.hpp"  // IWYU pragma: keep
+#endif

@@ -26,6 +26,7 @@
 #define KVSTORE_EXTERN
 #else
 #define KVSTORE_EXTERN extern
+#define KVSTORE_INSTANCES_ARE_ELSEWHERE
 #endif
 
 namespace kvstore { inline namespace v1 {
