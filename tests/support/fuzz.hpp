@@ -48,7 +48,7 @@ inline JsonContents load_json(kvstore::Storage& storage) {
   for (const auto& table : tables) {
     for (const auto& entry : table.entries()) contents.emplace(entry.key, entry.value);
   }
-  require(contents.size() == tables.front().size(), "each key is there once");
+  require(contents.size() == tables[0].size(), "each key is there once");
   return contents;
 }
 
