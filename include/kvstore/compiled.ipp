@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// The compiled part: what a program that defines `KVSTORE_COMPILED` everywhere compiles in exactly one of its
+// The compiled part. A program that defines `KVSTORE_COMPILED` everywhere compiles it in exactly one of its
 // files. The CMake target `kvstore::compiled` is a library made of this file alone.
 
 #ifndef KVSTORE_COMPILED

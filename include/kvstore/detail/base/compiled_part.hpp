@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a program and the compiled part must have in common. Each of a program's files refers to a variable
-// that is named after it. If the compiled part was built otherwise, or is not linked, the linker says so: no
-// function is called whose types have another layout.
+// Has the linker compare a program with the compiled part. Each file of the program refers to a variable
+// whose name states the version and the macros. If the compiled part was built differently, or is not linked,
+// the linker reports this variable: no function is called whose types have another layout.
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

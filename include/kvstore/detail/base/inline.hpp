@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// How functions are defined that the compiled part may have.
+// The specifier of functions that the compiled part may hold.
 
 #ifdef KVSTORE_COMPILED
 #define KVSTORE_INLINE
