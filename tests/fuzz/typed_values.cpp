@@ -88,7 +88,8 @@ void check(std::string_view text) {
   kvstore::detail::check_value(*value);  // what is read is never refused when it is written
   const std::string once = encoded(*value);
   const T again = decoded<T>(once);
-  require(encoded(again) == once, "what was written is read and written the same: " + once);
+  if constexpr (!requires { typename T::hasher; })  // a hash table of equal entries may have another order
+    require(encoded(again) == once, "what was written is read and written the same: " + once);
   if constexpr (std::copyable<T>)  // not of pointers
     require(again == *value, "the same value is read back: " + once);
 }
