@@ -117,6 +117,7 @@ TEST_CASE("Redis Cluster: clients go on while slots move") {
   REQUIRE(missing(store, one) + missing(store, two) == 0);
   REQUIRE(store.size() == 3000 + one.done() + two.done() + 50);
   store.clear();
+  servers.restart_replicas();
 }
 
 TEST_CASE("Redis Cluster: a leader killed under load is replaced, and what its replica confirmed is there") {

@@ -125,6 +125,14 @@ class RedisServers {
   [[nodiscard]] Outage kill(int node) const { return {*this, node, SIGKILL}; }
   [[nodiscard]] Outage freeze(int node) const { return {*this, node, SIGSTOP}; }
 
+  /// Starts the replicas anew, which a test that moves slots must do at its end. Before Redis 7.2 a node may
+  /// keep in memory that the owner of a slot gave it up, although another owner has it now
+  /// (redis/redis#12564). As a new leader the node then hands the slot to its killed predecessor once that
+  /// comes back, and nobody serves the slot any more.
+  void restart_replicas() const {
+    for (const int leader : leaders()) kill(replica_of(leader)).end();
+  }
+
   void wait_until_whole() const {
     if (!eventually([&] { return is_whole() && agree(); })) {
       throw std::runtime_error{"the cluster did not recover within a minute:\n" + state()};
