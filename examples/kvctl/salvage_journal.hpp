@@ -45,7 +45,11 @@ class LineHandler final : public kvstore::JournalHandler {
     if (is_step_) journal_.steps.push_back(step_);
   }
 
-  void on_header(const kvstore::JournalHeader& header) override { journal_.header = header; }
+  void on_header(const kvstore::JournalHeader& header) override {
+    if (journal_.header)
+      throw kvstore::ParseError{0, "expected one header, at the start; two journals were joined to one file"};
+    journal_.header = header;
+  }
   void on_base(const kvstore::BaseId& id) override { journal_.bases.push_back(id); }
   void on_clear() override { is_step_ = true; }
   void on_change(const kvstore::Change& change) override {
@@ -110,6 +114,11 @@ class JournalSalvage {
         return false;
       }
       const std::uint64_t resume = lines.pass_damage();
+      if (resume == error.offset()) {
+        journal.losses.push_back(journal.path.string() + ": byte " + std::to_string(resume) + ": " +
+                                 error.expected() + "; what is there is carried out as it stands");
+        return true;
+      }
       journal.losses.push_back(journal.path.string() + ": bytes " + std::to_string(error.offset()) + " to " +
                                std::to_string(resume) + " are lost: " + error.expected() +
                                "; the entries that this was about have the values of before");

@@ -56,6 +56,8 @@ class JournalHandler {
   virtual void on_change(const Change& change) = 0;
   /// Called if every entry was removed.
   virtual void on_clear() = 0;
+  /// Called for a line that only records how much was synced.
+  virtual void on_mark() {}
 };
 
 }}  // namespace kvstore::v1

@@ -53,11 +53,14 @@ class JournalLines {
     }
   }
 
-  /// Call after `next` has thrown CorruptionError: continues after the damaged line. @returns the offset of
-  /// the next line
+  /// Call after `next` has thrown CorruptionError: continues after the damaged line. If that line can be read
+  /// and only does not fit its place, continues with this line, and reports no other of that kind. @returns
+  /// the offset of the next line
   std::uint64_t pass_damage() {
-    damage_ = behind_line_feed(damage_);
+    ignores_marks_ = ignores_marks_ || reader_->found_misfit();
+    if (!reader_->found_misfit()) damage_ = behind_line_feed(damage_);
     reader_.emplace(*file_, path_, damage_);
+    if (ignores_marks_) reader_->ignore_marks();
     return damage_;
   }
 
@@ -89,6 +92,7 @@ class JournalLines {
   std::string_view body_;
   std::string key_;
   std::uint64_t damage_ = 0;  // the offset at which `next` found it
+  bool ignores_marks_ = false;
 };
 
 }}  // namespace kvstore::v1

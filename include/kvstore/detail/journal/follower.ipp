@@ -143,7 +143,7 @@ KVSTORE_INLINE void JournalFollower::copy(View& view, const std::vector<const Fo
 }
 
 KVSTORE_INLINE void JournalFollower::read_on(LoadSink& sink) {
-  JournalReplay replay{sink};
+  JournalReplay replay{sink, following_->end != 0};
   JournalReader reader{*following_->file, following_->path, following_->end, JournalTail::growing,
                        kFirstBlock};
   following_->end = read_journal(std::move(reader), following_->path, replay).end();

@@ -168,14 +168,15 @@ KVSTORE_INLINE BaseId read_base_id(JsonReader& in) {
 
 KVSTORE_INLINE void read_object(JsonReader& in, JournalHandler& handler) {
   JournalHeader header;
-  header.version = 0;
+  bool is_header = false;
   in.expect('{');
   for (bool more = true; more; more = in.try_consume(',')) {
     const std::string name{in.string()};
     in.expect(':');
-    if (name == "kvstore_journal")
+    if (name == "kvstore_journal") {
+      is_header = true;
       header.version = in.integer<std::uint64_t>();
-    else if (name == "id")
+    } else if (name == "id")
       header.id = in.string();
     else if (name == "snapshot")
       header.base = read_base_id(in);
@@ -187,7 +188,7 @@ KVSTORE_INLINE void read_object(JsonReader& in, JournalHandler& handler) {
       in.skip_value();
   }
   in.expect('}');
-  if (header.version != 0)
+  if (is_header)
     handler.on_header(header);
   else if (header.base)
     handler.on_base(*header.base);
@@ -207,6 +208,7 @@ KVSTORE_INLINE void read_body(std::string_view body, JournalHandler& handler, st
   JsonReader in{body};
   if (in.peek() == 'n') {
     in.null();
+    handler.on_mark();
   } else if (in.peek() == '{') {
     read_object(in, handler);
   } else {

@@ -31,8 +31,14 @@ class JournalReader {
                 JournalTail tail = JournalTail::judged, std::size_t block_bytes = kBlockBytes);
 
   /// Fetches the body of the next good line; false after the last one. Views live until the next call.
-  /// @throws CorruptionError for damage before that end; StorageError
+  /// @throws CorruptionError for damage before that end, and for a good line whose mark does not fit its
+  /// place; StorageError
   bool next(std::string_view& body);
+
+  /// From now on lines with marks that do not fit are good lines, as for a tool that saves what it can.
+  void ignore_marks() noexcept { checks_marks_ = false; }
+  /// Whether `next` has thrown for the mark of a line whose body can be read.
+  [[nodiscard]] bool found_misfit() const noexcept { return found_misfit_; }
 
   /// The end of the good lines, once `next` has returned false.
   [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
@@ -45,7 +51,13 @@ class JournalReader {
 
  private:
   struct Line {
-    enum class Outcome { good, bad, zeros, nothing };
+    enum class Outcome {
+      good,
+      unreadable,  // its checksum fits, and its mark is no number
+      bad,
+      zeros,
+      nothing,
+    };
     Outcome outcome = Outcome::nothing;
     std::size_t bytes = 0;     // with the newline, or up to the point where the search gave up
     std::uint64_t synced = 0;  // the offset that its mark records as synced; 0 = no mark
@@ -63,6 +75,12 @@ class JournalReader {
   static Line read_text(std::string_view line);
 
   static Line parse(std::string_view line);
+
+  /// Requires that the mark of the good line at `position_` is one that a writer can have made there: of more
+  /// bytes than any mark before it, which end a line, and stand before this one.
+  void check_mark(const Line& line);
+  /// Whether a line ends at `offset`, which is at most `position_`.
+  [[nodiscard]] bool line_ends_at(std::uint64_t offset) const;
 
   /// Searches after a bad line for one that records this place as synced.
   void check_damage(Line line);
@@ -108,6 +126,8 @@ class JournalReader {
   std::uint64_t body_offset_ = 0;
   std::uint64_t torn_bytes_ = 0;
   std::uint64_t vouched_ = 0;
+  bool checks_marks_ = true;
+  bool found_misfit_ = false;
 };
 
 }}}  // namespace kvstore::v1::detail

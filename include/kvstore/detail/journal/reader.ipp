@@ -33,7 +33,8 @@ KVSTORE_INLINE JournalReader::JournalReader(File& file, std::filesystem::path pa
 KVSTORE_INLINE bool JournalReader::next(std::string_view& body) {
   position_ = next_;
   const Line line = read_line();
-  if (line.outcome == Line::Outcome::good) {
+  if (line.outcome == Line::Outcome::good || line.outcome == Line::Outcome::unreadable) {
+    if (checks_marks_) check_mark(line);
     body = line.body;
     body_offset_ = position_ + line.body_at;
     next_ = position_ + line.bytes;
@@ -42,6 +43,34 @@ KVSTORE_INLINE bool JournalReader::next(std::string_view& body) {
   }
   if (line.outcome != Line::Outcome::nothing) check_damage(line);
   return false;
+}
+
+KVSTORE_INLINE void JournalReader::check_mark(const Line& line) {
+  const auto refuse = [this](const std::string& expected) {
+    found_misfit_ = true;
+    throw CorruptionError{path_, position_, expected};
+  };
+  if (line.outcome == Line::Outcome::unreadable)
+    refuse("expected a number of synced bytes; the checksum fits, so another program has written this line");
+  if (line.synced == 0) return;
+  const std::string bytes = "expected no mark of " + std::to_string(line.synced) + " synced bytes here, ";
+  if (line.synced > position_) refuse(bytes + "since fewer stand before it; lines were removed or moved");
+  if (line.synced <= vouched_)
+    refuse(bytes + "since an earlier line has a mark of as many; lines were doubled or moved");
+  if (!line_ends_at(line.synced))
+    refuse(bytes + "since no line ends there; lines were removed, doubled or moved");
+}
+
+KVSTORE_INLINE bool JournalReader::line_ends_at(std::uint64_t offset) const {
+  if (offset == position_) return true;
+  char last = '\0';
+  if (offset > base_) {
+    last = buffer_[static_cast<std::size_t>(offset - base_) - 1];
+  } else {
+    const auto got = read_full(file_, offset - 1, {&last, 1});
+    if (got.error) throw StorageError{path_, got.error, "cannot read"};
+  }
+  return last == '\n';
 }
 
 KVSTORE_INLINE auto JournalReader::read_line() -> Line {
@@ -83,16 +112,17 @@ KVSTORE_INLINE auto JournalReader::parse(std::string_view line) -> Line {
   const auto crc = parse_crc(line.substr(0, kCrcDigits));
   const std::string_view rest = line.substr(kCrcDigits);
   if (!crc || *crc != crc32c(rest)) return result;
-  const std::size_t space = rest.find(' ');
-  if (space == std::string_view::npos) return result;
-  if (space != 0) {
-    const char* const end = rest.data() + space;
-    const auto parsed = std::from_chars(rest.data() + 1, end, result.synced);
-    if (rest.front() != '|' || parsed.ec != std::errc{} || parsed.ptr != end) return result;
-  }
-  result.outcome = Line::Outcome::good;
+  const std::size_t space = std::min(rest.find(' '), rest.size() - 1);
+  result.outcome = rest[space] == ' ' ? Line::Outcome::good : Line::Outcome::unreadable;
   result.body_at = kCrcDigits + space + 1;
   result.body = rest.substr(space + 1);
+  if (space == 0) return result;
+  const char* const end = rest.data() + space;
+  const auto parsed = std::from_chars(rest.data() + 1, end, result.synced);
+  if (rest.front() == '|' && parsed.ec == std::errc{} && parsed.ptr == end && result.synced != 0)
+    return result;
+  result.outcome = Line::Outcome::unreadable;
+  result.synced = 0;
   return result;
 }
 

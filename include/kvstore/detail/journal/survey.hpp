@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "kvstore/detail/file/file_system.hpp"
@@ -33,31 +34,43 @@ struct FoundJournal {
   [[nodiscard]] bool continues(const BaseId& snapshot) const;
 };
 
+[[noreturn]] void throw_second_header();
+
 /// Collects the properties of a journal, without applying it.
 class JournalSurvey final : public JournalHandler {
  public:
   explicit JournalSurvey(FoundJournal& found) : found_{found} {}
 
+  /// @throws ParseError, as every member, unless the header is the first line, and the only one
   void on_header(const JournalHeader& header) override;
-  void on_base(const BaseId& id) override { found_.bases.push_back(id); }
-  void on_change(const Change&) override { ++found_.steps; }
-  void on_clear() override { ++found_.steps; }
+  void on_base(const BaseId& id) override;
+  void on_change(const Change&) override { count_step(); }
+  void on_clear() override { count_step(); }
+  void on_mark() override { check_begun(); }
 
  private:
+  void check_begun() const;
+  void count_step();
+
   FoundJournal& found_;
 };
 
 /// Applies a journal.
 class JournalReplay final : public JournalHandler {
  public:
-  explicit JournalReplay(LoadSink& sink) : sink_{sink} {}
-  void on_header(const JournalHeader&) override {}
+  /// `begun`: the header was read before.
+  explicit JournalReplay(LoadSink& sink, bool begun = false) : sink_{sink}, begun_{begun} {}
+  /// @throws ParseError for a second one
+  void on_header(const JournalHeader&) override {
+    if (std::exchange(begun_, true)) throw_second_header();
+  }
   void on_base(const BaseId&) override {}
   void on_change(const Change& change) override { sink_.change(change); }
   void on_clear() override { sink_.clear(); }
 
  private:
   LoadSink& sink_;
+  bool begun_;
 };
 
 /// Passes every good line from `reader`, of the journal `path`, to `handler`; returns the reader at the end.
@@ -129,6 +142,9 @@ struct JournalSet {
   [[nodiscard]] bool is_replaced(const FoundJournal& found) const;
 
   [[nodiscard]] std::vector<const FoundJournal*> main_and_next() const;
+
+  /// Requires that `main` has no lines behind those that `.next` follows.
+  void check_nothing_between() const;
 
   void check_strangers(const BaseId& snapshot) const;
 

@@ -37,7 +37,27 @@ KVSTORE_INLINE bool FoundJournal::continues(const BaseId& snapshot) const {
   return compacted_into(snapshot) || (counts && header.base == snapshot);
 }
 
+[[noreturn]] KVSTORE_INLINE void throw_second_header() {
+  throw ParseError{0, "expected one header, at the start; two journals were joined to one file"};
+}
+
+KVSTORE_INLINE void JournalSurvey::check_begun() const {
+  if (!found_.counts) throw ParseError{0, "expected a journal's header"};
+}
+
+KVSTORE_INLINE void JournalSurvey::count_step() {
+  check_begun();
+  ++found_.steps;
+}
+
+KVSTORE_INLINE void JournalSurvey::on_base(const BaseId& id) {
+  check_begun();
+  found_.bases.push_back(id);
+}
+
 KVSTORE_INLINE void JournalSurvey::on_header(const JournalHeader& header) {
+  if (found_.counts) throw_second_header();
+  if (header.version == 0) throw ParseError{0, "expected a version of the format from 1 on"};
   if (header.version != kJournalVersion) {
     throw StorageError{found_.path,
                        {},
@@ -45,6 +65,7 @@ KVSTORE_INLINE void JournalSurvey::on_header(const JournalHeader& header) {
                            ", and this library reads version " + std::to_string(kJournalVersion) +
                            "; open it with a newer release"};
   }
+  if (header.id.empty()) throw ParseError{0, "expected the id of the journal in its header"};
   found_.header = header;
   found_.counts = true;
 }
@@ -147,6 +168,7 @@ KVSTORE_INLINE std::vector<const FoundJournal*> JournalSet::chain(const BaseId& 
   if (fresh.compacted_into(snapshot) && !(later && next.compacted_into(snapshot))) return {&fresh};
   if (next.compacted_into(snapshot)) {
     if (main.counts && follows_another(next) && !later) check_stranger(main, next);
+    check_nothing_between();
     return {&next};
   }
   if (main.continues(snapshot)) return main_and_next();
@@ -185,10 +207,18 @@ KVSTORE_INLINE std::vector<const FoundJournal*> JournalSet::main_and_next() cons
   if (!next.counts) return {&main};
   if (follows_another(next) && !is_replaced(next)) check_stranger(next, main);
   if (next.header.follows != main.header.id) return {&main};
+  check_nothing_between();
   if (main.end >= next.header.follows_bytes) return {&main, &next};
   // The end of `main` had not been synced when power was lost: the lines after it do not count either.
   if (!next.marked) return {&main};
   throw CorruptionError{main.path, main.end, "expected more lines, which were synced once"};
+}
+
+KVSTORE_INLINE void JournalSet::check_nothing_between() const {
+  if (!main.counts || next.header.follows != main.header.id || main.end <= next.header.follows_bytes) return;
+  throw CorruptionError{main.path, next.header.follows_bytes,
+                        "expected the end of the journal, which " + path_text(next.path.filename()) +
+                            " continues from here on; put the files of one moment back together"};
 }
 
 KVSTORE_INLINE void JournalSet::check_strangers(const BaseId& snapshot) const {
