@@ -3,6 +3,8 @@
 
 // The store that many threads share and that survives a restart.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -23,7 +25,6 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/change/stored_key.hpp"
 #include "kvstore/detail/contract/storage_load.hpp"
-#include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/saving/figures.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/store/checked_options.hpp"
@@ -262,11 +263,10 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
 
   /// A move-only value is duplicated through its JSON text.
   [[nodiscard]] std::optional<Value> duplicate(const Value& value) const override {
-    if constexpr (std::copy_constructible<Value>) return value;
-    detail::ScratchWriter text;
-    Codec<Value>::encode(value, *text);
-    JsonReader reader{text->text()};
-    return Codec<Value>::decode(reader);
+    if constexpr (std::copy_constructible<Value>)
+      return value;
+    else
+      return detail::copied_through_json(value);
   }
 
  private:

@@ -3,6 +3,8 @@
 
 // How keys and values become JSON text and come back.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 // IWYU pragma: begin_exports
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/enum.hpp"

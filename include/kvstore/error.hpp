@@ -3,6 +3,8 @@
 
 // Every error that the library throws. Messages name the key and the file, and say what to do.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

@@ -4,6 +4,8 @@
 // The verbs on an etcd cluster, for small data that must never lose an acknowledged write. Not part of
 // <kvstore/kvstore.hpp>: it needs the component kvstore::etcd, and with it cpp-httplib.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <concepts>
 #include <cstdint>
 #include <exception>

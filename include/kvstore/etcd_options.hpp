@@ -3,6 +3,8 @@
 
 // How an EtcdKeyValueStore finds its servers, and how long it waits for them.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <chrono>
 #include <cstddef>
 #include <string>

@@ -4,6 +4,8 @@
 // Lists the fields of a type, so that values become JSON and come back without a tree in between. Cheap to
 // include where types are declared: includes neither the stores nor nlohmann/json.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <array>
 #include <cstddef>
 #include <string_view>

@@ -5,6 +5,8 @@
 // place in the segment from the upper end. std::hash of an integer is the integer itself on common
 // implementations, which would put neighbours into one segment.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>

@@ -4,6 +4,8 @@
 // The contents of a journal's lines, for tools that read a journal with `kvstore/journal_lines.hpp`. The
 // format's page is tests/format/JOURNAL.md.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstdint>
 #include <optional>
 #include <string>

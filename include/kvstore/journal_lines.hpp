@@ -3,6 +3,8 @@
 
 // Reads a journal line by line, for tools that verify a journal or rescue the contents of a damaged one.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

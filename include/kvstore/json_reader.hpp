@@ -6,6 +6,8 @@
 // conversion would change silently: integers out of range, numbers too large, lone surrogates,
 // duplicate keys.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstddef>
 #include <string>
 #include <string_view>

@@ -3,6 +3,8 @@
 
 // Shared by JsonReader and JsonWriter: the C++ types of numbers in JSON, and the limit on nesting.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <concepts>
 #include <string_view>
 #include <type_traits>

@@ -6,6 +6,8 @@
 // through a UTF-8 state machine. Here 16 bytes are copied and checked in one step, straight from the caller's
 // value.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>

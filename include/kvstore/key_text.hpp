@@ -3,6 +3,8 @@
 
 // Keys as text: for storages, and for messages.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <concepts>
 #include <new>
 #include <string>

@@ -4,6 +4,8 @@
 // The store's verbs, written once. BatchPersistentKeyValueStore is the store that many threads share and that
 // survives a restart.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>

@@ -3,6 +3,8 @@
 
 // The whole core in one include: no dependency but the standard library and nlohmann/json.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 // IWYU pragma: begin_exports
 #include "kvstore/batch_persistent_key_value_store.hpp"
 #include "kvstore/codec.hpp"

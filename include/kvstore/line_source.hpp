@@ -3,6 +3,8 @@
 
 // The entries of a save as lines of a JSON file, for storages that write such a file.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstdint>
 #include <string_view>
 

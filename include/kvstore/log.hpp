@@ -3,6 +3,8 @@
 
 // The events that a store reports to a log, written by any library.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <charconv>
 #include <cstdint>
 #include <span>

@@ -4,6 +4,8 @@
 // A store's metrics one by one, each with its name, unit and meaning: for code that exports them to a
 // monitoring system.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <array>
 #include <chrono>
 #include <cstddef>

@@ -3,6 +3,8 @@
 
 // Figures that a store keeps about itself. prometheus.hpp writes them for a monitoring system.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <array>
 #include <bit>
 #include <chrono>

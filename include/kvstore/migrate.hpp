@@ -3,6 +3,8 @@
 
 // Copies the entries of a store from one storage to another, and to stores on servers and back.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <algorithm>
 #include <cstdint>
 #include <functional>

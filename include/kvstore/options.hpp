@@ -3,6 +3,8 @@
 
 // How a persistent store saves, and how it reports.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>

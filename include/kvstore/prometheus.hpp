@@ -4,6 +4,8 @@
 // A store's metrics in the text format that Prometheus reads.
 // Source: https://prometheus.io/docs/instrumenting/exposition_formats (text format, version 0.0.4)
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <charconv>
 #include <span>
 #include <string>

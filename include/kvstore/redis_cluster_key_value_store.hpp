@@ -3,6 +3,8 @@
 
 // The store's verbs with the data on a Redis Cluster. Needs hiredis; not part of kvstore/kvstore.hpp.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <memory>
 #include <utility>
 

@@ -3,6 +3,8 @@
 
 // How to reach a Redis Cluster, and how long to try.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <chrono>
 #include <cstddef>
 #include <string>

@@ -3,6 +3,8 @@
 
 // The function that brings stored values to the program's schema version.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <concepts>
 #include <cstddef>
 #include <cstdint>

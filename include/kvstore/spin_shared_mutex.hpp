@@ -4,6 +4,8 @@
 // A shared mutex for sections as short as a store's: one word, which waiters watch for a moment before they
 // sleep. Without contention, std::shared_mutex costs twice as much.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <atomic>
 #include <cstdint>
 #include <mutex>

@@ -4,6 +4,8 @@
 // The one plug-in point: the place where a persistent store keeps its entries. A storage sees text only (a
 // key's text, a value's JSON), so it is an ordinary class without templates.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>

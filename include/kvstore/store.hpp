@@ -3,6 +3,8 @@
 
 // The concept of a store, wherever its data is: functions written against it run on every store.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <concepts>
 #include <cstddef>
 #include <optional>

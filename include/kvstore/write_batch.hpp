@@ -3,6 +3,8 @@
 
 // Several changes that happen together or not at all.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>

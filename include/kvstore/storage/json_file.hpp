@@ -3,6 +3,8 @@
 
 // The default storage: one JSON object in one file, one entry a line.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <cstddef>
 #include <filesystem>
 #include <optional>

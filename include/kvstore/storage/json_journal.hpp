@@ -4,6 +4,8 @@
 // A JSON snapshot and a journal of the changes since: the cost of an operation does not depend on the size of
 // the store, and a killed process loses nothing that it acknowledged.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

@@ -3,6 +3,8 @@
 
 // A storage in memory, for tests of this library and of programs that use it.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>

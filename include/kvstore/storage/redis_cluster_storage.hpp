@@ -4,6 +4,8 @@
 // A Redis Cluster as a storage: a store at memory speed whose saves are replicated, and which another machine
 // can take over. Needs hiredis; not part of kvstore/kvstore.hpp.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <unistd.h>
 
 #include <chrono>

@@ -4,6 +4,8 @@
 // An SQLite database as a storage, for programs that also want to query the entries of a store. Not part of
 // <kvstore/kvstore.hpp>: it needs the component kvstore::sqlite, and with it libsqlite3.
 
+#include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
+
 #include <algorithm>
 #include <chrono>
 #include <cstdint>

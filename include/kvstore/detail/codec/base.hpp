@@ -117,4 +117,13 @@ void check_value(const T& value) {
   }
 }
 
+/// For types that cannot be copied otherwise.
+template <class T>
+[[nodiscard]] T copied_through_json(const T& value) {
+  ScratchWriter text;
+  Codec<T>::encode(value, *text);
+  JsonReader reader{text->text()};
+  return Codec<T>::decode(reader);
+}
+
 }}}  // namespace kvstore::v1::detail
