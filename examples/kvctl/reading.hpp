@@ -198,7 +198,7 @@ struct Figures {
   const bool held = figures.holder && figures.holder->holds;
   const std::string largest = "{\"key\": " + to_json(figures.largest_key) +
                               ", \"bytes\": " + std::to_string(figures.largest_bytes) + "}";
-  return "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" + name_of(place.kind) +
+  return "{\"path\": " + to_json(readable(place.path.string())) + ", \"storage\": \"" + name_of(place.kind) +
          "\", \"entries\": " + std::to_string(figures.entries) +
          ", \"bytes\": " + std::to_string(figures.file_bytes) +
          ", \"journal_bytes\": " + std::to_string(figures.journal_bytes) +

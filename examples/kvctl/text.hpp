@@ -33,4 +33,19 @@ namespace kvctl {
   return {'\\', 'x', kHex[code >> 4], kHex[code & 0xF]};
 }
 
+/// UTF-8 as it is; bytes that are none as `\xNN`, since JSON has no form for them. File names may hold such
+/// bytes.
+[[nodiscard]] inline std::string readable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t bytes = sequence_bytes(text);
+    if (bytes == 0)
+      out += hex_escape(text.front());
+    else
+      out += text.substr(0, bytes);
+    text.remove_prefix(bytes == 0 ? 1 : bytes);
+  }
+  return out;
+}
+
 }  // namespace kvctl

@@ -33,13 +33,16 @@ Where it is served
 
 What it serves
   /                       the page
-  /entries                GET lists them: prefix=, after=KEY, limit= (up to 1000), preview=BYTES
+  /entries                GET lists them: prefix=, key_contains=, value_contains=, after=KEY, before=KEY,
+                          limit= (up to 1000), preview=BYTES. A list ends at 4 MiB; "next" and the Link header
+                          tell where it goes on
                           POST {"key": K, "value": V} creates one: 201, or 409 if it exists
   /entries/KEY            GET, HEAD; PUT adds or replaces (201, 204); PATCH merges into one that exists; DELETE
                           A key is percent-encoded: a slash in it is %2F. /entries?key=KEY is the same, and the
                           only way to the keys "." and ".."
-                          PUT and PATCH with If-Match: ETAG change what you have seen, or nothing (412); PUT
-                          with If-None-Match: * adds, or changes nothing (412)
+                          PUT, PATCH and DELETE with If-Match: ETAG change what you have seen, or nothing
+                          (412); PUT with If-None-Match: * adds, or changes nothing (412)
+                          Numbers and the order of members stay as they were written
   /metrics                figures for Prometheus;  /metrics.json  those of the page;  /healthz  "ok"
 
 Errors are application/problem+json. 503 and 507 with "applied": true mean: changed in memory, and not yet on

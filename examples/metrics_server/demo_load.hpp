@@ -22,8 +22,8 @@ namespace metrics_server {
 /// Works on the entries "demo:0" to "demo:1999", and on none besides.
 class DemoLoad {
  public:
-  explicit DemoLoad(Store& store)
-      : store_{store}, thread_{[this](const std::stop_token& stop) {
+  DemoLoad(Store& store, ChangeGate& gate)
+      : store_{store}, gate_{gate}, thread_{[this](const std::stop_token& stop) {
           fill();
           run(stop);
         }} {}
@@ -35,7 +35,10 @@ class DemoLoad {
   void fill() {
     Store::Batch all;
     for (int number = 0; number < kDemoEntries; ++number) all.upsert(name_of(number), value_of(number));
-    attempt([&] { store_.apply(std::move(all)); });
+    attempt([&] {
+      const auto entered = gate_.enter();
+      store_.apply(std::move(all));
+    });
   }
 
   void run(const std::stop_token& stop) {
@@ -55,9 +58,12 @@ class DemoLoad {
     const std::string key = name_of(number);
     const int dice = roll(100);
     attempt([&] {
-      if (dice < 65)
+      if (dice < 65) {
         (void)store_.try_read(key);
-      else if (dice < 90)
+        return;
+      }
+      const auto entered = gate_.enter();
+      if (dice < 90)
         store_.upsert(key, value_of(number));
       else if (dice < 95)
         store_.try_create(key, value_of(number));
@@ -76,14 +82,17 @@ class DemoLoad {
 
   [[nodiscard]] static std::string name_of(int number) { return "demo:" + std::to_string(number); }
 
-  [[nodiscard]] nlohmann::json value_of(int number) {
+  [[nodiscard]] ValueText value_of(int number) {
     constexpr const char* kCities[] = {"Oslo", "Łódź", "Kyōto", "Quito", "Perth"};
-    return {{"city", kCities[number % 5]}, {"visits", roll(1000)}, {"load", roll(1000) / 10.0}};
+    const nlohmann::ordered_json value{
+        {"city", kCities[number % 5]}, {"visits", roll(1000)}, {"load", roll(1000) / 10.0}};
+    return {value.dump()};
   }
 
   [[nodiscard]] int roll(int sides) { return std::uniform_int_distribution{0, sides - 1}(random_); }
 
   Store& store_;
+  ChangeGate& gate_;
   std::mt19937 random_{42};  // NOLINT(bugprone-random-generator-seed): the same load each time
   std::condition_variable_any wake_;
   std::jthread thread_;  // the last member: it uses the others

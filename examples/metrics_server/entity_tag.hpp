@@ -3,20 +3,27 @@
 
 // Entity tags (RFC 9110): who changes a value that he has read before, says which one he read.
 
+#include <openssl/evp.h>
+
+#include <algorithm>
 #include <array>
-#include <cstdio>
-#include <kvstore/hash.hpp>
-#include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
 namespace metrics_server {
 
-[[nodiscard]] inline std::string tag_of(const nlohmann::json& value) {
-  std::array<char, 24> text{};
-  const unsigned long long hash = kvstore::Hash<std::string>{}(value.dump());
-  const int length = std::snprintf(text.data(), text.size(), "\"%016llx\"", hash);
-  return {text.data(), static_cast<std::size_t>(length)};
+/// SHA-256 of the value's bytes. Nobody can make two values of one tag, so that If-Match never takes one for
+/// the other.
+[[nodiscard]] inline std::string tag_of(std::string_view value) {
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned length = 0;
+  if (EVP_Digest(value.data(), value.size(), digest.data(), &length, EVP_sha256(), nullptr) != 1)
+    throw std::runtime_error{"OpenSSL has no SHA-256"};
+  constexpr std::string_view kHex = "0123456789abcdef";
+  std::string tag = "\"";
+  for (unsigned i = 0; i < length; ++i) tag.append({kHex[digest[i] >> 4], kHex[digest[i] & 0xF]});
+  return tag += '"';
 }
 
 /// Whether a list as in If-Match names the tag; "*" names any. A weak tag (W/"…") is none of ours.

@@ -70,7 +70,7 @@ function row(entry) {
   cell("key", shownKey(entry.key));
   cell("value", entry.preview);
   cell("number", count.format(entry.bytes));
-  cell("actions", action("Edit", () => edit(entry.key)), action("Delete", () => confirmRemoval(entry.key)));
+  cell("actions", action("Edit", () => edit(entry.key)), action("Delete", () => confirmRemoval(entry)));
   return made;
 }
 
@@ -210,18 +210,19 @@ function save() {
 
 // --- deleting ------------------------------------------------------------------------------------------
 
-let doomed = "";
+let doomed = null; // { key, tag } as the table shows it
 
-function confirmRemoval(key) {
-  doomed = key;
-  find("removal-key").replaceChildren(shownKey(key));
+function confirmRemoval(entry) {
+  doomed = { key: entry.key, tag: entry.etag };
+  find("removal-key").replaceChildren(shownKey(entry.key));
   complain("removal-error", "");
   find("removal").showModal();
 }
 
 function remove() {
-  const key = doomed;
-  return attempt(find("removal"), "removal-error", () => request("DELETE", entryPath(key)), `Deleted ${named(key)}.`);
+  const { key, tag } = doomed;
+  const action = () => request("DELETE", entryPath(key), { headers: { "If-Match": tag } });
+  return attempt(find("removal"), "removal-error", action, `Deleted ${named(key)}.`);
 }
 
 // --- wiring --------------------------------------------------------------------------------------------

@@ -8,28 +8,43 @@
 #include <kvstore/codec.hpp>
 #include <kvstore/error.hpp>
 #include <kvstore/key_text.hpp>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "entity_tag.hpp"
 #include "problem.hpp"
 #include "store.hpp"
 #include "target.hpp"
+#include "value_text.hpp"
 
 namespace metrics_server {
 
-/// Strict, as the store is itself when it loads: no duplicate keys, no number that does not fit.
-[[nodiscard]] inline nlohmann::json parse_body(const std::string& body) {
+[[nodiscard]] inline std::string parse_body(std::string_view body) {
   try {
-    kvstore::JsonReader in{body};
-    auto value = kvstore::Codec<nlohmann::json>::decode(in);
-    in.finish();
-    return value;
+    return checked_value(body);
   } catch (const kvstore::ParseError& error) {
     throw Refusal{400, "the body is no JSON: byte " + std::to_string(error.offset()) + ": " + error.what()};
   }
+}
+
+struct NewEntry {
+  std::string key;
+  ValueText value;
+};
+
+[[nodiscard]] inline NewEntry parse_entry(std::string_view body) {
+  const std::string text = parse_body(body);
+  std::optional<std::string> key;
+  std::optional<ValueText> value;
+  const Members members{text};
+  for (const auto& [name, member] : members.all) {
+    if (name == "key" && member.starts_with('"')) key = kvstore::JsonReader{member}.string();
+    if (name == "value") value = ValueText{std::string{member}};
+  }
+  if (members.all.size() == 2 && key && value) return {std::move(*key), std::move(*value)};
+  throw Refusal{400, R"(an entry is {"key": "a string", "value": any JSON}, and nothing else)"};
 }
 
 [[nodiscard]] inline std::string shown(const std::string& key) {
@@ -50,37 +65,34 @@ class EntriesApi {
   using Response = httplib::Response;
 
  public:
-  explicit EntriesApi(Store& store) : store_{store} {}
+  EntriesApi(Store& store, ChangeGate& gate) : store_{store}, gate_{gate} {}
 
   void get(const std::string& key, bool pretty, const Request& request, Response& response) const {
-    const std::optional<nlohmann::json> value = store_.try_read(key);
+    const std::optional<ValueText> value = store_.try_read(key);
     if (!value) throw_missing(key);
-    const std::string tag = tag_of(*value);
+    const std::string tag = tag_of(value->text);
     response.set_header("ETag", tag);
     if (names(request.get_header_value("If-None-Match"), tag)) {
       response.status = 304;
       return;
     }
-    response.set_content(value->dump(pretty ? 2 : -1), "application/json");
+    response.set_content(pretty ? indented(value->text) : value->text, "application/json");
   }
 
   /// POST: the body names the key.
   void create(const std::string& body, Response& response) {
-    nlohmann::json entry = parse_body(body);
-    if (!entry.is_object() || entry.size() != 2 || !entry.contains("value") || !entry.contains("key") ||
-        !entry["key"].is_string()) {
-      throw Refusal{400, R"(an entry is {"key": "a string", "value": any JSON}, and nothing else)"};
-    }
-    const auto key = entry["key"].get<std::string>();
-    const std::string tag = tag_of(entry["value"]);
-    store_.create(key, std::move(entry["value"]));
-    set_created(key, tag, response);
+    NewEntry entry = parse_entry(body);
+    const std::string tag = tag_of(entry.value.text);
+    const auto entered = gate_.enter();
+    store_.create(entry.key, std::move(entry.value));
+    set_created(entry.key, tag, response);
   }
 
   /// PUT: adds or replaces; with If-Match replaces only what is named, with If-None-Match: * adds only.
   void put(const std::string& key, const Request& request, const std::string& body, Response& response) {
-    nlohmann::json value = parse_body(body);
-    const std::string tag = tag_of(value);
+    ValueText value{parse_body(body)};
+    const std::string tag = tag_of(value.text);
+    const auto entered = gate_.enter();
     bool added = false;
     if (request.has_header("If-None-Match")) {
       if (request.get_header_value("If-None-Match") != "*")
@@ -88,7 +100,7 @@ class EntriesApi {
       added = store_.try_create(key, std::move(value));
       if (!added) throw_changed(key);
     } else if (request.has_header("If-Match")) {
-      replace_if(key, request.get_header_value("If-Match"), [&](const nlohmann::json&) { return value; });
+      replace_if(key, request.get_header_value("If-Match"), [&](const ValueText&) { return value; });
     } else {
       added = store_.upsert(key, std::move(value));
     }
@@ -98,33 +110,43 @@ class EntriesApi {
 
   /// PATCH: an existing value only, by a JSON merge patch (RFC 7396).
   void patch(const std::string& key, const Request& request, const std::string& body, Response& response) {
-    const nlohmann::json changes = parse_body(body);
+    const std::string changes = parse_body(body);
     std::string tag;
-    const auto apply = [&](nlohmann::json value) {
-      value.merge_patch(changes);
-      tag = tag_of(value);
-      return value;
+    const auto apply = [&](const ValueText& value) {
+      ValueText made{merged(value.text, changes)};
+      tag = tag_of(made.text);
+      return made;
     };
+    const auto entered = gate_.enter();
     if (request.has_header("If-Match"))
       replace_if(key, request.get_header_value("If-Match"), apply);
-    else if (!store_.modify(key, [&](nlohmann::json& value) { value = apply(std::move(value)); }))
+    else if (!store_.modify(key, [&](ValueText& value) { value = apply(value); }))
       throw_missing(key);
     set_changed(tag, response);
   }
 
+  /// DELETE: with If-Match removes only what is named.
   void remove(const std::string& key, const Request& request, Response& response) {
     if (request.has_header("If-Match"))
-      throw Refusal{501, "DELETE knows no If-Match: the store has no such step"};
-    if (!store_.try_remove(key)) throw_missing(key);
+      remove_if(key, request.get_header_value("If-Match"));
+    else if (const auto entered = gate_.enter(); !store_.try_remove(key))
+      throw_missing(key);
     response.status = 204;
   }
 
  private:
+  void remove_if(const std::string& key, const std::string& expected) {
+    const auto alone = gate_.enter_alone();
+    const std::optional<ValueText> current = store_.try_read(key);
+    if (!current || !names(expected, tag_of(current->text))) throw_changed(key);
+    if (!store_.try_remove(key)) throw_changed(key);
+  }
+
   /// Between reading and writing anybody may come: then the value is no longer the expected one.
   template <class Change>
   void replace_if(const std::string& key, const std::string& expected, const Change& change) {
-    const std::optional<nlohmann::json> current = store_.try_read(key);
-    if (!current || !names(expected, tag_of(*current))) throw_changed(key);
+    const std::optional<ValueText> current = store_.try_read(key);
+    if (!current || !names(expected, tag_of(current->text))) throw_changed(key);
     if (!store_.compare_exchange(key, *current, change(*current))) throw_changed(key);
   }
 
@@ -139,6 +161,7 @@ class EntriesApi {
   }
 
   Store& store_;
+  ChangeGate& gate_;
 };
 
 }  // namespace metrics_server

@@ -14,12 +14,15 @@
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <kvstore/error.hpp>
+#include <kvstore/key_text.hpp>
 #include <kvstore/log.hpp>
 #include <kvstore/storage/json_file.hpp>
 #include <kvstore/storage/json_journal.hpp>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -38,6 +41,8 @@
 namespace {
 
 using namespace metrics_server;
+
+constexpr std::string_view kHex = "0123456789abcdef";
 
 /// In one piece, since several threads may have something to say.
 void complain(const std::string& message) { std::cerr << "metrics_server: " + message + "\n" << std::flush; }
@@ -145,6 +150,30 @@ void close(Store& store) {
   std::cout << "ended: " << store.metrics().applied << " changes, everything is on disk" << std::endl;
 }
 
+[[nodiscard]] bool is_utf8(const std::string& text) {
+  try {
+    kvstore::KeyText<std::string>::check(text);
+    return true;
+  } catch (const kvstore::ValueError&) { return false; }
+}
+
+/// As figures and pages can hold it: bytes of a file's name that are no UTF-8 become `\xNN`.
+[[nodiscard]] std::string shown_name(const std::filesystem::path& path) {
+  const std::string name = path.filename().string();
+  std::string shown;
+  for (std::size_t at = 0; at < name.size();) {
+    std::size_t bytes = 1;
+    while (bytes <= 4 && !is_utf8(name.substr(at, bytes))) ++bytes;
+    if (bytes <= 4)
+      shown.append(name, at, bytes);
+    else
+      shown.append("\\x").append({kHex[static_cast<unsigned char>(name[at]) >> 4],
+                                  kHex[static_cast<unsigned char>(name[at]) & 0xF]});
+    at += bytes <= 4 ? bytes : 1;
+  }
+  return shown;
+}
+
 void announce(const Options& options, int port, const std::filesystem::path& path, std::size_t entries) {
   std::cout << url(options, port) << " serves " << path.string() << ": " << entries << " entries"
             << std::endl;
@@ -156,14 +185,15 @@ void announce(const Options& options, int port, const std::filesystem::path& pat
 bool serve(Store& store, const std::filesystem::path& path, Guard guard, const Options& options,
            const EndSignals& signals) {
   const History history{store};
-  EntriesApi entries{store};
-  const MetricsApi metrics{store, history, {path.filename().string(), options.batch_size}};
+  ChangeGate gate;
+  EntriesApi entries{store, gate};
+  const MetricsApi metrics{store, history, {shown_name(path), options.batch_size}};
   Routes routes{std::move(guard), entries, store, metrics};
   Server server{options.max_body};
   routes.attach_to(server);
   const int port = bind(server, options);
   std::optional<DemoLoad> load;
-  if (options.demo) load.emplace(store);
+  if (options.demo) load.emplace(store, gate);
 
   std::atomic<bool> deaf{false};
   server.begin([&deaf] {
