@@ -312,9 +312,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   }
 
   [[nodiscard]] auto make_loader(std::size_t segments, const detail::Observer& observer) {
-    const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
-    return detail::TableLoader<Key, Value, decltype(hash_of), KeyEqual>{segments, hash_of, this->key_equal(),
-                                                                        driver().options(), observer};
+    return detail::TableLoader<Key, Value, typename Base::Hasher, KeyEqual>{
+        segments, this->hasher(), this->key_equal(), driver().options(), observer};
   }
 
   void load() {
@@ -357,9 +356,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// Nothing if everything must be loaded again.
   [[nodiscard]] std::optional<bool> refresh_changes() {
     if (reload_) return std::nullopt;
-    const auto hash_of = [this](const Key& key) { return this->hash_of(key); };
-    detail::TableUpdate<Key, Value, decltype(hash_of), KeyEqual> update{
-        hash_of, this->key_equal(), driver().options(), driver().path(), stored_version_};
+    detail::TableUpdate<Key, Value, typename Base::Hasher, KeyEqual> update{
+        this->hasher(), this->key_equal(), driver().options(), driver().path(), stored_version_};
     reload_ = true;  // unless every change is applied, some are lost
     if (!driver().storage().load_changes(update)) return std::nullopt;
     if (update.replaces_everything()) {

@@ -7,6 +7,7 @@
 
 #include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -16,8 +17,13 @@
 #include <utility>
 
 #include "kvstore/detail/base/load_word.hpp"
+#include "kvstore/detail/base/sip_hash.hpp"  // IWYU pragma: export
 
 namespace kvstore { inline namespace v1 {
+
+template <class Key>
+struct Hash;
+
 namespace detail {
 
 /// Multiplies to 128 bits and folds the halves. Source: wyhash by Wang Yi, public domain.
@@ -70,12 +76,35 @@ concept HashedByStd = requires(const Key& key) { std::hash<Key>{}(key); };
 template <class Tuple>
 concept TupleLike = requires { std::tuple_size<Tuple>::value; };
 
+/// Hashes without `operator()(key, seed)` cannot be given a secret.
+template <class Hash, class Key>
+concept SeededFor = std::is_empty_v<Hash> && requires(const Key& key, const HashSeed& seed) {
+  { Hash{}(key, seed) } noexcept -> std::same_as<std::uint64_t>;
+};
+
+template <class Key>
+inline constexpr bool kSeedable = std::is_integral_v<Key> || std::is_enum_v<Key>;
+template <class Key>
+  requires(!HashedByStd<Key> && TupleLike<Key>)
+inline constexpr bool kSeedable<Key> = []<std::size_t... kPart>(std::index_sequence<kPart...>) {
+  return (SeededFor<Hash<std::remove_cvref_t<std::tuple_element_t<kPart, Key>>>,
+                    std::remove_cvref_t<std::tuple_element_t<kPart, Key>>> &&
+          ...);
+}(std::make_index_sequence<std::tuple_size<Key>::value>{});
+
 }  // namespace detail
 
 /// The default hash of keys: strings (any string-like type hashes like its `std::string_view`, so that
 /// lookups need no temporary), integers, enums, pairs and tuples of these, and any type that `std::hash`
-/// accepts. For another key type, specialise `Hash` or pass a hash of your own to the store. It is unkeyed.
-/// If untrusted input chooses keys, pass a keyed hash.
+/// accepts. For another key type, specialise `Hash` or pass a hash of your own to the store.
+///
+/// *Keys chosen by strangers*: the first form of the call has no secret, so anybody can find keys that
+/// collide. A table in which keys crowd therefore draws a secret of its own, `HashSeed`, and places its
+/// entries by the second form. Verbs and loads then stay O(1) per key, whatever the keys are. There is a
+/// second form for strings, integers, enums, and pairs and tuples of these. There is none for types that
+/// `std::hash` hashes: chosen keys of these may slow the store down. A hash of your own may have a second
+/// form, if it is an empty class. The segment of a key, and with it the order of a file, never depend on a
+/// secret.
 template <class Key>
 struct Hash {
   using is_avalanching = void;  ///< its bits are well mixed already; a store mixes those of other hashes
@@ -99,6 +128,23 @@ struct Hash {
       return seed;
     }
   }
+
+  /// 64 bits that nobody can foresee who does not know the secret.
+  [[nodiscard]] std::uint64_t operator()(const Key& key, const HashSeed& seed) const noexcept
+    requires detail::kSeedable<Key>
+  {
+    if constexpr (std::is_integral_v<Key> || std::is_enum_v<Key>) {
+      return detail::sip_hash(static_cast<std::uint64_t>(key), seed);
+    } else {
+      detail::SipHash hash{seed};
+      std::apply(
+          [&](const auto&... part) {
+            (hash.add(Hash<std::remove_cvref_t<decltype(part)>>{}(part, seed)), ...);
+          },
+          key);
+      return hash.end();
+    }
+  }
 };
 
 /// The same for strings.
@@ -111,6 +157,11 @@ struct Hash<Key> {
   /// 64 well-mixed bits, the same for every string-like type.
   [[nodiscard]] std::uint64_t operator()(std::string_view key) const noexcept {
     return detail::hash_bytes(key);
+  }
+
+  /// The same, with a secret.
+  [[nodiscard]] std::uint64_t operator()(std::string_view key, const HashSeed& seed) const noexcept {
+    return detail::sip_hash(key, seed);
   }
 };
 

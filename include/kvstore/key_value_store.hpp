@@ -262,8 +262,10 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   using Base::checked;
   using Base::edit;
   using Base::hash_of;
+  using Base::hasher;
   using Base::read_entries;
   using Base::read_entry;
+  using typename Base::Hasher;
   using typename Base::Mutation;
   using typename Base::Table;
 

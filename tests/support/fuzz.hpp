@@ -18,6 +18,7 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/store/table_loader.hpp"
+#include "kvstore/detail/table/key_hasher.hpp"
 #include "kvstore/hash.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
@@ -36,11 +37,12 @@ using JsonContents = std::map<std::string, nlohmann::json>;
 
 /// Loads as a store of `nlohmann::json` values does. @throws the exceptions of the storage and of the store
 inline JsonContents load_json(kvstore::Storage& storage) {
-  const auto hash_of = [](const std::string& key) { return kvstore::Hash<std::string>{}(key); };
+  using Hasher = kvstore::detail::KeyHasher<std::string, kvstore::Hash<std::string>>;
+  const kvstore::Hash<std::string> hash;
   const kvstore::Options options;
   const kvstore::detail::Observer observer{options, storage.path()};
-  kvstore::detail::TableLoader<std::string, nlohmann::json, decltype(hash_of), std::equal_to<>> loader{
-      1, hash_of, {}, options, observer};
+  kvstore::detail::TableLoader<std::string, nlohmann::json, Hasher, std::equal_to<>> loader{
+      1, Hasher{hash}, {}, options, observer};
   storage.load({}, loader);
   loader.finish();
   JsonContents contents;

@@ -27,6 +27,7 @@
 
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/random_bits.hpp"
+#include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/redis/cluster.hpp"
 #include "kvstore/detail/redis/pipeline.hpp"
 #include "kvstore/detail/redis/reply.hpp"
@@ -269,7 +270,7 @@ class RedisClusterStorage final : public Storage {
   /// decides.
   void scan(LoadSink& sink) {
     constexpr int kTries = 10;
-    std::unordered_set<std::string> seen;
+    std::unordered_set<std::string, detail::SecretTextHash> seen;
     for (int tries = 0; tries < kTries; ++tries) {
       std::string cursor = "0";
       do {

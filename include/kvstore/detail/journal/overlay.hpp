@@ -5,12 +5,14 @@
 // want each key only once.
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 
+#include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -34,7 +36,7 @@ class JournalOverlay final : public LoadSink {
 
   /// Whether the base file's entry of that name is still valid.
   [[nodiscard]] bool keeps(std::string_view key) const {
-    return !cleared_ && (changed_.empty() || !changed_.contains(std::string{key}));
+    return !cleared_ && (changed_.empty() || !changed_.contains(key));
   }
   void put_all(LoadSink& sink) const {
     for (const auto& [key, value] : changed_) {
@@ -43,7 +45,7 @@ class JournalOverlay final : public LoadSink {
   }
 
  private:
-  std::unordered_map<std::string, std::optional<std::string>> changed_;
+  std::unordered_map<std::string, std::optional<std::string>, SecretTextHash, std::equal_to<>> changed_;
   bool cleared_ = false;
 };
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/redis/cluster.hpp"
 #include "kvstore/detail/redis/connection.hpp"
 #include "kvstore/detail/redis/reply.hpp"
@@ -114,7 +115,7 @@ class RedisScan {
 
   RedisCluster& cluster_;
   std::string pattern_;
-  std::unordered_set<std::string> seen_;
+  std::unordered_set<std::string, SecretTextHash> seen_;
 };
 
 }}}  // namespace kvstore::v1::detail

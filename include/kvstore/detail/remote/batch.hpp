@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/error.hpp"
@@ -94,7 +95,7 @@ class RemoteBatch {
   const Batch& batch_;
   JsonWriter text_;  // of all keys and values
   std::vector<RemoteChange> changes_;
-  std::unordered_map<std::string_view, std::size_t> places_;
+  std::unordered_map<std::string_view, std::size_t, SecretTextHash> places_;
 };
 
 }}}  // namespace kvstore::v1::detail

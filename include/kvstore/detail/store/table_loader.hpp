@@ -43,7 +43,7 @@ class TableLoader final : public LoadSink {
   using Table = DenseMap<Key, Value>;
   using Tables = detail::Tables<Key, Value>;
 
-  /// `segments` = 0 leaves the number to what comes. `hash_of` maps a key to its mixed hash. `options` and
+  /// `segments` = 0 leaves the number to what comes. `hash_of` is a `KeyHasher`. `options` and
   /// `observer` outlive it.
   TableLoader(std::size_t segments, HashOf hash_of, KeyEqual equal, const Options& options,
               const Observer& observer)
@@ -82,7 +82,7 @@ class TableLoader final : public LoadSink {
   void finish() override {
     if (std::exchange(finished_, true)) return;
     for_each_index(tables_.size(), is_large_ ? threads_ : 1, [this](std::size_t i) {
-      const std::size_t twice = tables_[i].build_index(equal_);
+      const std::size_t twice = tables_[i].build_index(equal_, HashOf::kSeeded);
       if (twice != Table::kNone) throw DuplicateEntryError{text_of(tables_[i][twice].key)};
     });
     report(true);
@@ -93,10 +93,10 @@ class TableLoader final : public LoadSink {
     Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
     const std::uint64_t hash = hash_of_(key);
     Table& table = tables_.of(hash);
-    const std::size_t position = table.find(hash, [&](const Key& other) { return equal_(other, key); });
+    const std::size_t position = HashOf::find(table, hash, key, equal_);
     std::optional<Value> value;
     if (change.value) value.emplace(values_.parse(change.key, *change.value));
-    Mutation<Key, Value>::change(hash, position, key, value).apply(table);
+    Mutation<Key, Value>::change(hash, position, key, value, HashOf::kSeeded).apply(table);
     count(1, change.key.size() + (change.value ? change.value->size() : 0));
   }
 

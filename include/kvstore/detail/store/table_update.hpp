@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/change/stored_key.hpp"
 #include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
@@ -46,14 +47,16 @@ class TableUpdate final : public LoadSink {
     const std::uint64_t hash = hash_of_(key);
     std::optional<Value> value;
     if (change.value) value = values_.parse(change.key, *change.value);
-    const auto same = [&](std::size_t step) { return equal_(steps_[step].key, key); };
-    if (const std::size_t at = places_.find(hash, same); at != places_.kNone) {
-      std::swap(steps_[places_[at].key].value, value);
+    const auto same = [&](const Place& other) { return equal_(steps_[other.step].key, key); };
+    const auto secret = [&](const HashSeed& seed) { return HashOf::seeded(key, seed); };
+    if (const std::size_t at = places_.find(hash, same, secret); at != places_.kNone) {
+      std::swap(steps_[places_[at].key.step].value, value);
       return;
     }
     places_.prepare_insert(1);
     steps_.push_back({hash, std::move(key), std::move(value)});
-    places_.insert(hash, steps_.size() - 1, Nothing{});
+    places_.insert(hash, Place{this, steps_.size() - 1}, Nothing{},
+                   HashOf::kSeeded == nullptr ? nullptr : &Place::hash);
   }
 
   void clear() override {
@@ -70,7 +73,8 @@ class TableUpdate final : public LoadSink {
   template <class TableOf>
   void fill(const TableOf& table_of) {
     for (Step& step : steps_) {
-      Mutation::change(step.hash, Table::kNone, step.key, step.value).apply(table_of(step.hash));
+      Mutation::change(step.hash, Table::kNone, step.key, step.value, HashOf::kSeeded)
+          .apply(table_of(step.hash));
     }
   }
 
@@ -81,9 +85,8 @@ class TableUpdate final : public LoadSink {
     std::vector<Mutation> result;
     std::vector<Mutation> removals;
     for (Step& step : steps_) {
-      const auto same = [&](const Key& other) { return equal_(other, step.key); };
-      const std::size_t position = table_of(step.hash).find(step.hash, same);
-      const Mutation mutation = Mutation::change(step.hash, position, step.key, step.value);
+      const std::size_t position = HashOf::find(table_of(step.hash), step.hash, step.key, equal_);
+      const Mutation mutation = Mutation::change(step.hash, position, step.key, step.value, HashOf::kSeeded);
       if (mutation) (step.value ? result : removals).push_back(mutation);
     }
     std::sort(removals.begin(), removals.end(),
@@ -98,13 +101,21 @@ class TableUpdate final : public LoadSink {
     Key key;
     std::optional<Value> value;  // none = removed
   };
+  struct Place {
+    const TableUpdate* update;
+    std::size_t step;
+
+    static std::uint64_t hash(const Place& place, const HashSeed& seed) noexcept {
+      return HashOf::seeded(place.update->steps_[place.step].key, seed);
+    }
+  };
   struct Nothing {};
 
   HashOf hash_of_;
   KeyEqual equal_;
   ValueLoader<Value> values_;
   std::vector<Step> steps_;
-  DenseMap<std::size_t, Nothing> places_;  // of the keys in `steps_`
+  DenseMap<Place, Nothing> places_;  // of the keys in `steps_`
   bool cleared_ = false;
 };
 

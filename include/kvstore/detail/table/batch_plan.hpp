@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/error.hpp"
@@ -23,7 +24,7 @@ class BatchPlan {
   using Batch = WriteBatch<Key, Value>;
   using Mutation = detail::Mutation<Key, Value>;
 
-  explicit BatchPlan(const KeyEqual& equal) : equal_{equal} {}
+  BatchPlan(const KeyEqual& equal, SeededHash<Key> seeded) : equal_{equal}, seeded_{seeded} {}
 
   /// Adds the next change of the batch; `position` is that of its key in the table, or `kNone`.
   /// @throws DuplicateKeyError, KeyNotFoundError
@@ -47,7 +48,7 @@ class BatchPlan {
     result.reserve(items_.size());
     const auto take = [&](bool erases) {
       for (const Item& item : items_) {
-        const Mutation mutation = item.mutation();
+        const Mutation mutation = item.mutation(seeded_);
         if (mutation && (mutation.kind == Mutation::Kind::erase) == erases) result.push_back(mutation);
       }
     };
@@ -67,27 +68,40 @@ class BatchPlan {
     Value* value = nullptr;
     bool exists;
 
-    [[nodiscard]] Mutation mutation() const noexcept {
+    [[nodiscard]] Mutation mutation(SeededHash<Key> seeded) const noexcept {
       const bool existed = position != DenseMap<Key, Value>::kNone;
       if (exists) {
-        return existed ? Mutation::replace(hash, position, *value) : Mutation::insert(hash, *key, *value);
+        return existed ? Mutation::replace(hash, position, *value)
+                       : Mutation::insert(hash, *key, *value, seeded);
       }
       return existed ? Mutation::erase(hash, position) : Mutation{};
     }
   };
 
+  struct Named {
+    const Key* key;
+    SeededHash<Key> seeded;
+
+    static std::uint64_t hash(const Named& named, const HashSeed& seed) noexcept {
+      return named.seeded(*named.key, seed);
+    }
+  };
+
   Item& item_for(typename Batch::Operation& operation, std::uint64_t hash, std::size_t position) {
-    const auto same = [&](const Key* other) { return equal_(*other, operation.key); };
-    if (const std::size_t at = seen_.find(hash, same); at != seen_.kNone) return items_[seen_[at].value];
+    const auto same = [&](const Named& other) { return equal_(*other.key, operation.key); };
+    const auto secret = [&](const HashSeed& seed) { return seeded_(operation.key, seed); };
+    if (const std::size_t at = seen_.find(hash, same, secret); at != seen_.kNone)
+      return items_[seen_[at].value];
     items_.push_back(Item{hash, position, &operation.key, nullptr, position != DenseMap<Key, Value>::kNone});
     seen_.prepare_insert(1);
-    seen_.insert(hash, &operation.key, items_.size() - 1);
+    seen_.insert(hash, Named{&operation.key, seeded_}, items_.size() - 1, seeded_ ? &Named::hash : nullptr);
     return items_.back();
   }
 
   KeyEqual equal_;
   std::vector<Item> items_;
-  DenseMap<const Key*, std::size_t> seen_;  // key -> index in items_
+  SeededHash<Key> seeded_;
+  DenseMap<Named, std::size_t> seen_;  // key -> index in items_
 };
 
 }}}  // namespace kvstore::v1::detail

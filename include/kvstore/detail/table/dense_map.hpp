@@ -6,8 +6,10 @@
 // load fills the blocks first and builds the index in one pass.
 //
 // The table neither hashes nor compares keys: callers pass the hash and a predicate, so a key is hashed once
-// per operation and can be looked up as any type. The step that may throw (`prepare_insert`) is separate from
-// those that cannot (`insert`, `replace`, `erase`), so that a store can log a change between the two.
+// per operation and can be looked up as any type. If keys crowd, because somebody has chosen them, the table
+// draws a secret and places all its entries by a hash with that secret, which callers pass as well. The step
+// that may throw (`prepare_insert`) is separate from those that cannot (`insert`, `replace`, `erase`), so
+// that a store can log a change between the two.
 
 #include <algorithm>
 #include <cstddef>
@@ -19,10 +21,15 @@
 #include <vector>
 
 #include "kvstore/detail/base/prefetch.hpp"
+#include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/table/block_vector.hpp"
 #include "kvstore/detail/table/place_index.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+/// Hashes a key with a table's secret; null if the hash of the store cannot do that.
+template <class Key>
+using SeededHash = std::uint64_t (*)(const Key&, const HashSeed&) noexcept;
 
 /// One key and its value.
 template <class Key, class Value>
@@ -53,6 +60,18 @@ class alignas(64) DenseMap {
   [[nodiscard]] std::size_t find(std::uint64_t hash, const Matches& matches) const {
     return index_.find(tag_of(hash), [&](std::size_t position) { return matches(entries_[position].key); });
   }
+  /// The same; `seeded(seed)` hashes the key with the secret of a table that has one. A search by the usual
+  /// hash comes first: whatever it finds is right, so only misses ask whether there is a secret.
+  template <class Matches, class Seeded>
+  [[nodiscard]] std::size_t find(std::uint64_t hash, const Matches& matches, const Seeded& seeded) const {
+    return index_.find(
+        tag_of(hash), [&](std::size_t position) { return matches(entries_[position].key); },
+        [&]() -> std::size_t {
+          if (!is_secret_) [[likely]]
+            return kNone;
+          return find_again(seeded(seed_), matches);
+        });
+  }
 
   /// Prefetches the memory that a search for `hash` reads first. Needs no lock.
   [[gnu::always_inline]] void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(tag_of(hash)); }
@@ -74,13 +93,18 @@ class alignas(64) DenseMap {
     if (needed > index_.capacity()) index_.rebuild(std::max(needed, grown(index_.capacity())), tags_);
   }
 
-  /// Appends an entry whose key does not exist yet. Needs `prepare_insert`.
-  void insert(std::uint64_t hash, Key&& key, Value&& value) noexcept {
-    const std::uint32_t tag = tag_of(hash);
+  /// Appends an entry whose key does not exist yet. Needs `prepare_insert`. All calls have the same `seeded`.
+  void insert(std::uint64_t hash, Key&& key, Value&& value, SeededHash<Key> seeded = nullptr) noexcept {
+    const std::uint32_t tag = tag_of(is_secret_ ? seeded(key, seed_) : hash);
     index_.link(tag, entries_.size());
     tags_.push_back(tag);
     entries_.emplace_back(std::move(key), std::move(value));
+    if (index_.is_crowded()) [[unlikely]]
+      keep_secret(seeded);
   }
+
+  /// Whether the entries are placed by a hash with a secret.
+  [[nodiscard]] bool is_secret() const noexcept { return is_secret_; }
 
   /// Replaces the value at `position`; if the type can be swapped, `value` receives the old one.
   void replace(std::size_t position, Value& value) noexcept {
@@ -133,7 +157,7 @@ class alignas(64) DenseMap {
   /// Indexes the appended entries. Returns the position of the first entry whose key occurred before, or
   /// `kNone`.
   template <class KeyEqual>
-  [[nodiscard]] std::size_t build_index(const KeyEqual& equal) {
+  [[nodiscard]] std::size_t build_index(const KeyEqual& equal, SeededHash<Key> seeded = nullptr) {
     index_.clear_for(tags_.size() + tags_.size() / 4);
     for (std::size_t i = 0; i < tags_.size(); ++i) {
       const auto same = [&](std::size_t other) {
@@ -141,6 +165,8 @@ class alignas(64) DenseMap {
       };
       if (index_.find(tags_[i], same) != kNone) return i;
       index_.link(tags_[i], i);
+      if (index_.is_crowded() && draw_secret(seeded)) [[unlikely]]
+        return build_index(equal, seeded);
     }
     return kNone;
   }
@@ -154,6 +180,25 @@ class alignas(64) DenseMap {
   }
   [[nodiscard]] static std::size_t grown(std::size_t capacity) noexcept {
     return capacity + capacity / 2 + 4;
+  }
+
+  template <class Matches>
+  [[gnu::noinline]] std::size_t find_again(std::uint64_t hash, const Matches& matches) const {
+    return find(hash, matches);
+  }
+
+  /// Draws the secret and sets all tags by it. Once: with a secret, keys crowd only by chance.
+  /// @returns whether it did
+  [[gnu::noinline]] bool draw_secret(SeededHash<Key> seeded) noexcept {
+    if (seeded == nullptr || is_secret_) return false;
+    seed_ = HashSeed::random();
+    is_secret_ = true;
+    for (std::size_t i = 0; i < tags_.size(); ++i) tags_[i] = tag_of(seeded(entries_[i].key, seed_));
+    return true;
+  }
+  /// Places all entries by a secret. Needs no memory, so that it cannot fail.
+  [[gnu::noinline]] void keep_secret(SeededHash<Key> seeded) noexcept {
+    if (draw_secret(seeded)) index_.relink_all(tags_);
   }
 
   /// Leaves room for twice the entries: their number must double or halve before memory is moved again.
@@ -174,7 +219,9 @@ class alignas(64) DenseMap {
   // The members that a search reads come first, in one cache line.
   PlaceIndex index_;
   BlockVector<Entry> entries_;
+  bool is_secret_ = false;
   std::vector<std::uint32_t> tags_;  // of each entry, so that moving one needs no hash
+  HashSeed seed_;                    // if `is_secret_`
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -23,22 +23,23 @@ struct Mutation {
   std::uint64_t hash = 0;               // of the key
   Key* key = nullptr;                   // of the entry to insert: moved from by perform()
   Value* value = nullptr;               // of the entry to insert or replace: moved from by perform()
+  SeededHash<Key> seeded = nullptr;     // for an insert
 
-  static Mutation insert(std::uint64_t hash, Key& key, Value& value) noexcept {
-    return {Kind::insert, Table::kNone, hash, &key, &value};
+  static Mutation insert(std::uint64_t hash, Key& key, Value& value, SeededHash<Key> seeded) noexcept {
+    return {Kind::insert, Table::kNone, hash, &key, &value, seeded};
   }
   static Mutation replace(std::uint64_t hash, std::size_t position, Value& value) noexcept {
-    return {Kind::replace, position, hash, nullptr, &value};
+    return {Kind::replace, position, hash, nullptr, &value, nullptr};
   }
   static Mutation erase(std::uint64_t hash, std::size_t position) noexcept {
-    return {Kind::erase, position, hash, nullptr, nullptr};
+    return {Kind::erase, position, hash, nullptr, nullptr, nullptr};
   }
 
   /// Sets the value of a key to `value`, or removes the key if there is none; `position` is that of the key.
-  static Mutation change(std::uint64_t hash, std::size_t position, Key& key,
-                         std::optional<Value>& value) noexcept {
+  static Mutation change(std::uint64_t hash, std::size_t position, Key& key, std::optional<Value>& value,
+                         SeededHash<Key> seeded) noexcept {
     const bool exists = position != Table::kNone;
-    if (value) return exists ? replace(hash, position, *value) : insert(hash, key, *value);
+    if (value) return exists ? replace(hash, position, *value) : insert(hash, key, *value, seeded);
     return exists ? erase(hash, position) : Mutation{};
   }
 
@@ -68,7 +69,7 @@ struct Mutation {
   /// Out of line, so that replacing a value is a few instructions in the caller.
   [[gnu::noinline]] void insert_or_erase(Table& table) const noexcept {
     if (kind == Kind::insert)
-      table.insert(hash, std::move(*key), std::move(*value));
+      table.insert(hash, std::move(*key), std::move(*value), seeded);
     else if (kind == Kind::erase)
       table.erase(position);
   }

@@ -42,10 +42,16 @@ class PlaceIndex {
   /// The position with this tag for which `matches` holds, or `kNone`.
   template <class Matches>
   [[nodiscard]] std::size_t find(std::uint32_t tag, const Matches& matches) const {
+    return find(tag, matches, [] { return kNone; });
+  }
+  /// The same; if there is none, the result of `otherwise()`.
+  template <class Matches, class Otherwise>
+  [[nodiscard]] std::size_t find(std::uint32_t tag, const Matches& matches,
+                                 const Otherwise& otherwise) const {
     const std::uint8_t print = print_of(tag);
     const Chunk* const all = chunks();
     std::size_t at = home(tag);
-    for (std::size_t left = count(); left != 0; --left, at = next(at)) {
+    for (std::uint32_t left = reach_; left != 0; --left, at = next(at)) {
       const Chunk& chunk = all[at];
       for (std::uint32_t hits = chunk.matches(print); hits != 0; hits &= hits - 1) {
         const std::size_t position = chunk.places[static_cast<std::size_t>(std::countr_zero(hits))];
@@ -53,7 +59,7 @@ class PlaceIndex {
       }
       if (chunk.passed_on() == 0) break;
     }
-    return kNone;
+    return otherwise();
   }
 
   /// The position that `find` examines first, or `kNone`.
@@ -86,11 +92,24 @@ class PlaceIndex {
   void link(std::uint32_t tag, std::size_t position) noexcept {
     Chunk* const all = chunks();
     std::size_t at = home(tag);
-    while (all[at].is_full()) {
+    std::uint32_t reach = 1;
+    for (; all[at].is_full(); ++reach) {
       all[at].pass_on();
       at = next(at);
     }
     all[at].add(print_of(tag), position);
+    reach_ = std::max(reach_, reach);
+  }
+
+  /// Whether a search may go on for longer than it does with any tags that nobody has chosen: with a random
+  /// hash, one of 10^15 chunks passes an entry on that far.
+  [[nodiscard]] bool is_crowded() const noexcept { return reach_ > kUsualReach; }
+
+  /// Links all positions anew, with other tags, in the memory that there is.
+  void relink_all(const std::vector<std::uint32_t>& tags) noexcept {
+    for (std::size_t at = 0; at < count(); ++at) chunks()[at] = Chunk{};
+    reach_ = 0;
+    for (std::size_t i = 0; i < tags.size(); ++i) link(tags[i], i);
   }
 
   void unlink(std::uint32_t tag, std::size_t position) noexcept {
@@ -126,6 +145,7 @@ class PlaceIndex {
   static constexpr std::size_t kPlaces = 12;
   static constexpr std::size_t kUsualLoad = 10;  // on average; some chunks hold more, and few pass any on
   static constexpr std::uint32_t kPlaceBits = (1U << kPlaces) - 1;
+  static constexpr std::uint32_t kUsualReach = 8;
 
   struct alignas(64) Chunk {
     // Twelve bytes of hash (0 = unused place), then unused bytes; the last byte counts the entries passed on.
@@ -182,18 +202,21 @@ class PlaceIndex {
   [[nodiscard]] std::size_t count() const noexcept { return count_.load(std::memory_order_relaxed); }
   void set(Chunk* chunks, std::size_t count) noexcept {
     chunks_.store(chunks, std::memory_order_relaxed);
-    count_.store(count, std::memory_order_relaxed);
+    count_.store(static_cast<std::uint32_t>(count), std::memory_order_relaxed);
   }
   void swap(PlaceIndex& other) noexcept {
     Chunk* const chunks = other.chunks();
     const std::size_t count = other.count();
     other.set(this->chunks(), this->count());
     set(chunks, count);
+    std::swap(reach_, other.reach_);
   }
 
   // Atomic only because of `prefetch`.
   std::atomic<Chunk*> chunks_ = nullptr;
-  std::atomic<std::size_t> count_ = 0;
+  std::atomic<std::uint32_t> count_ = 0;
+  // The most chunks that a search reads: the counts of a chunk alone would not end it, once they are lost.
+  std::uint32_t reach_ = 0;
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -24,6 +24,7 @@
 #include "kvstore/detail/codec/key.hpp"
 #include "kvstore/detail/table/batch_plan.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/key_hasher.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/detail/table/tables.hpp"
@@ -61,6 +62,7 @@ class TableStore {
   using Table = DenseMap<Key, Value>;
   using Tables = detail::Tables<Key, Value>;
   using Mutation = detail::Mutation<Key, Value>;
+  using Hasher = KeyHasher<Key, Hash>;
   static constexpr std::size_t kGroup = Tables::kGroup;
 
   TableStore(std::size_t tables, Hash hash, KeyEqual equal)
@@ -185,7 +187,8 @@ class TableStore {
     edit_table(verb, search.table, [&](Table& table) {
       const std::size_t position = find(table, search.hash, view);
       added = position == Table::kNone;
-      return added ? Mutation::insert(search.hash, owned_key(key), value) : otherwise(search.hash, position);
+      return added ? Mutation::insert(search.hash, owned_key(key), value, Hasher::kSeeded)
+                   : otherwise(search.hash, position);
     });
     return added;
   }
@@ -223,7 +226,7 @@ class TableStore {
 
   [[nodiscard]] std::vector<Mutation> planned(WriteBatch<Key, Value>& batch,
                                               std::span<const std::uint64_t> hashes) const {
-    BatchPlan<Key, Value, KeyEqual> plan{equal_};
+    BatchPlan<Key, Value, KeyEqual> plan{equal_, Hasher::kSeeded};
     for (std::size_t i = 0; i < hashes.size(); ++i) {
       auto& operation = batch.operations()[i];
       plan.add(operation, hashes[i], find(tables_.of(hashes[i]), hashes[i], operation.key));
@@ -233,16 +236,12 @@ class TableStore {
 
   // The tables. -------------------------------------------------------------------------------------------
 
-  [[nodiscard]] std::uint64_t hash_of(LookupKey key) const {
-    const auto hash = static_cast<std::uint64_t>(hash_(key));
-    if constexpr (requires { typename Hash::is_avalanching; })
-      return hash;
-    else
-      return mix(hash ^ kSecret[2], kSecret[3]);
-  }
+  [[nodiscard]] std::uint64_t hash_of(LookupKey key) const { return Hasher{hash_}(key); }
+  /// The hash, for those that fill tables. The store outlives it.
+  [[nodiscard]] Hasher hasher() const noexcept { return Hasher{hash_}; }
   template <class Probe>
   [[nodiscard]] std::size_t find(const Table& table, std::uint64_t hash, const Probe& key) const {
-    return table.find(hash, [&](const Key& other) { return equal_(other, key); });
+    return Hasher::find(table, hash, key, equal_);
   }
 
   [[nodiscard]] Tables& tables() noexcept { return tables_; }

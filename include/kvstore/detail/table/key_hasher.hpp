@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Both forms of a store's hash: the usual one, and the one with the secret of a table.
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "kvstore/detail/base/lookup.hpp"
+#include "kvstore/detail/base/sip_hash.hpp"
+#include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/hash.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+template <class Key, class Hash>
+class KeyHasher {
+ public:
+  using LookupKey = detail::LookupKey<Key, Hash>;
+
+  explicit KeyHasher(const Hash& hash) noexcept : hash_{hash} {}
+
+  [[nodiscard]] std::uint64_t operator()(LookupKey key) const {
+    const auto hash = static_cast<std::uint64_t>(hash_(key));
+    if constexpr (requires { typename Hash::is_avalanching; })
+      return hash;
+    else
+      return mix(hash ^ kSecret[2], kSecret[3]);
+  }
+
+  static constexpr bool kCanKeepSecret = SeededFor<Hash, std::remove_cvref_t<LookupKey>>;
+
+  /// Hashes with a secret. Not called unless `kCanKeepSecret`.
+  [[nodiscard]] static std::uint64_t seeded(LookupKey key, const HashSeed& seed) noexcept {
+    if constexpr (kCanKeepSecret)
+      return Hash{}(key, seed);
+    else
+      return 0;
+  }
+  /// The same for tables; null if the store's hash cannot do that.
+  static constexpr SeededHash<Key> kSeeded =
+      kCanKeepSecret ? [](const Key& key, const HashSeed& seed) noexcept { return seeded(key, seed); }
+                     : SeededHash<Key>{nullptr};
+
+  /// The position of `key` in `table`, or `kNone`.
+  template <class Table, class Probe, class KeyEqual>
+  [[nodiscard]] static std::size_t find(const Table& table, std::uint64_t hash, const Probe& key,
+                                        const KeyEqual& equal) {
+    const auto same = [&](const Key& other) { return equal(other, key); };
+    return table.find(hash, same, [&](const HashSeed& seed) { return seeded(key, seed); });
+  }
+
+ private:
+  const Hash& hash_;
+};
+
+}}}  // namespace kvstore::v1::detail
