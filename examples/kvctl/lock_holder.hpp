@@ -8,10 +8,13 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <string>
+
+#include "regular_file.hpp"
 
 namespace kvctl {
 
@@ -33,14 +36,15 @@ struct LockHolder {
   return false;
 }
 
-/// None if the store has no lock file.
+/// None if the store has no lock file, or something else has that name.
 [[nodiscard]] inline std::optional<LockHolder> find_lock_holder(std::filesystem::path path) {
   path = std::filesystem::weakly_canonical(path);
   path += ".lock";
   struct ::stat status{};
-  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   LockHolder holder;
-  std::ifstream{path} >> holder.process;
+  const std::string text = start_of(path, 24);
+  std::from_chars(text.data(), text.data() + text.size(), holder.process);
   const bool lives =
       holder.process > 0 && (::kill(static_cast<::pid_t>(holder.process), 0) == 0 || errno == EPERM);
   holder.holds = is_listed(status.st_ino).value_or(lives);

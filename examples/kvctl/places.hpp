@@ -7,7 +7,6 @@
 
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 #include <kvstore/kvstore.hpp>
 #include <kvstore/storage/json_journal.hpp>
 #include <memory>
@@ -16,6 +15,7 @@
 #include <system_error>
 
 #include "outcome.hpp"
+#include "regular_file.hpp"
 #include "sqlite_access.hpp"
 
 namespace kvctl {
@@ -61,15 +61,6 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
   return false;
 }
 
-/// The first bytes of a file, or fewer.
-[[nodiscard]] inline std::string start_of(const fs::path& path, std::size_t bytes) {
-  std::string start(bytes, '\0');
-  std::ifstream file{path, std::ios::binary};
-  file.read(start.data(), static_cast<std::streamsize>(bytes));
-  start.resize(static_cast<std::size_t>(file.gcount()));
-  return start;
-}
-
 /// What a file begins with says it: nothing else does, since any name may be given to any storage.
 [[nodiscard]] inline bool is_sqlite(const fs::path& path) {
   constexpr std::string_view kMagic{"SQLite format 3\0", 16};
@@ -93,13 +84,19 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
   if (name.empty()) throw Failure{kUsage, "an empty path names no store"};
   Place place{.path = name};
   // What belongs to a store lies beside the file itself, not beside a link to it.
-  if (fs::is_symlink(place.path)) {
+  const bool is_link = fs::is_symlink(place.path);
+  if (is_link) {
     static_cast<void>(is_there(place.path));
     place.path = kvstore::JsonFile{place.path}.path();
   }
   const bool has_file = is_there(place.path);
   const bool journaled = has_journal(place.path);
   place.exists = has_file || journaled;
+  if (is_link && !place.exists) {
+    throw Failure{kFailed, name + ": is a link to " + place.path.string() +
+                               ", which does not exist; nothing is made through a link: name that file, or "
+                               "remove the link"};
+  }
   if (wanted == "json" || wanted == "journal" || wanted == "sqlite") {
     place.kind = wanted == "json" ? Kind::json : wanted == "journal" ? Kind::journal : Kind::sqlite;
     return place;

@@ -3,8 +3,8 @@
 
 // Reads everything, as strictly as the strictest program would, and says where a file stops making sense.
 
+#include <algorithm>
 #include <cstdint>
-#include <fstream>
 #include <kvstore/journal_lines.hpp>
 #include <optional>
 #include <string>
@@ -15,6 +15,7 @@
 #include "lock_holder.hpp"
 #include "output.hpp"
 #include "places.hpp"
+#include "regular_file.hpp"
 
 namespace kvctl {
 
@@ -62,12 +63,12 @@ namespace kvctl {
 
 /// The line of a byte, counted from 1.
 [[nodiscard]] inline std::uint64_t line_at(const fs::path& path, std::uint64_t offset) {
-  std::ifstream file{path, std::ios::binary};
+  RegularFile file{path};
   std::uint64_t line = 1;
   std::string block(std::size_t{64} << 10, '\0');
   while (offset != 0) {
-    file.read(block.data(), static_cast<std::streamsize>(std::min<std::uint64_t>(offset, block.size())));
-    const auto got = static_cast<std::size_t>(file.gcount());
+    const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(offset, block.size()));
+    const std::size_t got = file.read({block.data(), wanted});
     if (got == 0) break;
     line += static_cast<std::uint64_t>(
         std::count(block.begin(), block.begin() + static_cast<std::ptrdiff_t>(got), '\n'));

@@ -23,6 +23,7 @@
 #include "kvstore/detail/file/known_file.ipp"
 #include "kvstore/detail/file/native.ipp"
 #include "kvstore/detail/file/set_aside.ipp"
+#include "kvstore/detail/file/side_file.ipp"
 #include "kvstore/detail/journal/base_file.ipp"
 #include "kvstore/detail/journal/directory.ipp"
 #include "kvstore/detail/journal/file.ipp"

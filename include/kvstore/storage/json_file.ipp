@@ -84,7 +84,7 @@ KVSTORE_INLINE bool JsonFile::take_over(const LoadRequest& request, LoadSink& si
 }
 
 KVSTORE_INLINE void JsonFile::check_leftover(const std::filesystem::path& file) {
-  detail::check_leftover(detail::system_file_system(), detail::AtomicFile::temporary_path(file));
+  detail::check_leftover(detail::system_file_system(), file);
 }
 
 KVSTORE_INLINE void JsonFile::load_exclusive(const LoadRequest& request, LoadSink& sink) {
@@ -115,6 +115,7 @@ KVSTORE_INLINE void JsonFile::know_what_is_there() {
 
 KVSTORE_INLINE void JsonFile::acquire() {
   if (lock_) return;
+  path_.check_not_dangling();
   detail::check_writable_folder(files_, path());
   lock_.emplace(files_, path());
   aside_.emplace(files_, path());

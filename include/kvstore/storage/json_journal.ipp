@@ -196,6 +196,7 @@ KVSTORE_INLINE void JsonJournal::abandon() noexcept {
 
 KVSTORE_INLINE void JsonJournal::acquire() {
   if (lock_) return;
+  follower_.check_not_dangling();
   detail::check_writable_folder(files_, path_);
   lock_.emplace(files_, path_);
   home_ = {};

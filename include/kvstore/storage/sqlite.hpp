@@ -22,6 +22,7 @@
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/followed_path.hpp"
 #include "kvstore/detail/file/native.hpp"
 #include "kvstore/detail/file/standing_files.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
@@ -70,7 +71,10 @@ class SqliteFile final : public Storage {
  public:
   /// Names the file, which need not exist; its folder must exist. @throws as `JsonFile`
   explicit SqliteFile(const std::filesystem::path& path, SqliteOptions options = {})
-      : options_{options}, files_{detail::system_file_system()}, path_{detail::usable_path(files_, path)} {}
+      : options_{options},
+        files_{detail::system_file_system()},
+        given_{files_, path},
+        path_{given_.target()} {}
 
   /// Passes on every row, as of one moment. An exclusive load takes the file's lock first, and makes the
   /// database if there is none. @throws LockedError if another store has the lock; CorruptionError if the
@@ -155,6 +159,7 @@ class SqliteFile final : public Storage {
 
   void acquire() {
     if (lock_) return;
+    given_.check_not_dangling();
     detail::check_writable_folder(files_, path_);
     lock_.emplace(files_, path_);
   }
@@ -167,6 +172,7 @@ class SqliteFile final : public Storage {
   /// False if there is no database and none is to be made. An existing connection is kept.
   bool connect(bool writes) {
     if (database_) return true;
+    detail::check_sqlite_side_files(files_, path_);
     const auto found = detail::uninterrupted([&] { return files_.status(path_); });
     detail::check_usable(path_, found.error, "cannot look at it");
     const bool exists = found.value.size != 0;
@@ -375,6 +381,7 @@ class SqliteFile final : public Storage {
 
   SqliteOptions options_;
   detail::FileSystem& files_;
+  detail::FollowedPath given_;
   std::filesystem::path path_;
   std::optional<detail::FileLock> lock_;    // none before the file is locked
   detail::StandingFiles standing_{files_};  // the database
@@ -387,10 +394,9 @@ class SqliteFile final : public Storage {
   bool mixed_keys_ = false;  // some keys are not in the form in which they are stored now
   bool rewrite_ = false;     // after a failure: write everything anew, through a new connection
   std::uint32_t stored_version_ = 0;
-  std::int64_t seen_ = kNothing;  // sqlite_data_version() of what was loaded
-  std::vector<detail::EntryDigest>
-      known_;  // of what was loaded or saved last, and of saves since whose outcome is unknown
-  detail::SqliteEntry entry_{path_};  // of the current row
+  std::int64_t seen_ = kNothing;            // sqlite_data_version() of what was loaded
+  std::vector<detail::EntryDigest> known_;  // of what was saved last, and of saves with unknown outcome
+  detail::SqliteEntry entry_{path_};        // of the current row
 };
 
 }}  // namespace kvstore::v1

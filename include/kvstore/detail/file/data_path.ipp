@@ -105,10 +105,10 @@ KVSTORE_INLINE std::filesystem::path usable_path(FileSystem& files, const std::f
 KVSTORE_INLINE std::unique_ptr<File> open_if_exists(FileSystem& files, const std::filesystem::path& path) {
   auto opened = open_file(files, path, OpenMode::read);
   if (opened.error == std::errc::no_such_file_or_directory) return nullptr;
+  for (const FileKind kind : {FileKind::folder, FileKind::other}) {
+    if (opened.error == wrong_kind(kind)) check_kind(path, kind);
+  }
   if (opened.error) throw StorageError{path, opened.error, "cannot open"};
-  const auto status = uninterrupted([&] { return opened.value->status(); });
-  check_usable(path, status.error, "cannot look at it");
-  check_kind(path, status.value.kind);
   return std::move(opened.value);
 }
 

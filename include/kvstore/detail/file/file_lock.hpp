@@ -42,6 +42,9 @@ class FileLock {
   /// True if the file belongs to another user and was left by a crash: it can be locked, but not written.
   bool open_lock_file();
 
+  /// Refuses a file that a stranger has put there, and one with a second name.
+  void check_own();
+
   /// The lock file is emptied now and removed later, so it must really be one: empty, or a process id, or the
   /// remains of one after a power loss.
   void check_contents();

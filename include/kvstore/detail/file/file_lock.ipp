@@ -16,6 +16,7 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -61,6 +62,7 @@ KVSTORE_INLINE bool FileLock::take() {
     throw LockedError{file_, read_holder()};
   }
   if (error) fail(error, "cannot lock");
+  check_own();
   check_contents();
   mine_ = true;
   const auto current = has_name();
@@ -82,6 +84,13 @@ KVSTORE_INLINE bool FileLock::open_lock_file() {
   if (opened.error) fail(opened.error, "cannot open");
   handle_ = std::move(opened.value);
   return foreign;
+}
+
+KVSTORE_INLINE void FileLock::check_own() {
+  const auto found = uninterrupted([&] { return handle_->status(); });
+  if (found.error) fail(found.error, "cannot look at");
+  check_side_owner(files_, file_, name_, found.value);
+  check_sole_name(name_, found.value);
 }
 
 KVSTORE_INLINE void FileLock::check_contents() {

@@ -35,7 +35,7 @@ enum class OpenMode {
   exclusive,  ///< as `update`, and refused with EEXIST if anything has the name
 };
 
-enum class FileKind { missing, regular, folder, other };
+enum class FileKind { missing, regular, folder, link, other };  // a link only in `wrong_kind`
 
 struct FileStatus {
   FileKind kind = FileKind::missing;
@@ -46,6 +46,7 @@ struct FileStatus {
   std::uint64_t device = 0;  ///< with `inode`: the file's identity
   std::uint64_t inode = 0;
   std::int64_t modified = 0;  ///< when the contents last changed, ns since the epoch; 0 if unknown
+  std::uint64_t links = 1;    ///< names of the file
   bool operator==(const FileStatus&) const = default;
 };
 
@@ -125,6 +126,8 @@ class FileSystem {
   virtual std::error_code check_syncable(const std::filesystem::path& /*folder*/) { return {}; }
   virtual Result<std::filesystem::path> current_folder() = 0;
   [[nodiscard]] virtual long process_id() = 0;
+  /// The owner of the files that this process makes.
+  [[nodiscard]] virtual std::uint32_t user_id() { return 0; }
 };
 
 /// Whether a refusal to reserve space does not rule out that a smaller write to the same place succeeds: the
@@ -149,6 +152,11 @@ auto uninterrupted(const Call& call) {
   return outcome;
 }
 
+/// The error of a name that is taken by something else than a regular file. Its message says by what.
+std::error_code wrong_kind(FileKind kind);
+
+/// Opens every file of a store. Anything but a regular file is refused, by the error `wrong_kind`, and never
+/// waited for: a pipe or a device, say, or, if it is to be written, a symbolic link.
 Result<std::unique_ptr<File>> open_file(FileSystem& files, const std::filesystem::path& path, OpenMode mode,
                                         std::uint32_t permissions = kDefaultMode);
 

@@ -9,9 +9,11 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 
+#include "kvstore/detail/base/immortal.hpp"
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 
@@ -30,9 +32,50 @@ KVSTORE_INLINE bool only_reserving_failed(const std::error_code& error) {
          error == std::errc::function_not_supported || error == std::errc::invalid_argument;
 }
 
+/// The numbers are those of `FileKind`.
+class WrongKinds final : public std::error_category {
+ public:
+  [[nodiscard]] const char* name() const noexcept override { return "kind of file"; }
+
+  [[nodiscard]] std::string message(int code) const override {
+    switch (static_cast<FileKind>(code)) {
+      case FileKind::folder:
+        return "a folder has that name";
+      case FileKind::link:
+        return "a symbolic link has that name, which is not followed to write";
+      default:
+        return "a pipe, a socket or a device has that name, and not a regular file";
+    }
+  }
+
+  [[nodiscard]] std::error_condition default_error_condition(int code) const noexcept override {
+    switch (static_cast<FileKind>(code)) {
+      case FileKind::folder:
+        return std::make_error_condition(std::errc::is_a_directory);
+      case FileKind::link:
+        return std::make_error_condition(std::errc::too_many_symbolic_link_levels);
+      default:
+        return {code, *this};
+    }
+  }
+};
+
+KVSTORE_INLINE std::error_code wrong_kind(FileKind kind) {
+  static const Immortal<WrongKinds> kinds;
+  return {static_cast<int>(kind), *kinds};
+}
+
 KVSTORE_INLINE Result<std::unique_ptr<File>> open_file(FileSystem& files, const std::filesystem::path& path,
                                                        OpenMode mode, std::uint32_t permissions) {
-  return uninterrupted([&] { return files.open(path, mode, permissions); });
+  auto opened = uninterrupted([&] { return files.open(path, mode, permissions); });
+  if (opened.error == std::errc::no_such_device_or_address) opened.error = wrong_kind(FileKind::other);
+  if (opened.error == std::errc::too_many_symbolic_link_levels && mode != OpenMode::read)
+    opened.error = wrong_kind(FileKind::link);
+  if (opened.error || mode == OpenMode::exclusive) return opened;
+  const auto status = uninterrupted([&] { return opened.value->status(); });
+  if (status.error) return {nullptr, status.error};
+  if (status.value.kind != FileKind::regular) return {nullptr, wrong_kind(status.value.kind)};
+  return opened;
 }
 
 KVSTORE_INLINE std::error_code write_all(File& file, std::uint64_t offset, std::string_view text) {

@@ -10,6 +10,7 @@
 
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/side_file.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -22,6 +23,9 @@ class FollowedPath {
 
   /// The file that the path referred to when it was last followed, without links.
   [[nodiscard]] const std::filesystem::path& target() const noexcept { return target_; }
+
+  /// Refuses a link to a file that does not exist. @throws StorageError
+  void check_not_dangling() const { detail::check_not_dangling(files_, given_, target_); }
 
   /// Follows the links again. @returns whether they lead elsewhere now. @throws StorageError, as
   /// `usable_path`

@@ -57,7 +57,8 @@ inline FileStatus posix_status(const struct ::stat& status) {
           .group = status.st_gid,
           .device = status.st_dev,
           .inode = status.st_ino,
-          .modified = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec};
+          .modified = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
+          .links = status.st_nlink};
 }
 
 /// `open`, but never as descriptor 0, 1 or 2. If a program has closed them, the next file that it opens gets
@@ -94,10 +95,12 @@ inline bool cannot_sync_folders(const std::error_code& error) noexcept {
 }
 
 inline int posix_flags(OpenMode mode) {
-  constexpr int kWrite = O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC;
+  // A pipe or a device is neither waited for, nor made the terminal of this process.
+  constexpr int kAny = O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  constexpr int kWrite = O_RDWR | O_CREAT | O_NOFOLLOW | kAny;
   switch (mode) {
     case OpenMode::read:
-      return O_RDONLY | O_NONBLOCK | O_CLOEXEC;  // refuse a pipe without a writer instead of waiting for one
+      return O_RDONLY | kAny;
     case OpenMode::update:
       return kWrite;
     case OpenMode::truncate:
@@ -105,7 +108,7 @@ inline int posix_flags(OpenMode mode) {
     case OpenMode::exclusive:
       return kWrite | O_EXCL;
   }
-  return O_RDONLY | O_CLOEXEC;
+  return O_RDONLY | kAny;
 }
 
 class PosixMapping final : public Mapping {
@@ -262,6 +265,7 @@ class PosixFileSystem final : public FileSystem {
   }
 
   [[nodiscard]] long process_id() override { return ::getpid(); }
+  [[nodiscard]] std::uint32_t user_id() override { return ::geteuid(); }
 };
 
 }}}  // namespace kvstore::v1::detail

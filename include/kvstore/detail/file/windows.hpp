@@ -64,6 +64,7 @@ inline Result<FileStatus> windows_status(::HANDLE handle) {
   status.device = found.dwVolumeSerialNumber;
   status.inode = (std::uint64_t{found.nFileIndexHigh} << 32) | found.nFileIndexLow;
   status.modified = windows_time(found.ftLastWriteTime);
+  status.links = found.nNumberOfLinks;
   return {status, {}};
 }
 

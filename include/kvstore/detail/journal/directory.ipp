@@ -17,8 +17,8 @@
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/base/random_bits.hpp"
-#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/journal/directory.hpp"
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/journal/format.hpp"
@@ -91,7 +91,7 @@ KVSTORE_INLINE void JournalDirectory::check_other(const std::filesystem::path& n
   const auto link = uninterrupted([&] { return files_.read_link(name); });
   if (link.error == std::errc::no_such_file_or_directory) return;
   if (!link.error) throw StorageError{name, {}, kWhy};
-  const auto file = open_if_exists(files_, name);
+  const auto file = open_side_file(files_, path_, name);
   if (!file) return;
   if (!is_journal(*file, name) && !is_torn_start(*file, name)) throw StorageError{name, {}, kWhy};
 }

@@ -33,6 +33,9 @@ class JournalFollower {
   /// `files` outlives this object. @throws StorageError, as `usable_path`
   JournalFollower(FileSystem& files, const std::filesystem::path& path) : files_{files}, path_{files, path} {}
 
+  /// Refuses a link that leads neither to a file nor to the journal of one. @throws StorageError
+  void check_not_dangling() const;
+
   /// Follows links again. @returns whether they now lead to another store
   bool follow_links();
 

@@ -21,6 +21,7 @@
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/followed_path.hpp"
+#include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/journal/follower.hpp"
 #include "kvstore/detail/journal/overlay.hpp"
 #include "kvstore/detail/journal/reader.hpp"
@@ -33,6 +34,15 @@
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+KVSTORE_INLINE void JournalFollower::check_not_dangling() const {
+  for (const char* suffix : {"", ".next", ".new"}) {
+    const auto name = JournalSet::name(path(), suffix);
+    const auto found = uninterrupted([&] { return files_.status(name); });
+    if (!found.error && found.value.kind != FileKind::missing) return;
+  }
+  path_.check_not_dangling();
+}
 
 KVSTORE_INLINE bool JournalFollower::follow_links() {
   if (!path_.follow_links()) return false;
@@ -165,7 +175,7 @@ KVSTORE_INLINE auto JournalFollower::go_to_successor() -> Successor {
   for (const char* suffix : {".next", ""}) {
     FoundJournal found;
     found.path = JournalSet::name(path(), suffix);
-    found.file = open_if_exists(files_, found.path);
+    found.file = open_side_file(files_, path(), found.path);
     retrying([&] { survey_journal(found); });
     // A journal has lines before its base file replaces the old one, so until then the old journal is
     // complete.

@@ -134,7 +134,8 @@ struct JournalSet {
   [[nodiscard]] std::vector<TornEnd> torn(const std::vector<const FoundJournal*>& chain) const;
 
  private:
-  [[nodiscard]] static FoundJournal open(FileSystem& files, std::filesystem::path path);
+  [[nodiscard]] static FoundJournal open(FileSystem& files, const std::filesystem::path& snapshot,
+                                         const char* suffix);
 
   /// Whether `.next` follows a journal other than `main`. A journal begun after a failure follows none.
   [[nodiscard]] bool follows_another(const FoundJournal& found) const;

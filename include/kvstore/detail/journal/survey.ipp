@@ -11,13 +11,12 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 #include <vector>
 
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
-#include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/survey.hpp"
@@ -146,9 +145,9 @@ KVSTORE_INLINE void note_recovery(const std::vector<const FoundJournal*>& chain,
 }
 
 KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::path& snapshot)
-    : main{open(files, name(snapshot, ""))},
-      next{open(files, name(snapshot, ".next"))},
-      fresh{open(files, name(snapshot, ".new"))} {}
+    : main{open(files, snapshot, "")},
+      next{open(files, snapshot, ".next")},
+      fresh{open(files, snapshot, ".new")} {}
 
 KVSTORE_INLINE void JournalSet::survey() {
   for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found);
@@ -188,10 +187,11 @@ KVSTORE_INLINE std::vector<TornEnd> JournalSet::torn(const std::vector<const Fou
   return dropped;
 }
 
-KVSTORE_INLINE FoundJournal JournalSet::open(FileSystem& files, std::filesystem::path path) {
+KVSTORE_INLINE FoundJournal JournalSet::open(FileSystem& files, const std::filesystem::path& snapshot,
+                                             const char* suffix) {
   FoundJournal found;
-  found.file = open_if_exists(files, path);
-  found.path = std::move(path);
+  found.path = name(snapshot, suffix);
+  found.file = open_side_file(files, snapshot, found.path);
   return found;
 }
 

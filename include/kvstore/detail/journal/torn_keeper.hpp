@@ -34,7 +34,7 @@ class TornKeeper {
  public:
   /// `files` outlives this object. `snapshot` is the path of the store's JSON file.
   TornKeeper(FileSystem& files, const std::filesystem::path& snapshot)
-      : files_{files}, folder_{snapshot.parent_path()}, path_{path_for(snapshot)} {}
+      : files_{files}, snapshot_{snapshot}, folder_{snapshot.parent_path()}, path_{path_for(snapshot)} {}
 
   [[nodiscard]] static std::filesystem::path path_for(std::filesystem::path snapshot);
 
@@ -76,6 +76,7 @@ class TornKeeper {
   void check(std::error_code error, std::string_view call) const;
 
   FileSystem& files_;
+  std::filesystem::path snapshot_;
   std::filesystem::path folder_;
   std::filesystem::path path_;
   std::unique_ptr<File> file_;

@@ -17,6 +17,7 @@
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/journal/torn_keeper.hpp"
 #include "kvstore/error.hpp"
 
@@ -79,9 +80,11 @@ KVSTORE_INLINE void TornKeeper::open(File& journal) {
   auto opened = open_file(files_, path_, OpenMode::update, 0600);
   check(opened.error, "open");
   file_ = std::move(opened.value);
-  end_ = status_of(*file_).size;
-  if (end_ != 0) return;
   const FileStatus mine = status_of(*file_);
+  check_side_owner(files_, snapshot_, path_, mine);
+  check_sole_name(path_, mine);
+  end_ = mine.size;
+  if (end_ != 0) return;
   const FileStatus its = status_of(journal);
   const bool same_owner = mine.owner == its.owner && mine.group == its.group;
   if (!same_owner && uninterrupted([&] { return file_->set_owner(its.owner, its.group); })) return;

@@ -19,8 +19,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// were on disk.
 [[nodiscard]] bool begins_snapshot(std::string_view start) noexcept;
 
-/// Throws if the file at `name` cannot be the remains of a crashed save.
-void check_leftover(FileSystem& files, const std::filesystem::path& name);
+/// Throws if the file at the temporary name of `path` cannot be the remains of a crashed save.
+void check_leftover(FileSystem& files, const std::filesystem::path& path);
 
 /// Removes the remains of a crashed save, and no other file. @throws StorageError
 void remove_leftover(FileSystem& files, const std::filesystem::path& path);

@@ -19,6 +19,7 @@
 #include "kvstore/detail/file/atomic_file.hpp"
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/json/entry_line.hpp"
 #include "kvstore/detail/json_file/entry_reader.hpp"
 #include "kvstore/detail/json_file/entry_writer.hpp"
@@ -38,13 +39,14 @@ KVSTORE_INLINE bool begins_snapshot(std::string_view start) noexcept {
   return fits(kFirstKeyStarts) || (fits(kEmptyObject) && ends);
 }
 
-KVSTORE_INLINE void check_leftover(FileSystem& files, const std::filesystem::path& name) {
+KVSTORE_INLINE void check_leftover(FileSystem& files, const std::filesystem::path& path) {
+  const auto name = AtomicFile::temporary_path(path);
   constexpr const char* kWhy =
       "is where a save of the store beside it is written, and holds something else; move it away";
   const auto link = uninterrupted([&] { return files.read_link(name); });
   if (link.error == std::errc::no_such_file_or_directory) return;
   if (!link.error) throw StorageError{name, {}, kWhy};
-  const auto file = open_if_exists(files, name);
+  const auto file = open_side_file(files, path, name);
   if (!file) return;
   std::array<char, 16> start{};
   const auto got = read_full(*file, 0, start);
@@ -54,7 +56,7 @@ KVSTORE_INLINE void check_leftover(FileSystem& files, const std::filesystem::pat
 
 KVSTORE_INLINE void remove_leftover(FileSystem& files, const std::filesystem::path& path) {
   const auto name = AtomicFile::temporary_path(path);
-  check_leftover(files, name);
+  check_leftover(files, path);
   const auto error = uninterrupted([&] { return files.remove(name); });
   if (!error || error == std::errc::no_such_file_or_directory) return;
   throw StorageError{path, error, "cannot remove the leftover " + path_text(name)};

@@ -16,6 +16,7 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/detail/sqlite/log.hpp"
 #include "kvstore/error.hpp"
@@ -149,6 +150,22 @@ inline void write_schema_version(SqliteDatabase& database, std::uint32_t version
 
 [[nodiscard]] inline std::filesystem::path sqlite_log_path(std::filesystem::path path) {
   return path += "-wal";
+}
+
+/// Refuses anything but files of this store's at the names that SQLite uses: it would wait for a pipe, and
+/// trust a stranger's log. @throws StorageError
+inline void check_sqlite_side_files(FileSystem& files, const std::filesystem::path& path) {
+  for (const char* suffix : {"-journal", "-wal", "-shm"}) {
+    auto name = path;
+    name += suffix;
+    if (!uninterrupted([&] { return files.read_link(name); }).error)
+      throw StorageError{name, wrong_kind(FileKind::link), "SQLite cannot use it; move it away"};
+    const FileStatus found = status_of_name(files, path, name);
+    if (found.kind == FileKind::missing) continue;
+    if (found.kind != FileKind::regular)
+      throw StorageError{name, wrong_kind(found.kind), "SQLite cannot use it; move it away"};
+    check_side_owner(files, path, name, found);
+  }
 }
 
 /// Whether there is a non-empty write-ahead log.
