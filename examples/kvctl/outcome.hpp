@@ -7,6 +7,7 @@
 #include <kvstore/error.hpp>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 
 namespace kvctl {
 
@@ -35,6 +36,8 @@ class Failure : public std::runtime_error {
   if (const auto* failure = dynamic_cast<const Failure*>(&error)) return failure->status();
   if (dynamic_cast<const kvstore::CorruptionError*>(&error)) return kDamaged;
   if (dynamic_cast<const kvstore::LockedError*>(&error)) return kLocked;
+  const auto* storage = dynamic_cast<const kvstore::StorageError*>(&error);
+  if (storage != nullptr && storage->code() == std::errc::device_or_resource_busy) return kLocked;
   if (dynamic_cast<const kvstore::UsageError*>(&error)) return kUsage;
   if (dynamic_cast<const kvstore::ValueError*>(&error)) return kUsage;
   return kFailed;

@@ -4,6 +4,8 @@
 // Saves the rows of a damaged database: in the order of keys until SQLite meets damage, and then from the
 // other end.
 
+#include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "entries.hpp"
@@ -21,7 +23,11 @@ class RowSalvage {
       : path_{path}, result_{result}, database_{connect_to_read(path)} {}
 
   void run() {
-    read_version();
+    if (!is_table("entries")) {
+      return result_.lose(path_.string() +
+                          ": table entries is missing, or a view, or computes its columns; nothing is saved");
+    }
+    if (is_table("meta")) read_version();
     if (read_rows("select key, value from entries order by key", true)) return;
     read_rows("select key, value from entries order by key desc", false);
     if (!first_.empty() || !last_.empty()) {
@@ -31,13 +37,38 @@ class RowSalvage {
   }
 
  private:
+  /// Whether it is an ordinary table, whose columns are stored.
+  [[nodiscard]] bool is_table(const std::string& name) {
+    const std::string quoted = "'" + name + "'";
+    SqliteRows tables{database_, ("select count(*) from sqlite_master where lower(name) = " + quoted +
+                                  " and type = 'table' and rootpage <> 0")
+                                     .c_str()};
+    if (!tables.next("cannot read the schema") || tables.integer(0) != 1) return false;
+    SqliteRows columns{database_, ("pragma table_xinfo(" + quoted + ")").c_str()};
+    constexpr int kHidden = 6;
+    while (columns.next("cannot read the schema")) {
+      if (columns.integer(kHidden) != 0) return false;
+    }
+    return true;
+  }
+
+  /// Counts a row against the bytes of the file. @throws kvstore::CorruptionError
+  void spend(std::size_t text_bytes) {
+    const std::uint64_t cost = std::uint64_t{text_bytes} + kRow;
+    if (cost > left_)
+      throw kvstore::CorruptionError{path_, "table entries", "more rows than its pages can hold"};
+    left_ -= cost;
+  }
+
   /// False if damage ended it.
   bool read_rows(const char* sql, bool forward) {
+    left_ = 4 * database_.bytes() + kMore;
     try {
       SqliteRows rows{database_, sql};
       while (rows.next("cannot read the entries")) {
         result_.integer_keys = result_.integer_keys || rows.type(0) == SQLITE_INTEGER;
         const std::string key{rows.text(0)};
+        spend(key.size() + rows.text(1).size());
         if (!forward && key == last_) return true;  // they met
         take(key, rows);
         (forward ? last_ : first_) = key;
@@ -70,11 +101,15 @@ class RowSalvage {
     } catch (const kvstore::Error& error) { result_.lose(error.what()); }
   }
 
+  static constexpr std::uint64_t kMore = 65536;
+  static constexpr std::uint64_t kRow = 8;
+
   const fs::path& path_;
   Salvage& result_;
   SqliteConnection database_;
   std::string last_;   // key read from the start
   std::string first_;  // from the end
+  std::uint64_t left_ = 0;
 };
 
 inline void salvage_rows(const fs::path& path, Salvage& result) { RowSalvage{path, result}.run(); }

@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "outcome.hpp"
 #if KVCTL_HAS_SQLITE
@@ -101,7 +102,8 @@ class UntouchedSqlite final : public kvstore::Storage {
 
   void check_unchanged() const {
     if (version() == before_ && !std::filesystem::exists(database_.path().string() + "-wal")) return;
-    throw kvstore::StorageError{database_.path(), {}, "was changed while it was read; try again"};
+    throw kvstore::StorageError{database_.path(), std::make_error_code(std::errc::device_or_resource_busy),
+                                "was changed while it was read; try again"};
   }
 
   kvstore::SqliteFile database_;
@@ -121,15 +123,31 @@ class UntouchedSqlite final : public kvstore::Storage {
 /// A connection of our own, besides the one that a storage keeps.
 [[nodiscard]] inline SqliteConnection connect_to_read(const std::filesystem::path& path) {
   const bool has_log = std::filesystem::exists(path.string() + "-wal");
-  return {path, SQLITE_OPEN_READONLY, has_log ? nullptr : ImmutableVfs::name()};
+  SqliteConnection database{path, SQLITE_OPEN_READONLY, has_log ? nullptr : ImmutableVfs::name()};
+  database.bound_reading();
+  return database;
+}
+
+/// What `pragma integrity_check` is to look at: everything where only the store's tables are there. Tables
+/// beside them are other programs' and may compute their columns, which the check would do.
+[[nodiscard]] inline std::vector<std::string> tables_to_check(SqliteConnection& database) {
+  constexpr int kChecksOneTable = 3033000;
+  SqliteRows others{database,
+                    "select count(*) from sqlite_master where lower(tbl_name) not in ('entries', 'meta')"};
+  const bool all = !others.next("cannot read the schema") || others.integer(0) == 0;
+  if (all || ::sqlite3_libversion_number() < kChecksOneTable) return {"1"};
+  return {"entries", "meta"};
 }
 
 /// Has SQLite check its own structures. @throws kvstore::CorruptionError
 inline void check_integrity(const std::filesystem::path& path) {
   auto database = connect_to_read(path);
-  SqliteRows answer{database, "pragma integrity_check(1)"};
-  if (!answer.next("cannot check the database") || answer.text(0) == "ok") return;
-  throw kvstore::CorruptionError{path, "the database", "SQLite says \"" + std::string{answer.text(0)} + '"'};
+  for (const std::string& tables : tables_to_check(database)) {
+    SqliteRows answer{database, ("pragma integrity_check(" + tables + ")").c_str()};
+    if (!answer.next("cannot check the database") || answer.text(0) == "ok") continue;
+    throw kvstore::CorruptionError{path, "the database",
+                                   "SQLite says \"" + std::string{answer.text(0)} + '"'};
+  }
 }
 
 /// Gives back the room of what was removed. The caller holds the store's lock.

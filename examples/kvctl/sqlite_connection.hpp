@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A connection to an SQLite database, besides the one that a storage keeps. Failures are kvstore's.
+// A connection to an SQLite database, besides the one that a storage keeps. Failures are kvstore's. A
+// stranger may have made the database, so nothing that its schema holds is run, and reading it ends.
 
 #include <sqlite3.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <kvstore/error.hpp>
@@ -27,6 +29,40 @@ class SqliteConnection {
     database_.reset(raw);
     check(result, "cannot open");
     ::sqlite3_busy_timeout(raw, 5000);
+    for (const auto& [option, value] : {std::pair{SQLITE_DBCONFIG_DEFENSIVE, 1},
+                                        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+                                        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+                                        {SQLITE_DBCONFIG_ENABLE_VIEW, 0}})
+      check(::sqlite3_db_config(raw, option, value, nullptr), "cannot set up the connection");
+  }
+
+  /// The bytes of the database and its log.
+  [[nodiscard]] std::uint64_t bytes() const {
+    std::uint64_t sum = 0;
+    for (const char* suffix : {"", "-wal"}) {
+      std::error_code error;
+      const auto size = std::filesystem::file_size(path_.string() + suffix, error);
+      if (!error) sum += size;
+    }
+    return sum;
+  }
+
+  /// From now on a statement that takes more steps than reading this database can need is ended: damaged
+  /// pages can refer to each other so often that it never would. Values longer than the file are none of its.
+  void bound_reading() {
+    constexpr std::uint64_t kStepsPerByte = 64;
+    constexpr int kAtOnce = 1000;
+    const std::uint64_t size = bytes();
+    *left_ = kStepsPerByte * size / kAtOnce + kAtOnce;
+    const auto count = [](void* left) {
+      auto& steps = *static_cast<std::uint64_t*>(left);
+      return steps == 0 || --steps == 0 ? 1 : 0;
+    };
+    ::sqlite3_progress_handler(database_.get(), kAtOnce, count, left_.get());
+    constexpr std::uint64_t kLeast = std::uint64_t{1} << 20;
+    constexpr std::uint64_t kMost = 1'000'000'000;  // SQLite's own limit
+    ::sqlite3_limit(database_.get(), SQLITE_LIMIT_LENGTH,
+                    static_cast<int>(std::clamp(2 * size, kLeast, kMost)));
   }
 
   void run(const char* sql, const char* what) {
@@ -43,7 +79,11 @@ class SqliteConnection {
         throw std::bad_alloc{};
       case SQLITE_NOTADB:
       case SQLITE_CORRUPT:
+      case SQLITE_INTERRUPT:
         throw kvstore::CorruptionError{path_, "the database", words};
+      case SQLITE_BUSY:
+      case SQLITE_LOCKED:
+        throw kvstore::StorageError{path_, std::make_error_code(std::errc::device_or_resource_busy), words};
       default:
         throw kvstore::StorageError{path_, {}, words};
     }
@@ -57,6 +97,7 @@ class SqliteConnection {
   };
 
   std::filesystem::path path_;
+  std::unique_ptr<std::uint64_t> left_ = std::make_unique<std::uint64_t>(0);  // thousands of steps
   std::unique_ptr<::sqlite3, Close> database_;
 };
 
@@ -84,8 +125,9 @@ class SqliteRows {
   [[nodiscard]] std::int64_t integer(int column) const noexcept {
     return ::sqlite3_column_int64(statement_.get(), column);
   }
-  /// Lives until the next row.
+  /// Lives until the next row. Empty for NULL.
   [[nodiscard]] std::string_view text(int column) const {
+    if (type(column) == SQLITE_NULL) return {};
     const auto* const data = ::sqlite3_column_text(statement_.get(), column);
     const int bytes = ::sqlite3_column_bytes(statement_.get(), column);
     if (data == nullptr) throw std::bad_alloc{};

@@ -18,7 +18,6 @@
 #include <vector>
 
 #include "kvstore/detail/base/descriptors.hpp"
-#include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
@@ -28,6 +27,7 @@
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/detail/sqlite/entry.hpp"
 #include "kvstore/detail/sqlite/form.hpp"
+#include "kvstore/detail/sqlite/table.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/kvstore_fwd.hpp"  // IWYU pragma: export
 #include "kvstore/storage.hpp"
@@ -78,10 +78,9 @@ class SqliteFile final : public Storage {
 
   /// Passes on every row, as of one moment. An exclusive load takes the file's lock first, and makes the
   /// database if there is none. @throws LockedError if another store has the lock; CorruptionError if the
-  /// file is not a database, a row is not an entry, or the log is damaged; StorageError if the database
-  /// belongs to another program, is of a newer version, is busy, or cannot be read. An exclusive load also
-  /// throws StorageError if the database cannot be written or would not keep entries as saved. The database
-  /// is then untouched.
+  /// file is not a database, a row is not an entry, or pages or the log are damaged; StorageError if the
+  /// database is another program's, of a newer version, busy, unreadable or (exclusively) not writable, or if
+  /// its tables are not as a store makes them. The database is then untouched.
   void load(const LoadRequest& request, LoadSink& sink) override {
     const detail::StandardFiles taken;  // SQLite would open files under these numbers, and keep them
     const bool exclusive = request.purpose == LoadPurpose::exclusive;
@@ -181,9 +180,10 @@ class SqliteFile final : public Storage {
     const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     auto database =
         std::make_unique<detail::SqliteDatabase>(path_, flags, options_.busy_timeout, options_.vfs);
+    database->distrust_schema();
     if (exists) detail::check_sqlite_header(*database);
     if (exists && detail::has_sqlite_log(files_, path_)) database->checkpoint_on_close(false);
-    database->run("pragma trusted_schema=off", "cannot set up the connection");
+    const detail::SqliteBound bound{*database, detail::sqlite_bytes(files_, path_)};
     if (writes && !detail::has_sqlite_tables(*database)) detail::make_sqlite_tables(*database);
     standing_.remember(path_);
     database_ = std::move(database);
@@ -234,11 +234,7 @@ class SqliteFile final : public Storage {
     auto name = standing_.first_exchanged();
     if (!name) name = log_.first_exchanged();
     if (!name && database_) detail::check_not_overwritten(*database_);
-    if (!name) return;
-    const std::string message =
-        detail::path_text(*name) + " was moved, removed or replaced while the store " +
-        "was open; nothing was written: put it back, or checkpoint() to another file " + "what is in memory";
-    throw StorageError{path_, {}, message};
+    if (name) detail::throw_sqlite_exchanged(path_, *name);
   }
 
   // Reading ---------------------------------------------------------------------------------------
@@ -250,7 +246,7 @@ class SqliteFile final : public Storage {
     detail::SqliteTransaction moment{*database_, exclusive ? "begin immediate" : "begin"};
     detail::check_sqlite_ids(*database_);
     if (exclusive) detail::check_sqlite_log(files_, path_);
-    if (exclusive) detail::check_sqlite_table(*database_);
+    detail::check_sqlite_tables(*database_, files_);
     stored_version_ = detail::read_schema_version(*database_);
     if (stored_version_ != 0) sink.schema_version(stored_version_);
     const detail::EntryDigest digest = read_entries(&sink);
@@ -262,10 +258,14 @@ class SqliteFile final : public Storage {
 
   /// Reads every row, and passes it to `sink` unless that is null.
   detail::EntryDigest read_entries(LoadSink* sink) {
+    const std::uint64_t bytes = detail::sqlite_bytes(files_, path_);
+    const detail::SqliteBound bound{*database_, bytes};
+    detail::SqliteRowBudget budget{bytes};
     detail::EntryDigest digest = 0;
-    detail::SqliteStatement rows{*database_, "select key, value from entries"};
+    detail::SqliteStatement rows{*database_, "select key, value from entries not indexed"};
     while (rows.step("cannot read the entries")) {
       entry_.read(rows);
+      budget.spend(*database_, entry_.key().size() + entry_.value().size());
       digest += entry_.digest();
       if (sink != nullptr) put_into(*sink);
     }
@@ -368,13 +368,9 @@ class SqliteFile final : public Storage {
     if (known_.empty()) return;  // nothing was loaded, so nothing is expected
     const std::int64_t version = detail::sqlite_data_version(*database_);
     if (version == seen_) return;
+    detail::check_sqlite_tables(*database_, files_);
     const detail::EntryDigest found = read_entries(nullptr);
-    if (std::find(known_.begin(), known_.end(), found) == known_.end()) {
-      throw StorageError{path_,
-                         {},
-                         "another program has changed its entries since they were loaded; nothing was "
-                         "written: checkpoint() to another file what is in memory, and open this one again"};
-    }
+    if (std::find(known_.begin(), known_.end(), found) == known_.end()) detail::throw_sqlite_changed(path_);
     known_ = {found};
     seen_ = version;
   }
@@ -395,7 +391,7 @@ class SqliteFile final : public Storage {
   bool rewrite_ = false;     // after a failure: write everything anew, through a new connection
   std::uint32_t stored_version_ = 0;
   std::int64_t seen_ = kNothing;            // sqlite_data_version() of what was loaded
-  std::vector<detail::EntryDigest> known_;  // of what was saved last, and of saves with unknown outcome
+  std::vector<detail::EntryDigest> known_;  // of the last load or save, and of saves of unknown outcome since
   detail::SqliteEntry entry_{path_};        // of the current row
 };
 

@@ -243,7 +243,6 @@ TEST_CASE("SqliteFile beside others: they may tidy up, add tables and indexes, a
       "analyze",
       "create table unrelated(x); insert into unrelated values(1)",
       "create index by_value on entries(value)",
-      "alter table entries add column whole generated always as (value || '') virtual",
       "update entries set value = value",
       "insert into entries values('gone', '1'); delete from entries where key = 'gone'",
   };

@@ -161,18 +161,6 @@ std::vector<Kind> kinds() {
       {"a log without its database", [](const auto& path) { std::filesystem::remove(path); },
        "missing or empty"},
       {"a log and an empty database", [](const auto& path) { write_file(path, ""); }, "missing or empty"},
-      {"a view in the table's place",
-       sql("alter table entries rename to old; create view entries as select * from old"), "is a view",
-       false},
-      {"a trigger", sql("create trigger t before insert on entries begin select raise(ignore); end"),
-       "has a trigger", false},
-      {"another column", sql("alter table entries add column more"), "other columns", false},
-      {"a unique index", sql("create unique index u on entries(value || key)"), "unique index", false},
-      {"keys that take A for a",
-       sql("drop table entries; create table entries(key not null primary key collate nocase, value not "
-           "null) "
-           "without rowid"),
-       "different keys for the same", false},
   };
 }
 

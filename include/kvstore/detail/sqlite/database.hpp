@@ -60,6 +60,24 @@ class SqliteDatabase {
     if (result != SQLITE_IOERR_SHORT_READ) check(result, "cannot read");
   }
 
+  /// Has SQLite run nothing that the schema of a database may hold: triggers, views, functions that are not
+  /// harmless. Nor may a statement change the schema other than by its own verbs.
+  void distrust_schema() {
+    for (const auto& [option, value] : {std::pair{SQLITE_DBCONFIG_DEFENSIVE, 1},
+                                        {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+                                        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 0},
+                                        {SQLITE_DBCONFIG_ENABLE_VIEW, 0},
+                                        {SQLITE_DBCONFIG_ENABLE_FKEY, 0}})
+      check(::sqlite3_db_config(database_.get(), option, value, nullptr), "cannot set up the connection");
+  }
+
+  /// From now on statements take at most that many steps together; 0: any number.
+  void bound_steps(std::uint64_t steps) noexcept {
+    constexpr int kAtOnce = 1000;
+    *left_ = steps / kAtOnce;
+    ::sqlite3_progress_handler(database_.get(), kAtOnce, steps == 0 ? nullptr : count_steps, left_.get());
+  }
+
   /// Whether the last connection, on closing, moves the write-ahead log into the database and removes it.
   /// SQLite does so by default.
   void checkpoint_on_close(bool does) {
@@ -91,6 +109,9 @@ class SqliteDatabase {
       case SQLITE_NOTADB:
       case SQLITE_CORRUPT:
         throw CorruptionError{path_, "the database", message};
+      case SQLITE_INTERRUPT:
+        throw CorruptionError{path_, "the database",
+                              message + ", since it takes more steps than a database of its size can need"};
       case SQLITE_BUSY:
       case SQLITE_LOCKED:
         throw StorageError{path_, std::make_error_code(std::errc::device_or_resource_busy),
@@ -110,6 +131,11 @@ class SqliteDatabase {
     }
     ForkGuard home;
   };
+
+  static int count_steps(void* left) noexcept {
+    std::uint64_t& steps = *static_cast<std::uint64_t*>(left);
+    return steps == 0 || --steps == 0 ? 1 : 0;
+  }
 
   [[nodiscard]] int milliseconds_to_wait() const noexcept {
     using Wait = std::chrono::milliseconds::rep;
@@ -143,7 +169,8 @@ class SqliteDatabase {
 
   std::filesystem::path path_;
   std::chrono::milliseconds busy_;
-  mutable int failure_ = SQLITE_OK;  // the last one
+  mutable int failure_ = SQLITE_OK;                                           // the last one
+  std::unique_ptr<std::uint64_t> left_ = std::make_unique<std::uint64_t>(0);  // thousands of steps
   std::unique_ptr<::sqlite3, Close> database_;
 };
 

@@ -19,6 +19,7 @@
 #include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/detail/sqlite/log.hpp"
+#include "kvstore/detail/sqlite/table.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -55,6 +56,23 @@ inline void check_not_overwritten(const SqliteDatabase& database) {
                      "move this one and its -wal file away"};
 }
 
+[[noreturn]] inline void throw_sqlite_exchanged(const std::filesystem::path& path,
+                                                const std::filesystem::path& name) {
+  throw StorageError{
+      path,
+      {},
+      path_text(name) +
+          " was moved, removed or replaced while the store was open; nothing was written: put it "
+          "back, or checkpoint() to another file what is in memory"};
+}
+
+[[noreturn]] inline void throw_sqlite_changed(const std::filesystem::path& path) {
+  throw StorageError{path,
+                     {},
+                     "another program has changed its entries since they were loaded; nothing was written: "
+                     "checkpoint() to another file what is in memory, and open this one again"};
+}
+
 /// Checks the file before SQLite does, which would begin to change it.
 inline void check_sqlite_header(const SqliteDatabase& database) {
   std::array<char, 100> header{};
@@ -80,39 +98,34 @@ inline void make_sqlite_tables(SqliteDatabase& database) {
   SqliteTransaction transaction{database, "begin exclusive"};
   if (number_of(database, "select count(*) from sqlite_master") != 0) check_sqlite_ids(database);
   const std::string sql = "pragma application_id=" + std::to_string(kSqliteApplication) +
-                          "; pragma user_version=" + std::to_string(kSqliteFormat) +
-                          "; create table entries(key not null primary key, value not null) without rowid;"
-                          "create table meta(name text not null primary key, value) without rowid";
+                          "; pragma user_version=" + std::to_string(kSqliteFormat) + "; " + kMakeEntries +
+                          "; " + kMakeMeta;
   database.run(sql.c_str(), "cannot make the tables");
   transaction.commit();
 }
 
 /// False after a crash while the tables were made.
 [[nodiscard]] inline bool has_sqlite_tables(SqliteDatabase& database) {
-  return number_of(database, "select count(*) from sqlite_master where name = 'entries'") != 0;
+  return number_of(database, "select count(*) from sqlite_master") != 0;
 }
 
-/// Requires a table in which a saved row stays unchanged and affects no other row. Other additions to the
-/// database (tables, views, indexes, generated columns) are the business of their authors.
-inline void check_sqlite_table(SqliteDatabase& database) {
-  const auto require = [&database](const char* sql, const char* what) {
-    if (number_of(database, sql) != 0) return;
-    throw StorageError{database.path(), {}, std::string{"table entries "} + what};
-  };
-  require("select count(*) from sqlite_master where name = 'entries' and type = 'table' and rootpage != 0",
-          "is a view or a virtual table; saving needs an ordinary one");
-  require(
-      "select count(*) = 2 and sum(name = 'key' and type = '' and pk = 1) = 1 and "
-      "sum(name = 'value' and type = '') = 1 from pragma_table_info('entries')",
-      "has other columns than key, its primary key, and value, both without a type; move it away");
-  require("select count(*) = 0 from sqlite_master where type = 'trigger' and tbl_name = 'entries'",
-          "has a trigger, which would change what is saved; drop the trigger");
-  require("select count(*) = 0 from pragma_index_list('entries') where \"unique\" and origin != 'pk'",
-          "has a unique index, which would refuse or replace what is saved; drop the index");
-  require(
-      "select count(*) = 0 from pragma_index_list('entries') l, pragma_index_xinfo(l.name) x "
-      "where l.origin = 'pk' and x.name = 'key' and x.coll != 'BINARY'",
-      "takes different keys for the same; make it anew without a collation");
+[[nodiscard]] inline std::filesystem::path sqlite_log_path(std::filesystem::path path) {
+  return path += "-wal";
+}
+
+/// The bytes of a database and its log, roughly: both may grow meanwhile.
+[[nodiscard]] inline std::uint64_t sqlite_bytes(FileSystem& files, const std::filesystem::path& path) {
+  std::uint64_t bytes = 0;
+  for (const auto& name : {path, sqlite_log_path(path)}) {
+    if (const auto found = files.status(name); !found.error) bytes += found.value.size;
+  }
+  return bytes;
+}
+
+/// Requires the two tables as `make_sqlite_tables` makes them. @throws StorageError, CorruptionError
+inline void check_sqlite_tables(SqliteDatabase& database, FileSystem& files) {
+  const SqliteBound bound{database, sqlite_bytes(files, database.path())};
+  SqliteTableCheck{database}.run();
 }
 
 /// Has SQLite move its log into the database once the log is larger than the database, and at the latest at a
@@ -146,10 +159,6 @@ inline void write_schema_version(SqliteDatabase& database, std::uint32_t version
   SqliteStatement put{database, "insert or replace into meta values('schema_version', ?1)"};
   put.bind(1, std::int64_t{version});
   put.step("cannot store the schema version");
-}
-
-[[nodiscard]] inline std::filesystem::path sqlite_log_path(std::filesystem::path path) {
-  return path += "-wal";
 }
 
 /// Refuses anything but files of this store's at the names that SQLite uses: it would wait for a pipe, and
