@@ -30,6 +30,8 @@ Where it is served
                           encryption: over a network, put a proxy with TLS before it
   --host-name NAME        another name that the server is known under, behind a proxy say; may be repeated
   --max-body BYTES        the largest request body, 1048576 by default
+                          512 connections are served at a time. A head has 10 s to come, a body 15 s. If more
+                          than 256 connections have not yet shown that they may ask, the oldest of them goes
 
 What it serves
   /                       the page

@@ -3,8 +3,6 @@
 
 // One entry: read, created, replaced, patched, removed.
 
-#include <httplib.h>
-
 #include <kvstore/codec.hpp>
 #include <kvstore/error.hpp>
 #include <kvstore/key_text.hpp>
@@ -14,6 +12,7 @@
 #include <utility>
 
 #include "entity_tag.hpp"
+#include "exchange.hpp"
 #include "problem.hpp"
 #include "store.hpp"
 #include "target.hpp"
@@ -61,9 +60,6 @@ struct NewEntry {
 }
 
 class EntriesApi {
-  using Request = httplib::Request;
-  using Response = httplib::Response;
-
  public:
   EntriesApi(Store& store, ChangeGate& gate) : store_{store}, gate_{gate} {}
 
@@ -72,7 +68,7 @@ class EntriesApi {
     if (!value) throw_missing(key);
     const std::string tag = tag_of(value->text);
     response.set_header("ETag", tag);
-    if (names(request.get_header_value("If-None-Match"), tag)) {
+    if (names(request.header("If-None-Match"), tag)) {
       response.status = 304;
       return;
     }
@@ -95,12 +91,12 @@ class EntriesApi {
     const auto entered = gate_.enter();
     bool added = false;
     if (request.has_header("If-None-Match")) {
-      if (request.get_header_value("If-None-Match") != "*")
+      if (request.header("If-None-Match") != "*")
         throw Refusal{400, "If-None-Match is * here: add the entry if there is none"};
       added = store_.try_create(key, std::move(value));
       if (!added) throw_changed(key);
     } else if (request.has_header("If-Match")) {
-      replace_if(key, request.get_header_value("If-Match"), [&](const ValueText&) { return value; });
+      replace_if(key, request.header("If-Match"), [&](const ValueText&) { return value; });
     } else {
       added = store_.upsert(key, std::move(value));
     }
@@ -119,7 +115,7 @@ class EntriesApi {
     };
     const auto entered = gate_.enter();
     if (request.has_header("If-Match"))
-      replace_if(key, request.get_header_value("If-Match"), apply);
+      replace_if(key, request.header("If-Match"), apply);
     else if (!store_.modify(key, [&](ValueText& value) { value = apply(value); }))
       throw_missing(key);
     set_changed(tag, response);
@@ -128,7 +124,7 @@ class EntriesApi {
   /// DELETE: with If-Match removes only what is named.
   void remove(const std::string& key, const Request& request, Response& response) {
     if (request.has_header("If-Match"))
-      remove_if(key, request.get_header_value("If-Match"));
+      remove_if(key, request.header("If-Match"));
     else if (const auto entered = gate_.enter(); !store_.try_remove(key))
       throw_missing(key);
     response.status = 204;

@@ -3,8 +3,6 @@
 
 // Who may ask: everything that is decided before a body is read.
 
-#include <httplib.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstddef>
@@ -14,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "exchange.hpp"
 #include "problem.hpp"
 
 namespace metrics_server {
@@ -49,31 +48,31 @@ class Guard {
 
   /// A page elsewhere can make its visitor's browser send requests here. It may have given its own name this
   /// machine's address (DNS rebinding): then `Host` shows it; else `Origin` or `Sec-Fetch-Site` do.
-  void check_origin(const httplib::Request& request) const {
-    if (request.get_header_value_count("Host") != 1) throw Refusal{400, "a request has one Host header"};
-    const std::string host = request.get_header_value("Host");
+  void check_origin(const Request& request) const {
+    if (request.count_headers("Host") != 1) throw Refusal{400, "a request has one Host header"};
+    const std::string host = lower_case(request.header("Host"));
     const auto& names = policy_.host_names;
     if (policy_.check_host && std::find(names.begin(), names.end(), without_port(host)) == names.end())
       throw Refusal{
           421, "this server is not called \"" + host + "\"; --host-name makes it known under another name"};
     if (request.has_header("Origin")) {
-      const std::string origin = request.get_header_value("Origin");
+      const std::string origin = lower_case(request.header("Origin"));
       if (origin != "http://" + host && origin != "https://" + host)
         throw Refusal{403, "pages of \"" + origin + "\" have no access"};
     }
   }
 
   /// Where a link from elsewhere may lead to the page, data is for the page alone.
-  void check_site(const httplib::Request& request) const {
-    const std::string site = request.get_header_value("Sec-Fetch-Site");
+  void check_site(const Request& request) const {
+    const std::string site = request.header("Sec-Fetch-Site");
     if (!site.empty() && site != "same-origin" && site != "none")
       throw Refusal{403, "pages of other sites have no access"};
   }
 
-  void check_token(const httplib::Request& request) const {
+  void check_token(const Request& request) const {
     if (policy_.token.empty()) return;
     constexpr std::string_view kScheme = "bearer ";
-    const std::string given = request.get_header_value("Authorization");
+    const std::string given = request.header("Authorization");
     const auto same = [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b | 0x20 : b); };
     const bool bearer =
         given.size() > kScheme.size() && std::equal(kScheme.begin(), kScheme.end(), given.begin(), same);
@@ -85,39 +84,48 @@ class Guard {
   }
 
   /// No form on a page elsewhere can send this type.
-  void check_body(const httplib::Request& request, std::string_view type) const {
-    std::string given = request.get_header_value("Content-Type");
-    given.erase(std::min(given.find_first_of("; \t"), given.size()));
-    if (given != type || request.has_header("Content-Encoding")) {
+  void check_body(const Request& request, std::string_view type) const {
+    const std::string given = lower_case(request.header("Content-Type"));
+    const std::size_t end = std::min(given.find_first_of("; \t"), given.size());
+    if (given.substr(0, end) != type || !is_utf8(given.substr(end)) ||
+        request.has_header("Content-Encoding")) {
       throw Refusal{415,
-                    "the body is to be " + std::string{type} + ", not encoded",
+                    "the body is to be " + std::string{type} + " in UTF-8, not encoded",
                     {{request.method == "PATCH" ? "Accept-Patch" : "Accept", std::string{type}}}};
     }
     check_length(request);
   }
 
-  [[noreturn]] void throw_too_large() const {
-    throw Refusal{413,
-                  "the body is larger than " + std::to_string(policy_.max_body) + " bytes; see --max-body"};
+  [[nodiscard]] std::string too_large() const {
+    return "the body is larger than " + std::to_string(policy_.max_body) + " bytes; see --max-body";
   }
+  [[nodiscard]] bool asks_for_token() const noexcept { return !policy_.token.empty(); }
   [[nodiscard]] std::size_t max_body() const noexcept { return policy_.max_body; }
 
  private:
-  void check_length(const httplib::Request& request) const {
-    const std::size_t lengths = request.get_header_value_count("Content-Length");
-    const std::size_t codings = request.get_header_value_count("Transfer-Encoding");
+  /// `parameters` of a media type.
+  [[nodiscard]] static bool is_utf8(std::string_view parameters) {
+    const std::size_t at = parameters.find("charset=");
+    if (at == std::string_view::npos) return true;
+    const std::string_view set = parameters.substr(at + 8);
+    return set.starts_with("utf-8") || set.starts_with("\"utf-8\"") || set.starts_with("us-ascii");
+  }
+
+  void check_length(const Request& request) const {
+    const std::size_t lengths = request.count_headers("Content-Length");
+    const std::size_t codings = request.count_headers("Transfer-Encoding");
     if (lengths + codings == 0) throw Refusal{411, "a body comes with its Content-Length"};
     if (lengths + codings > 1) throw Refusal{400, "a body has one length"};
     if (codings == 1) {  // counted as it comes
-      if (request.get_header_value("Transfer-Encoding") == "chunked") return;
+      if (lower_case(request.header("Transfer-Encoding")) == "chunked") return;
       throw Refusal{501, "of transfer codings only \"chunked\" is known"};
     }
-    const std::string text = request.get_header_value("Content-Length");
+    const std::string text = request.header("Content-Length");
     std::size_t length = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
     if (end != text.data() + text.size() || error == std::errc::invalid_argument)
       throw Refusal{400, "Content-Length is no number"};
-    if (error != std::errc{} || length > policy_.max_body) throw_too_large();
+    if (error != std::errc{} || length > policy_.max_body) throw Refusal{413, too_large()};
   }
 
   Policy policy_;

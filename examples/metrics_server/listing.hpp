@@ -4,8 +4,6 @@
 // The entries in the order of their keys, a page at a time. A hash map has no order, so each page looks at
 // every key, in the memory of one page.
 
-#include <httplib.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +15,8 @@
 #include <vector>
 
 #include "entity_tag.hpp"
+#include "exchange.hpp"
+#include "problem.hpp"
 #include "store.hpp"
 #include "target.hpp"
 
@@ -118,7 +118,7 @@ inline constexpr std::size_t kListBytes = 4 * 1024 * 1024;
 }
 
 inline void answer_list(const Page& page, const std::string* next, std::string_view entries,
-                        const Target& target, httplib::Response& response) {
+                        const Target& target, Response& response) {
   kvstore::JsonWriter out;
   const auto key = [&](std::string_view name, const std::string* value) {
     out.raw(name);
@@ -141,7 +141,7 @@ inline void answer_list(const Page& page, const std::string* next, std::string_v
 }
 
 /// GET /entries?prefix=P&key_contains=T&value_contains=T&after=KEY&before=KEY&limit=N&preview=BYTES
-inline void list_entries(const Store& store, const Target& target, httplib::Response& response) {
+inline void list_entries(const Store& store, const Target& target, Response& response) {
   target.allow_only({"prefix", "key_contains", "value_contains", "after", "before", "limit", "preview"});
   Query query = query_of(target);
   query.limit = target.number("limit", 1, 1000, 100);

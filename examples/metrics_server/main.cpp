@@ -9,6 +9,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <boost/system/system_error.hpp>
 #include <chrono>
 #include <cstdlib>
 #include <exception>
@@ -122,15 +123,15 @@ class EndSignals {
   return policy;
 }
 
-/// @returns the port
-int bind(Server& server, const Options& options) {
+[[nodiscard]] std::unique_ptr<Server> bind(const Routes& routes, const Options& options) {
   const std::string address = options.address == "localhost" ? "127.0.0.1" : options.address;
-  const int port = options.port == 0 ? server.bind_to_any_port(address)
-                                     : (server.bind_to_port(address, options.port) ? options.port : -1);
-  if (port > 0) return port;
-  throw Failure{kFailed,
-                address + " port " + std::to_string(options.port) +
-                    ": cannot be served: another program may have it; --port 0 takes any that is free"};
+  try {
+    return std::make_unique<Server>(routes, address, static_cast<unsigned short>(options.port));
+  } catch (const boost::system::system_error& error) {
+    throw Failure{kFailed, address + " port " + std::to_string(options.port) +
+                               ": cannot be served: " + error.code().message() +
+                               ": another program may have it; --port 0 takes any that is free"};
+  }
 }
 
 [[nodiscard]] std::string url(const Options& options, int port) {
@@ -188,22 +189,20 @@ bool serve(Store& store, const std::filesystem::path& path, Guard guard, const O
   ChangeGate gate;
   EntriesApi entries{store, gate};
   const MetricsApi metrics{store, history, {shown_name(path), options.batch_size}};
-  Routes routes{std::move(guard), entries, store, metrics};
-  Server server{options.max_body};
-  routes.attach_to(server);
-  const int port = bind(server, options);
+  const Routes routes{std::move(guard), entries, store, metrics};
+  const std::unique_ptr<Server> server = bind(routes, options);
   std::optional<DemoLoad> load;
   if (options.demo) load.emplace(store, gate);
 
   std::atomic<bool> deaf{false};
-  server.begin([&deaf] {
+  server->begin([&deaf] {
     deaf = true;
     ::kill(::getpid(), SIGTERM);
   });
-  announce(options, port, path, store.size());
+  announce(options, server->port(), path, store.size());
   signals.wait();
   signals.release();
-  server.end();
+  server->end();
   return !deaf;
 }
 

@@ -3,8 +3,6 @@
 
 // The store's figures: for Prometheus, and for the page.
 
-#include <httplib.h>
-
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -15,6 +13,7 @@
 #include <string>
 #include <utility>
 
+#include "exchange.hpp"
 #include "history.hpp"
 #include "store.hpp"
 #include "target.hpp"
@@ -55,13 +54,13 @@ class MetricsApi {
   MetricsApi(const Store& store, const History& history, About about)
       : store_{store}, history_{history}, about_{std::move(about)} {}
 
-  void prometheus(httplib::Response& response) const {
+  void prometheus(Response& response) const {
     response.set_content(kvstore::to_prometheus(store_.metrics(), {{"store", about_.store}}),
                          "text/plain; version=0.0.4; charset=utf-8");
   }
 
   /// GET /metrics.json?after=NUMBER: everything now, and the samples that came after one.
-  void json(const Target& target, httplib::Response& response) const {
+  void json(const Target& target, Response& response) const {
     target.allow_only({"after"});
     const std::uint64_t after = target.number("after", 0, std::numeric_limits<std::size_t>::max(), 0);
     const kvstore::Metrics metrics = store_.metrics();

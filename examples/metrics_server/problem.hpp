@@ -3,8 +3,6 @@
 
 // What a request gets that cannot be served: a status, and why, as application/problem+json (RFC 9457).
 
-#include <httplib.h>
-
 #include <exception>
 #include <kvstore/error.hpp>
 #include <nlohmann/json.hpp>
@@ -13,19 +11,21 @@
 #include <system_error>
 #include <utility>
 
+#include "exchange.hpp"
+
 namespace metrics_server {
 
 /// Ends the handling of a request with a status that is no success.
 class Refusal : public std::runtime_error {
  public:
-  Refusal(int status, const std::string& detail, httplib::Headers headers = {})
+  Refusal(int status, const std::string& detail, Headers headers = {})
       : std::runtime_error{detail}, status_{status}, headers_{std::move(headers)} {}
   [[nodiscard]] int status() const noexcept { return status_; }
-  [[nodiscard]] const httplib::Headers& headers() const noexcept { return headers_; }
+  [[nodiscard]] const Headers& headers() const noexcept { return headers_; }
 
  private:
   int status_;
-  httplib::Headers headers_;
+  Headers headers_;
 };
 
 [[nodiscard]] inline const char* title_of(int status) {
@@ -40,6 +40,8 @@ class Refusal : public std::runtime_error {
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 408:
+      return "Request Timeout";
     case 409:
       return "Conflict";
     case 411:
@@ -52,12 +54,12 @@ class Refusal : public std::runtime_error {
       return "URI Too Long";
     case 415:
       return "Unsupported Media Type";
-    case 416:
-      return "Range Not Satisfiable";
     case 421:
       return "Misdirected Request";
     case 422:
       return "Unprocessable Content";
+    case 431:
+      return "Request Header Fields Too Large";
     case 501:
       return "Not Implemented";
     case 503:
@@ -69,7 +71,7 @@ class Refusal : public std::runtime_error {
   }
 }
 
-inline void set_problem(httplib::Response& response, int status, const std::string& detail,
+inline void set_problem(Response& response, int status, const std::string& detail,
                         const nlohmann::ordered_json& more = nlohmann::ordered_json::object()) {
   nlohmann::ordered_json problem{
       {"type", "about:blank"}, {"title", title_of(status)}, {"status", status}, {"detail", detail}};
@@ -86,13 +88,13 @@ inline void set_problem(httplib::Response& response, int status, const std::stri
 }
 
 /// A save failed, but the change counts: whoever repeats the request must know.
-inline void set_not_on_disk(httplib::Response& response, const kvstore::StorageError& error) {
+inline void set_not_on_disk(Response& response, const kvstore::StorageError& error) {
   set_problem(response, is_out_of_space(error.code()) ? 507 : 503, error.what(),
               {{"applied", true}, {"on_disk", false}});
 }
 
 /// Answers with whatever was thrown while the request was handled.
-inline void set_problem(httplib::Response& response, const std::exception_ptr& thrown) {
+inline void set_problem(Response& response, const std::exception_ptr& thrown) {
   try {
     std::rethrow_exception(thrown);
   } catch (const Refusal& refusal) {

@@ -3,8 +3,7 @@
 
 // Which request goes where.
 
-#include <httplib.h>
-
+#include <boost/beast/http/verb.hpp>
 #include <exception>
 #include <optional>
 #include <string>
@@ -12,15 +11,17 @@
 #include <utility>
 
 #include "entries_api.hpp"
+#include "exchange.hpp"
 #include "guard.hpp"
 #include "listing.hpp"
 #include "metrics_api.hpp"
 #include "page_files.hpp"
 #include "problem.hpp"
-#include "server.hpp"
 #include "target.hpp"
 
 namespace metrics_server {
+
+namespace http = boost::beast::http;
 
 /// What a path names.
 enum class Resource { page, health, metrics, metrics_json, entries, entry };
@@ -47,63 +48,64 @@ enum class Resource { page, health, metrics, metrics_json, entries, entry };
 }
 
 class Routes {
-  using Request = httplib::Request;
-  using Response = httplib::Response;
-
  public:
   Routes(Guard guard, EntriesApi& entries, const Store& store, const MetricsApi& metrics)
       : guard_{std::move(guard)}, entries_{entries}, store_{store}, metrics_{metrics} {}
 
-  void attach_to(Server& server) {
-    const auto with_body = [this](const Request& request, Response& response,
-                                  const httplib::ContentReader& reader) {
-      handle_with_body(request, response, reader);
-    };
-    server.Post("/", with_body);
-    server.Put("/", with_body);
-    server.Patch("/", with_body);
-    server.set_pre_routing_handler([this](const Request& request, Response& response) {
-      return handle_without_body(request, response) ? httplib::Server::HandlerResponse::Handled
-                                                    : httplib::Server::HandlerResponse::Unhandled;
-    });
-    server.set_expect_100_continue_handler(
-        [this](const Request& request, Response& response) { return invite_body(request, response); });
-    server.set_exception_handler([](const Request&, Response& response, const std::exception_ptr& thrown) {
-      set_problem(response, thrown);
-    });
-    server.set_error_handler([](const Request&, Response& response) { explain(response); });
-    server.set_post_routing_handler([](const Request&, Response& response) { tidy(response); });
-    server.set_payload_max_length(guard_.max_body());
-    server.set_default_headers({{"X-Content-Type-Options", "nosniff"},
-                                {"Cache-Control", "no-store"},
-                                {"Referrer-Policy", "no-referrer"},
-                                {"Cross-Origin-Resource-Policy", "same-origin"}});
-  }
-
- private:
   struct Call {
     Target target;
     Resource resource;
     std::optional<std::string> key;
     const PageFile* file = nullptr;
+
+    /// Whether it touches the store. Nothing else needs the token.
+    [[nodiscard]] bool needs_workers() const {
+      return resource != Resource::page && resource != Resource::health;
+    }
   };
+
+  [[nodiscard]] static bool has_body(const Request& request) {
+    return request.method == "POST" || request.method == "PUT" || request.method == "PATCH";
+  }
 
   /// Everything that can be refused before a body is read. @throws Refusal
   [[nodiscard]] Call admit(const Request& request) const {
     guard_.check_origin(request);
     Call call = find(parse_target(request.target));
-    if (call.resource != Resource::page && call.resource != Resource::health) {
+    if (call.needs_workers()) {
       guard_.check_site(request);
       guard_.check_token(request);
     }
     const std::string_view methods = methods_of(call.resource);
-    if (!allows(methods, request.method))
-      throw Refusal{405, "it knows " + std::string{methods}, {{"Allow", std::string{methods}}}};
+    if (!allows(methods, request.method)) {
+      const bool known = http::string_to_verb(request.method) != http::verb::unknown;
+      throw Refusal{known ? 405 : 501, "it knows " + std::string{methods}, {{"Allow", std::string{methods}}}};
+    }
     if (request.method == "PATCH") guard_.check_body(request, "application/merge-patch+json");
     if (request.method == "POST" || request.method == "PUT") guard_.check_body(request, "application/json");
     return call;
   }
 
+  /// What an admitted request gets, with its body.
+  [[nodiscard]] Response answer(const Call& call, const Request& request) const {
+    Response response;
+    try {
+      if (has_body(request))
+        handle_with_body(call, request, response);
+      else
+        handle_without_body(call, request, response);
+    } catch (...) {
+      response = {};
+      set_problem(response, std::current_exception());
+    }
+    return response;
+  }
+
+  [[nodiscard]] bool asks_for_token() const noexcept { return guard_.asks_for_token(); }
+  [[nodiscard]] std::size_t max_body() const noexcept { return guard_.max_body(); }
+  [[nodiscard]] std::string too_large() const { return guard_.too_large(); }
+
+ private:
   [[nodiscard]] static Call find(Target target) {
     const std::string& path = target.path;
     const auto call = [&](Resource resource) { return Call{std::move(target), resource, std::nullopt}; };
@@ -118,10 +120,7 @@ class Routes {
     throw Refusal{404, "there is nothing at " + path};
   }
 
-  [[nodiscard]] bool handle_without_body(const Request& request, Response& response) {
-    const Call call = admit(request);
-    if (request.method == "POST" || request.method == "PUT" || request.method == "PATCH") return false;
-    response.status = 200;
+  void handle_without_body(const Call& call, const Request& request, Response& response) const {
     switch (call.resource) {
       case Resource::page:
         send_file(*call.file, response);
@@ -142,46 +141,19 @@ class Routes {
         handle_entry(call, request, response);
         break;
     }
-    return true;
   }
 
-  void handle_entry(const Call& call, const Request& request, Response& response) {
+  void handle_entry(const Call& call, const Request& request, Response& response) const {
     call.target.allow_only({"key", "pretty"});
     if (request.method == "DELETE") return entries_.remove(*call.key, request, response);
     entries_.get(*call.key, call.target.find("pretty") != nullptr, request, response);
   }
 
-  void handle_with_body(const Request& request, Response& response, const httplib::ContentReader& reader) {
-    const Call call = admit(request);
+  void handle_with_body(const Call& call, const Request& request, Response& response) const {
     call.target.allow_only({"key"});
-    const std::string body = read_body(reader);
-    if (request.method == "POST") return entries_.create(body, response);
-    if (request.method == "PUT") return entries_.put(*call.key, request, body, response);
-    entries_.patch(*call.key, request, body, response);
-  }
-
-  [[nodiscard]] std::string read_body(const httplib::ContentReader& reader) const {
-    std::string body;
-    bool too_large = false;
-    const bool whole = reader([&](const char* data, std::size_t size) {
-      too_large = too_large || body.size() + size > guard_.max_body();
-      if (!too_large) body.append(data, size);
-      return !too_large;
-    });
-    if (too_large) guard_.throw_too_large();
-    if (!whole) throw Refusal{400, "the body ended early, or did not come in time"};
-    return body;
-  }
-
-  /// The answer to Expect: 100-continue.
-  [[nodiscard]] int invite_body(const Request& request, Response& response) const {
-    try {
-      (void)admit(request);
-      return 100;
-    } catch (...) {
-      set_problem(response, std::current_exception());
-      return response.status;
-    }
+    if (request.method == "POST") return entries_.create(request.body, response);
+    if (request.method == "PUT") return entries_.put(*call.key, request, request.body, response);
+    entries_.patch(*call.key, request, request.body, response);
   }
 
   static void send_file(const PageFile& file, Response& response) {
@@ -192,21 +164,7 @@ class Routes {
           "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
           "require-trusted-types-for 'script'; trusted-types 'none'");
     }
-    response.set_content(file.content.data(), file.content.size(), file.type);
-  }
-
-  /// What httplib refuses by itself comes without a word.
-  static void explain(Response& response) {
-    if (!response.body.empty()) return;
-    set_problem(response, response.status,
-                response.status == 414
-                    ? "the request line is too long"
-                    : "the request could not be read: it is malformed, too large or incomplete");
-  }
-
-  static void tidy(Response& response) {
-    response.headers.erase("Accept-Ranges");  // httplib offers ranges, and we do not
-    if (response.status == 204 || response.status == 304) response.headers.erase("Content-Length");
+    response.set_content(std::string{file.content}, file.type);
   }
 
   Guard guard_;

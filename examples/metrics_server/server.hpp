@@ -1,106 +1,104 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// httplib's server, with connections of our own.
+// Accepts connections. One thread serves all sockets; a few workers wait for the store and its saves.
 
-#include <httplib.h>
-#include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <atomic>
-#include <cerrno>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <chrono>
 #include <cstddef>
-#include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
-#include <system_error>
 #include <thread>
 #include <utility>
 
-#include "connection.hpp"
-#include "problem.hpp"
+#include "registry.hpp"
+#include "routes.hpp"
+#include "session.hpp"
 
 namespace metrics_server {
 
-inline constexpr std::size_t kThreads = 16;
+inline constexpr std::size_t kWorkers = 16;
+inline constexpr std::chrono::milliseconds kPauseAfterError{50};
 
-/// Serves one request a connection: none can be mistaken for what was left of another one's body, and idle
-/// connections hold no thread.
-class Server : public httplib::Server {
+class Server {
+  using Error = boost::system::error_code;
+  using Endpoint = boost::asio::ip::tcp::endpoint;
+
  public:
-  explicit Server(std::size_t max_body)
-      : max_body_{max_body}, stop_{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)} {
-    if (stop_ < 0) throw std::system_error{errno, std::generic_category(), "eventfd"};
-    new_task_queue = [] { return new httplib::ThreadPool{kThreads}; };
-    set_keep_alive_max_count(1);
-    // httplib's own choice, SO_REUSEPORT, would let a second server take the same port.
-    set_socket_options([](socket_t socket) {
-      const int yes = 1;
-      ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    });
+  /// Port 0 takes any that is free. @throws boost::system::system_error if the port is taken
+  Server(const Routes& routes, const std::string& address, unsigned short port)
+      : around_{sessions_, routes, workers_}, acceptor_{sockets_}, pause_{sockets_} {
+    const Endpoint endpoint{boost::asio::ip::make_address(address), port};
+    acceptor_.open(endpoint.protocol());
+    acceptor_.set_option(boost::asio::ip::tcp::acceptor::reuse_address{true});
+    acceptor_.bind(endpoint);
+    acceptor_.listen();
   }
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
-  ~Server() override {
-    end();
-    ::close(stop_);
-  }
+  ~Server() { end(); }
 
-  /// Accepts connections in a thread of its own. `failed` is called if that ends before `end` is called.
-  template <class Failed>
-  void begin(Failed failed) {
-    listener_ = std::thread{[this, failed = std::move(failed)] {
-      listen_after_bind();
-      over_ = true;
-      if (!ending_) failed();
-    }};
+  [[nodiscard]] int port() const { return acceptor_.local_endpoint().port(); }
+
+  /// Serves in threads of its own. `failed` is called if no more connections can be accepted.
+  void begin(std::function<void()> failed) {
+    failed_ = std::move(failed);
+    accept();
+    thread_ = std::thread{[this] { sockets_.run(); }};
   }
 
   /// Lets requests finish that have come in full, and ends all others.
   void end() {
-    if (!listener_.joinable()) return;
-    ending_ = true;
-    const std::uint64_t one = 1;
-    (void)!::write(stop_, &one, sizeof one);
-    while (!is_running() && !over_) std::this_thread::yield();  // before that, `stop` does nothing
-    stop();
-    listener_.join();
+    if (!thread_.joinable()) return;
+    boost::asio::post(sockets_, [this] {
+      ending_ = true;
+      Error ignored;
+      acceptor_.close(ignored);
+      pause_.cancel();
+      sessions_.wait_for_room(nullptr);
+      sessions_.stop();
+    });
+    thread_.join();
+    workers_.join();
   }
 
  private:
-  bool process_and_close_socket(socket_t socket) override {
-    Connection connection{socket, stop_};
-    if (!connection.begins()) return false;
-    try {
-      process(connection);
-    } catch (...) {  // what a thread of the pool throws would end the program
-      return false;
-    }
-    connection.end();
-    return true;
+  void accept() {
+    if (!sessions_.make_room()) return sessions_.wait_for_room([this] { accept(); });
+    acceptor_.async_accept([this](Error error, boost::asio::ip::tcp::socket socket) {
+      if (ending_) return;
+      if (error) return on_error(error);
+      std::make_shared<Session>(std::move(socket), around_)->start();
+      accept();
+    });
   }
 
-  /// Newer versions of httplib want the addresses here, which nobody asks for.
-  template <class Stream>
-  void process(Stream& stream) {
-    bool closed = false;
-    const auto prepare = [&](httplib::Request& request) {
-      stream.expect_body(2 * max_body_ + kMaxHead);  // with what chunks take
-      request.path = "/";                            // see target.hpp
-      request.ranges.clear();
-      request.headers.erase("Accept-Encoding");  // compressing is a waste on one machine
-    };
-    if constexpr (requires { this->process_request(stream, true, closed, prepare); })
-      this->process_request(stream, true, closed, prepare);
-    else
-      this->process_request(stream, "", 0, "", 0, true, closed, prepare);
+  /// Mostly the connection has gone, or there are too many open files: a stranger's is then given up.
+  void on_error(Error error) {
+    if (error == boost::asio::error::bad_descriptor || error == boost::asio::error::invalid_argument)
+      return failed_();
+    if (error == boost::asio::error::no_descriptors) sessions_.drop_oldest_stranger();
+    pause_.expires_after(kPauseAfterError);
+    pause_.async_wait([this](Error) {
+      if (!ending_) accept();
+    });
   }
 
-  std::size_t max_body_;
-  int stop_;
-  std::atomic<bool> over_{false};
-  std::atomic<bool> ending_{false};
-  std::thread listener_;
+  boost::asio::thread_pool workers_{kWorkers};
+  Registry<Session> sessions_;
+  boost::asio::io_context sockets_{1};
+  Session::Surroundings around_;
+  boost::asio::ip::tcp::acceptor acceptor_;
+  boost::asio::steady_timer pause_;
+  bool ending_ = false;
+  std::function<void()> failed_;
+  std::thread thread_;
 };
 
 }  // namespace metrics_server

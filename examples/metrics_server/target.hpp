@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// What a request names: a path and a query. Read from the bytes that were sent, since httplib has decoded the
-// path by then, where a key's "%2F" looks like a slash between two parts of it.
+// What a request names: a path and a query. Read from the bytes that were sent: in a decoded path a key's
+// "%2F" would look like a slash between two parts of it.
 
 #include <algorithm>
 #include <charconv>
@@ -16,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include "exchange.hpp"
 #include "problem.hpp"
 
 namespace metrics_server {
@@ -95,6 +96,16 @@ inline void add_parameter(Target& target, std::string_view pair) {
   std::string value = equals == pair.size() ? "" : percent_decoded(pair.substr(equals + 1), true);
   if (!target.query.emplace(name, std::move(value)).second)
     throw Refusal{400, "the parameter \"" + name + "\" is given twice"};
+}
+
+/// A request may name the whole address, as to a proxy; the host in it then counts (RFC 9112, 3.2.2).
+inline void make_origin_form(Request& request) {
+  constexpr std::string_view kScheme = "http://";
+  if (lower_case(request.target.substr(0, kScheme.size())) != kScheme) return;
+  const std::string rest = request.target.substr(kScheme.size());
+  const std::size_t end = std::min(rest.find_first_of("/?"), rest.size());
+  if (request.count_headers("Host") == 1) request.headers.set("Host", rest.substr(0, end));
+  request.target = (end < rest.size() && rest[end] == '/' ? "" : "/") + rest.substr(end);
 }
 
 [[nodiscard]] inline Target parse_target(std::string_view text) {
