@@ -33,18 +33,32 @@ inline void salvage(const Place& place, const Arguments& arguments, Salvage& res
   }
 }
 
-inline void write_new(const Place& place, const Table& table, bool integer_keys) {
+inline void write_new(const Place& place, const Place& like, const Table& table, bool integer_keys) {
   const auto storage = open_to_write(place, integer_keys);
+  storage->make_like(fs::absolute(like.path));
   NoSink none;
   storage->load({.purpose = kvstore::LoadPurpose::exclusive}, none);
   ListSource everything{table.entries(), kvstore::SaveScope::everything, table.version};
   storage->save(everything);
 }
 
+/// The damaged store would take the new file for one of its own.
+inline void check_not_beside(const Place& damaged, const Place& fresh) {
+  const std::string name = fs::weakly_canonical(fresh.path).string();
+  const std::string store = fs::weakly_canonical(damaged.path).string();
+  for (const char* suffix : {".journal", ".journal.next", ".journal.new", ".journal.torn", ".lock", ".tmp",
+                             "-wal", "-shm", "-journal"}) {
+    if (name != store + suffix) continue;
+    throw Failure{kUsage, fresh.path.string() + ": has a name that the store " + damaged.path.string() +
+                              " keeps for its own files; name another file"};
+  }
+}
+
 inline Status repair(const Arguments& arguments, Output& out) {
   const Place damaged = find_existing(arguments.path, arguments.storage);
   Place fresh = find_place(arguments.other, "json");
   if (fresh.exists) throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file"};
+  check_not_beside(damaged, fresh);
   fresh.kind = damaged.kind == Kind::sqlite ? Kind::sqlite : Kind::json;
   if (const auto holder = find_lock_holder(damaged.path); holder && holder->holds) {
     throw kvstore::LockedError{damaged.path, holder->process};
@@ -55,7 +69,7 @@ inline Status repair(const Arguments& arguments, Output& out) {
     throw Failure{kDamaged,
                   arguments.path + ": nothing could be saved; " + arguments.other + " was not written"};
   }
-  write_new(fresh, result.table, result.integer_keys);
+  write_new(fresh, damaged, result.table, result.integer_keys);
   const std::size_t count = result.table.size();
   out.append_key(arguments.other + ": " + std::to_string(count) +
                  (count == 1 ? " entry saved" : " entries saved"));

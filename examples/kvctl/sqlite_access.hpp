@@ -184,6 +184,7 @@ class WithIntegerKeys final : public kvstore::Storage {
   }
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return storage_->scope(); }
   void save(kvstore::ChangeSource& source) override { storage_->save(source); }
+  void make_like(const std::filesystem::path& source) override { storage_->make_like(source); }
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
   [[nodiscard]] std::filesystem::path path() const override { return storage_->path(); }
 

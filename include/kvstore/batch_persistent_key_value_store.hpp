@@ -144,9 +144,9 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     if (driver().begin_close()) finish_close();
   }
 
-  /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all.
-  /// Readers and writers go on meanwhile. @throws LockedError if `path` is open as a store, this one
-  /// included; StorageError. *Durability*: when it returns, the copy survives power loss.
+  /// Writes the store as of this moment to another JSON file, which is replaced as a whole or not at all. A
+  /// new file has the permissions of the store's. Readers and writers go on meanwhile. @throws LockedError if
+  /// `path` is open as a store, this one included; StorageError. *Durability*: the copy survives power loss.
   void checkpoint(const std::filesystem::path& path) {
     detail::CallbackScope::check_reentry(this);
     JsonFile copy{path};

@@ -22,6 +22,7 @@
 #include "kvstore/detail/file/file_system.ipp"
 #include "kvstore/detail/file/known_file.ipp"
 #include "kvstore/detail/file/native.ipp"
+#include "kvstore/detail/file/rights.ipp"
 #include "kvstore/detail/file/set_aside.ipp"
 #include "kvstore/detail/file/side_file.ipp"
 #include "kvstore/detail/journal/base_file.ipp"

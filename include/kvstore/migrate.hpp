@@ -122,6 +122,7 @@ std::uint64_t copy_entries(Storage& from, Storage& to, const MigrateOptions& opt
 /// ```
 inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& options = {}) {
   detail::check_distinct(from, to);
+  to.make_like(from.path());
   return detail::copy_entries(from, to, options, [&] {
     detail::CountingSink present;
     to.load({.purpose = LoadPurpose::exclusive}, present);

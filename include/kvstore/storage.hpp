@@ -282,6 +282,10 @@ class Storage {
   /// holds, and adopts them as its own. False if the storage cannot. @throws as `load`
   virtual bool take_over(const LoadRequest& /*request*/, LoadSink& /*sink*/) { return false; }
 
+  /// Called before the first `load` or `save` of a storage that is to hold a copy of `source`, the path of
+  /// another storage: a file that is made for the copy should let nobody do more than that one does.
+  virtual void make_like(const std::filesystem::path& /*source*/) {}
+
   /// The journal, if the storage keeps one. A store then uses the journal instead of `scope` and `save`.
   [[nodiscard]] virtual Journal* journal() noexcept { return nullptr; }
 

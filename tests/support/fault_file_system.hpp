@@ -13,6 +13,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <type_traits>
@@ -141,7 +142,9 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
   Result<Path> current_folder() override {
     return run<Result<Path>>(Call::current_folder, {}, [&] { return real_.current_folder(); });
   }
+  Result<std::string> acl(const Path& path) override { return real_.acl(path); }
   [[nodiscard]] long process_id() override { return real_.process_id(); }
+  [[nodiscard]] std::uint32_t user_id() override { return real_.user_id(); }
 
   /// Counts a call, and decides how it fails.
   std::optional<Fault> enter(Call call, const Path& path) {
@@ -224,6 +227,8 @@ class FaultFile : public kvstore::detail::File {
   std::error_code set_owner(std::uint32_t owner, std::uint32_t group) override {
     return run(Call::set_owner, [&] { return real_->set_owner(owner, group); });
   }
+  Result<std::string> acl() override { return real_->acl(); }
+  std::error_code set_acl(std::string_view acl) override { return real_->set_acl(acl); }
   std::error_code try_lock() override {
     return run(Call::try_lock, [&] { return real_->try_lock(); });
   }

@@ -68,6 +68,8 @@ class JsonFile : public Storage {
   /// An edit by another program is not a loss, but a missing file is.
   [[nodiscard]] bool is_intact() override;
 
+  void make_like(const std::filesystem::path& source) override { like_ = source; }
+
   bool take_over(const LoadRequest& request, LoadSink& sink) override;
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
@@ -103,6 +105,8 @@ class JsonFile : public Storage {
   std::optional<detail::FileLock> lock_;   // none before the file is locked
   detail::SeenFile seen_;                  // the file that a reader loaded
   detail::KnownFile known_;                // as its owner last loaded or saved it
+  detail::FileRights rights_;              // of that file, to restore them
+  std::filesystem::path like_;             // a new file gets the rights of this one
   std::optional<detail::SetAside> aside_;  // set once the file is locked
 };
 

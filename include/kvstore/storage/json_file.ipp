@@ -22,6 +22,7 @@
 #include "kvstore/detail/file/followed_path.hpp"
 #include "kvstore/detail/file/known_file.hpp"
 #include "kvstore/detail/file/native.hpp"
+#include "kvstore/detail/file/rights.hpp"
 #include "kvstore/detail/file/set_aside.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
@@ -61,13 +62,14 @@ KVSTORE_INLINE void JsonFile::save(ChangeSource& source) {
   lock_->check_still_held();
   if (!known_.is_known()) know_what_is_there();
   detail::remove_leftover(files_, path());
-  detail::AtomicFile file{files_, path(), block_bytes_, known_.status()};
+  detail::AtomicFile file{files_, path(), block_bytes_, rights_};
   const std::uint32_t crc = detail::write_json_snapshot(file, source);
   file.seal();
   const auto state = known_.compare(files_, path());
   lock_->check_still_held();
   if (state == detail::FileState::changed) aside_->put(file, crc);
   known_.expect(file.sealed(), crc);
+  rights_ = file.rights();
   file.rename();
   known_.remember(file.sealed(), crc);
   file.sync_folder();
@@ -117,6 +119,7 @@ KVSTORE_INLINE void JsonFile::acquire() {
   if (lock_) return;
   path_.check_not_dangling();
   detail::check_writable_folder(files_, path());
+  rights_ = detail::rights_to_make(files_, path(), like_);
   lock_.emplace(files_, path());
   aside_.emplace(files_, path());
   try {

@@ -76,6 +76,8 @@ class JsonJournal final : public Storage, public Journal {
   /// Whether the snapshot and the journal are those that this object has written, under its own lock.
   [[nodiscard]] bool is_intact() override;
 
+  void make_like(const std::filesystem::path& source) override { directory_.make_like(source); }
+
   /// Loads only the snapshot, as another program has left it: the journal continues the old one.
   bool take_over(const LoadRequest& request, LoadSink& sink) override;
 

@@ -148,6 +148,7 @@ class SqliteFile final : public Storage {
     return true;
   }
 
+  void make_like(const std::filesystem::path& source) override { like_ = source; }
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
@@ -177,11 +178,13 @@ class SqliteFile final : public Storage {
     const bool exists = found.value.size != 0;
     if (!exists) detail::check_lone_sqlite_log(files_, path_);
     if (!exists && !writes) return false;
+    if (!exists) detail::make_sqlite_file(files_, path_, like_);
     const int flags = writes ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
     auto database =
         std::make_unique<detail::SqliteDatabase>(path_, flags, options_.busy_timeout, options_.vfs);
     database->distrust_schema();
     if (exists) detail::check_sqlite_header(*database);
+    if (writes) detail::share_sqlite_rights(files_, path_);
     if (exists && detail::has_sqlite_log(files_, path_)) database->checkpoint_on_close(false);
     const detail::SqliteBound bound{*database, detail::sqlite_bytes(files_, path_)};
     if (writes && !detail::has_sqlite_tables(*database)) detail::make_sqlite_tables(*database);
@@ -250,7 +253,7 @@ class SqliteFile final : public Storage {
     stored_version_ = detail::read_schema_version(*database_);
     if (stored_version_ != 0) sink.schema_version(stored_version_);
     const detail::EntryDigest digest = read_entries(&sink);
-    finish(sink);
+    detail::finish_sqlite_load(sink, path_);
     if (lock_ && !exclusive) return;  // a reload of entries already owned
     known_ = {digest};
     seen_ = detail::sqlite_data_version(*database_);
@@ -278,15 +281,6 @@ class SqliteFile final : public Storage {
     try {
       sink.put(entry_.key(), entry_.value());
     } catch (const ParseError& error) { entry_.throw_damaged(error.what()); }
-  }
-
-  void finish(LoadSink& sink) const {
-    try {
-      sink.finish();
-    } catch (const DuplicateEntryError& error) {
-      throw CorruptionError{path_, "table entries",
-                            "expected each key once, found a " + std::string{error.what()}};
-    }
   }
 
   /// The number under which a key is stored; none if the key is stored as TEXT.
@@ -378,6 +372,7 @@ class SqliteFile final : public Storage {
   SqliteOptions options_;
   detail::FileSystem& files_;
   detail::FollowedPath given_;
+  std::filesystem::path like_;  // a new database gets the rights of this file
   std::filesystem::path path_;
   std::optional<detail::FileLock> lock_;    // none before the file is locked
   detail::StandingFiles standing_{files_};  // the database

@@ -14,6 +14,7 @@
 
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/rights.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -21,13 +22,13 @@ namespace kvstore { inline namespace v1 { namespace detail {
 ///
 /// The temporary name is fixed, so the caller must be the only writer (see `FileLock`) and `target` must not
 /// be a symbolic link (see `resolve`). If the temporary name is already taken, its file stays, and opening
-/// fails. Access control lists and extended attributes are not copied. *Thread safety*: none.
+/// fails. Extended attributes other than the access control list are not copied. *Thread safety*: none.
 class AtomicFile {
  public:
-  /// `last`: the permissions and owner to restore if the target is missing by now. @throws StorageError, as
+  /// `last`: the rights to restore if the target is missing by now. @throws StorageError, as
   /// every member; until `commit` has renamed, the target is unchanged.
   AtomicFile(FileSystem& files, std::filesystem::path target, std::size_t block_bytes = kBlockBytes,
-             const FileStatus& last = {});
+             const FileRights& last = {});
 
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -55,6 +56,9 @@ class AtomicFile {
   /// The new file as `seal` left it, which a rename does not change.
   [[nodiscard]] const FileStatus& sealed() const noexcept { return sealed_; }
 
+  /// The rights that the file has, as far as this process could give them.
+  [[nodiscard]] const FileRights& rights() const noexcept { return rights_; }
+
   /// Chooses another target in the same folder.
   void aim_at(std::filesystem::path target) noexcept { target_ = std::move(target); }
 
@@ -73,12 +77,9 @@ class AtomicFile {
 
   void write(std::string_view text);
 
-  FileStatus target_status();
+  FileRights target_rights();
 
-  void copy_permissions();
-
-  /// False if the file could not even be given the old file's group.
-  bool give_to_owner(const FileStatus& mine);
+  void copy_rights();
 
   void check(std::error_code error, std::string_view call) const;
 
@@ -87,7 +88,7 @@ class AtomicFile {
   std::filesystem::path temporary_;
   std::filesystem::path folder_;  // made at the start: once the file is renamed, no step may allocate
   std::unique_ptr<File> file_;
-  FileStatus replaced_;
+  FileRights rights_;
   FileStatus sealed_;
   std::size_t block_bytes_;
   std::unique_ptr<char[]> block_;

@@ -18,20 +18,21 @@
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/file/atomic_file.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/rights.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
 KVSTORE_INLINE AtomicFile::AtomicFile(FileSystem& files, std::filesystem::path target,
-                                      std::size_t block_bytes, const FileStatus& last)
+                                      std::size_t block_bytes, const FileRights& last)
     : files_{files},
       target_{std::move(target)},
       temporary_{temporary_path(target_)},
       folder_{target_.parent_path()},
       block_bytes_{block_bytes},
       block_{std::make_unique_for_overwrite<char[]>(block_bytes)} {
-  replaced_ = target_status();
-  if (replaced_.kind == FileKind::missing) replaced_ = last;
+  rights_ = target_rights();
+  if (!rights_.known) rights_ = last;
   open_temporary();
 }
 
@@ -60,7 +61,7 @@ KVSTORE_INLINE void AtomicFile::commit() {
 
 KVSTORE_INLINE void AtomicFile::seal() {
   flush();
-  copy_permissions();
+  copy_rights();
   check(uninterrupted([&] { return file_->sync(); }), "sync");
   const auto status = uninterrupted([&] { return file_->status(); });
   check(status.error, "read the status of");
@@ -88,10 +89,7 @@ KVSTORE_INLINE void AtomicFile::sync_folder() {
 }
 
 KVSTORE_INLINE void AtomicFile::open_temporary() {
-  // The replacement of a private file is private from the start; `commit` copies the exact mode.
-  const bool replaces = replaced_.kind != FileKind::missing;
-  const std::uint32_t permissions = replaces ? 0600 : kDefaultMode;
-  auto opened = open_file(files_, temporary_, OpenMode::exclusive, permissions);
+  auto opened = make_file(files_, temporary_, rights_);
   check(opened.error, "make");
   file_ = std::move(opened.value);
 }
@@ -122,33 +120,17 @@ KVSTORE_INLINE void AtomicFile::write(std::string_view text) {
   written_ += text.size();
 }
 
-KVSTORE_INLINE FileStatus AtomicFile::target_status() {
-  const auto status = uninterrupted([&] { return files_.status(target_); });
-  if (status.error) throw StorageError{target_, status.error, "cannot read the file's permissions"};
-  return status.value;
+KVSTORE_INLINE FileRights AtomicFile::target_rights() {
+  auto rights = rights_of(files_, target_);
+  if (rights.error) throw StorageError{target_, rights.error, "cannot read the file's permissions"};
+  return std::move(rights.value);
 }
 
-KVSTORE_INLINE void AtomicFile::copy_permissions() {
-  if (const auto now = target_status(); now.kind != FileKind::missing) replaced_ = now;
-  if (replaced_.kind == FileKind::missing) return;
-  const auto mine = uninterrupted([&] { return file_->status(); });
-  check(mine.error, "read the status of");
-  std::uint32_t mode = replaced_.mode;
-  if (!give_to_owner(mine.value)) {
-    // The file kept our own group. The group gets the rights of all others, so that it does not inherit
-    // those of another group.
-    mode = (mode & 0707U) | ((mode & 07U) << 3U);
-  }
-  if (mode == mine.value.mode) return;
-  check(uninterrupted([&] { return file_->set_mode(mode); }), "set the permissions of");
-}
-
-KVSTORE_INLINE bool AtomicFile::give_to_owner(const FileStatus& mine) {
-  const bool same_group = mine.group == replaced_.group;
-  if (same_group && mine.owner == replaced_.owner) return true;
-  if (!uninterrupted([&] { return file_->set_owner(replaced_.owner, replaced_.group); })) return true;
-  if (same_group) return true;  // only root may give a file away; that is no reason not to save
-  return !uninterrupted([&] { return file_->set_owner(mine.owner, replaced_.group); });
+KVSTORE_INLINE void AtomicFile::copy_rights() {
+  auto now = target_rights();
+  if (!now.known || now == rights_) return;
+  rights_ = std::move(now);
+  check(give_rights(*file_, rights_), "set the permissions of");
 }
 
 KVSTORE_INLINE void AtomicFile::check(std::error_code error, std::string_view call) const {

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/rights.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -63,6 +64,7 @@ class FileLock {
   FileSystem& files_;
   std::filesystem::path file_;
   std::filesystem::path name_;
+  FileRights rights_;  // of a lock file that is made
   std::unique_ptr<File> handle_;
   long holder_;
   /// Whether the lock file is locked here, or was made here and no other store was seen to have it.

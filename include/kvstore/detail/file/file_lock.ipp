@@ -16,6 +16,7 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/rights.hpp"
 #include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/error.hpp"
 
@@ -24,6 +25,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 KVSTORE_INLINE FileLock::FileLock(FileSystem& files, std::filesystem::path file)
     : files_{files}, file_{std::move(file)}, name_{file_}, holder_{files.process_id()} {
   name_ += ".lock";
+  rights_ = side_rights(store_rights(files_, file_));
   try {
     while (!take()) {}
     write_holder();
@@ -72,7 +74,7 @@ KVSTORE_INLINE bool FileLock::take() {
 }
 
 KVSTORE_INLINE bool FileLock::open_lock_file() {
-  auto opened = open_file(files_, name_, OpenMode::exclusive);
+  auto opened = make_file(files_, name_, rights_);
   mine_ = !opened.error;
   if (opened.error == std::errc::file_exists) opened = open_file(files_, name_, OpenMode::update);
   bool foreign = false;

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <system_error>
 
@@ -89,6 +90,10 @@ class File {
   virtual Result<FileStatus> status() = 0;
   virtual std::error_code set_mode(std::uint32_t mode) = 0;
   virtual std::error_code set_owner(std::uint32_t owner, std::uint32_t group) = 0;
+  /// The access control list, as the attribute system.posix_acl_access; empty if there is none.
+  virtual Result<std::string> acl() { return {}; }
+  /// Sets the list, and with it the mode; an empty one is removed.
+  virtual std::error_code set_acl(std::string_view acl);
   /// Takes the exclusive advisory lock, or fails at once with EWOULDBLOCK. A second open file in this process
   /// conflicts too.
   virtual std::error_code try_lock() = 0;
@@ -113,6 +118,8 @@ class FileSystem {
                                              std::uint32_t permissions) = 0;
   /// Follows symbolic links. A missing file is not an error: the kind says so.
   virtual Result<FileStatus> status(const std::filesystem::path& path) = 0;
+  /// The access control list of a file, as `File::acl`; empty if there is no file.
+  virtual Result<std::string> acl(const std::filesystem::path& /*path*/) { return {}; }
   /// The text of a symbolic link; EINVAL if `path` is not a link, ENOENT if it does not exist.
   virtual Result<std::filesystem::path> read_link(const std::filesystem::path& path) = 0;
   /// Replaces `to`, if it exists, in one step.

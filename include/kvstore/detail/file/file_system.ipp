@@ -23,6 +23,10 @@ KVSTORE_INLINE Result<std::unique_ptr<Mapping>> File::map(std::uint64_t /*offset
   return {nullptr, std::make_error_code(std::errc::operation_not_supported)};
 }
 
+KVSTORE_INLINE std::error_code File::set_acl(std::string_view acl) {
+  return acl.empty() ? std::error_code{} : std::make_error_code(std::errc::operation_not_supported);
+}
+
 KVSTORE_INLINE bool only_reserving_failed(const std::error_code& error) {
 #ifdef EDQUOT
   if (error == std::error_condition{EDQUOT, std::generic_category()}) return true;

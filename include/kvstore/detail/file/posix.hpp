@@ -29,6 +29,7 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -111,6 +112,27 @@ inline int posix_flags(OpenMode mode) {
   return O_RDONLY | kAny;
 }
 
+inline constexpr const char* kPosixAcl = "system.posix_acl_access";
+
+/// Whether an error of a call about a list means that the file has none, or its file system has none at all.
+inline bool has_no_acl(int error) noexcept {
+  return error == ENODATA || error == ENOTSUP || error == EOPNOTSUPP || error == ENOSYS || error == ENOENT;
+}
+
+/// Reads a list by `get(out, bytes)`, which returns its size.
+template <class Get>
+Result<std::string> posix_acl(const Get& get) {
+  std::string acl(1024, '\0');
+  ::ssize_t size = get(acl.data(), acl.size());
+  if (size < 0 && errno == ERANGE) {
+    acl.resize(std::size_t{64} << 10);  // no attribute is larger
+    size = get(acl.data(), acl.size());
+  }
+  if (size < 0) return {{}, has_no_acl(errno) ? std::error_code{} : posix_error()};
+  acl.resize(static_cast<std::size_t>(size));
+  return {std::move(acl), {}};
+}
+
 class PosixMapping final : public Mapping {
  public:
   PosixMapping(int descriptor, ::off_t offset, std::size_t bytes) noexcept
@@ -173,6 +195,16 @@ class PosixFile final : public File {
     return posix_outcome(::fchown(descriptor_, owner, group));
   }
 
+  Result<std::string> acl() override {
+    return posix_acl(
+        [&](char* out, std::size_t bytes) { return ::fgetxattr(descriptor_, kPosixAcl, out, bytes); });
+  }
+  std::error_code set_acl(std::string_view acl) override {
+    if (!acl.empty()) return posix_outcome(::fsetxattr(descriptor_, kPosixAcl, acl.data(), acl.size(), 0));
+    const int result = ::fremovexattr(descriptor_, kPosixAcl);
+    return result != 0 && has_no_acl(errno) ? std::error_code{} : posix_outcome(result);
+  }
+
   std::error_code try_lock() override {
     ForkWatch::begin();
     if (locked_ == nullptr) locked_ = LockedDescriptor::list(descriptor_);  // first: no child may keep it
@@ -224,6 +256,11 @@ class PosixFileSystem final : public FileSystem {
     if (::stat(path.c_str(), &status) == 0) return {posix_status(status), {}};
     if (errno == ENOENT) return {};
     return {{}, posix_error()};
+  }
+
+  Result<std::string> acl(const std::filesystem::path& path) override {
+    return posix_acl(
+        [&](char* out, std::size_t bytes) { return ::getxattr(path.c_str(), kPosixAcl, out, bytes); });
   }
 
   Result<std::filesystem::path> read_link(const std::filesystem::path& path) override {

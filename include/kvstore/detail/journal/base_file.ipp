@@ -12,6 +12,7 @@
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/known_file.hpp"
+#include "kvstore/detail/file/rights.hpp"
 #include "kvstore/detail/file/set_aside.hpp"
 #include "kvstore/detail/journal/base_file.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
@@ -42,7 +43,8 @@ KVSTORE_INLINE bool JournalBase::serves(bool changes) const {
 
 KVSTORE_INLINE void JournalBase::write(ChangeSource& everything) {
   remove_leftover(files_, path_);
-  next_ = std::make_unique<AtomicFile>(files_, path_, kBlockBytes, known_.status());
+  // While there is no base file yet, or another program has removed it: as its journal.
+  next_ = std::make_unique<AtomicFile>(files_, path_, kBlockBytes, store_rights(files_, path_));
   next_id_.crc = write_json_snapshot(*next_, everything);
   next_id_.exists = true;
   next_id_.size = next_->size();

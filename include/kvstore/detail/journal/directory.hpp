@@ -23,6 +23,9 @@ class JournalDirectory {
   JournalDirectory(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
       : files_{files}, path_{std::move(path)}, space_{space} {}
 
+  /// The first journal of a new store gets the rights of that store.
+  void make_like(const std::filesystem::path& source) { like_ = source; }
+
   /// A journal is locked while it is open for writing. @throws LockedError if another store has one of these
   /// open: its lock file was removed, so the lock file did not keep it out, and it would overwrite lines
   /// added here
@@ -64,6 +67,9 @@ class JournalDirectory {
   /// Judges a file by its first line, as opening does. @throws StorageError for a journal of another version
   [[nodiscard]] static bool is_journal(File& file, const std::filesystem::path& name);
 
+  /// Gives a journal the rights of the base file, which may have changed since the journal was made.
+  void narrow(File& journal) const;
+
   /// If files cannot be locked, or not through this handle, the lock file must suffice.
   void take_lock(File& journal, const std::filesystem::path& name) const;
 
@@ -76,6 +82,7 @@ class JournalDirectory {
   FileSystem& files_;
   std::filesystem::path path_;
   JournalSpace space_;
+  std::filesystem::path like_;
   mutable bool unsure_ = false;
 };
 

@@ -18,6 +18,7 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/base/random_bits.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/rights.hpp"
 #include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/journal/directory.hpp"
 #include "kvstore/detail/journal/file.hpp"
@@ -37,8 +38,9 @@ KVSTORE_INLINE void JournalDirectory::check_held(const JournalSet& found) const 
 }
 
 KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::make(const std::filesystem::path& name) const {
+  const FileRights rights = side_rights(rights_to_make(files_, path_, like_));
   remove(name);
-  auto opened = open_file(files_, name, OpenMode::exclusive);
+  auto opened = make_file(files_, name, rights);
   check(opened.error, "cannot make " + path_text(name));
   try {
     sync();
@@ -55,6 +57,7 @@ KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::reopen(const Found
   check(opened.error, "cannot open for writing");
   auto file = std::move(opened.value);
   take_lock(*file, found.path);
+  narrow(*file);
   if (found.torn_bytes != 0)
     check(uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
   rewrite(*file, found.vouched, found.end);
@@ -62,6 +65,12 @@ KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::reopen(const Found
   // be added.
   check(uninterrupted([&] { return file->sync(); }), "cannot sync");
   return std::make_shared<JournalFile>(std::move(file), found.header.id, found.end, found.end, space_);
+}
+
+KVSTORE_INLINE void JournalDirectory::narrow(File& journal) const {
+  const auto base = rights_of(files_, path_);
+  // Only the owner may; a store that others may share goes on as before.
+  if (!base.error && base.value.known) static_cast<void>(give_rights(journal, side_rights(base.value)));
 }
 
 KVSTORE_INLINE bool JournalDirectory::has_name(JournalFile& journal) const {

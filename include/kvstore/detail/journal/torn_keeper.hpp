@@ -55,7 +55,7 @@ class TornKeeper {
 
   [[nodiscard]] static std::string title_of(const FileStretch& stretch, const std::filesystem::path& name);
 
-  /// Gives a new file the permissions of the journal; until then only its owner may read it.
+  /// Makes a new file with the rights of the journal.
   void open(File& journal);
 
   /// Whether the file has that title followed by the stretch.

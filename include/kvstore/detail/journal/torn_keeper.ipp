@@ -17,6 +17,7 @@
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/rights.hpp"
 #include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/journal/torn_keeper.hpp"
 #include "kvstore/error.hpp"
@@ -77,18 +78,16 @@ KVSTORE_INLINE std::string TornKeeper::title_of(const FileStretch& stretch,
 
 KVSTORE_INLINE void TornKeeper::open(File& journal) {
   if (file_) return;
-  auto opened = open_file(files_, path_, OpenMode::update, 0600);
+  const auto rights = rights_of(journal);
+  check(rights.error, "read the permissions for");
+  auto opened = make_file(files_, path_, side_rights(rights.value));
+  if (opened.error == std::errc::file_exists) opened = open_file(files_, path_, OpenMode::update);
   check(opened.error, "open");
   file_ = std::move(opened.value);
   const FileStatus mine = status_of(*file_);
   check_side_owner(files_, snapshot_, path_, mine);
   check_sole_name(path_, mine);
   end_ = mine.size;
-  if (end_ != 0) return;
-  const FileStatus its = status_of(journal);
-  const bool same_owner = mine.owner == its.owner && mine.group == its.group;
-  if (!same_owner && uninterrupted([&] { return file_->set_owner(its.owner, its.group); })) return;
-  check(uninterrupted([&] { return file_->set_mode(its.mode & 0666U); }), "set the permissions of");
 }
 
 KVSTORE_INLINE bool TornKeeper::has(std::string_view title, File& journal, const FileStretch& stretch) const {

@@ -83,6 +83,7 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
     case Step::save_all:
       return save_all(*storage_, result);
     case Step::copy:
+      if (storage_) targets.copy->make_like(storage_->path());
       return save_all(*targets.copy, result);
     case Step::prepare:
       return journal_->prepare(afresh);

@@ -16,11 +16,13 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/file/rights.hpp"
 #include "kvstore/detail/file/side_file.hpp"
 #include "kvstore/detail/sqlite/database.hpp"
 #include "kvstore/detail/sqlite/log.hpp"
 #include "kvstore/detail/sqlite/table.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -177,6 +179,35 @@ inline void check_sqlite_side_files(FileSystem& files, const std::filesystem::pa
   }
 }
 
+/// Makes an empty file for a new database that is to have the rights of the store `like`; otherwise SQLite
+/// makes the file.
+inline void make_sqlite_file(FileSystem& files, const std::filesystem::path& path,
+                             const std::filesystem::path& like) {
+  const FileRights rights = rights_to_make(files, path, like);
+  if (!rights.known || status_of_name(files, path, path).kind != FileKind::missing) return;
+  check_usable(path, make_file(files, path, rights).error, "cannot make it");
+}
+
+/// SQLite gives the files beside a database its mode and owner, but not its access control list: the group
+/// would get the most that the list gives anyone. So these files are made before SQLite does it.
+inline void share_sqlite_rights(FileSystem& files, const std::filesystem::path& path) {
+  const auto rights = rights_of(files, path);
+  check_usable(path, rights.error, "cannot read its permissions");
+  if (!rights.value.known) return;
+  const FileRights wanted = side_rights(rights.value);
+  for (const char* suffix : {"-wal", "-shm"}) {
+    auto name = path;
+    name += suffix;
+    const bool is_new = status_of_name(files, path, name).kind == FileKind::missing;
+    if (is_new && !wanted.acl.empty()) static_cast<void>(make_file(files, name, wanted));
+    // A log that exists may be older than the permissions. The index has no entries, and must not be opened:
+    // closing it would drop SQLite's locks.
+    if (is_new || name != sqlite_log_path(path)) continue;
+    const auto log = open_file(files, name, OpenMode::update);
+    if (!log.error) static_cast<void>(give_rights(*log.value, wanted));
+  }
+}
+
 /// Whether there is a non-empty write-ahead log.
 [[nodiscard]] inline bool has_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
   const auto name = sqlite_log_path(path);
@@ -206,6 +237,15 @@ inline void check_sqlite_log(FileSystem& files, const std::filesystem::path& pat
         name, *offset,
         "expected what was written there; SQLite would silently forget this and all that was "
         "saved after it"};
+  }
+}
+
+inline void finish_sqlite_load(LoadSink& sink, const std::filesystem::path& path) {
+  try {
+    sink.finish();
+  } catch (const DuplicateEntryError& error) {
+    throw CorruptionError{path, "table entries",
+                          "expected each key once, found a " + std::string{error.what()}};
   }
 }
 
