@@ -93,6 +93,7 @@ class TableLoader final : public LoadSink {
     Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
     const std::uint64_t hash = hash_of_(key);
     Table& table = tables_.of(hash);
+    if (table.size() == 0) note_filled(table);
     const std::size_t position = HashOf::find(table, hash, key, equal_);
     std::optional<Value> value;
     if (change.value) value.emplace(values_.parse(change.key, *change.value));
@@ -102,7 +103,11 @@ class TableLoader final : public LoadSink {
 
   void clear() override {
     finish();
-    for (Table& table : tables_) table = Table{};
+    if (!std::exchange(filled_known_, true)) {
+      for (Table& table : tables_) table = Table{};
+    }
+    for (Table* table : filled_) *table = Table{};
+    filled_.clear();
   }
 
   void note(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) override {
@@ -167,6 +172,17 @@ class TableLoader final : public LoadSink {
     return {hash, std::move(key), std::move(value)};
   }
 
+  /// Keeps in mind that a table is no longer empty. A `clear` costs no more than the changes before it, since
+  /// a journal may hold as many as lines.
+  void note_filled(Table& table) {
+    if (!filled_known_) return;
+    filled_known_ = filled_.size() < tables_.size();
+    if (filled_known_)
+      filled_.push_back(&table);
+    else
+      filled_.clear();
+  }
+
   void add(Parsed&& entry) {
     tables_.of(entry.hash).append(entry.hash, std::move(entry.key), std::move(entry.value));
   }
@@ -201,6 +217,8 @@ class TableLoader final : public LoadSink {
   ProgressCount count_;
   bool is_large_ = false;  // the load is large
   bool finished_ = false;
+  bool filled_known_ = false;   // all tables but `filled_` are empty
+  std::vector<Table*> filled_;  // some may be empty again
 };
 
 }}}  // namespace kvstore::v1::detail

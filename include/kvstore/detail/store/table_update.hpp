@@ -60,9 +60,10 @@ class TableUpdate final : public LoadSink {
   }
 
   void clear() override {
+    cleared_ = true;
+    if (steps_.empty()) return;
     steps_.clear();
     places_ = {};
-    cleared_ = true;
   }
 
   [[nodiscard]] bool empty() const noexcept { return !cleared_ && steps_.empty(); }
