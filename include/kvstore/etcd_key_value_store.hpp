@@ -73,8 +73,8 @@ class EtcdKeyValueStore : public detail::RemoteStore<Key, Value, detail::EtcdEng
  public:
   /// Connects to a node, and logs in if a user is set. @throws UsageError if an option makes no sense;
   /// UnavailableError if no node answers; ServerError if the password is wrong.
-  explicit EtcdKeyValueStore(EtcdOptions options)
-      : Base{std::make_unique<detail::EtcdEngine>(std::move(options))} {}
+  explicit EtcdKeyValueStore(const EtcdOptions& options)
+      : Base{std::make_unique<detail::EtcdEngine>(options), options.round_numbers} {}
 
   /// Runs `fn(const Key&, const std::optional<Value>&, std::int64_t revision)` once for each later change, in
   /// order, in a thread of its own. No value means that the key was removed. When a connection or node fails,

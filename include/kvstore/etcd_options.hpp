@@ -60,6 +60,10 @@ struct EtcdOptions {
 
   /// How many entries `for_each` requests at once and holds in memory. Default: 500.
   std::size_t page_size = 500;
+
+  /// Whether integers beyond 64 bits may be rounded to doubles when they are read into an `nlohmann::json`,
+  /// which holds no larger ones. Otherwise reading one throws `CorruptionError`. Default: false.
+  bool round_numbers = false;
 };
 
 }}  // namespace kvstore::v1

@@ -64,12 +64,32 @@ constexpr auto make_field(const char (&name)[kSize], Member Owner::* pointer, ch
   return Field<kSize - 1, Owner, Member>{{name, before}, pointer};
 }
 
+// The three ways to treat a member of an object that a list does not name.
+struct RefusedMembers {};
+struct DroppedMembers {};
+template <class Owner, class Member>
+struct KeptMembers {
+  Member Owner::* pointer;
+};
+
 /// What `kvstore::fields` returns.
-template <bool kMayLack, class... Each>
+template <bool kMayLack, class Unknown, class... Each>
 struct FieldList {
   static constexpr std::size_t kCount = sizeof...(Each);
   static constexpr bool kMayBeMissing = kMayLack;
   std::tuple<Each...> each;
+  Unknown unknown;
+
+  /// Members that the list does not name are skipped on reading, and lost when the value is saved again.
+  [[nodiscard]] consteval auto drop_unknown() const {
+    return FieldList<kMayLack, DroppedMembers, Each...>{each, {}};
+  }
+  /// Such members are kept in a `std::map<std::string, std::string>` of names and JSON texts, and written
+  /// behind the others.
+  template <class Owner, class Member>
+  [[nodiscard]] consteval auto keep_unknown(Member Owner::* pointer) const {
+    return FieldList<kMayLack, KeptMembers<Owner, Member>, Each...>{each, {pointer}};
+  }
 };
 
 // Not constexpr: a call ends the compilation, and the function's name is part of the compiler's message.
@@ -88,9 +108,9 @@ constexpr void check_names(const std::array<std::string_view, kCount>& names) {
 }
 
 template <bool kMayLack, class... Each>
-constexpr FieldList<kMayLack, Each...> make_list(const Each&... field) {
+constexpr FieldList<kMayLack, RefusedMembers, Each...> make_list(const Each&... field) {
   check_names(std::array<std::string_view, sizeof...(Each)>{field.name.plain()...});
-  return {{field...}};
+  return {{field...}, {}};
 }
 
 /// `given` is a tuple of a name, a pointer to a member, the next name, and so on.
@@ -123,9 +143,13 @@ namespace kvstore { inline namespace v1 {
 /// may belong to a base class. A list does not apply to derived classes: each needs its own. If the type has
 /// `to_json` and `from_json` as well, the list takes precedence.
 ///
-/// Reading works as with `NLOHMANN_DEFINE_TYPE_INTRUSIVE`: members come in any order, unknown ones are
-/// skipped, and a missing one is refused. A name that occurs twice and a number that does not fit are refused
-/// too. Names must be valid UTF-8 and differ from each other, otherwise the code does not compile.
+/// Reading: members come in any order, and a missing one is refused, as with
+/// `NLOHMANN_DEFINE_TYPE_INTRUSIVE`. An unknown one is refused too, since it would be lost when the value is
+/// saved again: a person's note, or a field whose name has changed. Append `.drop_unknown()` to the list to
+/// skip such members, or `.keep_unknown(&User::others)` to keep them in a
+/// `std::map<std::string, std::string>` of names and JSON texts, written behind the others. A name that
+/// occurs twice and a number that does not fit are refused as well. Names must be valid UTF-8 and differ from
+/// each other, otherwise the code does not compile.
 ///
 /// For a type in someone else's namespace, specialise its codec instead:
 ///

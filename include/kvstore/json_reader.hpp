@@ -36,6 +36,14 @@ class JsonReader {
   /// A reader at the start of `text`.
   explicit JsonReader(std::string_view text) noexcept
       : begin_{text.data()}, at_{text.data()}, end_{text.data() + text.size()} {}
+  /// The same; `round_numbers` as in `Options`.
+  JsonReader(std::string_view text, bool round_numbers) noexcept : JsonReader{text} {
+    rounds_ = round_numbers;
+  }
+
+  /// Whether an integer beyond 64 bits, read into an `nlohmann::json`, becomes the nearest double. Otherwise
+  /// the integer is refused.
+  [[nodiscard]] bool rounds_numbers() const noexcept { return rounds_; }
 
   /// Offset of the next byte to read.
   [[nodiscard]] std::size_t position() const noexcept { return static_cast<std::size_t>(at_ - begin_); }
@@ -123,6 +131,7 @@ class JsonReader {
   const char* at_;
   const char* end_;
   int depth_ = 0;
+  bool rounds_ = false;
   const char* string_ = nullptr;  // the string being read, after its opening quote
   detail::UnescapedText unescaped_;
 };

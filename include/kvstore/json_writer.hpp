@@ -178,11 +178,15 @@ void JsonWriter::number(T value) {
   constexpr std::size_t kMaxBytes = std::max<std::size_t>(32, detail::kRoomForShortest);
   char* const out = ensure(kMaxBytes);
   constexpr T kWholeFrom = T{1} / std::numeric_limits<T>::epsilon();  // numbers this large have no fraction
-  const bool has_fraction =
-      std::abs(value) < kWholeFrom && value != static_cast<T>(static_cast<std::int64_t>(value));
+  const bool has_fraction = !detail::is_subnormal(value) && std::abs(value) < kWholeFrom &&
+                            value != static_cast<T>(static_cast<std::int64_t>(value));
   const char* stop = nullptr;
   if constexpr (std::same_as<T, double>) {
     if (has_fraction) stop = detail::write_shortest(out, value);
+  }
+  if (detail::is_subnormal(value)) [[unlikely]] {
+    const detail::UsualArithmetic usual;
+    stop = std::to_chars(out, out + kMaxBytes, value).ptr;
   }
   if (stop == nullptr) stop = std::to_chars(out, out + kMaxBytes, value).ptr;
   const auto length = static_cast<std::size_t>(stop - out);

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/callback.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/detail/table/table_store.hpp"
 #include "kvstore/error.hpp"
@@ -79,8 +80,15 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     if (!add_new(key, value)) throw_duplicate(key);
   }
 
-  /// Adds an entry unless the key exists. @returns whether it was added.
-  bool try_create(KeyArgument key, Value value) { return add_new(key, value); }
+  /// Adds an entry unless the key exists. @returns whether it was added; otherwise `value` is as it was.
+  bool try_create(KeyArgument key, Value&& value) { return add_new(key, value); }
+  /// The same, with a copy of the value.
+  bool try_create(KeyArgument key, const Value& value)
+    requires std::copy_constructible<Value>
+  {
+    Value copy(value);
+    return add_new(key, copy);
+  }
 
   /// A copy of the value. @throws KeyNotFoundError
   [[nodiscard]] Value read(LookupKey key) const
@@ -119,12 +127,14 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     if (!try_update(key, std::move(value))) throw_not_found(key);
   }
 
-  /// Replaces the value if the key exists. @returns whether it did.
-  bool try_update(LookupKey key, Value value) {
-    checked(Verb::update, [&] { this->check_value(key, value); });
-    return edit(Verb::update, key, [&](Table&, std::uint64_t hash, std::size_t position) {
-      return Mutation::replace(hash, position, value);
-    });
+  /// Replaces the value if the key exists. @returns whether it did; otherwise `value` is as it was.
+  bool try_update(LookupKey key, Value&& value) { return replace(key, value); }
+  /// The same, with a copy of the value.
+  bool try_update(LookupKey key, const Value& value)
+    requires std::copy_constructible<Value>
+  {
+    Value copy(value);
+    return replace(key, copy);
   }
 
   /// Removes an entry. @throws KeyNotFoundError
@@ -142,8 +152,20 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// Replaces the value or adds an entry. @returns true if an entry was added. @throws ValueError as
   /// `create`.
   bool upsert(KeyArgument key, Value value) {
-    return add(Verb::upsert, key, value, [&](std::uint64_t hash, std::size_t position) {
+    return add(Verb::upsert, key, value, [&](Table&, std::uint64_t hash, std::size_t position) {
       return Mutation::replace(hash, position, value);
+    });
+  }
+
+  /// Runs `fn(Value&)` on the value as `modify` does, or adds `initial` if the key does not exist, as one
+  /// atomic step: `counts.upsert_with("a", 1, [](int& n) { ++n; })`. @returns true if an entry was added.
+  /// @throws ValueError as `create`; the exceptions of `fn`, and then nothing was changed.
+  template <class Fn>
+    requires std::invocable<Fn&, Value&>
+  bool upsert_with(KeyArgument key, Value initial, Fn&& fn) {
+    std::optional<Value> changed;
+    return add(Verb::upsert, key, initial, [&](Table& table, std::uint64_t hash, std::size_t position) {
+      return change(table, hash, position, Base::view_of(key), fn, changed).mutation;
     });
   }
 
@@ -172,25 +194,55 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     });
   }
 
-  /// Runs `fn(Value&)` on a copy of the value and stores the result, as one atomic step. @returns false if
-  /// the key does not exist. If `fn` throws, the entry is unchanged. A move-only value is modified in place
-  /// (in a persistent store it is restored from its JSON if `fn` throws).
+  /// Runs `fn(Value&)` on a copy of the value and stores the result, as one atomic step. A function that
+  /// returns `false` (as a `bool`, no other type) changes nothing: nothing is logged, saved or counted as
+  /// applied. @returns whether the result was stored; false also if the key does not exist. If `fn` throws,
+  /// the entry is unchanged. In a store in memory, a move-only value is modified in place, whatever `fn`
+  /// throws or returns.
   /// *Thread safety*: `fn` runs under the exclusive lock of the key's segment; calling this store from `fn`
   /// throws `ReentryError`.
   template <class Fn>
     requires std::invocable<Fn&, Value&>
   bool modify(LookupKey key, Fn&& fn) {
     std::optional<Value> changed;
-    return edit(Verb::modify, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
-      changed = this->duplicate(table[position].value);
-      {
-        const detail::CallbackScope scope{this};
-        std::invoke(fn, changed ? *changed : table.value(position));
-      }
-      if (!changed) return Mutation{};
-      this->check_value(key, *changed);
-      return Mutation::replace(hash, position, *changed);
+    bool stored = false;
+    edit(Verb::modify, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
+      const Changed made = change(table, hash, position, key, fn, changed);
+      stored = made.wanted;
+      return made.mutation;
     });
+    return stored;
+  }
+
+  /// Removes the entry if `wanted(const Value&)` returns true for its value, as one atomic step. @returns
+  /// whether it did; false also if the key does not exist. *Thread safety*: as `modify`.
+  template <class Fn>
+    requires std::predicate<Fn&, const Value&>
+  bool remove_if(LookupKey key, Fn&& wanted) {
+    bool removed = false;
+    edit(Verb::remove, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
+      const detail::CallbackScope scope{this};
+      removed = std::invoke(wanted, std::as_const(table[position].value));
+      return removed ? Mutation::erase(hash, position) : Mutation{};
+    });
+    return removed;
+  }
+
+  /// Removes every entry for which `wanted(const Key&, const Value&)` returns true. @returns how many.
+  /// `wanted` is asked twice about each entry that goes: the second time decides, under the exclusive lock of
+  /// the entry's segment. Each removal is atomic by itself, all together are not. *Complexity*: O(entries)
+  template <class Fn>
+    requires std::predicate<Fn&, const Key&, const Value&> && std::copy_constructible<Key>
+  std::size_t erase_if(Fn&& wanted) {
+    std::vector<Key> keys;
+    for_each([&](const Key& key, const Value& value) {
+      if (std::invoke(wanted, key, value)) keys.push_back(key);
+    });
+    std::size_t removed = 0;
+    for (const Key& key : keys) {
+      removed += remove_if(key, [&](const Value& value) -> bool { return std::invoke(wanted, key, value); });
+    }
+    return removed;
   }
 
   /// Replaces the value if it equals `expected`, as one atomic step. @returns whether it did; false also if
@@ -224,18 +276,28 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// Whether there is no entry; as `size`.
   [[nodiscard]] bool empty() const { return size() == 0; }
 
-  /// Runs `fn(const Key&, const Value&)` on every entry, in unspecified order. *Thread safety*: holds the
+  /// Runs `fn(const Key&, const Value&)` on every entry, in unspecified order, or until `fn` returns `false`
+  /// (as a `bool`, no other type). *Thread safety*: holds the
   /// shared lock of one segment at a time. While others write, the entries are not a snapshot; `checkpoint`
   /// writes one. Calling this store from `fn` throws `ReentryError`.
   template <class Fn>
     requires std::invocable<Fn&, const Key&, const Value&>
   void for_each(Fn&& fn) const {
     detail::CallbackScope::check_reentry(this);
+    bool goes_on = true;
     this->for_each_table(Verb::for_each, [&](const Table& table) {
+      if (!goes_on) return;
       const detail::CallbackScope scope{this};
-      for (const auto& entry : table.entries()) std::invoke(fn, entry.key, entry.value);
+      for (const auto& entry : table.entries()) {
+        goes_on = detail::run_unless_false(fn, entry.key, entry.value);
+        if (!goes_on) return;
+      }
     });
   }
+
+  /// A store has no iterators: another thread may change it between two steps. Use `for_each`.
+  void begin() const = delete;  // a store has no iterators: use for_each, or read_many for some keys
+  void end() const = delete;    ///< as `begin`
 
   /// Removes every entry, as one atomic step.
   void clear() {
@@ -274,7 +336,31 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
 
  private:
   bool add_new(KeyArgument& key, Value& value) {
-    return add(Verb::create, key, value, [](std::uint64_t, std::size_t) { return Mutation{}; });
+    return add(Verb::create, key, value, [](Table&, std::uint64_t, std::size_t) { return Mutation{}; });
+  }
+  bool replace(LookupKey key, Value& value) {
+    checked(Verb::update, [&] { this->check_value(key, value); });
+    return edit(Verb::update, key, [&](Table&, std::uint64_t hash, std::size_t position) {
+      return Mutation::replace(hash, position, value);
+    });
+  }
+  struct Changed {
+    Mutation mutation;
+    bool wanted;
+  };
+  /// The change that `fn` makes of the value at `position`; the mutation points to `changed`.
+  template <class Fn>
+  Changed change(Table& table, std::uint64_t hash, std::size_t position, LookupKey key, Fn& fn,
+                 std::optional<Value>& changed) {
+    changed = this->duplicate(table[position].value);
+    bool wanted = false;
+    {
+      const detail::CallbackScope scope{this};
+      wanted = detail::run_change(fn, changed ? *changed : table.value(position));
+    }
+    if (!wanted || !changed) return {Mutation{}, wanted};
+    this->check_value(key, *changed);
+    return {Mutation::replace(hash, position, *changed), true};
   }
 
   [[noreturn]] static void throw_not_found(LookupKey key) {

@@ -89,6 +89,11 @@ struct Options {
   /// the old form stays in place until then. A higher version is refused. 0 = no versions.
   std::uint32_t schema_version = 0;
 
+  /// Whether integers beyond 64 bits may be rounded to doubles when they are read into an `nlohmann::json`,
+  /// which holds no larger ones: 12345678901234567890123 becomes 1.2345678901234568e+22, and is saved so.
+  /// Otherwise loading throws `CorruptionError`, and the file stays as it is.
+  bool round_numbers = false;
+
   /// Brings the JSON of a value from version `from` to `schema_version`, in place. If it throws, the
   /// constructor throws the same (for a `ParseError` or `DuplicateEntryError` a `CorruptionError` that says
   /// where the value is), and nothing was changed. Never called by two threads at once: such a load

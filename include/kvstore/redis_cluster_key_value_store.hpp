@@ -47,9 +47,9 @@ class RedisClusterKeyValueStore : public detail::RemoteStore<Key, Value, detail:
  public:
   /// Finds the cluster's nodes. @throws UsageError for options that make no sense; UnavailableError if no
   /// seed answers within `timeout`; ServerError if none does and one refuses the user or password
-  explicit RedisClusterKeyValueStore(RedisClusterOptions options)
-      : detail::RemoteStore<Key, Value, detail::RedisEngine>{
-            std::make_unique<detail::RedisEngine>(std::move(options))} {}
+  explicit RedisClusterKeyValueStore(const RedisClusterOptions& options)
+      : detail::RemoteStore<Key, Value, detail::RedisEngine>{std::make_unique<detail::RedisEngine>(options),
+                                                             options.round_numbers} {}
 };
 
 }}  // namespace kvstore::v1

@@ -46,6 +46,10 @@ struct RedisClusterOptions {
   /// The longest wait for one answer. After that a read is tried on another node, and the outcome of a write
   /// is unknown.
   std::chrono::milliseconds response_timeout = std::chrono::seconds{5};
+
+  /// Whether integers beyond 64 bits may be rounded to doubles when they are read into an `nlohmann::json`,
+  /// which holds no larger ones. Otherwise reading one throws `CorruptionError`.
+  bool round_numbers = false;
 };
 
 }}  // namespace kvstore::v1

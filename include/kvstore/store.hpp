@@ -38,6 +38,7 @@ concept Store =
       { store.upsert(key, value) } -> std::same_as<bool>;
       { view.visit(key, see) } -> std::same_as<bool>;
       { store.modify(key, change) } -> std::same_as<bool>;
+      { store.upsert_with(key, value, change) } -> std::same_as<bool>;
       { store.compare_exchange(key, value, value) } -> std::same_as<bool>;
       store.apply(batch);
       store.clear();

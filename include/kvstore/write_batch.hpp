@@ -5,13 +5,24 @@
 
 #include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace kvstore { inline namespace v1 {
+namespace detail {
+
+/// Views of strings, which do not convert to a `std::string` by themselves.
+template <class View, class Key>
+concept ViewOf =
+    !std::convertible_to<const View&, Key> && std::convertible_to<const View&, std::string_view> &&
+    std::constructible_from<Key, std::string_view>;
+
+}  // namespace detail
 
 /// A list of changes for `apply`, which carries out all of them in order, or none, in memory and on disk. A
 /// later change of the list sees the earlier ones: `create` then `update` of one key is well-formed.
@@ -39,12 +50,32 @@ class WriteBatch {
 
   /// Adds an entry; `apply` throws `DuplicateKeyError` if the key exists by then.
   WriteBatch& create(Key key, Value value) { return add(Action::create, std::move(key), std::move(value)); }
+  /// The same for a view of a string key, as the stores take it.
+  template <detail::ViewOf<Key> View>
+  WriteBatch& create(const View& key, Value value) {
+    return create(Key{std::string_view{key}}, std::move(value));
+  }
   /// Replaces a value; `apply` throws `KeyNotFoundError` if the key does not exist by then.
   WriteBatch& update(Key key, Value value) { return add(Action::update, std::move(key), std::move(value)); }
+  /// The same for a view.
+  template <detail::ViewOf<Key> View>
+  WriteBatch& update(const View& key, Value value) {
+    return update(Key{std::string_view{key}}, std::move(value));
+  }
   /// Replaces a value or adds an entry.
   WriteBatch& upsert(Key key, Value value) { return add(Action::upsert, std::move(key), std::move(value)); }
+  /// The same for a view.
+  template <detail::ViewOf<Key> View>
+  WriteBatch& upsert(const View& key, Value value) {
+    return upsert(Key{std::string_view{key}}, std::move(value));
+  }
   /// Removes an entry; `apply` throws `KeyNotFoundError` if the key does not exist by then.
   WriteBatch& remove(Key key) { return add(Action::remove, std::move(key), std::nullopt); }
+  /// The same for a view.
+  template <detail::ViewOf<Key> View>
+  WriteBatch& remove(const View& key) {
+    return remove(Key{std::string_view{key}});
+  }
 
   /// The number of changes.
   [[nodiscard]] std::size_t size() const noexcept { return operations_.size(); }

@@ -52,7 +52,10 @@ class Refusals : public nlohmann::json_sax<nlohmann::json> {
   bool boolean(bool) override { return true; }
   bool number_integer(std::int64_t) override { return true; }
   bool number_unsigned(std::uint64_t) override { return true; }
-  bool number_float(double, const std::string&) override { return true; }
+  bool number_float(double, const std::string& text) override {
+    any_ = any_ || text.find_first_of(".eE") == std::string::npos;  // an integer beyond 64 bits
+    return true;
+  }
   bool string(std::string&) override { return true; }
   bool binary(nlohmann::json::binary_t&) override { return true; }
   bool start_object(std::size_t) override { return enter(); }

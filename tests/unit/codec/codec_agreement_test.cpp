@@ -44,7 +44,7 @@ struct ListedPart : Part {
   bool operator==(const ListedPart&) const = default;
 };
 constexpr auto kvstore_fields(const ListedPart*) {
-  return kvstore::fields("name", &ListedPart::name, "count", &ListedPart::count);
+  return kvstore::fields("name", &ListedPart::name, "count", &ListedPart::count).drop_unknown();
 }
 
 struct ListedWhole {
@@ -59,7 +59,8 @@ struct ListedWhole {
 constexpr auto kvstore_fields(const ListedWhole*) {
   using T = ListedWhole;
   return kvstore::fields("title", &T::title, "number", &T::number, "weight", &T::weight, "active", &T::active,
-                         "parts", &T::parts, "sizes", &T::sizes);
+                         "parts", &T::parts, "sizes", &T::sizes)
+      .drop_unknown();
 }
 
 namespace {

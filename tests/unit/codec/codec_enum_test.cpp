@@ -90,6 +90,10 @@ TEST_CASE("Codec: a number that an enum's type does not hold is refused") {
   CHECK_THROWS_AS(decode<Signed>("18446744073709551615"), ParseError);
   CHECK_THROWS_AS(decode<YesNo>("2"), ParseError);
   CHECK_THROWS_AS(decode<Small>("1.0"), ParseError);
+  for (const std::string text : {"1.5e300", "-1.5e300", "8.34835e+08"}) {  // a cast would be undefined
+    CHECK_THROWS_AS(decode<Small>(text), ParseError);
+    CHECK_THROWS_AS(decode<Signed>(text), ParseError);
+  }
   CHECK_THROWS_AS(decode<Small>("true"), ParseError);
   CHECK_THROWS_AS(decode<Small>("\"1\""), ParseError);
 }

@@ -176,7 +176,7 @@ TEST_CASE("Fields: an object with a member for each, in the order of the list") 
   CHECK(encode(kAda) == kAdaText);
   CHECK(decode<User>(kAdaText) == kAda);
   CHECK(encode(Nothing{}) == "{}");
-  CHECK_NOTHROW(decode<Nothing>(R"({"further":1})"));
+  CHECK_THROWS_AS(decode<Nothing>(R"({"further":1})"), ParseError);
 }
 
 TEST_CASE("Fields: are read in any order, with white space anywhere") {
@@ -184,11 +184,6 @@ TEST_CASE("Fields: are read in any order, with white space anywhere") {
   CHECK(decode<Address>(" { \"city\" : \"London\" ,\n\"floor\"\t:2 } ") == Address{"London", 2});
   CHECK(decode<Address>(R"({"city":"London", "floor":2})") == Address{"London", 2});
   CHECK(decode<Address>(R"({"\u0063ity":"London","floor":2})") == Address{"London", 2});
-}
-
-TEST_CASE("Fields: further members are skipped wherever they stand") {
-  CHECK(decode<Address>(R"({"x":[{"city":1}],"city":"A","y":"}","floor":2,"z":null})") == Address{"A", 2});
-  CHECK_THROWS_AS(decode<Address>(R"({"city":"A","floor":2,"z":tru})"), ParseError);
 }
 
 TEST_CASE("Fields: a missing one is refused, and named") {
@@ -200,7 +195,7 @@ TEST_CASE("Fields: a missing one is refused, and named") {
 
 TEST_CASE("Fields: with defaults, a missing one stays as the constructor made it") {
   CHECK(decode<Lenient>("{}") == Lenient{});
-  CHECK(decode<Lenient>(R"({"title":"x","depth":1})") == Lenient{80, "x"});
+  CHECK(decode<Lenient>(R"({"title":"x"})") == Lenient{80, "x"});
   CHECK(encode(Lenient{}) == R"({"width":80,"title":"untitled"})");
   CHECK_THROWS_AS(decode<Lenient>(R"({"width":null})"), ParseError);
 }
@@ -208,7 +203,7 @@ TEST_CASE("Fields: with defaults, a missing one stays as the constructor made it
 TEST_CASE("Fields: a name that occurs twice is refused, at its place") {
   for (const std::string text :
        {R"({"city":"A","floor":2,"city":"A"})", R"({"city":"A","floor":2,"floo\u0072":2})",
-        R"({"floor":2,"floor":2,"city":"A"})", R"({"x":1,"city":"A","floor":2,"y":1,"\u0078":1})"}) {
+        R"({"floor":2,"floor":2,"city":"A"})"}) {
     CAPTURE(text);
     try {
       static_cast<void>(decode<Address>(text));

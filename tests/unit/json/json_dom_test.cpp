@@ -13,6 +13,7 @@
 
 namespace json_dom_test {
 
+using Catch::Matchers::ContainsSubstring;
 using kvstore::JsonReader;
 using kvstore::JsonWriter;
 using kvstore::ParseError;
@@ -69,10 +70,23 @@ TEST_CASE("JSON tree: integers have the types that nlohmann gives them") {
   CHECK(read("5").is_number_unsigned());
   CHECK(read("-5").type() == json::value_t::number_integer);
   CHECK(read("18446744073709551615") == json(UINT64_MAX));
-  CHECK(read("18446744073709551616").is_number_float());
-  CHECK(read("-9223372036854775809").is_number_float());
+  CHECK(read("-9223372036854775808") == json(INT64_MIN));
   CHECK(read("1.0").is_number_float());
 }
+
+TEST_CASE("JSON tree: an integer beyond 64 bits is refused, unless the reader may round") {
+  for (const std::string text : {"18446744073709551616", "-9223372036854775809", "12345678901234567890123"}) {
+    CHECK_THROWS_WITH(read("[" + text + "]"), ContainsSubstring("expected an integer of at most 64 bits") &&
+                                                  ContainsSubstring(text) &&
+                                                  ContainsSubstring("round_numbers"));
+    JsonReader in{text, true};
+    const auto rounded = kvstore::detail::read_dom<json>(in);
+    CHECK(rounded.is_number_float());
+    CHECK(rounded.get<double>() == std::stod(text));
+  }
+}
+
+TEST_CASE("JSON tree: minus zero keeps its sign") { CHECK(write(read("[-0,-0.0,0]")) == "[-0.0,-0.0,0]"); }
 
 TEST_CASE("JSON tree: a number beyond a double is refused") {
   CHECK_THROWS_AS(read("[1e400]"), ParseError);

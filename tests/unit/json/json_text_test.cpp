@@ -32,7 +32,7 @@ Verdict judge(const std::string& text) {
   const std::vector<char> bytes(text.begin(), text.end());
   const std::string_view exact{bytes.data(), bytes.size()};
   try {
-    JsonReader in{exact};
+    JsonReader in{exact, true};
     static_cast<void>(kvstore::detail::read_dom<nlohmann::json>(in));
     in.finish();
     JsonReader skipping{exact};
@@ -199,7 +199,7 @@ TEST_CASE("JSON text: random strings read back, as nlohmann reads them") {
 }
 
 TEST_CASE("JSON text: the sample reads as nlohmann reads it") {
-  JsonReader in{kSample};
+  JsonReader in{kSample, true};
   CHECK(kvstore::detail::read_dom<nlohmann::json>(in) == nlohmann::json::parse(kSample));
 }
 

@@ -6,6 +6,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -92,6 +93,15 @@ template <class E>
 concept ReadableEnum =
     (!kIsOverBool<E> || ConvertsItself<E>) && requires(const TreeOf<E>& dom) { dom.template get<E>(); };
 
+/// Whether nlohmann's conversion would cast a fraction to an integer that cannot hold it, which is undefined.
+template <class E>
+[[nodiscard]] bool is_out_of_range(const TreeOf<E>& dom) {
+  if (!dom.is_number_float()) return false;
+  using Limits = std::numeric_limits<Underlying<E>>;
+  const auto number = dom.template get<double>();
+  return !(number > static_cast<double>(Limits::min()) - 1 && number < static_cast<double>(Limits::max()));
+}
+
 /// The enumerator that a tree stands for. NLOHMANN_JSON_SERIALIZE_ENUM maps unknown values to the first of
 /// its list, so only an enumerator that converts back to the same tree counts.
 template <class E>
@@ -103,6 +113,7 @@ template <class E>
   const auto numbered = numbered_enumerator_of<E>(dom);
   if (numbered && stands_for(*numbered)) return numbered;
   if constexpr (ReadableEnum<E>) {
+    if (is_out_of_range<E>(dom)) return std::nullopt;
     try {
       const auto value = dom.template get<E>();
       if (stands_for(value)) return value;

@@ -39,7 +39,25 @@ inline constexpr auto kFieldsOf = field_list_of<T>();
   return std::string{"in field \""}.append(name).append("\": ").append(message);
 }
 
-/// Names of members that match no field. They are skipped, but a duplicate among them is an error as
+/// The name of a type, for messages.
+template <class T>
+[[nodiscard]] constexpr std::string_view name_of_type() noexcept {
+  const std::string_view text = __PRETTY_FUNCTION__;
+  constexpr std::string_view kBefore = "T = ";
+  const std::size_t start = text.find(kBefore) + kBefore.size();
+  return text.substr(start, text.find_first_of(";]", start) - start);
+}
+
+[[noreturn]] inline void throw_unlisted(std::size_t offset, std::string_view name, std::string_view type) {
+  JsonReader::fail_at(offset, std::string{"member \""}
+                                  .append(name)
+                                  .append("\" is not in the list of members of ")
+                                  .append(type)
+                                  .append(": list it, or append .drop_unknown() or .keep_unknown(...) to "
+                                          "kvstore::fields(...)"));
+}
+
+/// Names of members that match no field, if these are dropped. A duplicate among them is an error as
 /// elsewhere. A template only so that programs that list no fields do not pay for its compilation.
 template <class Name = std::string>
 class UnknownNames {
@@ -67,6 +85,10 @@ struct FieldsOf {
   static constexpr const auto& kEach = kFieldsOf<T>.each;
   static constexpr std::size_t kCount = kFieldsOf<T>.kCount;
   static constexpr bool kMayBeMissing = kFieldsOf<T>.kMayBeMissing;
+  static constexpr const auto& kUnknown = kFieldsOf<T>.unknown;
+  using Unknown = std::remove_cvref_t<decltype(kUnknown)>;
+  static constexpr bool kRefuses = std::same_as<Unknown, RefusedMembers>;
+  static constexpr bool kDrops = std::same_as<Unknown, DroppedMembers>;
   static constexpr auto kIndices = std::make_index_sequence<kCount>{};
   static constexpr auto kNames = std::apply(
       [](const auto&... field) { return std::array<std::string_view, kCount>{field.name.plain()...}; },
@@ -97,7 +119,7 @@ class FieldsReader {
       if (at_ == kCount) throw;
       throw ParseError{error.offset(), in_field(kNames[at_], error.what())};
     }
-    unknown_.check_duplicates();
+    if constexpr (Fields::kDrops) unknown_.check_duplicates();
     if constexpr (!Fields::kMayBeMissing) require_all(start);
   }
 
@@ -138,13 +160,25 @@ class FieldsReader {
     const std::string_view name = in_.string();
     const auto index =
         static_cast<std::size_t>(std::find(kNames.begin(), kNames.end(), name) - kNames.begin());
-    if (index == kCount) unknown_.add(name, offset);
-    if (index != kCount && seen_[index]) UnknownNames<>::throw_second(offset);
+    if (index == kCount) return read_unknown(name, offset);
+    if (seen_[index]) UnknownNames<>::throw_second(offset);
     in_.expect(':');
-    if (index == kCount) {
+    kReaders[index](*this);
+  }
+
+  void read_unknown(std::string_view name, std::size_t offset) {
+    if constexpr (Fields::kRefuses) {
+      throw_unlisted(offset, name, name_of_type<T>());
+    } else if constexpr (Fields::kDrops) {
+      unknown_.add(name, offset);
+      in_.expect(':');
       in_.skip_value();
     } else {
-      kReaders[index](*this);
+      const auto [kept, is_first] = (value_.*Fields::kUnknown.pointer).try_emplace(std::string{name});
+      if (!is_first) UnknownNames<>::throw_second(offset);
+      in_.expect(':');
+      in_.skip_space();
+      kept->second = in_.skip_value();
     }
   }
 
@@ -169,7 +203,7 @@ class FieldsReader {
   T& value_;
   std::size_t at_ = kCount;  // the field being read, for messages
   std::array<bool, kCount> seen_{};
-  UnknownNames<> unknown_;
+  [[no_unique_address]] std::conditional_t<Fields::kDrops, UnknownNames<>, RefusedMembers> unknown_;
 };
 
 /// Writes the fields of one `T` as one object.
@@ -183,6 +217,7 @@ class FieldsWriter {
     try {
       write_members(Fields::kIndices);
     } catch (const ValueError& error) { throw ValueError{in_field(Fields::kNames[at_], error.what())}; }
+    if constexpr (!Fields::kRefuses && !Fields::kDrops) write_kept();
     out_.raw('}');
   }
 
@@ -200,6 +235,29 @@ class FieldsWriter {
     at_ = kIndex;
     out_.raw(Fields::template kText<kIndex>);
     Codec<typename Fields::template Member<kIndex>>::encode(value_.*Fields::template kPointer<kIndex>, out_);
+  }
+
+  void write_kept() {
+    char before = Fields::kCount == 0 ? ' ' : ',';
+    for (const auto& [name, text] : value_.*Fields::kUnknown.pointer) {
+      const auto refuse = [&name](const char* message) {
+        throw ValueError{std::string{"kept member \""}.append(name).append("\": ").append(message)};
+      };
+      if (std::find(Fields::kNames.begin(), Fields::kNames.end(), name) != Fields::kNames.end())
+        refuse("a field has the same name");
+      try {
+        JsonReader json{text};
+        json.skip_value();
+        json.finish();
+      } catch (const ParseError& error) { refuse(error.what()); }
+      out_.raw(std::exchange(before, ','));
+      out_.string(name);
+      out_.raw(':');
+      std::string line{text};  // outside strings, where JSON allows no line break
+      std::replace(line.begin(), line.end(), '\n', ' ');
+      std::replace(line.begin(), line.end(), '\r', ' ');
+      out_.raw(line);
+    }
   }
 
   JsonWriter& out_;

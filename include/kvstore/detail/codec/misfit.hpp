@@ -17,6 +17,7 @@
 #include <string>
 #include <utility>
 
+#include "kvstore/detail/json/number.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -43,6 +44,7 @@ template <class Json>
 /// any value.
 template <class Json>
 [[nodiscard]] bool is_truncated(const Json& before, const Json& after) {
+  if (is_minus_zero(before.template get<double>())) return !(after == 0);
   const double whole = std::trunc(before.template get<double>());
   if (std::abs(whole) >= 0x1p63) return true;
   const Json integer(static_cast<std::int64_t>(whole));
@@ -54,7 +56,7 @@ template <class Json>
   if (before.is_boolean()) return after.is_number();
   if (!before.is_number()) return false;
   if (after.is_boolean()) return true;
-  if (after.is_number_float()) return !std::isfinite(after.template get<double>());
+  if (after.is_number_float()) return !is_finite(after.template get<double>());
   if (!after.is_number_integer()) return false;
   return before.is_number_float() ? is_truncated(before, after) : is_cut_off(before, after);
 }

@@ -89,7 +89,7 @@ struct ConvertedCodec {
     in.skip_space();
     const std::size_t offset = in.position();
     ScratchTree<T> scratch;
-    DomReader<TreeOf<T>> reader{in};
+    DomReader<TreeOf<T>> reader{in, true};  // a number that does not fit its member is found below
     reader.read(*scratch);
     scratch.was_read_from(in.position() - offset);
     const TreeOf<T>& dom = *scratch;

@@ -5,8 +5,9 @@
 // ".5", "inf", "007"), so the grammar is checked first.
 
 #include <algorithm>
+#include <bit>
+#include <cfenv>
 #include <charconv>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -150,13 +151,57 @@ template <JsonFloat T>
 #endif
 }
 
+/// The bits of a float decide, since `-ffast-math` lets the compiler take every float for a finite one, and a
+/// processor that flushes subnormal numbers to zero takes them for zero.
+template <JsonFloat T>
+using FloatBits = std::conditional_t<sizeof(T) == sizeof(std::uint32_t), std::uint32_t, std::uint64_t>;
+
+template <JsonFloat T>
+inline constexpr FloatBits<T> kSignBit = FloatBits<T>{1} << (8 * sizeof(T) - 1);
+template <JsonFloat T>
+inline constexpr FloatBits<T> kExponentBits =
+    kSignBit<T> - (FloatBits<T>{1} << static_cast<unsigned>(std::numeric_limits<T>::digits - 1));
+
+template <JsonFloat T>
+[[nodiscard]] constexpr bool is_finite(T value) noexcept {
+  return (std::bit_cast<FloatBits<T>>(value) & kExponentBits<T>) != kExponentBits<T>;
+}
+template <JsonFloat T>
+[[nodiscard]] constexpr bool is_subnormal(T value) noexcept {
+  const auto bits = std::bit_cast<FloatBits<T>>(value) & ~kSignBit<T>;
+  return bits != 0 && (bits & kExponentBits<T>) == 0;
+}
+template <JsonFloat T>
+[[nodiscard]] constexpr bool is_minus_zero(T value) noexcept {
+  return std::bit_cast<FloatBits<T>>(value) == kSignBit<T>;
+}
+template <JsonFloat T>
+[[nodiscard]] constexpr T zero(bool negative) noexcept {
+  return std::bit_cast<T>(negative ? kSignBit<T> : FloatBits<T>{0});
+}
+
+/// Restores the usual arithmetic, which does not flush subnormal numbers to zero, while it exists.
+class UsualArithmetic {
+ public:
+  UsualArithmetic() noexcept {
+    std::fegetenv(&before_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  UsualArithmetic(const UsualArithmetic&) = delete;
+  UsualArithmetic& operator=(const UsualArithmetic&) = delete;
+  ~UsualArithmetic() { std::fesetenv(&before_); }
+
+ private:
+  std::fenv_t before_{};
+};
+
 /// The `T` nearest to a number's text; none if it would be infinite.
 template <JsonFloat T>
 [[nodiscard]] std::optional<T> to_float(std::string_view text) {
   T value{};
   const auto [stop, error] = read_float(text, value);
-  if (error == std::errc::result_out_of_range && is_below_one(text)) return text[0] == '-' ? -T{0} : T{0};
-  if (error != std::errc{} || stop != text.data() + text.size() || !std::isfinite(value)) return std::nullopt;
+  if (error == std::errc::result_out_of_range && is_below_one(text)) return zero<T>(text[0] == '-');
+  if (error != std::errc{} || stop != text.data() + text.size() || !is_finite(value)) return std::nullopt;
   return value;
 }
 
@@ -174,7 +219,7 @@ template <JsonFloat T>
 /// Refuses the numbers that JSON does not have.
 template <JsonFloat T>
 void check_finite(T value) {
-  if (!std::isfinite(value)) throw ValueError{"JSON has no number for NaN or infinity"};
+  if (!is_finite(value)) throw ValueError{"JSON has no number for NaN or infinity"};
 }
 
 }}}  // namespace kvstore::v1::detail

@@ -6,15 +6,14 @@
 // infinity are refused rather than dropped or written as null. Everything is a template, so programs that
 // store no trees need not include nlohmann/json.hpp.
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "kvstore/detail/json/number.hpp"
+#include "kvstore/detail/json/shallow_stack.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
@@ -23,29 +22,13 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// A stack whose first elements need no allocation.
-template <class Element>
-class ShallowStack {
- public:
-  [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-  [[nodiscard]] Element& top() noexcept { return size_ <= first_.size() ? first_[size_ - 1] : more_.back(); }
-  void push(const Element& element) {
-    if (size_ < first_.size())
-      first_[size_] = element;
-    else
-      more_.push_back(element);
-    ++size_;
-  }
-  void pop() noexcept {
-    if (size_ > first_.size()) more_.pop_back();
-    --size_;
-  }
-
- private:
-  std::array<Element, 12> first_;
-  std::vector<Element> more_;
-  std::size_t size_ = 0;
-};
+[[noreturn]] inline void throw_too_wide(std::size_t offset, std::string_view text) {
+  constexpr std::size_t kMost = 40;
+  const std::string shown{text.substr(0, kMost)};
+  JsonReader::fail_at(offset, "expected an integer of at most 64 bits, which a tree keeps; it would round " +
+                                  shown + (text.size() > kMost ? "..." : "") +
+                                  " to a double: set round_numbers in the options to allow that");
+}
 
 /// Builds trees from text, and reuses the memory of the old tree where the new one is alike: the cost of a
 /// tree is the allocation of its parts. Works without recursion, which would take stack for each level of
@@ -53,7 +36,8 @@ class ShallowStack {
 template <class Json>
 class DomReader {
  public:
-  explicit DomReader(JsonReader& in) noexcept : in_{in} {}
+  /// `rounds`: an integer beyond 64 bits becomes the nearest double.
+  explicit DomReader(JsonReader& in, bool rounds = false) noexcept : in_{in}, rounds_{rounds} {}
 
   /// Replaces `out` by the tree of the next value.
   void read(Json& out) {
@@ -186,7 +170,8 @@ class DomReader {
     return added->second;
   }
 
-  /// As nlohmann does: unsigned if it is not negative, and a double if 64 bits are not enough.
+  /// As nlohmann does: unsigned if it is not negative. Unlike nlohmann, -0 is a double, since no integer
+  /// keeps the sign, and an integer beyond 64 bits is rounded to a double only if the reader may round.
   void read_number(Json& out) {
     const char first = in_.peek();
     if (first != '-' && (first < '0' || first > '9')) in_.fail("expected a value");
@@ -198,17 +183,21 @@ class DomReader {
       if (value) return assign<typename Json::number_unsigned_t>(out, Type::number_unsigned, *value);
     }
     may_change_ = true;
+    if (text == "-0")
+      return assign<typename Json::number_float_t>(out, Type::number_float, zero<double>(true));
     if (is_integer && first == '-') {
       if (const auto value = to_integer<std::int64_t>(text)) {
         return assign<typename Json::number_integer_t>(out, Type::number_integer, *value);
       }
     }
+    if (is_integer && !rounds_) throw_too_wide(offset, text);
     const auto value = to_float<double>(text);
     if (!value) JsonReader::fail_at(offset, "expected a number in the range of a double");
     assign<typename Json::number_float_t>(out, Type::number_float, *value);
   }
 
   JsonReader& in_;
+  bool rounds_;
   ShallowStack<Level> levels_;
   bool may_change_ = false;
 };
@@ -216,7 +205,7 @@ class DomReader {
 template <class Json>
 [[nodiscard]] Json read_dom(JsonReader& in) {
   Json tree;
-  DomReader<Json>{in}.read(tree);
+  DomReader<Json>{in, in.rounds_numbers()}.read(tree);
   return tree;
 }
 

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "kvstore/codec.hpp"
+#include "kvstore/detail/base/callback.hpp"
 #include "kvstore/detail/base/lookup.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/remote/batch.hpp"
@@ -93,7 +94,8 @@ class RemoteStore {
   }
 
   /// Runs `fn(Value&)` on the value and stores the result, as one atomic step. If another client changes the
-  /// value meanwhile, `fn` runs again on the new value, so it must tolerate that. @returns false if the key
+  /// value meanwhile, `fn` runs again on the new value, so it must tolerate that. A function that returns
+  /// `false` (as a `bool`) changes nothing. @returns whether the result was stored; false also if the key
   /// does not exist. *Complexity*: two requests, and one more for each change by another client meanwhile.
   template <class Fn>
     requires std::invocable<Fn&, Value&>
@@ -101,12 +103,28 @@ class RemoteStore {
     std::optional<std::string> text = engine_->read(KeyBytes{key}.text());
     while (text) {
       Value value = decode(key, *text);
-      std::invoke(fn, value);
+      if (!run_change(fn, value)) return false;
       RemoteExchange exchange = engine_->replace_if(KeyBytes{key}.text(), *text, ValueBytes{value}.text());
       if (exchange.replaced) return true;
       text = std::move(exchange.current);
     }
     return false;
+  }
+
+  /// Runs `fn(Value&)` on the value as `modify` does, or adds `initial` if the key does not exist. @returns
+  /// true if an entry was added. *Complexity*: as `modify`, or one request more.
+  template <class Fn>
+    requires std::invocable<Fn&, Value&>
+  bool upsert_with(LookupKey key, const Value& initial, Fn&& fn) {
+    while (true) {
+      bool exists = false;
+      const auto seen = [&](Value& value) {
+        exists = true;
+        return run_change(fn, value);
+      };
+      if (modify(key, seen) || exists) return false;
+      if (try_create(key, initial)) return true;
+    }
   }
 
   /// Replaces the value if it equals `expected`, as one atomic step. @returns whether it did; false also if
@@ -135,16 +153,21 @@ class RemoteStore {
   /// Whether there is no entry.
   [[nodiscard]] bool empty() const { return engine_->empty(); }
 
-  /// Runs `fn(const Key&, const Value&)` on every entry, in unspecified order. Entries that others add or
+  /// Runs `fn(const Key&, const Value&)` on every entry, in unspecified order, or until `fn` returns `false`
+  /// (as a `bool`). Entries that others add or
   /// remove meanwhile may or may not be seen.
   template <class Fn>
     requires std::invocable<Fn&, const Key&, const Value&>
   void for_each(Fn&& fn) const {
-    engine_->for_each([&](std::string_view key_text, std::string_view text) {
-      const Key key = parse_key(key_text);
-      const Value value = decode(key, text);
-      std::invoke(fn, key, value);
-    });
+    struct Ended {};
+    try {
+      engine_->for_each([&](std::string_view key_text, std::string_view text) {
+        const Key key = parse_key(key_text);
+        const Value value = decode(key, text);
+        if (!run_unless_false(fn, key, value)) throw Ended{};
+      });
+    } catch (const Ended&) {  // NOLINT(bugprone-empty-catch): the engine has no other way to end early
+    }
   }
 
   /// Removes every entry.
@@ -159,7 +182,9 @@ class RemoteStore {
   }
 
  protected:
-  explicit RemoteStore(std::unique_ptr<Engine> engine) noexcept : engine_{std::move(engine)} {
+  /// `round_numbers` as in `Options`.
+  explicit RemoteStore(std::unique_ptr<Engine> engine, bool round_numbers = false) noexcept
+      : engine_{std::move(engine)}, round_numbers_{round_numbers} {
     static_assert(RemoteEngine<Engine>);
   }
   ~RemoteStore() = default;
@@ -176,7 +201,7 @@ class RemoteStore {
 
   [[nodiscard]] Value decode(LookupKey key, std::string_view text) const {
     try {
-      JsonReader reader{text};
+      JsonReader reader{text, round_numbers_};
       Value value = Codec<Value>::decode(reader);
       reader.finish();
       return value;
@@ -200,6 +225,7 @@ class RemoteStore {
   }
 
   std::unique_ptr<Engine> engine_;
+  bool round_numbers_;
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -49,8 +49,8 @@ class ValueLoader {
   }
 
  private:
-  [[nodiscard]] static Value decode(std::string_view text) {
-    JsonReader reader{text};
+  [[nodiscard]] Value decode(std::string_view text) const {
+    JsonReader reader{text, options_.round_numbers};
     Value value = Codec<Value>::decode(reader);
     reader.finish();
     return value;
@@ -58,7 +58,7 @@ class ValueLoader {
 
   [[nodiscard]] Value upgraded(std::string_view key, std::string_view text) const {
     if (!options_.upgrade) throw_version();
-    JsonReader reader{text};
+    JsonReader reader{text, options_.round_numbers};
     ScratchWriter scratch;
     options_.upgrade(stored_, key, reader, *scratch);
     return decode(scratch->text());

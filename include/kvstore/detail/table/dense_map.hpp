@@ -96,10 +96,10 @@ class alignas(64) DenseMap {
   /// Appends an entry whose key does not exist yet. Needs `prepare_insert`. All calls have the same `seeded`.
   void insert(std::uint64_t hash, Key&& key, Value&& value, SeededHash<Key> seeded = nullptr) noexcept {
     const std::uint32_t tag = tag_of(is_secret_ ? seeded(key, seed_) : hash);
-    index_.link(tag, entries_.size());
+    const bool crowded = index_.link(tag, entries_.size());
     tags_.push_back(tag);
     entries_.emplace_back(std::move(key), std::move(value));
-    if (index_.is_crowded()) [[unlikely]]
+    if (crowded) [[unlikely]]
       keep_secret(seeded);
   }
 
@@ -164,8 +164,7 @@ class alignas(64) DenseMap {
         return tags_[other] == tags_[i] && equal(entries_[other].key, entries_[i].key);
       };
       if (index_.find(tags_[i], same) != kNone) return i;
-      index_.link(tags_[i], i);
-      if (index_.is_crowded() && draw_secret(seeded)) [[unlikely]]
+      if (index_.link(tags_[i], i) && draw_secret(seeded)) [[unlikely]]
         return build_index(equal, seeded);
     }
     return kNone;

@@ -89,21 +89,24 @@ class PlaceIndex {
     fresh.swap(*this);
   }
 
-  void link(std::uint32_t tag, std::size_t position) noexcept {
+  /// @returns whether more entries crowd at this tag's place than they do with any tags that nobody has
+  /// chosen. In 4,000 tables of random tags, up to 100,000 in each, no entry was passed on by more than 49
+  /// chunks, or past more than six entries with the same print.
+  bool link(std::uint32_t tag, std::size_t position) noexcept {
+    const std::uint8_t print = print_of(tag);
     Chunk* const all = chunks();
     std::size_t at = home(tag);
     std::uint32_t reach = 1;
+    int alike = 0;
     for (; all[at].is_full(); ++reach) {
+      alike += std::popcount(all[at].matches(print));
       all[at].pass_on();
       at = next(at);
     }
-    all[at].add(print_of(tag), position);
+    all[at].add(print, position);
     reach_ = std::max(reach_, reach);
+    return reach > kUsualReach || alike > kUsuallyAlike;
   }
-
-  /// Whether a search may go on for longer than it does with any tags that nobody has chosen: with a random
-  /// hash, one of 10^15 chunks passes an entry on that far.
-  [[nodiscard]] bool is_crowded() const noexcept { return reach_ > kUsualReach; }
 
   /// Links all positions anew, with other tags, in the memory that there is.
   void relink_all(const std::vector<std::uint32_t>& tags) noexcept {
@@ -145,7 +148,8 @@ class PlaceIndex {
   static constexpr std::size_t kPlaces = 12;
   static constexpr std::size_t kUsualLoad = 10;  // on average; some chunks hold more, and few pass any on
   static constexpr std::uint32_t kPlaceBits = (1U << kPlaces) - 1;
-  static constexpr std::uint32_t kUsualReach = 8;
+  static constexpr std::uint32_t kUsualReach = 128;
+  static constexpr int kUsuallyAlike = 32;
 
   struct alignas(64) Chunk {
     // Twelve bytes of hash (0 = unused place), then unused bytes; the last byte counts the entries passed on.

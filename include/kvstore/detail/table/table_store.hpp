@@ -172,7 +172,8 @@ class TableStore {
     return found;
   }
 
-  /// Adds an entry, or, if the key exists, performs the mutation that `otherwise(hash, position)` returns.
+  /// Adds an entry, or, if the key exists, performs the mutation that `otherwise(table, hash, position)`
+  /// returns.
   /// @returns whether an entry was added.
   template <class Otherwise>
   bool add(Verb verb, KeyArgument& key, Value& value, const Otherwise& otherwise) {
@@ -188,7 +189,7 @@ class TableStore {
       const std::size_t position = find(table, search.hash, view);
       added = position == Table::kNone;
       return added ? Mutation::insert(search.hash, owned_key(key), value, Hasher::kSeeded)
-                   : otherwise(search.hash, position);
+                   : otherwise(table, search.hash, position);
     });
     return added;
   }
