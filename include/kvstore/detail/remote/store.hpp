@@ -15,6 +15,7 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/base/lookup.hpp"
+#include "kvstore/detail/codec/missing.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/remote/batch.hpp"
 #include "kvstore/detail/remote/engine.hpp"
@@ -159,7 +160,8 @@ class RemoteStore {
   }
 
  protected:
-  explicit RemoteStore(std::unique_ptr<Engine> engine) noexcept : engine_{std::move(engine)} {
+  explicit RemoteStore(std::unique_ptr<Engine> engine) noexcept
+      : engine_{with_codecs<Key, Value>(std::move(engine))} {
     static_assert(RemoteEngine<Engine>);
   }
   ~RemoteStore() = default;
