@@ -27,7 +27,7 @@ open, and show it as of one moment. The others need it for themselves, and chang
 or nothing. Values are kept byte by byte: 1.0 stays 1.0, and a number of thirty digits keeps them.
 
 A string is a JSON value only with its quotes, which the shell takes away unless there are others around them.
-A key that starts with - comes after --.
+A key or value that begins with two dashes comes after --, as does -h: kvctl get users.json -- --odd
 
 Examples:
   kvctl put users.json ada '{"city": "London"}'
@@ -49,7 +49,7 @@ Exit status:
   4  another process has the store open, or changed a database meanwhile: try again
   5  anything else: no such file, no permission, a full disk
 
-`kvctl COMMAND --help` tells the options of a command.
+`kvctl COMMAND --help` tells the options of a command, `kvctl --version` the version.
 )";
 
 }  // namespace kvctl

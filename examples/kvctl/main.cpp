@@ -26,9 +26,18 @@ namespace {
 using kvctl::Arguments;
 using Command = kvctl::Status (*)(const Arguments&, kvctl::Output&);
 
-/// CLI11 takes "[a,b]" for a list where several values may come, and what follows "--" for something else.
-/// Keys may look like anything, so a mark stands before such words on their way through.
+/// CLI11 takes "[a,b]" for a list where several values may come, "-word" for options, and what follows "--"
+/// for something else. Keys may look like anything, so a mark stands before such words on their way through.
 constexpr char kMark = '\x01';
+
+/// No option but -h begins with a single dash.
+[[nodiscard]] bool has_one_dash(const std::string& word) {
+  return word.size() > 1 && word[0] == '-' && word[1] != '-' && word != "-h";
+}
+
+[[nodiscard]] bool needs_mark(const std::string& word) {
+  return word.starts_with('[') || word.starts_with(kMark) || has_one_dash(word);
+}
 
 [[nodiscard]] std::vector<std::string> marked(int argc, char* argv[]) {
   std::vector<std::string> words;
@@ -38,7 +47,7 @@ constexpr char kMark = '\x01';
     const bool separates = !literal && word == "--";
     literal = literal || separates;
     if (separates) continue;
-    words.push_back(literal || word.starts_with('[') || word.starts_with(kMark) ? kMark + word : word);
+    words.push_back(literal || needs_mark(word) ? kMark + word : word);
   }
   std::reverse(words.begin(), words.end());  // as CLI11 wants them
   return words;
@@ -59,6 +68,7 @@ class CommandLine {
  public:
   CommandLine() {
     app_.require_subcommand(1);
+    app_.set_version_flag("--version", "kvctl " KVSTORE_VERSION);
     define_reading();
     define_writing();
   }
@@ -71,22 +81,35 @@ class CommandLine {
 
   /// What is wrong with a line that did not parse.
   [[nodiscard]] std::string fault(const CLI::ParseError& error) const {
-    if (!app_.get_subcommands().empty()) return error.what();
-    const std::vector<std::string> words = app_.remaining();
-    if (words.empty()) return "name a command and a store";
-    std::string word = words.front();
-    unmark(word);
-    return "there is no command \"" + word + '"';
+    const std::vector<std::string> before = app_.remaining();
+    if (app_.get_subcommands().empty() || !before.empty()) return fault_without_command(before);
+    const CLI::App& command = *app_.get_subcommands().front();
+    for (const std::string& word : command.remaining()) {
+      if (word.starts_with("--"))
+        return command.get_name() + " has no option " + word +
+               "; a key or value that begins with -- comes after --";
+    }
+    std::string text = error.what();
+    std::erase(text, kMark);
+    return text;
   }
 
   [[nodiscard]] const Arguments& arguments() const noexcept { return arguments_; }
   [[nodiscard]] Command command() const noexcept { return command_; }
   /// The manual, or a command's own help.
   [[nodiscard]] std::string help() const {
-    return app_.get_subcommands().empty() ? kvctl::kHelp : app_.get_subcommands().front()->help();
+    return app_.get_subcommands().empty() ? kvctl::kHelp : app_.get_subcommands().front()->help("kvctl");
   }
 
  private:
+  [[nodiscard]] static std::string fault_without_command(const std::vector<std::string>& words) {
+    if (words.empty()) return "name a command and a store";
+    std::string word = words.front();
+    unmark(word);
+    if (word.starts_with('-')) return word + ": options come after the command";
+    return "there is no command \"" + word + '"';
+  }
+
   void define_reading() {
     CLI::App* const get = add("get", "Print the JSON of a value", kvctl::get);
     get->add_option("KEY", arguments_.key, "the key")->required();
@@ -147,7 +170,8 @@ class CommandLine {
 
   static void add_storage(CLI::App* to, const char* name, std::string& storage) {
     to->add_option(name, storage, "json, journal or sqlite, instead of what the files say")
-        ->check(CLI::IsMember({"json", "journal", "sqlite"}));
+        ->check(CLI::IsMember({"json", "journal", "sqlite"}))
+        ->option_text("KIND");
   }
 
   void add_integer_keys(CLI::App* to) {
@@ -193,6 +217,10 @@ kvctl::Status run(CommandLine& line, kvctl::Output& out, int argc, char* argv[])
     line.parse(argc, argv);
   } catch (const CLI::CallForHelp&) {
     out.append(line.help());
+    return kvctl::kDone;
+  } catch (const CLI::CallForVersion& version) {
+    out.append(version.what());
+    out.append("\n");
     return kvctl::kDone;
   } catch (const CLI::ParseError& error) {
     throw kvctl::Failure{kvctl::kUsage, line.fault(error) + "\nSee `kvctl --help`."};

@@ -59,6 +59,8 @@ Examples:
 
 It ends on Ctrl-C and SIGTERM: requests under way are answered, and everything is saved.
 
+`metrics_server --version` prints the version.
+
 Exit status:
   0  ended, and everything is on disk
   2  the command line or the token is not usable
@@ -80,6 +82,7 @@ inline void parse(int argc, char* argv[], Options& options) {
   app.add_option("--host-name", options.host_names)->allow_extra_args(false);
   app.add_option("--max-body", options.max_body)->check(CLI::Range(1, 1024 * 1024 * 1024));
   app.add_flag("--demo", options.demo);
+  app.set_version_flag("--version", "metrics_server " KVSTORE_VERSION);
   app.parse(argc, argv);
   if (options.path.empty() && !options.demo)
     throw CLI::RequiredError{"FILE, the store to be served, or --demo,"};

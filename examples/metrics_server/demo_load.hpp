@@ -22,11 +22,10 @@ namespace metrics_server {
 /// Works on the entries "demo:0" to "demo:1999", and on none besides.
 class DemoLoad {
  public:
-  DemoLoad(Store& store, ChangeGate& gate)
-      : store_{store}, gate_{gate}, thread_{[this](const std::stop_token& stop) {
-          fill();
-          run(stop);
-        }} {}
+  DemoLoad(Store& store, ChangeGate& gate) : store_{store}, gate_{gate} {
+    fill();  // first, so that the announcement counts the entries
+    thread_ = std::jthread{[this](const std::stop_token& stop) { run(stop); }};
+  }
 
  private:
   static constexpr int kDemoEntries = 2000;

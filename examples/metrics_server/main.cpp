@@ -240,6 +240,9 @@ int main(int argc, char* argv[]) {
   } catch (const CLI::CallForHelp&) {
     std::cout << kHelp;
     return kDone;
+  } catch (const CLI::CallForVersion& version) {
+    std::cout << version.what() << '\n';
+    return kDone;
   } catch (const CLI::ParseError& error) {
     complain(std::string{error.what()} + "\nSee `metrics_server --help`.");
     return kUsage;

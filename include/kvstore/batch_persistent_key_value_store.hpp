@@ -24,6 +24,7 @@
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/change/stored_key.hpp"
+#include "kvstore/detail/codec/missing.hpp"
 #include "kvstore/detail/contract/storage_load.hpp"
 #include "kvstore/detail/saving/figures.hpp"
 #include "kvstore/detail/saving/observer.hpp"
@@ -90,14 +91,15 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// UsageError for a bad option; any exception of `Options::upgrade`.
   explicit BatchPersistentKeyValueStore(const std::filesystem::path& path, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
-      : BatchPersistentKeyValueStore(std::make_unique<JsonFile>(path), std::move(options), std::move(hash),
-                                     std::move(equal)) {}
+      : BatchPersistentKeyValueStore(detail::with_codecs<Key, Value, Hash>(std::make_unique<JsonFile>(path)),
+                                     std::move(options), std::move(hash), std::move(equal)) {}
 
   /// Takes ownership of any other storage and loads it. Errors as above.
   explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
       : Base(1, std::move(hash), std::move(equal)),
-        shared_{this->tables(), std::move(storage), detail::checked(std::move(options))} {
+        shared_{this->tables(), detail::with_codecs<Key, Value, Hash>(std::move(storage)),
+                detail::checked(std::move(options))} {
     load();
   }
 
@@ -261,12 +263,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
     }
   }
 
-  /// A move-only value is duplicated through its JSON text.
   [[nodiscard]] std::optional<Value> duplicate(const Value& value) const override {
-    if constexpr (std::copy_constructible<Value>)
-      return value;
-    else
-      return detail::copied_through_json(value);
+    return detail::duplicate_of(value);
   }
 
  private:

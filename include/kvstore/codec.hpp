@@ -10,6 +10,7 @@
 #include "kvstore/detail/codec/enum.hpp"
 #include "kvstore/detail/codec/fields.hpp"
 #include "kvstore/detail/codec/map.hpp"
+#include "kvstore/detail/codec/missing.hpp"
 #include "kvstore/detail/codec/optional.hpp"
 #include "kvstore/detail/codec/scalar.hpp"
 #include "kvstore/detail/codec/sequence.hpp"

@@ -57,8 +57,34 @@ struct Field {
   Member Owner::* pointer;
 };
 
+#ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wundefined-inline"
+#else
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-template-friend"
+#endif
+/// Remembers, for messages of the compiler, that some list names fields of `T`: `ListSeen<T>` defines the
+/// function that `ListSought<T>` only declares.
+template <class T>
+struct ListSought {
+  friend constexpr bool is_listed(ListSought<T>);
+};
+#ifdef __clang__
+#pragma clang diagnostic pop
+#else
+#pragma GCC diagnostic pop
+#endif
+template <class T>
+struct ListSeen {
+  friend constexpr bool is_listed(ListSought<T>) { return true; }
+};
+template <class T>
+concept IsListedSomewhere = requires { typename std::bool_constant<is_listed(ListSought<T>{})>; };
+
 template <std::size_t kSize, class Owner, class Member>
 constexpr auto make_field(const char (&name)[kSize], Member Owner::* pointer, char before) {
+  static_assert(sizeof(ListSeen<Owner>) != 0);
   static_assert(!std::is_function_v<Member>, "kvstore::fields: list data members, not functions");
   static_assert(!std::is_const_v<Member>, "kvstore::fields: a const member could not be read back");
   return Field<kSize - 1, Owner, Member>{{name, before}, pointer};

@@ -115,8 +115,7 @@ struct Hash {
       return detail::mix(static_cast<std::uint64_t>(key) ^ detail::kSecret[2], detail::kSecret[3]);
     } else if constexpr (detail::HashedByStd<Key>) {
       return detail::mix(std::hash<Key>{}(key) ^ detail::kSecret[2], detail::kSecret[3]);
-    } else {
-      static_assert(detail::TupleLike<Key>, "specialise kvstore::Hash or std::hash for this key type");
+    } else if constexpr (detail::TupleLike<Key>) {
       std::uint64_t seed = detail::kSecret[0];
       std::apply(
           [&seed](const auto&... part) {
@@ -126,6 +125,12 @@ struct Hash {
           },
           key);
       return seed;
+    } else {
+      static_assert(
+          detail::HashedByStd<Key>,
+          "kvstore: this key has no hash. Specialise std::hash or kvstore::Hash for its type, or give "
+          "the store a hash");
+      return 0;
     }
   }
 

@@ -13,6 +13,7 @@ start() { # OPTION...
   exec {server_out}< <(exec "$program" --port 0 "$@" 2> "$folder/.server-err")
   server=$!
   IFS= read -r -t 30 -u "$server_out" line
+  announced=$line
   url=${line%%/ *}
   port=${url##*:}
   [[ $line == http://*" serves "* ]] || fail "start $*" "it printed: $line" "and: $(cat "$folder/.server-err")"

@@ -5,6 +5,11 @@
 // beyond their functions. The class itself is documented in `kvstore/codec.hpp`.
 
 #include <concepts>
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
 #include <type_traits>
 
 #include <nlohmann/json_fwd.hpp>
@@ -46,6 +51,16 @@ concept FlatCodec = requires(const T& value) {
   requires Codec<T>::kFlat;
 };
 
+/// Types that do not own the values that they show, and so cannot be read back.
+template <class T>
+inline constexpr bool kIsView = false;
+template <class Char, class Traits>
+inline constexpr bool kIsView<std::basic_string_view<Char, Traits>> = true;
+template <class T, std::size_t kExtent>
+inline constexpr bool kIsView<std::span<T, kExtent>> = true;
+template <class T>
+inline constexpr bool kIsView<std::reference_wrapper<T>> = true;
+
 template <class T>
 struct TreeFor {
   using type = nlohmann::json;
@@ -81,25 +96,9 @@ template <class T>
 concept ConvertsItself =
     ListsItsFields<T> || requires(ToJsonProbe& probe, const T& value) { to_json(probe, value); };
 
-/// Stands in for the codec of a type that has none, so that using it produces a helpful error.
+/// Stands in for the codec of a type that has none, so that using it produces a helpful error: missing.hpp.
 template <class T>
-struct MissingCodec {
-  using Missing = void;
-  template <class U>
-  static void encode(const U&, JsonWriter&) {
-    static_assert(!std::same_as<U, T>,
-                  "kvstore: no way to write this type (or one inside it) as JSON. List its fields "
-                  "by kvstore::fields, or specialise kvstore::Codec, or give it to_json and from_json "
-                  "and include <nlohmann/json.hpp>");
-  }
-  template <class Reader>
-  static void decode(Reader&) {
-    static_assert(!std::same_as<Reader, JsonReader>,
-                  "kvstore: no way to read this type (or one inside it) from JSON. List its fields "
-                  "by kvstore::fields, or specialise kvstore::Codec, or give it to_json and from_json "
-                  "and include <nlohmann/json.hpp>");
-  }
-};
+struct MissingCodec;
 
 /// A codec that exists only if the types inside `T` have codecs.
 template <bool kExists, class Impl, class T>
@@ -117,13 +116,17 @@ void check_value(const T& value) {
   }
 }
 
-/// For types that cannot be copied otherwise.
+/// A copy, of a move-only value through its JSON text.
 template <class T>
-[[nodiscard]] T copied_through_json(const T& value) {
-  ScratchWriter text;
-  Codec<T>::encode(value, *text);
-  JsonReader reader{text->text()};
-  return Codec<T>::decode(reader);
+[[nodiscard]] std::optional<T> duplicate_of(const T& value) {
+  if constexpr (std::copy_constructible<T>) {
+    return value;
+  } else {
+    ScratchWriter text;
+    Codec<T>::encode(value, *text);
+    JsonReader reader{text->text()};
+    return Codec<T>::decode(reader);
+  }
 }
 
 }}}  // namespace kvstore::v1::detail

@@ -185,8 +185,10 @@ class FieldsReader {
   template <std::size_t kIndex>
   static void read_value(FieldsReader& self) {
     self.at_ = kIndex;
-    self.value_.*Fields::template kPointer<kIndex> =
-        Codec<typename Fields::template Member<kIndex>>::decode(self.in_);
+    using Member = typename Fields::template Member<kIndex>;
+    if constexpr (!std::is_array_v<Member>) {  // which has no codec; one error for it is enough
+      self.value_.*Fields::template kPointer<kIndex> = Codec<Member>::decode(self.in_);
+    }
     self.seen_[kIndex] = true;
     self.at_ = kCount;
   }

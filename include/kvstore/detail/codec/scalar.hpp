@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/missing.hpp"
 #include "kvstore/detail/json/number.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/json_reader.hpp"
@@ -62,17 +63,7 @@ struct Codec<T> {
 
 /// Refused: other programs would read its text as a `double` and write back fewer digits.
 template <>
-struct Codec<long double> {
-  using Missing = void;
-  template <class T>
-  static void encode(const T&, JsonWriter&) {
-    static_assert(!std::same_as<T, long double>, "kvstore: JSON has no long double; store a double");
-  }
-  template <class Reader>
-  static void decode(Reader&) {
-    static_assert(!std::same_as<Reader, JsonReader>, "kvstore: JSON has no long double; store a double");
-  }
-};
+struct Codec<long double> : detail::MissingCodec<long double> {};
 
 template <class Traits, class Allocator>
 struct Codec<std::basic_string<char, Traits, Allocator>> {

@@ -8,7 +8,6 @@
 #include <exception>
 #include <new>
 #include <string>
-#include <string_view>
 #include <type_traits>
 
 #include <nlohmann/json_fwd.hpp>
@@ -54,7 +53,7 @@ template <class T>
 
 /// Types that nlohmann/json converts both ways and that own their parts.
 template <class T>
-concept DomConvertible = std::is_class_v<T> && !std::same_as<T, std::string_view> && KnowsTrees<T> &&
+concept DomConvertible = std::is_class_v<T> && !kIsView<T> && KnowsTrees<T> &&
                          std::is_constructible_v<TreeOf<T>, const T&> && requires(const TreeOf<T>& dom) {
                            { dom.template get<T>() } -> std::same_as<T>;
                          };

@@ -16,6 +16,7 @@
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/base/callback.hpp"
 #include "kvstore/detail/base/lookup.hpp"
+#include "kvstore/detail/codec/missing.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/detail/remote/batch.hpp"
 #include "kvstore/detail/remote/engine.hpp"
@@ -184,7 +185,7 @@ class RemoteStore {
  protected:
   /// `round_numbers` as in `Options`.
   explicit RemoteStore(std::unique_ptr<Engine> engine, bool round_numbers = false) noexcept
-      : engine_{std::move(engine)}, round_numbers_{round_numbers} {
+      : engine_{with_codecs<Key, Value>(std::move(engine))}, round_numbers_{round_numbers} {
     static_assert(RemoteEngine<Engine>);
   }
   ~RemoteStore() = default;

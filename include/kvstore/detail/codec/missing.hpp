@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Messages of the compiler about types that have no codec. The constructors of the stores ask first, so that
+// the first message names the type, the remedy and the program's own line.
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/codec/fields.hpp"
+#include "kvstore/detail/codec/sequence.hpp"
+#include "kvstore/fields.hpp"
+#include "kvstore/json_writer.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+/// Looks for lists without the competitor that refuses some of them.
+namespace lists {
+void kvstore_fields();  // ends the search in the scopes around
+
+template <class T>
+concept OfBase = requires(T* type) { kvstore_fields(type); };
+template <class T>
+concept ByReference = requires(const T& value) { kvstore_fields(value); };
+}  // namespace lists
+
+/// The types whose codecs the codec of `T` uses.
+template <class... Parts>
+struct TypeList {};
+template <class T>
+struct PartsOf {
+  using Type = TypeList<>;
+};
+template <class T>
+  requires Iterable<T> && requires { typename T::mapped_type; }
+struct PartsOf<T> {
+  using Type = TypeList<typename T::key_type, typename T::mapped_type>;
+};
+template <class T>
+  requires(
+      Iterable<T> && !requires { typename T::mapped_type; } && requires { typename T::value_type; })
+struct PartsOf<T> {
+  using Type = TypeList<typename T::value_type>;
+};
+template <class T>
+struct PartsOf<std::optional<T>> {
+  using Type = TypeList<T>;
+};
+template <class T, class Deleter>
+struct PartsOf<std::unique_ptr<T, Deleter>> {
+  using Type = TypeList<T>;
+};
+template <class First, class Second>
+struct PartsOf<std::pair<First, Second>> {
+  using Type = TypeList<First, Second>;
+};
+template <class... Parts>
+struct PartsOf<std::tuple<Parts...>> {
+  using Type = TypeList<Parts...>;
+};
+template <class... Parts>
+struct PartsOf<std::variant<Parts...>> {
+  using Type = TypeList<Parts...>;
+};
+
+template <class... Parts>
+consteval bool lack_codecs(TypeList<Parts...>) {
+  return (!HasCodec<Parts> || ...);
+}
+
+template <class T>
+consteval bool is_of_the_standard_library() {
+#ifdef __GNUC__
+  return std::string_view{__PRETTY_FUNCTION__}.find("T = std::") != std::string_view::npos;
+#else
+  return false;
+#endif
+}
+
+/// The kind of a mistake; one assertion below has the text for it.
+enum class Lack {
+  nothing,
+  part,
+  pointer,
+  view,
+  array,
+  long_double,
+  list_of_base,
+  list_by_reference,
+  list_elsewhere,
+  trees,
+  conversion,
+  standard,
+  list
+};
+
+template <class T>
+consteval Lack lack_of() {
+  if (HasCodec<T>) return Lack::nothing;
+  if (std::is_pointer_v<T> || std::is_null_pointer_v<T>) return Lack::pointer;
+  if (kIsView<T>) return Lack::view;
+  if (std::is_array_v<T>) return Lack::array;
+  if (std::is_same_v<T, long double>) return Lack::long_double;
+  if (lack_codecs(typename PartsOf<T>::Type{})) return Lack::part;
+  if (ListsItsFields<T>) return Lack::part;
+  if (lists::OfBase<T>) return Lack::list_of_base;
+  if (lists::ByReference<T>) return Lack::list_by_reference;
+  if (IsListedSomewhere<T>) return Lack::list_elsewhere;
+  if (ConvertsItself<T>) return KnowsTrees<T> ? Lack::conversion : Lack::trees;
+  return is_of_the_standard_library<T>() ? Lack::standard : Lack::list;
+}
+
+/// Ends the compilation if `T`, a part of it or a member of it has no codec. A function, since a type may
+/// contain itself.
+template <class T>
+void check_has_codec();
+
+/// The same for one member of a list of fields: the compiler then prints the member's name.
+template <auto kMember, class Type>
+void check_member_has_codec() {
+  check_has_codec<Type>();
+}
+
+template <class T, std::size_t... kIndices>
+void check_members(std::index_sequence<kIndices...>) {
+  (check_member_has_codec<FieldsOf<T>::template kPointer<kIndices>,
+                          typename FieldsOf<T>::template Member<kIndices>>(),
+   ...);
+}
+
+template <class... Parts>
+void check_parts(TypeList<Parts...>) {
+  (check_has_codec<Parts>(), ...);
+}
+
+template <class T>
+void check_has_codec() {
+  using enum Lack;
+  constexpr bool kIsPart = lack_of<T>() == part;  // one of its parts is to be blamed
+  static_assert(lack_of<T>() != pointer,
+                "kvstore: a pointer cannot be stored, since its target is not there after a restart. Store "
+                "the object itself, a "
+                "std::string for text, or a std::unique_ptr");
+  static_assert(lack_of<T>() != view,
+                "kvstore: a view or reference cannot be stored, since it does not own its text or elements. "
+                "Store a std::string or a "
+                "std::vector");
+  static_assert(lack_of<T>() != array,
+                "kvstore: an array of this form cannot be stored. Store a std::string or a std::array");
+  static_assert(lack_of<T>() != long_double, "kvstore: JSON has no long double; store a double");
+  static_assert(lack_of<T>() != list_of_base,
+                "kvstore: the list of fields of a base class does not hold for this class. Write "
+                "kvstore_fields for this class, with the "
+                "members of the base in it");
+  static_assert(lack_of<T>() != list_by_reference,
+                "kvstore: kvstore_fields of this type takes a reference. Let it take a pointer: constexpr "
+                "auto kvstore_fields(const T*)");
+  static_assert(lack_of<T>() != list_elsewhere,
+                "kvstore: a list names fields of this type, but no kvstore_fields(const T*) is found for it. "
+                "Move it into the "
+                "namespace of the type, or make it a friend function in the type");
+  static_assert(lack_of<T>() != trees,
+                "kvstore: the to_json of this type needs #include <nlohmann/json.hpp>");
+  static_assert(lack_of<T>() != conversion,
+                "kvstore: nlohmann/json cannot convert this type both ways. Give it to_json, from_json and a "
+                "default constructor");
+  static_assert(
+      lack_of<T>() != standard,
+      "kvstore: this type of the standard library has no codec. Store a type that has one (kvstore/codec.hpp "
+      "lists them), "
+      "specialise kvstore::Codec, or, if nlohmann/json converts the type, #include <nlohmann/json.hpp>");
+  static_assert(lack_of<T>() != list,
+                "kvstore: this type has no list of its fields. Write constexpr auto kvstore_fields(const T*) "
+                "in the type's namespace, "
+                "which returns kvstore::fields(\"name\", &T::name, ...); or specialise kvstore::Codec; or "
+                "give the type to_json and "
+                "from_json and #include <nlohmann/json.hpp>");
+  if constexpr (std::is_base_of_v<FieldCodec<T>, Codec<T>> || (kIsPart && ListsItsFields<T>)) {
+    check_members<T>(FieldsOf<T>::kIndices);
+  } else if constexpr (kIsPart || is_of_the_standard_library<T>()) {
+    check_parts(typename PartsOf<T>::Type{});
+  }
+}
+
+template <class Hash, class Key>
+void check_has_hash(const Hash& hash, const Key& key) {
+  static_cast<void>(hash(key));
+}
+
+/// Checks the types of a store, and returns its argument. The first thing that a constructor does, since
+/// compilers report the first mistake first.
+template <class Key, class Value, class Hash = void, class Storage>
+[[nodiscard]] Storage&& with_codecs(Storage&& storage) noexcept {
+  check_has_codec<Key>();
+  check_has_codec<Value>();
+  if constexpr (!std::is_void_v<Hash>) static_cast<void>(&check_has_hash<Hash, Key>);
+  return std::forward<Storage>(storage);
+}
+
+/// Stands in for the codec of a type that has none.
+template <class T>
+struct MissingCodec {
+  using Missing = void;
+  template <class U = T>
+  static void encode(const U&, JsonWriter&) {
+    check_has_codec<U>();
+  }
+  template <class Reader, class U = T>
+  static U decode(Reader& in) {
+    check_has_codec<U>();
+    in.fail("expected a type that has a codec");
+  }
+};
+
+}}}  // namespace kvstore::v1::detail
