@@ -9,8 +9,8 @@ inline constexpr const char* kHelp = R"(kvctl looks at a key-value store and wor
   kvctl put PATH KEY [VALUE]       store VALUE, which is JSON; without it, or for -, standard input
   kvctl rm PATH KEY...             remove entries: all of those, or none if one is not there
   kvctl ls PATH                    list the keys; --prefix P, --values
-  kvctl stat PATH                  how many entries, how large, who has it open
-  kvctl verify PATH                read everything and say where a damaged file stops making sense
+  kvctl stat PATH                  how many entries and journaled changes, how large, who has it open
+  kvctl verify PATH                read everything, and say what was checked or where the damage is
   kvctl compact PATH               compact the journal, or give back the room of what was removed
   kvctl export PATH [FILE]         the entries as a JSON object, one a line
   kvctl import PATH [FILE]         take the entries of a JSON object; --replace removes all others
@@ -46,7 +46,7 @@ Exit status:
      not empty, a file that is to be new)
   2  the command line, a key or a value is not usable
   3  damaged: the store, or the input of import. repair: something was lost; what it saved is in NEW
-  4  another process has the store open
+  4  another process has the store open, or changed a database meanwhile: try again
   5  anything else: no such file, no permission, a full disk
 
 `kvctl COMMAND --help` tells the options of a command.

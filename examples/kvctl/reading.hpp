@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
+#include <kvstore/journal_lines.hpp>
 #include <kvstore/migrate.hpp>
 #include <optional>
 #include <string>
@@ -168,12 +169,37 @@ inline Status export_entries(const Arguments& arguments, Output& out) {
 struct Figures {
   std::uint64_t entries = 0;
   std::uintmax_t file_bytes = 0;
-  std::uintmax_t journal_bytes = 0;  ///< of all journals, or of SQLite's write-ahead log
+  std::uint64_t journal_bytes = 0;  ///< of the lines of all journals, or of SQLite's write-ahead log
+  std::uint64_t changes = 0;        ///< in those lines
   std::uint32_t version = 0;
   std::string largest_key;
   std::uint64_t largest_bytes = 0;
   std::optional<LockHolder> holder;
 };
+
+/// Counts the changes in the lines of a journal.
+class ChangeCount final : public kvstore::JournalHandler {
+ public:
+  explicit ChangeCount(std::uint64_t& changes) noexcept : changes_{changes} {}
+  void on_header(const kvstore::JournalHeader&) override {}
+  void on_base(const kvstore::BaseId&) override {}
+  void on_change(const kvstore::Change&) override { ++changes_; }
+  void on_clear() override { ++changes_; }
+
+ private:
+  std::uint64_t& changes_;
+};
+
+/// Adds the lines of a journal. The space that its writer has allocated ahead does not count.
+inline void add_journal(const fs::path& path, Figures& figures) {
+  kvstore::JournalLines lines{path};
+  ChangeCount count{figures.changes};
+  try {
+    while (lines.next()) lines.read(count);
+  } catch (const kvstore::Error&) {  // the store was read before: its writer is at work
+  }
+  figures.journal_bytes += lines.end();
+}
 
 [[nodiscard]] inline Figures measure(const Place& place) {
   Figures figures;
@@ -188,7 +214,9 @@ struct Figures {
   load_for_a_person(*storage, {.purpose = kvstore::LoadPurpose::copy}, checked);
   figures.version = checked.version();
   figures.file_bytes = size_of(place.path);
-  for (const char* suffix : kJournals) figures.journal_bytes += size_of(beside(place.path, suffix));
+  if (place.kind == Kind::journal) {
+    for (const char* suffix : kJournals) add_journal(beside(place.path, suffix), figures);
+  }
   if (place.kind == Kind::sqlite) figures.journal_bytes = size_of(beside(place.path, "-wal"));
   figures.holder = find_lock_holder(place.path);
   return figures;
@@ -200,8 +228,10 @@ struct Figures {
                               ", \"bytes\": " + std::to_string(figures.largest_bytes) + "}";
   return "{\"path\": " + to_json(readable(place.path.string())) + ", \"storage\": \"" + name_of(place.kind) +
          "\", \"entries\": " + std::to_string(figures.entries) +
-         ", \"bytes\": " + std::to_string(figures.file_bytes) +
+         ", \"bytes\": " + std::to_string(figures.file_bytes + figures.journal_bytes) +
+         ", \"file_bytes\": " + std::to_string(figures.file_bytes) +
          ", \"journal_bytes\": " + std::to_string(figures.journal_bytes) +
+         ", \"journaled_changes\": " + std::to_string(figures.changes) +
          ", \"schema_version\": " + std::to_string(figures.version) +
          ", \"largest_value\": " + (figures.entries == 0 ? "null" : largest) +
          ", \"locked_by\": " + (held ? std::to_string(figures.holder->process) : "null") + "}";
@@ -222,8 +252,11 @@ inline Status stat(const Arguments& arguments, Output& out) {
   };
   line("storage         ", name_of(place.kind));
   line("entries         ", std::to_string(figures.entries));
-  line("bytes           ", std::to_string(figures.file_bytes));
-  line("journal bytes   ", std::to_string(figures.journal_bytes));
+  line("bytes           ", std::to_string(figures.file_bytes + figures.journal_bytes));
+  line("  in the file   ", std::to_string(figures.file_bytes));
+  if (place.kind != Kind::json) line("  in the journal ", std::to_string(figures.journal_bytes));
+  if (place.kind == Kind::journal)
+    line("journaled       ", std::to_string(figures.changes) + " changes since the last compaction");
   line("schema version  ", std::to_string(figures.version));
   if (figures.entries != 0) {
     line("largest value   ",

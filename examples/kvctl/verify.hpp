@@ -61,9 +61,11 @@ namespace kvctl {
   return remarks;
 }
 
-/// The line of a byte, counted from 1.
-[[nodiscard]] inline std::uint64_t line_at(const fs::path& path, std::uint64_t offset) {
-  RegularFile file{path};
+/// The line of the damage, counted from 1.
+[[nodiscard]] inline std::uint64_t line_at(const kvstore::CorruptionError& error) {
+  if (error.line() != 0) return error.line();
+  std::uint64_t offset = error.offset();
+  RegularFile file{error.path()};
   std::uint64_t line = 1;
   std::string block(std::size_t{64} << 10, '\0');
   while (offset != 0) {
@@ -81,10 +83,9 @@ namespace kvctl {
 [[nodiscard]] inline bool has_offset(const Place& place) { return place.kind != Kind::sqlite; }
 
 inline void report_damage(const Place& place, const kvstore::CorruptionError& error, bool json, Output& out) {
-  const std::string line = has_offset(place) ? std::to_string(line_at(error.path(), error.offset())) : "";
+  const std::string line = has_offset(place) ? std::to_string(line_at(error)) : "";
   if (!json) {
-    throw Failure{kDamaged, std::string{error.what()} + (line.empty() ? "" : "\n  that is in line " + line) +
-                                "\n  `kvctl repair " + place.path.string() +
+    throw Failure{kDamaged, std::string{error.what()} + "\n  `kvctl repair " + place.path.string() +
                                 " NEW` saves what can be saved into NEW"};
   }
   std::string text = "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" +
@@ -96,12 +97,32 @@ inline void report_damage(const Place& place, const kvstore::CorruptionError& er
   out.append("\n");
 }
 
+/// What `verify` has checked.
+[[nodiscard]] inline std::string checks_of(Kind kind) {
+  const std::string entries =
+      "every value as JSON, every text as UTF-8, that no key is there twice, and that numbers fit a double";
+  switch (kind) {
+    case Kind::sqlite:
+      return entries +
+             "; the tables, and SQLite's own structures (SQLite has no checksums: a changed letter of "
+             "a value goes unnoticed)";
+    case Kind::journal:
+      return entries +
+             "; the checksum and the place of every line of the journal, and that it continues this "
+             "file";
+    case Kind::json:
+      break;
+  }
+  return entries + " (a JSON file has no checksums: a changed letter of a value goes unnoticed)";
+}
+
 inline void report_soundness(const Place& place, std::size_t entries, const std::vector<std::string>& remarks,
                              bool json, Output& out) {
   if (!json) {
     out.append_key(place.path.string() + ": sound, " + std::to_string(entries) +
                    (entries == 1 ? " entry" : " entries"));
-    out.append("\n");
+    out.append("\n  checked: " + checks_of(place.kind) +
+               "\n  not checked: whether the values are of the types that your program wants\n");
     for (const std::string& remark : remarks) {
       out.append_key("  " + remark);
       out.append("\n");
@@ -110,7 +131,7 @@ inline void report_soundness(const Place& place, std::size_t entries, const std:
   }
   std::string text = "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" +
                      name_of(place.kind) + "\", \"sound\": true, \"entries\": " + std::to_string(entries) +
-                     ", \"remarks\": [";
+                     ", \"checked\": " + to_json(checks_of(place.kind)) + ", \"remarks\": [";
   for (std::size_t i = 0; i < remarks.size(); ++i) text += (i == 0 ? "" : ", ") + to_json(remarks[i]);
   out.append_json(text + "]}");
   out.append("\n");

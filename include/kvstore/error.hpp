@@ -106,6 +106,16 @@ class CorruptionError : public Error {
   /// `expected` says in words what is wrong at a byte offset of the file.
   CorruptionError(std::filesystem::path path, std::uint64_t offset, std::string expected);
 
+  /// The place of an offset as people count.
+  struct Place {
+    std::uint64_t line = 0;    ///< counted from 1; 0 = unknown
+    std::uint64_t column = 0;  ///< in characters, counted from 1; 0 = unknown
+    std::string key;           ///< what `KeyText::for_message` makes of the entry's key; empty = unknown
+  };
+
+  /// The same where more is known of the place.
+  CorruptionError(std::filesystem::path path, std::uint64_t offset, std::string expected, Place place);
+
   /// For data that its reader does not see as a sequence of bytes, such as a database or a server: `where`
   /// says in words where the damage is.
   CorruptionError(std::filesystem::path path, const std::string& where, std::string expected);
@@ -116,11 +126,18 @@ class CorruptionError : public Error {
   [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
   /// What was wrong there, in words.
   [[nodiscard]] const std::string& expected() const noexcept { return expected_; }
+  /// The line of the offset in a text file, counted from 1; 0 if unknown.
+  [[nodiscard]] std::uint64_t line() const noexcept { return place_.line; }
+  /// The column of the offset, in characters, counted from 1; 0 if unknown.
+  [[nodiscard]] std::uint64_t column() const noexcept { return place_.column; }
+  /// The key of the entry concerned, as text, shortened to about 64 bytes; empty if unknown.
+  [[nodiscard]] const std::string& key() const noexcept { return place_.key; }
 
  private:
   std::filesystem::path path_;
   std::uint64_t offset_;
   std::string expected_;
+  Place place_;
 };
 
 /// Another store, in this process or another, has the file open.
@@ -128,6 +145,8 @@ class LockedError : public Error {
  public:
   /// `holder` is the id of the process that has `path` open; 0 if unknown.
   LockedError(std::filesystem::path path, long holder);
+  /// Another store of this process, whose id is `self`, has `path` open.
+  [[nodiscard]] static LockedError by_this_process(std::filesystem::path path, long self);
   /// A store without a lock file of its own has `path` open; `how` says in which way.
   LockedError(std::filesystem::path path, const std::string& how);
 

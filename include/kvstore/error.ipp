@@ -49,11 +49,20 @@ KVSTORE_INLINE ConflictError::ConflictError(const std::filesystem::path& path, s
 
 KVSTORE_INLINE CorruptionError::CorruptionError(std::filesystem::path path, std::uint64_t offset,
                                                 std::string expected)
-    : Error{detail::path_text(path) + ": byte " + std::to_string(offset) + ": " + expected +
+    : CorruptionError{std::move(path), offset, std::move(expected), Place{}} {}
+
+KVSTORE_INLINE CorruptionError::CorruptionError(std::filesystem::path path, std::uint64_t offset,
+                                                std::string expected, Place place)
+    : Error{detail::path_text(path) + ": byte " + std::to_string(offset) +
+            (place.line == 0 ? std::string{}
+                             : " (line " + std::to_string(place.line) + ", column " +
+                                   std::to_string(place.column) + ")") +
+            (place.key.empty() ? std::string{} : ", entry " + place.key) + ": " + expected +
             "; the file was not changed: mend it or move it away"},
       path_{std::move(path)},
       offset_{offset},
-      expected_{std::move(expected)} {}
+      expected_{std::move(expected)},
+      place_{std::move(place)} {}
 
 KVSTORE_INLINE CorruptionError::CorruptionError(std::filesystem::path path, const std::string& where,
                                                 std::string expected)
@@ -69,6 +78,12 @@ KVSTORE_INLINE LockedError::LockedError(std::filesystem::path path, long holder)
             "; close that store first, or use another file"},
       path_{std::move(path)},
       holder_{holder} {}
+
+KVSTORE_INLINE LockedError LockedError::by_this_process(std::filesystem::path path, long self) {
+  LockedError error{std::move(path), "by this process itself (process " + std::to_string(self) + ")"};
+  error.holder_ = self;
+  return error;
+}
 
 KVSTORE_INLINE LockedError::LockedError(std::filesystem::path path, const std::string& how)
     : Error{detail::path_text(path) + ": already open for writing " + how +

@@ -320,7 +320,7 @@ TEST_CASE("Fields: a store refuses, keeps and loads them, and names the field th
   CHECK(kvstore::BatchPersistentKeyValueStore<std::string, User>{path}.read("ada") == kAda);
   std::ofstream{path} << R"({"ada": {"name": "Ada", "born": "1815"}})";
   CHECK_THROWS_WITH((kvstore::BatchPersistentKeyValueStore<std::string, User>{path}),
-                    Catch::Matchers::ContainsSubstring("byte 32: in field \"born\": expected a number"));
+                    Catch::Matchers::ContainsSubstring("in field \"born\": expected a number"));
 }
 
 }  // namespace codec_fields_test

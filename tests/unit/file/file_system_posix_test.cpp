@@ -298,7 +298,7 @@ TEST_CASE("Lock: where it cannot be locked or written, no lock file is left, and
   FaultFileSystem files;
   files.inject({.error = std::make_error_code(std::errc::no_lock_available), .call = Call::try_lock});
   CHECK_THROWS_AS((FileLock{files, folder / "a"}), kvstore::StorageError);
-  CHECK(read_file(folder / "a.lock") == "1\n");
+  CHECK(read_file(folder / "a.lock").starts_with("1\n"));
 }
 
 }  // namespace file_system_posix_test

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "kvstore/detail/codec/key.hpp"
+#include "kvstore/detail/contract/entry_error.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_text.hpp"
@@ -53,11 +54,19 @@ void check_written_text(const Key& key) {
   check_stored_text(text->text());
 }
 
+/// The key of a stored text, or of the text of a removal. @throws EntryError
+template <class Key>
+[[nodiscard]] Key parse_entry_key(std::string_view text) {
+  try {
+    return KeyText<Key>::parse(text);
+  } catch (const ParseError& error) { throw_key_error(error, text); }
+}
+
 /// The key of a stored text. @throws ParseError
 template <class Key>
 [[nodiscard]] Key parse_stored_key(std::string_view text) {
   if constexpr (kMayBeReserved<Key>) check_stored_text(text);
-  Key key = KeyText<Key>::parse(text);
+  Key key = parse_entry_key<Key>(text);
   if constexpr (kMayBeReserved<Key> && !kIsString<Key>) {
     if (text.starts_with('"')) check_written_text(key);
   }

@@ -6,13 +6,19 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <system_error>
 
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/rights.hpp"
+#include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+/// Ten random digits. The id of a process does not tell processes apart that run in containers of their own
+/// and share a folder: there each may be process 1.
+[[nodiscard]] const std::string& process_mark();
 
 /// Holds the lock of one file during its own lifetime. The destructor removes the lock file.
 class FileLock {
@@ -57,7 +63,8 @@ class FileLock {
 
   void write_holder();
 
-  [[nodiscard]] long read_holder();
+  /// The error for a file whose lock another store has.
+  [[nodiscard]] LockedError locked();
 
   [[noreturn]] void fail(std::error_code error, std::string_view what) const;
 

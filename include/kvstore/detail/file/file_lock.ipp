@@ -5,6 +5,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -12,8 +13,10 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/base/immortal.hpp"
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/base/random_bits.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/rights.hpp"
@@ -21,6 +24,12 @@
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+KVSTORE_INLINE const std::string& process_mark() {
+  constexpr std::uint64_t kLeast = 1'000'000'000;
+  static const Immortal<std::string> mark{std::to_string(kLeast + random_bits() % (9 * kLeast))};
+  return *mark;
+}
 
 KVSTORE_INLINE FileLock::FileLock(FileSystem& files, std::filesystem::path file)
     : files_{files}, file_{std::move(file)}, name_{file_}, holder_{files.process_id()} {
@@ -61,7 +70,7 @@ KVSTORE_INLINE bool FileLock::take() {
   const auto error = uninterrupted([&] { return handle_->try_lock(); });
   if (error == std::errc::operation_would_block) {
     mine_ = false;
-    throw LockedError{file_, read_holder()};
+    throw locked();
   }
   if (error) fail(error, "cannot lock");
   check_own();
@@ -122,15 +131,18 @@ KVSTORE_INLINE void FileLock::remove_foreign() {
 KVSTORE_INLINE void FileLock::write_holder() {
   if (const auto error = uninterrupted([&] { return handle_->truncate(0); })) fail(error, "cannot write");
   // A full disk is no reason to refuse: the id only improves the other store's message.
-  static_cast<void>(write_all(*handle_, 0, std::to_string(holder_) + "\n"));
+  static_cast<void>(write_all(*handle_, 0, std::to_string(holder_) + "\n" + process_mark() + "\n"));
 }
 
-KVSTORE_INLINE long FileLock::read_holder() {
+KVSTORE_INLINE LockedError FileLock::locked() {
   std::array<char, 24> text{};
   const auto got = read_full(*handle_, 0, text);
+  const std::string_view found{text.data(), got.error ? 0 : got.value};
   long holder = 0;
-  if (!got.error) std::from_chars(text.data(), text.data() + got.value, holder);
-  return holder;
+  std::from_chars(found.data(), found.data() + found.size(), holder);
+  if (holder == holder_ && found.find("\n" + process_mark() + "\n") != std::string_view::npos)
+    return LockedError::by_this_process(file_, holder);
+  return {file_, holder};
 }
 
 KVSTORE_INLINE void FileLock::fail(std::error_code error, std::string_view what) const {

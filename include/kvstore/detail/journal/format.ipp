@@ -15,6 +15,7 @@
 
 #include "kvstore/detail/base/hex.hpp"
 #include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/contract/entry_error.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
@@ -197,11 +198,20 @@ KVSTORE_INLINE void read_object(JsonReader& in, JournalHandler& handler) {
 }
 
 KVSTORE_INLINE void read_change(JsonReader& in, JournalHandler& handler, std::string& key) {
+  const std::size_t key_at = in.position();
   key = in.string();
   Change change{key, std::nullopt};
-  if (in.try_consume(',')) change.value = in.skip_value();
+  std::size_t value_at = 0;
+  if (in.try_consume(',')) {
+    change.value = in.skip_value();
+    value_at = in.position() - change.value->size();
+  }
   in.expect(']');
-  handler.on_change(change);
+  try {
+    handler.on_change(change);
+  } catch (const EntryError& error) {
+    throw error.moved_by(error.part() == EntryPart::key ? key_at - error.offset() : value_at);
+  }
 }
 
 KVSTORE_INLINE void read_body(std::string_view body, JournalHandler& handler, std::string& key) {

@@ -40,6 +40,8 @@ class JournalReader {
   /// Whether `next` has thrown for the mark of a line whose body can be read.
   [[nodiscard]] bool found_misfit() const noexcept { return found_misfit_; }
 
+  /// The file that is read.
+  [[nodiscard]] File& file() const noexcept { return file_; }
   /// The end of the good lines, once `next` has returned false.
   [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
   /// The number of bytes after that end, except for blocks of zeros.

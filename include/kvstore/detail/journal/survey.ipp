@@ -15,14 +15,17 @@
 
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/contract/entry_error.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/side_file.hpp"
+#include "kvstore/detail/file/text_place.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/detail/journal/torn_keeper.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
+#include "kvstore/key_text.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/storage.hpp"
 
@@ -72,13 +75,16 @@ KVSTORE_INLINE void JournalSurvey::on_header(const JournalHeader& header) {
 KVSTORE_INLINE JournalReader read_journal(JournalReader reader, const std::filesystem::path& path,
                                           JournalHandler& handler) {
   std::string key;
-  for (std::string_view body; reader.next(body);) {
-    try {
-      read_body(body, handler, key);
-    } catch (const ParseError& error) {
-      throw CorruptionError{path, reader.body_offset() + error.offset(), error.what()};
-    }
-  }
+  try {
+    for (std::string_view body; reader.next(body);) read_body(body, handler, key);
+  } catch (const EntryError& error) {
+    throw_placed(reader.file(), {path,
+                                 reader.body_offset() + error.offset(),
+                                 error.what(),
+                                 {0, 0, KeyText<std::string>::for_message(error.key())}});
+  } catch (const ParseError& error) {
+    throw_placed(reader.file(), {path, reader.body_offset() + error.offset(), error.what()});
+  } catch (const CorruptionError& error) { throw_placed(reader.file(), error); }
   return reader;
 }
 

@@ -29,7 +29,8 @@ class JsonEntryReader {
   /// @throws CorruptionError, StorageError
   bool next(JsonEntry& entry);
 
-  [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const;
+  /// `key`: of the entry concerned, as its text; empty if unknown.
+  [[noreturn]] void fail(std::uint64_t offset, const std::string& message, std::string_view key = {}) const;
 
   /// The current position, and the text that is in memory from there on.
   [[nodiscard]] JsonPosition position() const noexcept;

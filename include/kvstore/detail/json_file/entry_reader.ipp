@@ -44,8 +44,9 @@ KVSTORE_INLINE bool JsonEntryReader::next(JsonEntry& entry) {
   } catch (const ParseError& error) { fail(base_ + error.offset(), error.what()); }
 }
 
-KVSTORE_INLINE void JsonEntryReader::fail(std::uint64_t offset, const std::string& message) const {
-  throw CorruptionError{path_, offset, message};
+KVSTORE_INLINE void JsonEntryReader::fail(std::uint64_t offset, const std::string& message,
+                                          std::string_view key) const {
+  throw_corrupt_entry(path_, offset, message, key);
 }
 
 KVSTORE_INLINE JsonPosition JsonEntryReader::position() const noexcept {

@@ -20,12 +20,14 @@
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/side_file.hpp"
+#include "kvstore/detail/file/text_place.hpp"
 #include "kvstore/detail/json/entry_line.hpp"
 #include "kvstore/detail/json_file/entry_reader.hpp"
 #include "kvstore/detail/json_file/entry_writer.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -67,13 +69,16 @@ KVSTORE_INLINE void load_json_snapshot(File& file, const std::filesystem::path& 
   const auto status = uninterrupted([&] { return file.status(); });
   if (status.error) throw StorageError{path, status.error, "cannot read its size"};
   sink.expect(status.value.size);
-  read_json_entries(file, path, threads, sink, status.value.size, block_bytes);
   try {
+    read_json_entries(file, path, threads, sink, status.value.size, block_bytes);
     sink.finish();
   } catch (const DuplicateEntryError& error) {
     const std::uint64_t offset = find_second(file, path, error.key(), block_bytes);
-    throw CorruptionError{path, offset, "expected each key once, found a " + std::string{error.what()}};
-  }
+    throw_placed(file, {path,
+                        offset,
+                        "expected each key once, found a " + std::string{error.what()},
+                        {0, 0, KeyText<std::string>::for_message(error.key())}});
+  } catch (const CorruptionError& error) { throw_placed(file, error); }
 }
 
 KVSTORE_INLINE std::uint32_t write_json_snapshot(AtomicFile& file, ChangeSource& source) {

@@ -21,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "kvstore/detail/contract/entry_error.hpp"
 #include "kvstore/detail/json/object_cursor.hpp"
 #include "kvstore/detail/json_file/line_ranges.hpp"
 #include "kvstore/error.hpp"
@@ -34,13 +35,22 @@ struct JsonPosition {
   JsonPlace place = JsonPlace::start;
 };
 
+/// `key`: of the entry concerned, as its text; empty if unknown. @throws CorruptionError
+[[noreturn]] void throw_corrupt_entry(const std::filesystem::path& path, std::uint64_t offset,
+                                      const std::string& message, std::string_view key);
+
 /// Puts an entry found by `reader` into `target`. @throws CorruptionError if it does not fit
 template <class Reader, class Target>
 void put_entry(const Reader& reader, const JsonEntry& entry, Target& target) {
   if (entry.key == kSchemaVersionKey) reader.fail(entry.key_offset, "expected this as the first member only");
   try {
     target.put(entry.key, entry.value);
-  } catch (const ParseError& error) { reader.fail(entry.value_offset + error.offset(), error.what()); }
+  } catch (const EntryError& error) {
+    const bool in_key = error.part() == EntryPart::key;
+    reader.fail(in_key ? entry.key_offset : entry.value_offset + error.offset(), error.what(), entry.key);
+  } catch (const ParseError& error) {
+    reader.fail(entry.value_offset + error.offset(), error.what(), entry.key);
+  }
 }
 
 /// Reads the entries of one range, as a `JsonEntryReader` does those of a file, up to the first incomplete
@@ -53,7 +63,7 @@ class LineRangeReader {
 
   bool next(JsonEntry& entry);
 
-  [[noreturn]] void fail(std::uint64_t offset, const std::string& message) const;
+  [[noreturn]] void fail(std::uint64_t offset, const std::string& message, std::string_view key = {}) const;
 
   [[nodiscard]] JsonPosition position() const noexcept;
   /// Whether the comma at the range's end was between two entries, so that the cursor read it.

@@ -10,6 +10,9 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvstore/detail/base/helper_threads.hpp"
@@ -18,6 +21,7 @@
 #include "kvstore/detail/json_file/line_ranges.hpp"
 #include "kvstore/detail/json_file/parallel_load.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/key_text.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -31,8 +35,16 @@ KVSTORE_INLINE bool LineRangeReader::next(JsonEntry& entry) {
   } catch (const ParseError& error) { fail(range_.offset() + error.offset(), error.what()); }
 }
 
-KVSTORE_INLINE void LineRangeReader::fail(std::uint64_t offset, const std::string& message) const {
-  throw CorruptionError{path_, offset, message};
+[[noreturn]] KVSTORE_INLINE void throw_corrupt_entry(const std::filesystem::path& path, std::uint64_t offset,
+                                                     const std::string& message, std::string_view key) {
+  CorruptionError::Place place;
+  if (key.data() != nullptr) place.key = KeyText<std::string>::for_message(key);
+  throw CorruptionError{path, offset, message, std::move(place)};
+}
+
+KVSTORE_INLINE void LineRangeReader::fail(std::uint64_t offset, const std::string& message,
+                                          std::string_view key) const {
+  throw_corrupt_entry(path_, offset, message, key);
 }
 
 KVSTORE_INLINE JsonPosition LineRangeReader::position() const noexcept {

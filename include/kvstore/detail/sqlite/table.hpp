@@ -52,7 +52,7 @@ inline constexpr const char* kMakeMeta =
   return words;
 }
 
-/// Whether `sql` makes the same table as `ours`, perhaps with rowids.
+/// Whether `sql` makes the same table as `ours`, perhaps without `without rowid`.
 [[nodiscard]] inline bool makes_same_table(std::string_view sql, std::string_view ours) {
   const std::string words = sqlite_words(sql);
   const std::string wanted = sqlite_words(ours);

@@ -90,7 +90,7 @@ class TableLoader final : public LoadSink {
 
   void change(const Change& change) override {
     finish();
-    Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
+    Key key = change.value ? parse_stored_key<Key>(change.key) : parse_entry_key<Key>(change.key);
     const std::uint64_t hash = hash_of_(key);
     Table& table = tables_.of(hash);
     if (table.size() == 0) note_filled(table);

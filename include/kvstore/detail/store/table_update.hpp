@@ -43,7 +43,7 @@ class TableUpdate final : public LoadSink {
   void finish() override {}
 
   void change(const Change& change) override {
-    Key key = change.value ? parse_stored_key<Key>(change.key) : KeyText<Key>::parse(change.key);
+    Key key = change.value ? parse_stored_key<Key>(change.key) : parse_entry_key<Key>(change.key);
     const std::uint64_t hash = hash_of_(key);
     std::optional<Value> value;
     if (change.value) value = values_.parse(change.key, *change.value);

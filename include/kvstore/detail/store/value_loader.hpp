@@ -11,6 +11,7 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/codec/base.hpp"
+#include "kvstore/detail/contract/entry_error.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
@@ -38,10 +39,13 @@ class ValueLoader {
   [[nodiscard]] std::uint32_t stored_version() const noexcept { return stored_; }
   [[nodiscard]] bool outdated() const noexcept { return stored_ != options_.schema_version; }
 
-  /// @throws ParseError; SchemaVersionError if the value is old and there is no `Options::upgrade`; the
+  /// @throws EntryError; SchemaVersionError if the value is old and there is no `Options::upgrade`; the
   /// exceptions of `Options::upgrade`
   [[nodiscard]] Value parse(std::string_view key, std::string_view text) const {
-    return outdated() ? upgraded(key, text) : decode(text);
+    if (outdated()) return upgraded(key, text);
+    try {
+      return decode(text);
+    } catch (const ParseError& error) { throw_value_error(error, key, text); }
   }
 
  private:
