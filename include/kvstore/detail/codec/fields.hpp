@@ -242,8 +242,8 @@ class FieldsWriter {
   void write_kept() {
     char before = Fields::kCount == 0 ? ' ' : ',';
     for (const auto& [name, text] : value_.*Fields::kUnknown.pointer) {
-      const auto refuse = [&name](const char* message) {
-        throw ValueError{std::string{"kept member \""}.append(name).append("\": ").append(message)};
+      const auto refuse = [&kept = name](const char* message) {
+        throw ValueError{std::string{"kept member \""}.append(kept).append("\": ").append(message)};
       };
       if (std::find(Fields::kNames.begin(), Fields::kNames.end(), name) != Fields::kNames.end())
         refuse("a field has the same name");

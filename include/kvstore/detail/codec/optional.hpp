@@ -20,7 +20,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// `Holder` is `std::optional<T>` or `std::unique_ptr<T>`: null, or the value.
+/// `Holder` is `std::optional<T>` or a smart pointer: null, or the value.
 template <class Holder, class T>
 struct HolderCodec {
   static constexpr bool kFlat = true;
@@ -48,8 +48,8 @@ struct HolderCodec {
       "a present value that is written as null would be read back as an empty one";
 
   static Holder make(T&& value) {
-    if constexpr (std::same_as<Holder, std::unique_ptr<T>>) {
-      return std::make_unique<T>(std::move(value));
+    if constexpr (requires { typename Holder::element_type; }) {
+      return std::make_unique<T>(std::move(value));  // converts to a shared_ptr as well
     } else {
       return Holder{std::move(value)};
     }

@@ -60,17 +60,18 @@ class alignas(64) DenseMap {
   [[nodiscard]] std::size_t find(std::uint64_t hash, const Matches& matches) const {
     return index_.find(tag_of(hash), [&](std::size_t position) { return matches(entries_[position].key); });
   }
+  /// The same; if there is none, the result of `otherwise()`.
+  template <class Matches, class Otherwise>
+  [[nodiscard]] std::size_t find_or(std::uint64_t hash, const Matches& matches,
+                                    const Otherwise& otherwise) const {
+    return index_.find(
+        tag_of(hash), [&](std::size_t position) { return matches(entries_[position].key); }, otherwise);
+  }
   /// The same; `seeded(seed)` hashes the key with the secret of a table that has one. A search by the usual
   /// hash comes first: whatever it finds is right, so only misses ask whether there is a secret.
   template <class Matches, class Seeded>
   [[nodiscard]] std::size_t find(std::uint64_t hash, const Matches& matches, const Seeded& seeded) const {
-    return index_.find(
-        tag_of(hash), [&](std::size_t position) { return matches(entries_[position].key); },
-        [&]() -> std::size_t {
-          if (!is_secret_) [[likely]]
-            return kNone;
-          return find_again(seeded(seed_), matches);
-        });
+    return find_or(hash, matches, [&] { return is_secret_ ? find(seeded(seed_), matches) : kNone; });
   }
 
   /// Prefetches the memory that a search for `hash` reads first. Needs no lock.
@@ -105,6 +106,8 @@ class alignas(64) DenseMap {
 
   /// Whether the entries are placed by a hash with a secret.
   [[nodiscard]] bool is_secret() const noexcept { return is_secret_; }
+  /// Their secret.
+  [[nodiscard]] const HashSeed& seed() const noexcept { return seed_; }
 
   /// Replaces the value at `position`; if the type can be swapped, `value` receives the old one.
   void replace(std::size_t position, Value& value) noexcept {
@@ -179,11 +182,6 @@ class alignas(64) DenseMap {
   }
   [[nodiscard]] static std::size_t grown(std::size_t capacity) noexcept {
     return capacity + capacity / 2 + 4;
-  }
-
-  template <class Matches>
-  [[gnu::noinline]] std::size_t find_again(std::uint64_t hash, const Matches& matches) const {
-    return find(hash, matches);
   }
 
   /// Draws the secret and sets all tags by it. Once: with a secret, keys crowd only by chance.

@@ -48,10 +48,21 @@ class KeyHasher {
   [[nodiscard]] static std::size_t find(const Table& table, std::uint64_t hash, const Probe& key,
                                         const KeyEqual& equal) {
     const auto same = [&](const Key& other) { return equal(other, key); };
-    return table.find(hash, same, [&](const HashSeed& seed) { return seeded(key, seed); });
+    return table.find_or(hash, same, [&]() -> std::size_t {
+      if (!kCanKeepSecret || !table.is_secret()) [[likely]]
+        return Table::kNone;
+      return find_by_secret(table, key, equal);
+    });
   }
 
  private:
+  /// Out of line, and without a closure of the caller, which would have to lie in memory before each search.
+  template <class Table, class KeyEqual>
+  [[nodiscard, gnu::noinline, gnu::cold]] static std::size_t find_by_secret(const Table& table, LookupKey key,
+                                                                            const KeyEqual& equal) {
+    return table.find(seeded(key, table.seed()), [&](const Key& other) { return equal(other, key); });
+  }
+
   const Hash& hash_;
 };
 

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+
+#include "kvstore/more_codecs.hpp"
+
+#include <bitset>
+#include <chrono>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "support/catch.hpp"
+#include "support/codec_text.hpp"
+
+using codec_text::decode;
+using codec_text::encode;
+using codec_text::refuses;
+using kvstore::HasCodec;
+using kvstore::ParseError;
+using namespace std::chrono_literals;
+
+namespace more_codecs_test {
+
+namespace {
+
+using Nanoseconds = std::chrono::sys_time<std::chrono::nanoseconds>;
+using Milliseconds = std::chrono::sys_time<std::chrono::milliseconds>;
+using std::chrono::sys_days;
+using std::chrono::sys_seconds;
+using std::chrono::year_month_day;
+
+constexpr year_month_day kDate = 2026y / 11 / 29;
+
+}  // namespace
+
+TEST_CASE("More codecs: a date is written as ISO 8601 writes it") {
+  REQUIRE(encode(kDate) == R"("2026-11-29")");
+  REQUIRE(decode<year_month_day>(R"("2024-02-29")") == 2024y / 2 / 29);
+  REQUIRE(encode(0y / 1 / 1) == R"("0000-01-01")");
+  for (const std::string text : {"2023-02-29", "2026-13-01", "2026-1-01", "2026-11-29Z", "", "+2026-11-29"}) {
+    CHECK_THROWS_AS(decode<year_month_day>('"' + text + '"'), ParseError);
+  }
+  REQUIRE(refuses(2023y / 2 / 29));
+  REQUIRE(refuses(10000y / 1 / 1));
+  REQUIRE(refuses((-1y) / 1 / 1));
+}
+
+TEST_CASE("More codecs: a point in time is written as ISO 8601 writes it, with all its digits") {
+  const auto time = sys_days{kDate} + 16h + 30min + 5s;
+  REQUIRE(encode(sys_seconds{time}) == R"("2026-11-29T16:30:05Z")");
+  REQUIRE(encode(Milliseconds{time + 7ms}) == R"("2026-11-29T16:30:05.007Z")");
+  REQUIRE(encode(Nanoseconds{time + 7ns}) == R"("2026-11-29T16:30:05.000000007Z")");
+  REQUIRE(encode(Milliseconds{sys_days{1969y / 12 / 31} + 23h + 59min + 59s + 999ms}) ==
+          R"("1969-12-31T23:59:59.999Z")");
+  REQUIRE(decode<Milliseconds>(R"("1969-12-31T23:59:59.999Z")").time_since_epoch() == -1ms);
+  const auto now = std::chrono::system_clock::now();
+  REQUIRE(decode<std::chrono::system_clock::time_point>(encode(now)) == now);
+  REQUIRE(decode<sys_days>(encode(sys_days{kDate})) == sys_days{kDate});
+  for (const std::string text : {"2026-11-29T24:00:00Z", "2026-11-29T16:30:05", "2026-11-29 16:30:05Z",
+                                 "2026-11-29T16:30:05.1Z", "2026-11-29T16:60:05Z", "2026-11-29"}) {
+    CHECK_THROWS_AS(decode<sys_seconds>('"' + text + '"'), ParseError);
+  }
+  CHECK_THROWS_AS(decode<Nanoseconds>(R"("9999-01-01T00:00:00.000000000Z")"), ParseError);
+  CHECK_THROWS_AS(decode<sys_days>(R"("2026-11-29T01:00:00Z")"), ParseError);
+}
+
+TEST_CASE("More codecs: a shared pointer is null or its value") {
+  using Pointer = std::shared_ptr<const std::vector<int>>;
+  REQUIRE(encode(Pointer{}) == "null");
+  REQUIRE(encode(std::make_shared<const std::vector<int>>(2, 7)) == "[7,7]");
+  REQUIRE(decode<Pointer>("null") == nullptr);
+  REQUIRE(*decode<Pointer>("[1]") == std::vector{1});
+  REQUIRE(*decode<std::shared_ptr<int>>("1") == 1);
+}
+
+TEST_CASE("More codecs: a bitset is a string of its bits") {
+  REQUIRE(encode(std::bitset<5>{0b00110}) == R"("00110")");
+  REQUIRE(decode<std::bitset<5>>(R"("00110")") == std::bitset<5>{6});
+  CHECK_THROWS_AS(decode<std::bitset<5>>(R"("0110")"), ParseError);
+  CHECK_THROWS_AS(decode<std::bitset<5>>(R"("0011x")"), ParseError);
+}
+
+#ifdef __SIZEOF_INT128__
+TEST_CASE("More codecs: an integer of 128 bits is a string of its digits") {
+  using Signed = kvstore::detail::Int128;
+  using Unsigned = kvstore::detail::Unsigned128;
+  const auto most = static_cast<Signed>(~Unsigned{0} >> 1U);
+  REQUIRE(encode(most) == R"("170141183460469231731687303715884105727")");
+  REQUIRE(encode(-most - 1) == R"("-170141183460469231731687303715884105728")");
+  REQUIRE(encode(~Unsigned{0}) == R"("340282366920938463463374607431768211455")");
+  REQUIRE(encode(Signed{0}) == R"("0")");
+  REQUIRE((decode<Signed>(encode(-most - 1)) == -most - 1));
+  REQUIRE((decode<Unsigned>(encode(~Unsigned{0})) == ~Unsigned{0}));
+  for (const std::string text :
+       {"170141183460469231731687303715884105728", "-170141183460469231731687303715884105729", "", "-", "-0",
+        "01", "1x", "1.0", "99999999999999999999999999999999999999999999"}) {
+    CHECK_THROWS_AS(decode<Signed>('"' + text + '"'), ParseError);
+  }
+  CHECK_THROWS_AS(decode<Unsigned>(R"("340282366920938463463374607431768211456")"), ParseError);
+  CHECK_THROWS_AS(decode<Unsigned>(R"("-1")"), ParseError);
+}
+#endif
+
+TEST_CASE("More codecs: a type that holds another has a codec only if that has one") {
+  struct Without {};
+  STATIC_REQUIRE(HasCodec<std::shared_ptr<int>>);
+  STATIC_REQUIRE_FALSE(HasCodec<std::shared_ptr<Without>>);
+  STATIC_REQUIRE_FALSE(HasCodec<std::vector<std::shared_ptr<Without>>>);
+  STATIC_REQUIRE_FALSE(HasCodec<std::map<std::string, std::vector<Without>>>);
+}
+
+}  // namespace more_codecs_test
