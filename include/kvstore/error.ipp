@@ -28,10 +28,13 @@ KVSTORE_INLINE StorageError::StorageError(std::filesystem::path path, std::error
 
 KVSTORE_INLINE StorageError StorageError::not_on_disk(std::filesystem::path path, std::error_code code,
                                                       const std::string& reason) {
+  // The reason mostly names the same file.
+  const std::string named = detail::path_text(path) + ": ";
   StorageError error{std::move(path),
                      {},
                      "the operation is applied in memory and not yet on disk, because saving failed (" +
-                         reason + "); it is retried, or call save()"};
+                         (reason.starts_with(named) ? reason.substr(named.size()) : reason) +
+                         "); it is retried, or call save()"};
   error.code_ = code;
   return error;
 }
@@ -39,12 +42,13 @@ KVSTORE_INLINE StorageError StorageError::not_on_disk(std::filesystem::path path
 KVSTORE_INLINE ConflictError::ConflictError(const std::filesystem::path& path, std::filesystem::path ours)
     : StorageError{path,
                    {},
-                   "another program has changed this file while the store was open; it was left as it is, "
-                   "and "
-                   "the store's entries were saved as " +
-                       detail::path_text(ours) + " instead: move " + detail::path_text(path.filename()) +
+                   "another program has changed this file while the store was open; it stays as it is, and "
+                   "the "
+                   "store's entries were saved as " +
+                       detail::path_text(ours.filename()) + " beside it: move " +
+                       detail::path_text(path.filename()) +
                        " away or remove it to let the store's entries win at the next save, or take the "
-                       "other's by load_from() of this file or by opening it anew"},
+                       "other's by load_from() of this file"},
       ours_{std::move(ours)} {}
 
 KVSTORE_INLINE CorruptionError::CorruptionError(std::filesystem::path path, std::uint64_t offset,

@@ -187,6 +187,12 @@ namespace standard_type {
 void open() { kvstore::DurableMap<int, std::any> all{"all.json"}; }
 }  // namespace standard_type
 
+// A type whose codec stands in another header.
+namespace other_header {
+// says: shared_ptr<int> | #include <kvstore/more_codecs.hpp>
+void open() { kvstore::DurableMap<int, std::shared_ptr<int>> all{"all.json"}; }
+}  // namespace other_header
+
 // The mistake is found whatever the storage, and wherever the store is made.
 namespace storage_of_own {
 struct User {};

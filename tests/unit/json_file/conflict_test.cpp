@@ -82,9 +82,11 @@ TEST_CASE("Conflict: a save leaves a file alone that was edited meanwhile, and s
     CHECK(error->path() == path);
     CHECK(error->ours() == folder / "data.json.ours");
     CHECK_THAT(error->what(), ContainsSubstring(path.string() + ": another program has changed this file"));
-    CHECK_THAT(error->what(), ContainsSubstring("saved as " + error->ours().string()));
+    CHECK_THAT(error->what(), ContainsSubstring("saved as data.json.ours beside it"));
     CHECK_THAT(error->what(), ContainsSubstring("move data.json away or remove it"));
     CHECK_THAT(error->what(), ContainsSubstring("load_from()"));
+    const auto nested = kvstore::StorageError::not_on_disk(path, {}, error->what());
+    CHECK_THAT(nested.what(), ContainsSubstring("saving failed (another program has changed this file"));
     CHECK(read_file(path) == kTheirs);
     CHECK(read_file(error->ours()) == kOurs);
     CHECK(folder.names() == Names{"data.json", "data.json.lock", "data.json.ours"});

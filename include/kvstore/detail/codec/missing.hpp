@@ -77,11 +77,18 @@ consteval bool lack_codecs(TypeList<Parts...>) {
 
 template <class T>
 consteval bool is_of_the_standard_library() {
-#ifdef __GNUC__
-  return std::string_view{__PRETTY_FUNCTION__}.find("T = std::") != std::string_view::npos;
-#else
-  return false;
-#endif
+  return name_of_type<T>().starts_with("std::");
+}
+
+/// The types of more_codecs.hpp.
+template <class T>
+consteval bool has_codec_in_other_header() {
+  const std::string_view name = name_of_type<T>();
+  return name.starts_with("std::shared_ptr<") || name.starts_with("std::bitset<") ||
+         name.starts_with("std::chrono::year_month_day") || name.starts_with("__int128") ||
+         name.starts_with("unsigned __int128") ||
+         (name.starts_with("std::chrono::time_point<") &&
+          name.find("system_clock") != std::string_view::npos);
 }
 
 /// The kind of a mistake; one assertion below has the text for it.
@@ -97,6 +104,7 @@ enum class Lack {
   list_elsewhere,
   trees,
   conversion,
+  other_header,
   standard,
   list
 };
@@ -114,6 +122,7 @@ consteval Lack lack_of() {
   if (lists::ByReference<T>) return Lack::list_by_reference;
   if (IsListedSomewhere<T>) return Lack::list_elsewhere;
   if (ConvertsItself<T>) return KnowsTrees<T> ? Lack::conversion : Lack::trees;
+  if (has_codec_in_other_header<T>()) return Lack::other_header;
   return is_of_the_standard_library<T>() ? Lack::standard : Lack::list;
 }
 
@@ -171,6 +180,9 @@ void check_has_codec() {
   static_assert(lack_of<T>() != conversion,
                 "kvstore: nlohmann/json cannot convert this type both ways. Give it to_json, from_json and a "
                 "default constructor");
+  static_assert(
+      lack_of<T>() != other_header,
+      "kvstore: the codec of this type stands in another header. #include <kvstore/more_codecs.hpp>");
   static_assert(
       lack_of<T>() != standard,
       "kvstore: this type of the standard library has no codec. Store a type that has one (kvstore/codec.hpp "
