@@ -183,18 +183,6 @@ class CommandLine {
   Command command_ = nullptr;
 };
 
-/// Messages name keys and files, which may hold anything.
-void complain(const std::string& message) {
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  std::string text;
-  for (std::size_t start = 0, end = 0; end != std::string::npos; start = end + 1) {
-    end = message.find('\n', start);
-    const std::string line = message.substr(start, end == std::string::npos ? end : end - start);
-    text += (start == 0 ? "" : "\n") + (terminal ? kvctl::visible(line) : line);
-  }
-  std::cerr << "kvctl: " << text << '\n';
-}
-
 /// Ends in an error's status. What was printed before it is shown.
 template <class Do>
 kvctl::Status guarded(kvctl::Output& out, const Do& action) {
@@ -203,7 +191,7 @@ kvctl::Status guarded(kvctl::Output& out, const Do& action) {
     out.flush();
     return status;
   } catch (const kvctl::ReaderGone&) { return kvctl::kDone; } catch (const std::exception& error) {
-    complain(error.what());
+    kvctl::complain(error.what());
     try {
       out.flush();
     } catch (...) {  // the message above is the one that matters

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <iostream>
 #include <kvstore/codec.hpp>
 #include <kvstore/key_text.hpp>
 #include <string>
@@ -110,6 +111,18 @@ class Output {
   bool terminal_;
   std::string buffer_;
 };
+
+/// Messages name keys and files, which may hold anything.
+inline void complain(const std::string& message) {
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  std::string text;
+  for (std::size_t start = 0, end = 0; end != std::string::npos; start = end + 1) {
+    end = message.find('\n', start);
+    const std::string line = message.substr(start, end == std::string::npos ? end : end - start);
+    text += (start == 0 ? "" : "\n") + (terminal ? visible(line) : line);
+  }
+  std::cerr << "kvctl: " << text << '\n';
+}
 
 /// Everything from a descriptor; `name` is for messages.
 [[nodiscard]] inline std::string read_all(int descriptor, const std::string& name) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "entries.hpp"
+#include "output.hpp"
 #include "places.hpp"
 
 namespace kvctl {
@@ -89,7 +90,14 @@ class Session {
     if (!journal.append(step)) return save_everything();
     journal.flush();
     journal.sync();
-    if (journal.wants_compaction()) save_everything();
+    if (!journal.wants_compaction()) return;
+    try {
+      save_everything();
+    } catch (const kvstore::StorageError& error) {  // the changes are on disk all the same
+      complain(
+          std::string{"saved; only the journal could not be compacted, which the next save tries again: "} +
+          error.what());
+    }
   }
 
   bool integer_keys_;

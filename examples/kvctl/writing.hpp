@@ -39,14 +39,14 @@ inline void check_key(std::string_view key) {
 }
 
 [[nodiscard]] inline std::string value_of(const Arguments& arguments) {
-  const std::string value = on_one_line(trimmed(arguments.value == "-" ? read_file("-") : arguments.value));
+  const std::string value = trimmed(arguments.value == "-" ? read_file("-") : arguments.value);
   try {
-    check_strictly(value);
+    check_strictly(value);  // before a line feed in a string, which is no JSON, could become a space
   } catch (const kvstore::ParseError& error) {
     throw Failure{kUsage, "the value is not JSON: byte " + std::to_string(error.offset()) + ": " +
                               error.what() + "; a string stands in quotes of its own: '\"text\"'"};
   }
-  return value;
+  return on_one_line(value);
 }
 
 inline Status put(const Arguments& arguments, Output&) {

@@ -87,6 +87,23 @@ TEST_CASE("Redis Cluster: MOVED is followed, and gets a new map once for all thr
   REQUIRE(before.server().received({"GET"}) == kThreads);
 }
 
+TEST_CASE(
+    "Redis Cluster: a seed that leads another cluster by now is not followed while the known nodes answer") {
+  Leader seed{always("$-1\r\n")};
+  Leader* self = nullptr;
+  std::atomic<int> asked = 0;
+  Leader known{[&](const Command&, std::size_t) {
+    return asked++ % 2 == 0 ? moved(*self) : std::string{"$1\r\n7\r\n"};  // every other answer ends the map
+  }};
+  self = &known;
+  seed.set_slots(FakeRedis::all_slots("127.0.0.1", known.port()));
+  Store store{seed.options()};
+  seed.set_slots(FakeRedis::all_slots("127.0.0.1", seed.port()));
+  for (int i = 0; i < 4; ++i) REQUIRE(store.try_read("a") == 7);
+  REQUIRE(seed.server().received({"GET"}) == 0);
+  REQUIRE(known.asked_for_slots() == 4);
+}
+
 TEST_CASE("Redis Cluster: ASK is followed once, with ASKING, and the map stays") {
   Leader target{
       [](const Command& command, std::size_t) { return command[0] == "ASKING" ? "+OK\r\n" : "$1\r\n7\r\n"; }};

@@ -31,6 +31,13 @@
 
 namespace kvstore { inline namespace v1 {
 
+/// The options of `JsonJournal`.
+struct JsonJournalOptions {
+  /// Closing the store compacts the journal, so that only the JSON file is left, for people and for other
+  /// programs. This costs a save of all entries if any has changed.
+  bool compact_on_close = false;
+};
+
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
 ///
 /// An operation's line is passed to the operating system before the operation returns; a save syncs it. When
@@ -51,10 +58,18 @@ namespace kvstore { inline namespace v1 {
 /// ```
 class JsonJournal final : public Storage, public Journal {
  public:
+  /// How the journal is kept.
+  using Options = JsonJournalOptions;
+
   /// Names the file, which need not exist; its folder must exist. @throws as `JsonFile`
   explicit JsonJournal(const std::filesystem::path& path,
                        detail::FileSystem& files = detail::system_file_system(),
                        const detail::JournalSpace& space = {});
+
+  /// The same, with options.
+  JsonJournal(const std::filesystem::path& path, const Options& options) : JsonJournal{path} {
+    compact_on_close_ = options.compact_on_close;
+  }
 
   /// Trims the journal to the length of its lines, or removes it if it has no steps.
   ~JsonJournal() override;
@@ -97,6 +112,9 @@ class JsonJournal final : public Storage, public Journal {
 
   [[nodiscard]] std::uint64_t bytes() const noexcept override;
   [[nodiscard]] bool wants_compaction() const noexcept override;
+  [[nodiscard]] bool compacts_on_close() const noexcept override {
+    return compact_on_close_ && (steps_ != 0 || compacting_);
+  }
 
   void prepare(bool afresh) override;
 
@@ -159,6 +177,8 @@ class JsonJournal final : public Storage, public Journal {
   detail::JournalBase base_;
   std::optional<detail::FileLock> lock_;  // none before the file is locked
   detail::ForkGuard home_;                // of the owning process
+
+  bool compact_on_close_ = false;
 
   // Used by the thread that compacts.
   bool afresh_ = false;                             // the successor follows no journal

@@ -297,8 +297,9 @@ KVSTORE_INLINE void JsonJournal::finish() {
 KVSTORE_INLINE void JsonJournal::tidy() noexcept {
   try {
     lock_->check_still_held();
-    if (base_.state() == detail::FileState::missing) return;  // the remaining journal is the evidence
-    detail::remove_leftover(files_, path_);                   // from a compaction that failed as it began
+    if (previous_) previous_->trim();
+    if (base_.state() == detail::FileState::missing) return current_->trim();  // the journal is the evidence
+    detail::remove_leftover(files_, path_);  // from a compaction that failed as it began
     if (!compacting_ && !unfinished_ && steps_ == 0) return directory_.remove_own(current_path_, *current_);
     if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
     if (current_->flush()) return;

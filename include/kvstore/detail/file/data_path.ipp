@@ -68,7 +68,10 @@ KVSTORE_INLINE void check_side_name(FileSystem& files, const std::filesystem::pa
     const std::filesystem::path owner{text.substr(0, text.size() - suffix.size())};
     auto lock = owner;
     lock += ".lock";
-    for (const auto& sign : {owner, lock}) {
+    auto journal = owner;  // a store has nothing else before its first compaction
+    journal += ".journal";
+    for (const auto& sign : {owner, lock, journal}) {
+      if (sign == target) continue;
       if (status_of_name(files, path, sign).kind != FileKind::regular) continue;
       throw StorageError{
           path,

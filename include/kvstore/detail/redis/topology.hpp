@@ -168,16 +168,25 @@ class RedisTopology {
   [[nodiscard]] const RedisAddress& first_seed() const noexcept { return seeds_.front(); }
 
  private:
-  // Every node once, each time starting with another one, since a node that was cut off from the others still
-  // answers. Nodes that failed last time come last, since a dead host costs a whole timeout.
+  // The nodes of the present map, each time starting with another one, since a node that was cut off from the
+  // others still answers. Only then the seeds, since a seed may have joined another cluster meanwhile. Nodes
+  // that failed last time come last, since a dead host costs a whole timeout.
   [[nodiscard]] std::vector<RedisAddress> candidates() {
-    std::vector<RedisAddress> all = seeds_;
-    if (const auto map = view().map) {
-      for (const RedisAddress& node : map->nodes()) {
-        if (std::ranges::find(all, node) == all.end()) all.push_back(node);
-      }
+    std::vector<RedisAddress> all;
+    if (const auto map = view().map) all = {map->nodes().begin(), map->nodes().end()};
+    const auto rotate = [this](auto first, auto last) {
+      if (first != last)
+        std::rotate(first,
+                    first + static_cast<std::ptrdiff_t>(asked_ % static_cast<std::size_t>(last - first)),
+                    last);
+    };
+    const auto known = static_cast<std::ptrdiff_t>(all.size());
+    for (const RedisAddress& seed : seeds_) {
+      if (std::ranges::find(all, seed) == all.end()) all.push_back(seed);
     }
-    std::rotate(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(asked_++ % all.size()), all.end());
+    rotate(all.begin(), all.begin() + known);
+    rotate(all.begin() + known, all.end());
+    ++asked_;
     std::stable_partition(all.begin(), all.end(),
                           [&](const RedisAddress& node) { return !failed_.contains(node); });
     failed_.clear();

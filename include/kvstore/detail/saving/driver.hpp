@@ -174,11 +174,11 @@ class SaveDriver final : private OpenStore {
     threads_.leave();
   }
 
-  /// Saves and releases the storage. @throws StorageError if saving failed; then nothing was closed, and
-  /// writes may go on.
+  /// Saves and releases the storage. @throws StorageError if saving failed; then writes may go on.
   void finish_close() {
     try {
       if (!options_.read_only) save();
+      if (work_.compacts_on_close()) attempt([this] { compact(); });
       run({.want = {.kind = Want::Kind::close}});
       threads_.stop();  // only now: a store that could not be closed continues
       listed_.reset();

@@ -62,6 +62,9 @@ class SaveWork final {
   /// Null once the storage is closed.
   [[nodiscard]] Storage* storage() const noexcept { return storage_.get(); }
 
+  /// Whether the journal wants to be compacted before the storage is closed.
+  [[nodiscard]] bool compacts_on_close() const noexcept { return journal_ && journal_->compacts_on_close(); }
+
   /// Call before the first step: gets the journal. @returns whether the storage wants everything next
   bool start();
 
