@@ -20,6 +20,8 @@ The store
   --batch-size N          save after N changes, 100 by default; 1 makes each safe before it is answered, 0 = by
                           time only
   --save-interval S       and at the latest S seconds after a change, 10 by default; 0 = only by number
+  --read-only             changes nothing, and so serves a store that another program has open too; what that
+                          program saves is seen within a second
   --demo                  do some work on entries "demo:0" to "demo:1999"; without FILE in a temporary folder
 
 Where it is served
@@ -45,6 +47,7 @@ What it serves
                           PUT, PATCH and DELETE with If-Match: ETAG change what you have seen, or nothing
                           (412); PUT with If-None-Match: * adds, or changes nothing (412)
                           Numbers and the order of members stay as they were written
+  /export                 all entries as one JSON object, as a file; takes prefix= and the like too
   /metrics                figures for Prometheus;  /metrics.json  those of the page;  /healthz  "ok"
 
 Errors are application/problem+json. 503 and 507 with "applied": true mean: changed in memory, and not yet on
@@ -81,7 +84,8 @@ inline void parse(int argc, char* argv[], Options& options) {
   app.add_option("--token-file", options.token_file);
   app.add_option("--host-name", options.host_names)->allow_extra_args(false);
   app.add_option("--max-body", options.max_body)->check(CLI::Range(1, 1024 * 1024 * 1024));
-  app.add_flag("--demo", options.demo);
+  CLI::Option* const demo = app.add_flag("--demo", options.demo);
+  app.add_flag("--read-only", options.read_only)->excludes(demo);
   app.set_version_flag("--version", "metrics_server " KVSTORE_VERSION);
   app.parse(argc, argv);
   if (options.path.empty() && !options.demo)

@@ -8,6 +8,8 @@ foreach(file IN ITEMS
     "/page.js|page.js|text/javascript; charset=utf-8"
     "/charts.js|charts.js|text/javascript; charset=utf-8"
     "/entries.js|entries.js|text/javascript; charset=utf-8"
+    "/editor.js|editor.js|text/javascript; charset=utf-8"
+    "/shown.js|shown.js|text/javascript; charset=utf-8"
     "/server.js|server.js|text/javascript; charset=utf-8")
   string(REGEX MATCH "^([^|]*)\\|([^|]*)\\|(.*)$" matched "${file}")
   set(path "${CMAKE_MATCH_1}")

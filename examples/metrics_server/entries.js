@@ -1,76 +1,53 @@
 // SPDX-License-Identifier: MIT
-// The table of entries, and the dialogs that change them.
+// The table of entries, and a pane for the one that is looked at. Search and place are in the address, so that they stay
+// over a reload.
 
-import { Refused, entryPath, request } from "./server.js";
+import { add, confirmRemoval, edit, load, startEditor } from "./editor.js";
+import { request } from "./server.js";
+import { count, find, named, say, shownKey } from "./shown.js";
 
 const kPageSize = 25;
 const kPreviewBytes = 300;
-const find = (id) => document.getElementById(id);
-const count = new Intl.NumberFormat("en");
+const kSearchPause = 150; // milliseconds until one has typed
 
-/** What would not be seen, or would turn the text around it. */
-const kInvisible = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff]/g;
-
-/** A key as text, never as markup: the empty one and what is invisible in it are shown too. */
-function shownKey(key) {
-  const shown = document.createElement("bdi");
-  if (key === "") {
-    shown.append(emphasized("(empty key)"));
-    return shown;
-  }
-  let end = 0;
-  for (const match of key.matchAll(kInvisible)) {
-    const code = match[0].charCodeAt(0).toString(16).padStart(4, "0");
-    shown.append(key.slice(end, match.index), emphasized(`\\u${code}`));
-    end = match.index + 1;
-  }
-  shown.append(key.slice(end));
-  return shown;
-}
-
-function emphasized(text) {
-  const made = document.createElement("em");
-  made.textContent = text;
-  return made;
-}
-
-function say(text, bad = false) {
-  find("message").textContent = text;
-  find("message").classList.toggle("bad", bad);
-}
-
-function complain(id, text) {
-  find(id).textContent = text;
-  find(id).hidden = text === "";
-}
+let place = {}; // { after } or { before }: the key from which the page is counted; neither is the first page
+let next = null;
+let previous = null;
+let latest = 0; // an answer that was overtaken by another is thrown away
+let typing = 0; // the timer of a search
+let applied = null; // changes of the store until now
+let shownAt = null; // and when the table was asked for
+let looked = null; // the entry in the pane
 
 // --- the table -----------------------------------------------------------------------------------------
 
-let after = null; // the key that the page shown comes behind
-let next = null;
-let latest = 0; // an answer that was overtaken by another is thrown away
-let typing = 0; // the timer of a search that waits until one has typed
+function button(text, key, act) {
+  const made = document.createElement("button");
+  made.type = "button";
+  made.textContent = text;
+  made.setAttribute("aria-label", `${text} ${key || "the empty key"}`);
+  made.addEventListener("click", act);
+  return made;
+}
 
 function row(entry) {
   const made = document.createElement("tr");
+  made.entryKey = entry.key;
   const cell = (className, ...content) => {
     const td = document.createElement("td");
     td.className = className;
     td.append(...content);
     made.append(td);
   };
-  const action = (text, act) => {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = text;
-    button.setAttribute("aria-label", `${text} ${entry.key || "the empty key"}`);
-    button.addEventListener("click", act);
-    return button;
-  };
-  cell("key", shownKey(entry.key));
+  const name = button("Show", entry.key, () => look(entry.key));
+  name.replaceChildren(shownKey(entry.key));
+  const actions = document.createElement("div");
+  actions.append(button("Edit", entry.key, () => edit(entry.key)),
+    button("Delete", entry.key, () => confirmRemoval(entry.key, entry.etag, entry.preview)));
+  cell("key", name);
   cell("value", entry.preview);
   cell("number", count.format(entry.bytes));
-  cell("actions", action("Edit", () => edit(entry.key)), action("Delete", () => confirmRemoval(entry)));
+  cell("actions writes", actions);
   return made;
 }
 
@@ -79,14 +56,38 @@ function emptyRow() {
   const cell = made.insertCell();
   cell.colSpan = 4;
   cell.className = "empty";
-  cell.textContent = find("prefix").value ? "No key starts so." : "There are no entries yet.";
+  const words = { prefix: "No key starts so.", key_contains: "No key has that.", value_contains: "No value has that." };
+  cell.textContent = find("prefix").value ? words[find("field").value] : "There are no entries yet.";
   return made;
+}
+
+function able(id, yes) {
+  find(id).setAttribute("aria-disabled", String(!yes)); // `disabled` would take the focus away
+}
+
+function search() {
+  return find("prefix").value ? { [find("field").value]: find("prefix").value } : {};
+}
+
+function keepAddress() {
+  const kept = new URLSearchParams({ ...search(), ...place }).toString();
+  history.replaceState(null, "", kept ? `#${kept}` : location.pathname);
+}
+
+function readAddress() {
+  const kept = new URLSearchParams(location.hash.slice(1));
+  for (const { value } of find("field").options) {
+    if (!kept.has(value)) continue;
+    find("field").value = value;
+    find("prefix").value = kept.get(value);
+  }
+  place = kept.has("after") ? { after: kept.get("after") } : kept.has("before") ? { before: kept.get("before") } : {};
 }
 
 export async function refresh() {
   const mine = ++latest;
-  const query = new URLSearchParams({ prefix: find("prefix").value, limit: kPageSize, preview: kPreviewBytes });
-  if (after !== null) query.set("after", after);
+  const asked = applied;
+  const query = new URLSearchParams({ ...search(), ...place, limit: kPageSize, preview: kPreviewBytes });
   let list;
   try {
     list = await (await request("GET", `/entries?${query}`)).json();
@@ -95,172 +96,137 @@ export async function refresh() {
     return;
   }
   if (mine !== latest) return;
-  if (list.entries.length === 0 && after !== null) return goTo(null); // the last page is gone
+  if (list.entries.length === 0 && list.matching > 0) return goTo({}); // the page has gone
+  shownAt = asked;
+  find("stale").hidden = true;
   find("rows").replaceChildren(...(list.entries.length ? list.entries.map(row) : [emptyRow()]));
-  next = list.next;
-  find("first").disabled = after === null;
-  find("next").disabled = next === null;
-  const matching = `${count.format(list.matching)} ${list.matching === 1 ? "entry" : "entries"}`;
-  find("range").textContent = find("prefix").value ? `${matching} found` : matching;
+  ({ next, previous } = list);
+  able("first", previous !== null);
+  able("previous", previous !== null);
+  able("next", next !== null);
+  showRange(list);
 }
 
-function goTo(key) {
+function showRange({ matching, position, entries }) {
+  const found = `${count.format(matching)} ${matching === 1 ? "entry" : "entries"}${find("prefix").value ? " found" : ""}`;
+  const some = `${count.format(position + 1)} to ${count.format(position + entries.length)} of `;
+  find("range").textContent = entries.length < matching ? some + found : found;
+}
+
+function goTo(where) {
   clearTimeout(typing); // or it would go back to the first page later
-  after = key;
+  place = where;
+  keepAddress();
   return refresh();
 }
 
 /** After a change: the table anew, and what happened; the keyboard's place is not lost. */
-async function changed(text, bad = false) {
+async function changed(key, text, bad = false) {
   await refresh();
-  say(text, bad);
-  if (document.activeElement === document.body) find("add").focus();
+  say(text, bad, bad);
+  if (looked?.key === key) await look(key, false);
+  if (document.activeElement !== document.body) return;
+  const same = [...find("rows").children].find((one) => one.entryKey === key);
+  (same?.querySelector("td.key button") ?? find("add")).focus();
 }
 
-/** Runs an action of a dialog. A change that is in memory, and not yet on disk, has happened. */
-async function attempt(dialog, errorId, action, done) {
-  const buttons = [...dialog.querySelectorAll("button")];
-  buttons.forEach((button) => (button.disabled = true));
+/** The changes that the store has had until now: tells whether the table is of an earlier time. */
+export function noteApplied(changes) {
+  applied = changes;
+  shownAt ??= changes;
+  find("stale").hidden = shownAt === changes;
+}
+
+// --- the pane ------------------------------------------------------------------------------------------
+
+async function look(key, focus = true) {
   try {
-    await action();
-    dialog.close();
-    await changed(done);
+    looked = await load(key);
   } catch (error) {
-    if (error instanceof Refused && error.applied) {
-      dialog.close();
-      await changed(`${done} But it is not yet on disk: ${error.message}`, true);
-    } else {
-      const exists = error.status === 412 && edited === null;
-      complain(errorId, exists ? "There is an entry with this key already." : error.message);
-      find("editor-reload").hidden = error.status !== 412 || exists;
-    }
-  } finally {
-    buttons.forEach((button) => (button.disabled = false));
+    closePane();
+    if (focus) say(error.message, true);
+    return;
   }
+  find("pane-key").replaceChildren(shownKey(key));
+  find("pane-value").textContent = looked.text;
+  find("pane").hidden = false;
+  if (focus) find("pane-title").focus();
 }
 
-// --- adding and editing --------------------------------------------------------------------------------
-
-let edited = null; // { key, tag }, or nothing where an entry is added
-
-function named(key) {
-  const shown = shownKey(key).textContent;
-  return `“${shown.length > 60 ? `${shown.slice(0, 60)}…` : shown}”`;
+function closePane() {
+  const key = looked?.key;
+  looked = null;
+  find("pane").hidden = true;
+  const same = [...find("rows").children].find((one) => one.entryKey === key);
+  (same?.querySelector("td.key button") ?? find("prefix")).focus();
 }
 
-function openEditor(title, value) {
-  find("editor-title").textContent = title;
-  find("editor-key").hidden = edited !== null;
-  document.querySelector("label[for=editor-key]").textContent = "Key";
-  find("editor-shown-key").hidden = edited === null;
-  find("editor-shown-key").replaceChildren(edited === null ? "" : shownKey(edited.key));
-  find("editor-value").value = value;
-  find("editor-reload").hidden = true;
-  complain("editor-error", "");
-  hint();
-  if (!find("editor").open) find("editor").showModal();
-  (edited === null ? find("editor-key") : find("editor-value")).focus();
-}
-
-function add() {
-  edited = null;
-  find("editor-key").value = find("prefix").value;
-  openEditor("Add entry", "");
-}
-
-async function edit(key) {
+async function copyValue() {
   try {
-    const response = await request("GET", entryPath(key, "&pretty"));
-    edited = { key, tag: response.headers.get("ETag") };
-    openEditor("Edit entry", await response.text()); // the text, since numbers may not fit JavaScript's
-  } catch (error) {
-    await changed(error.message, true);
+    await navigator.clipboard.writeText(looked.text);
+    say(`Copied the value of ${named(looked.key)}.`);
+  } catch {
+    getSelection().selectAllChildren(find("pane-value"));
+    say("The browser does not let the page copy; the value is selected.", true);
   }
 }
 
-/** Says while one types whether it is JSON; the server has the last word. */
-function hint() {
-  const text = find("editor-value").value;
-  const place = find("editor-hint");
-  const [words, makeText] = place.children;
-  let problem = "";
+// --- the export ----------------------------------------------------------------------------------------
+
+/** Fetched, since a link would not bring the token. */
+async function exportAll() {
+  say("Exporting …");
   try {
-    JSON.parse(text);
+    const response = await request("GET", `/export?${new URLSearchParams(search())}`, { timeout: 3600000 });
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(await response.blob());
+    link.download = `${find("store").textContent.replace(/\.json$/, "")}-export.json`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    say(find("prefix").value ? "Exported the entries that were found." : "Exported all entries.");
   } catch (error) {
-    problem = error.message;
+    say(`The export has not come in full: ${error.message}`, true);
   }
-  words.textContent = text.trim() === "" ? 'Such as {"city": "Oslo"}, 42, true or "a text"' :
-    problem ? `Not JSON yet: ${problem}` : "";
-  place.classList.toggle("bad", text.trim() !== "" && problem !== "");
-  makeText.hidden = problem === "" || text.trim() === "" || /^\s*[[{"]/.test(text);
-}
-
-function save() {
-  const body = find("editor-value").value;
-  const type = { "Content-Type": "application/json" };
-  if (edited === null) {
-    const key = find("editor-key").value;
-    const action = () => request("PUT", entryPath(key), { headers: { ...type, "If-None-Match": "*" }, body });
-    return attempt(find("editor"), "editor-error", action, `Added ${named(key)}.`);
-  }
-  const { key, tag } = edited;
-  const action = () => request("PUT", entryPath(key), { headers: { ...type, "If-Match": tag }, body });
-  return attempt(find("editor"), "editor-error", action, `Saved ${named(key)}.`);
-}
-
-// --- deleting ------------------------------------------------------------------------------------------
-
-let doomed = null; // { key, tag } as the table shows it
-
-function confirmRemoval(entry) {
-  doomed = { key: entry.key, tag: entry.etag };
-  find("removal-key").replaceChildren(shownKey(entry.key));
-  complain("removal-error", "");
-  find("removal").showModal();
-}
-
-function remove() {
-  const { key, tag } = doomed;
-  const action = () => request("DELETE", entryPath(key), { headers: { "If-Match": tag } });
-  return attempt(find("removal"), "removal-error", action, `Deleted ${named(key)}.`);
 }
 
 // --- wiring --------------------------------------------------------------------------------------------
 
-function onSubmit(dialogId, act) {
-  find(dialogId).querySelector("form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    act();
+function onClick(id, act) {
+  find(id).addEventListener("click", () => {
+    if (find(id).getAttribute("aria-disabled") !== "true") act();
   });
 }
 
 export function startEntries() {
+  readAddress();
+  startEditor(changed);
+  const searched = () => {
+    say("");
+    return goTo({});
+  };
   find("prefix").addEventListener("input", () => {
     clearTimeout(typing);
-    typing = setTimeout(() => goTo(null), 150);
+    typing = setTimeout(searched, kSearchPause);
   });
+  find("field").addEventListener("change", searched);
   find("search").addEventListener("submit", (event) => {
     event.preventDefault();
-    goTo(null);
+    searched();
   });
-  find("refresh").addEventListener("click", () => {
+  onClick("refresh", () => {
     say("");
     refresh();
   });
-  find("first").addEventListener("click", () => goTo(null));
-  find("next").addEventListener("click", () => goTo(next));
-  find("add").addEventListener("click", add);
-  onSubmit("editor", save);
-  onSubmit("removal", remove);
-  find("editor-cancel").addEventListener("click", () => find("editor").close());
-  find("removal-cancel").addEventListener("click", () => find("removal").close());
-  find("editor-reload").addEventListener("click", () => edit(edited.key));
-  find("editor-value").addEventListener("input", hint);
-  find("editor-value").addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) save();
-  });
-  find("editor-hint").querySelector("button").addEventListener("click", () => {
-    find("editor-value").value = JSON.stringify(find("editor-value").value);
-    hint();
+  onClick("first", () => goTo({}));
+  onClick("previous", () => goTo({ before: previous }));
+  onClick("next", () => goTo({ after: next }));
+  onClick("add", add);
+  onClick("export", exportAll);
+  onClick("pane-copy", copyValue);
+  onClick("pane-edit", () => edit(looked.key));
+  onClick("pane-delete", () => confirmRemoval(looked.key, looked.tag, looked.text));
+  onClick("pane-close", closePane);
+  find("pane").addEventListener("keydown", (event) => {
+    if (event.key === "Escape") closePane();
   });
 }

@@ -30,6 +30,7 @@
 #include "command_line.hpp"
 #include "demo_load.hpp"
 #include "entries_api.hpp"
+#include "follower.hpp"
 #include "guard.hpp"
 #include "history.hpp"
 #include "metrics_api.hpp"
@@ -107,6 +108,7 @@ class EndSignals {
   return {.batch_size = options.batch_size,
           .auto_save_interval =
               std::chrono::milliseconds{static_cast<std::int64_t>(options.save_interval * 1000)},
+          .read_only = options.read_only,
           .logger = [](const kvstore::LogEvent& event) { complain(to_string(event)); },
           .log_level = kvstore::LogLevel::warning};
 }
@@ -141,14 +143,17 @@ class EndSignals {
 }
 
 /// @throws what `Store::close` throws: not everything is on disk then
-void close(Store& store) {
+void close(Store& store, const Options& options) {
   try {
     store.close();
   } catch (const kvstore::StorageError&) {
     complain("not on disk: " + std::to_string(store.unsaved()) + " changes");
     throw;
   }
-  std::cout << "ended: " << store.metrics().applied << " changes, everything is on disk" << std::endl;
+  if (options.read_only)
+    std::cout << "ended" << std::endl;
+  else
+    std::cout << "ended: " << store.metrics().applied << " changes, everything is on disk" << std::endl;
 }
 
 [[nodiscard]] bool is_utf8(const std::string& text) {
@@ -188,11 +193,13 @@ bool serve(Store& store, const std::filesystem::path& path, Guard guard, const O
   const History history{store};
   ChangeGate gate;
   EntriesApi entries{store, gate};
-  const MetricsApi metrics{store, history, {shown_name(path), options.batch_size}};
-  const Routes routes{std::move(guard), entries, store, metrics};
+  const MetricsApi metrics{store, history, {shown_name(path), options.batch_size, options.read_only}};
+  const Routes routes{std::move(guard), entries, store, metrics, options.read_only};
   const std::unique_ptr<Server> server = bind(routes, options);
   std::optional<DemoLoad> load;
   if (options.demo) load.emplace(store, gate);
+  std::optional<Follower> follower;
+  if (options.read_only) follower.emplace(store);
 
   std::atomic<bool> deaf{false};
   server->begin([&deaf] {
@@ -214,7 +221,7 @@ void run(const Options& options, const EndSignals& signals) {
 
   Store store{make_storage(options, path), store_options(options)};
   const bool served = serve(store, path, std::move(guard), options, signals);
-  close(store);
+  close(store, options);
   if (!served) throw Failure{kFailed, "the system took no more connections"};
 }
 

@@ -49,6 +49,7 @@ class MetricsApi {
   struct About {
     std::string store;  ///< its file's name
     std::size_t batch_size;
+    bool read_only;
   };
 
   MetricsApi(const Store& store, const History& history, About about)
@@ -67,6 +68,7 @@ class MetricsApi {
     const nlohmann::ordered_json out{{"store", about_.store},
                                      {"started", std::to_string(history_.started())},
                                      {"batch_size", about_.batch_size},
+                                     {"read_only", about_.read_only},
                                      {"entries", metrics.entries},
                                      {"segments", metrics.segments},
                                      {"applied", metrics.applied},

@@ -34,6 +34,7 @@ struct Options {
   std::vector<std::string> host_names;  ///< under which the server is known besides its address
   std::size_t max_body = 1024 * 1024;
   bool demo = false;
+  bool read_only = false;
 };
 
 /// Whether only this machine reaches an address. @throws Failure if it is none

@@ -2,11 +2,11 @@
 // Asks for the store's figures each second and shows them; says when the server is gone.
 
 import { Chart, kSpan } from "./charts.js";
-import { refresh, startEntries } from "./entries.js";
+import { noteApplied, refresh, startEntries } from "./entries.js";
 import { Refused, keepToken, request } from "./server.js";
+import { find, saved } from "./shown.js";
 
 const kPause = 1000;
-const find = (id) => document.getElementById(id);
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const short = (value) => (value < 10000 ? whole : compact).format(value);
@@ -75,6 +75,9 @@ function show(metrics) {
   find("now-failed").textContent = failed ? `${whole.format(failed)} failed` : "";
   find("save-error").hidden = last_error === null;
   find("save-error").textContent = `The last save failed, so changes are in memory only: ${last_error}`;
+  if (last_error === null) saved();
+  document.body.classList.toggle("read-only", metrics.read_only);
+  noteApplied(metrics.read_only ? metrics.entries : metrics.applied);
   charts.operations.show(samples);
   charts.saves.show(samples);
   const limit = metrics.batch_size > 1 ? { value: metrics.batch_size, name: "a batch is" } : null;
@@ -94,7 +97,7 @@ async function look() {
     const metrics = await response.json();
     const wasLive = document.body.dataset.state === "live";
     if (!take(metrics)) return look();
-    setState("live", "Live");
+    setState("live", metrics.read_only ? "Live, for reading only" : "Live");
     show(metrics);
     if (!wasLive) refresh();
   } catch (error) {
@@ -115,8 +118,17 @@ function askForToken() {
   if (find("login").open) return;
   find("login-error").hidden = !refused;
   find("login-error").textContent = "That is not the token of this server.";
-  document.querySelectorAll("dialog[open]").forEach((dialog) => dialog.close());
   find("login").showModal();
+}
+
+/** Charts leave the entries their place: folded on a small screen, and as one has left them. */
+function foldCharts() {
+  const kept = localStorage.getItem("kvstore-charts");
+  find("charts").open = kept ? kept === "open" : innerWidth > 640;
+  find("charts").addEventListener("toggle", () => {
+    localStorage.setItem("kvstore-charts", find("charts").open ? "open" : "closed");
+    Object.values(charts).forEach((chart) => chart.draw());
+  });
 }
 
 document.addEventListener("token-needed", askForToken);
@@ -128,5 +140,6 @@ find("login").querySelector("form").addEventListener("submit", () => {
   look();
 });
 
+foldCharts();
 startEntries();
 watch();

@@ -12,6 +12,7 @@
 
 #include "entries_api.hpp"
 #include "exchange.hpp"
+#include "export.hpp"
 #include "guard.hpp"
 #include "listing.hpp"
 #include "metrics_api.hpp"
@@ -24,7 +25,7 @@ namespace metrics_server {
 namespace http = boost::beast::http;
 
 /// What a path names.
-enum class Resource { page, health, metrics, metrics_json, entries, entry };
+enum class Resource { page, health, metrics, metrics_json, entries, entry, all };
 
 /// What can be done with it; GET stands for HEAD too.
 [[nodiscard]] inline std::string_view methods_of(Resource resource) {
@@ -49,8 +50,12 @@ enum class Resource { page, health, metrics, metrics_json, entries, entry };
 
 class Routes {
  public:
-  Routes(Guard guard, EntriesApi& entries, const Store& store, const MetricsApi& metrics)
-      : guard_{std::move(guard)}, entries_{entries}, store_{store}, metrics_{metrics} {}
+  Routes(Guard guard, EntriesApi& entries, const Store& store, const MetricsApi& metrics, bool read_only)
+      : guard_{std::move(guard)},
+        entries_{entries},
+        store_{store},
+        metrics_{metrics},
+        read_only_{read_only} {}
 
   struct Call {
     Target target;
@@ -81,6 +86,8 @@ class Routes {
       const bool known = http::string_to_verb(request.method) != http::verb::unknown;
       throw Refusal{known ? 405 : 501, "it knows " + std::string{methods}, {{"Allow", std::string{methods}}}};
     }
+    if (read_only_ && request.method != "GET" && request.method != "HEAD")
+      throw Refusal{403, "the store is open for reading only: see --read-only"};
     if (request.method == "PATCH") guard_.check_body(request, "application/merge-patch+json");
     if (request.method == "POST" || request.method == "PUT") guard_.check_body(request, "application/json");
     return call;
@@ -111,6 +118,7 @@ class Routes {
     const auto call = [&](Resource resource) { return Call{std::move(target), resource, std::nullopt}; };
     if (path == "/healthz") return call(Resource::health);
     if (path == "/metrics") return call(Resource::metrics);
+    if (path == "/export") return call(Resource::all);
     if (path == "/metrics.json") return call(Resource::metrics_json);
     for (const PageFile& file : kPageFiles) {
       if (path == file.path) return {std::move(target), Resource::page, std::nullopt, &file};
@@ -136,6 +144,9 @@ class Routes {
         break;
       case Resource::entries:
         list_entries(store_, call.target, response);
+        break;
+      case Resource::all:
+        export_entries(store_, call.target, response);
         break;
       case Resource::entry:
         handle_entry(call, request, response);
@@ -171,6 +182,7 @@ class Routes {
   EntriesApi& entries_;
   const Store& store_;
   const MetricsApi& metrics_;
+  bool read_only_;
 };
 
 }  // namespace metrics_server

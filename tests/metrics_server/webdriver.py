@@ -104,6 +104,11 @@ class Browser:
         actions += [{"type": "keyUp", "value": code} for code in reversed(codes)]
         self.post("/actions", actions=[{"type": "key", "id": "keyboard", "actions": actions}])
 
+    def keys(self, text):
+        """Types on whatever has the focus."""
+        for letter in text:
+            self.press(letter)
+
     def prefer(self, scheme):
         self.post("/goog/cdp/execute", cmd="Emulation.setEmulatedMedia",
                   params={"features": [{"name": "prefers-color-scheme", "value": scheme}]})
