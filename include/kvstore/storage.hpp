@@ -208,8 +208,8 @@ class Journal {
   /// Whether the journal has outgrown the snapshot.
   [[nodiscard]] virtual bool wants_compaction() const noexcept = 0;
 
-  /// Whether closing the store should compact the journal first. If the compaction fails, the store closes all
-  /// the same, since the journal has everything.
+  /// Whether closing the store should compact the journal first. If the compaction fails, the store closes
+  /// all the same, since the journal has everything.
   [[nodiscard]] virtual bool compacts_on_close() const noexcept { return false; }
 
   // A compaction, in this order. Each step may throw StorageError. The old snapshot and journal are then

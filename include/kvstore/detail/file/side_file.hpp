@@ -12,8 +12,8 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Refuses the file `name`, found beside the store `path`, if a stranger may have put it there: in a sticky
-/// folder, such as `/tmp`, it belongs neither to this user, nor to the owner of the store's own file or of the
-/// folder. @throws StorageError
+/// folder, such as `/tmp`, it belongs neither to this user, nor to the owner of the store's own file or of
+/// the folder. @throws StorageError
 void check_side_owner(FileSystem& files, const std::filesystem::path& path, const std::filesystem::path& name,
                       const FileStatus& found);
 
