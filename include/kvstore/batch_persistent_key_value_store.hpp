@@ -6,7 +6,6 @@
 #include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
 
 #include <chrono>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <exception>

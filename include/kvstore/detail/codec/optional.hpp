@@ -4,7 +4,6 @@
 // Codecs of optional values and alternatives: optional, unique_ptr, variant.
 
 #include <array>
-#include <concepts>
 #include <cstddef>
 #include <memory>
 #include <optional>

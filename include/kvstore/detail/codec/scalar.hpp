@@ -4,7 +4,6 @@
 // Codecs of booleans, numbers, strings and durations.
 
 #include <chrono>
-#include <concepts>
 #include <string>
 #include <string_view>
 #include <variant>

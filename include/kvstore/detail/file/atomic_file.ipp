@@ -4,7 +4,6 @@
 // The definitions of atomic_file.hpp.
 
 #include <cstddef>
-#include <cstdint>
 #include <cstring>
 #include <filesystem>
 #include <memory>
