@@ -6,7 +6,6 @@
 #include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
 
 #include <memory>
-#include <utility>
 
 #include "kvstore/detail/redis/engine.hpp"
 #include "kvstore/detail/remote/store.hpp"

@@ -14,6 +14,7 @@
 #include "kvstore/detail/file/followed_path.hpp"
 #include "kvstore/detail/file/known_file.hpp"
 #include "kvstore/detail/file/native.hpp"
+#include "kvstore/detail/file/rights.hpp"
 #include "kvstore/detail/file/set_aside.hpp"
 #include "kvstore/storage.hpp"
 

@@ -18,7 +18,6 @@
 #include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
-#include "kvstore/key_text.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 

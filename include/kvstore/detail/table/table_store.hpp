@@ -28,7 +28,6 @@
 #include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/detail/table/tables.hpp"
-#include "kvstore/hash.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
 
