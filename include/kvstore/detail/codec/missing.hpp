@@ -207,11 +207,12 @@ void check_has_hash(const Hash& hash, const Key& key) {
 }
 
 /// Checks the types of a store, and returns its argument. The first thing that a constructor does, since
-/// compilers report the first mistake first.
+/// compilers report the first mistake first. The compiler checks as it instantiates; nothing is called, as a
+/// type that contains itself would be checked for ever.
 template <class Key, class Value, class Hash = void, class Storage>
 [[nodiscard]] Storage&& with_codecs(Storage&& storage) noexcept {
-  check_has_codec<Key>();
-  check_has_codec<Value>();
+  static_cast<void>(&check_has_codec<Key>);
+  static_cast<void>(&check_has_codec<Value>);
   if constexpr (!std::is_void_v<Hash>) static_cast<void>(&check_has_hash<Hash, Key>);
   return std::forward<Storage>(storage);
 }
