@@ -143,21 +143,30 @@ KVSTORE_INLINE std::error_code give_rights(File& file, const FileRights& rights)
   return uninterrupted([&] { return file.set_mode(wanted.mode); });
 }
 
+/// Removes a file that was just made. Its folder may have been exchanged, and the name belong to another
+/// file.
+inline void unmake_file(FileSystem& files, const std::filesystem::path& name, std::unique_ptr<File> made) {
+  const auto mine = uninterrupted([&] { return made->status(); });
+  const auto named = uninterrupted([&] { return files.status(name); });
+  made.reset();
+  if (mine.value.inode == named.value.inode && mine.value.device == named.value.device)
+    static_cast<void>(files.remove(name));
+}
+
 KVSTORE_INLINE Result<std::unique_ptr<File>> make_file(FileSystem& files, const std::filesystem::path& name,
                                                        const FileRights& rights) {
   constexpr std::uint32_t kPrivate = 0600;
   auto made = open_file(files, name, OpenMode::exclusive, rights.known ? kPrivate : kDefaultMode);
   if (made.error) return made;
-  if (const auto error = give_rights(*made.value, rights)) {
-    // The folder may have been exchanged, and the name belong to another file.
-    const auto mine = uninterrupted([&] { return made.value->status(); });
-    const auto named = uninterrupted([&] { return files.status(name); });
-    made.value.reset();
-    if (mine.value.inode == named.value.inode && mine.value.device == named.value.device)
-      static_cast<void>(files.remove(name));
+  try {
+    const auto error = give_rights(*made.value, rights);
+    if (!error) return made;
+    unmake_file(files, name, std::move(made.value));
     return {nullptr, error};
+  } catch (...) {  // no memory for the access control list
+    unmake_file(files, name, std::move(made.value));
+    throw;
   }
-  return made;
 }
 
 }}}  // namespace kvstore::v1::detail

@@ -50,15 +50,16 @@ KVSTORE_INLINE void JournalReader::check_mark(const Line& line) {
     found_misfit_ = true;
     throw CorruptionError{path_, position_, expected};
   };
+  const auto refuse_mark = [&](const char* reason) {
+    refuse("expected no mark of " + std::to_string(line.synced) + " synced bytes here, since " + reason);
+  };
   if (line.outcome == Line::Outcome::unreadable)
     refuse("expected a number of synced bytes; the checksum fits, so another program has written this line");
   if (line.synced == 0) return;
-  const std::string bytes = "expected no mark of " + std::to_string(line.synced) + " synced bytes here, ";
-  if (line.synced > position_) refuse(bytes + "since fewer stand before it; lines were removed or moved");
+  if (line.synced > position_) refuse_mark("fewer stand before it; lines were removed or moved");
   if (line.synced <= vouched_)
-    refuse(bytes + "since an earlier line has a mark of as many; lines were doubled or moved");
-  if (!line_ends_at(line.synced))
-    refuse(bytes + "since no line ends there; lines were removed, doubled or moved");
+    refuse_mark("an earlier line has a mark of as many; lines were doubled or moved");
+  if (!line_ends_at(line.synced)) refuse_mark("no line ends there; lines were removed, doubled or moved");
 }
 
 KVSTORE_INLINE bool JournalReader::line_ends_at(std::uint64_t offset) const {

@@ -175,9 +175,10 @@ template <JsonFloat T>
 [[nodiscard]] constexpr bool is_minus_zero(T value) noexcept {
   return std::bit_cast<FloatBits<T>>(value) == kSignBit<T>;
 }
+/// Shifts, since `-ffast-math` takes both zeros for the same and so may drop a choice between them.
 template <JsonFloat T>
 [[nodiscard]] constexpr T zero(bool negative) noexcept {
-  return std::bit_cast<T>(negative ? kSignBit<T> : FloatBits<T>{0});
+  return std::bit_cast<T>(FloatBits<T>{negative} << (8 * sizeof(T) - 1));
 }
 
 /// Restores the usual arithmetic, which does not flush subnormal numbers to zero, while it exists.
