@@ -149,32 +149,34 @@ void check_parts(TypeList<Parts...>) {
   (check_has_codec<Parts>(), ...);
 }
 
+/// Refuses types that no codec could keep.
 template <class T>
-void check_has_codec() {
+void check_kind() {
   using enum Lack;
-  constexpr bool kIsPart = lack_of<T>() == part;  // one of its parts is to be blamed
   static_assert(lack_of<T>() != pointer,
                 "kvstore: a pointer cannot be stored, since its target is not there after a restart. Store "
-                "the object itself, a "
-                "std::string for text, or a std::unique_ptr");
+                "the object itself, a std::string for text, or a std::unique_ptr");
   static_assert(lack_of<T>() != view,
                 "kvstore: a view or reference cannot be stored, since it does not own its text or elements. "
-                "Store a std::string or a "
-                "std::vector");
+                "Store a std::string or a std::vector");
   static_assert(lack_of<T>() != array,
                 "kvstore: an array of this form cannot be stored. Store a std::string or a std::array");
   static_assert(lack_of<T>() != long_double, "kvstore: JSON has no long double; store a double");
+}
+
+/// Refuses types that need a list, a conversion or a header.
+template <class T>
+void check_list() {
+  using enum Lack;
   static_assert(lack_of<T>() != list_of_base,
                 "kvstore: the list of fields of a base class does not hold for this class. Write "
-                "kvstore_fields for this class, with the "
-                "members of the base in it");
+                "kvstore_fields for this class, with the members of the base in it");
   static_assert(lack_of<T>() != list_by_reference,
                 "kvstore: kvstore_fields of this type takes a reference. Let it take a pointer: constexpr "
                 "auto kvstore_fields(const T*)");
   static_assert(lack_of<T>() != list_elsewhere,
                 "kvstore: a list names fields of this type, but no kvstore_fields(const T*) is found for it. "
-                "Move it into the "
-                "namespace of the type, or make it a friend function in the type");
+                "Move it into the namespace of the type, or make it a friend function in the type");
   static_assert(lack_of<T>() != trees,
                 "kvstore: the to_json of this type needs #include <nlohmann/json.hpp>");
   static_assert(lack_of<T>() != conversion,
@@ -183,17 +185,22 @@ void check_has_codec() {
   static_assert(
       lack_of<T>() != other_header,
       "kvstore: the codec of this type stands in another header. #include <kvstore/more_codecs.hpp>");
+  static_assert(lack_of<T>() != standard,
+                "kvstore: this type of the standard library has no codec. Store a type that has one "
+                "(kvstore/codec.hpp lists them), specialise kvstore::Codec, or, if nlohmann/json converts "
+                "the type, #include <nlohmann/json.hpp>");
   static_assert(
-      lack_of<T>() != standard,
-      "kvstore: this type of the standard library has no codec. Store a type that has one (kvstore/codec.hpp "
-      "lists them), "
-      "specialise kvstore::Codec, or, if nlohmann/json converts the type, #include <nlohmann/json.hpp>");
-  static_assert(lack_of<T>() != list,
-                "kvstore: this type has no list of its fields. Write constexpr auto kvstore_fields(const T*) "
-                "in the type's namespace, "
-                "which returns kvstore::fields(\"name\", &T::name, ...); or specialise kvstore::Codec; or "
-                "give the type to_json and "
-                "from_json and #include <nlohmann/json.hpp>");
+      lack_of<T>() != list,
+      "kvstore: this type has no list of its fields. Write constexpr auto kvstore_fields(const T*) in the "
+      "type's namespace, which returns kvstore::fields(\"name\", &T::name, ...); or specialise "
+      "kvstore::Codec; or give the type to_json and from_json and #include <nlohmann/json.hpp>");
+}
+
+template <class T>
+void check_has_codec() {
+  constexpr bool kIsPart = lack_of<T>() == Lack::part;  // one of its parts is to be blamed
+  check_kind<T>();
+  check_list<T>();
   if constexpr (std::is_base_of_v<FieldCodec<T>, Codec<T>> || (kIsPart && ListsItsFields<T>)) {
     check_members<T>(FieldsOf<T>::kIndices);
   } else if constexpr (kIsPart || is_of_the_standard_library<T>()) {

@@ -4,6 +4,8 @@
 // The files of Linux. Of the headers of the local stores, the only one that calls the operating system for
 // them.
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -116,7 +118,8 @@ inline constexpr const char* kPosixAcl = "system.posix_acl_access";
 
 /// Whether an error of a call about a list means that the file has none, or its file system has none at all.
 inline bool has_no_acl(int error) noexcept {
-  return error == ENODATA || error == ENOTSUP || error == EOPNOTSUPP || error == ENOSYS || error == ENOENT;
+  constexpr std::array<int, 5> kNone{ENODATA, ENOTSUP, EOPNOTSUPP, ENOSYS, ENOENT};  // two may be equal
+  return std::find(kNone.begin(), kNone.end(), error) != kNone.end();
 }
 
 /// Reads a list by `get(out, bytes)`, which returns its size.
