@@ -24,7 +24,8 @@ JSON file. With --integer-keys a new database keeps its keys as INTEGER; one tha
 
 get, ls, stat, verify and export take no lock and make no file: they work while another process has the store
 open, and show it as of one moment. The others need it for themselves, and change all that they are to change
-or nothing. Values are kept byte by byte: 1.0 stays 1.0, and a number of thirty digits keeps them.
+or nothing. Root writes as the user who owns the folder, and who could exchange the names in it meanwhile.
+Values are kept byte by byte: 1.0 stays 1.0, and a number of thirty digits keeps them.
 
 A string is a JSON value only with its quotes, which the shell takes away unless there are others around them.
 A key or value that begins with two dashes comes after --, as does -h: kvctl get users.json -- --odd

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "acting_user.hpp"
 #include "arguments.hpp"
 #include "help.hpp"
 #include "outcome.hpp"
@@ -191,7 +192,7 @@ kvctl::Status guarded(kvctl::Output& out, const Do& action) {
     out.flush();
     return status;
   } catch (const kvctl::ReaderGone&) { return kvctl::kDone; } catch (const std::exception& error) {
-    kvctl::complain(error.what());
+    kvctl::complain(error.what() + kvctl::acting_note);
     try {
       out.flush();
     } catch (...) {  // the message above is the one that matters

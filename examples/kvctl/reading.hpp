@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "acting_user.hpp"
 #include "arguments.hpp"
 #include "entries.hpp"
 #include "lock_holder.hpp"
@@ -141,8 +142,10 @@ class ExportSink final : public kvstore::LoadSink {
 };
 
 inline Status export_entries(const Arguments& arguments, Output& out) {
+  const bool to_file = !arguments.other.empty() && arguments.other != "-";
+  if (to_file) act_as_owner(arguments.path, arguments.other);
   const auto storage = open_to_read(find_existing(arguments.path, arguments.storage));
-  if (arguments.other.empty() || arguments.other == "-") {
+  if (!to_file) {
     ExportSink sink{out};
     CheckedSink checked{sink};
     load(*storage, {.purpose = kvstore::LoadPurpose::copy}, checked);

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "acting_user.hpp"
 #include "arguments.hpp"
 #include "lock_holder.hpp"
 #include "output.hpp"
@@ -55,6 +56,7 @@ inline void check_not_beside(const Place& damaged, const Place& fresh) {
 }
 
 inline Status repair(const Arguments& arguments, Output& out) {
+  act_as_owner(arguments.path, arguments.other);
   const Place damaged = find_existing(arguments.path, arguments.storage);
   Place fresh = find_place(arguments.other, "json");
   if (fresh.exists) throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file"};

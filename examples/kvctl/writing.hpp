@@ -12,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "acting_user.hpp"
 #include "arguments.hpp"
 #include "entries.hpp"
 #include "object_reader.hpp"
@@ -54,6 +55,7 @@ inline Status put(const Arguments& arguments, Output&) {
   check_key(key);
   Place place = find_place(arguments.path, arguments.storage);
   const std::string value = value_of(arguments);
+  act_as_owner(arguments.path);
   place = find_place(arguments.path, arguments.storage);  // reading may have taken long
   const Failure missing{kNoSuchKey, arguments.path + ": key " + shown(key) + " does not exist"};
   if (arguments.update && !place.exists) throw missing;
@@ -70,6 +72,7 @@ inline Status put(const Arguments& arguments, Output&) {
 
 /// All of them or none.
 inline Status rm(const Arguments& arguments, Output&) {
+  act_as_owner(arguments.path);
   Session session{find_existing(arguments.path, arguments.storage)};
   for (const std::string& key : arguments.keys) {
     if (session.table().contains(key)) continue;
@@ -82,6 +85,7 @@ inline Status rm(const Arguments& arguments, Output&) {
 }
 
 inline Status compact(const Arguments& arguments, Output& out) {
+  act_as_owner(arguments.path);
   const Place place = find_existing(arguments.path, arguments.storage);
   const auto bytes = [&] {
     std::uintmax_t sum = size_of(place.path) + size_of(beside(place.path, "-wal"));
@@ -117,6 +121,7 @@ inline Status compact(const Arguments& arguments, Output& out) {
 inline Status import_entries(const Arguments& arguments, Output&) {
   static_cast<void>(find_place(arguments.path, arguments.storage));
   const Imported imported = read_object(arguments.other);
+  act_as_owner(arguments.path);
   const Place place = find_place(arguments.path, arguments.storage);
   Session session{place, arguments.integer_keys};
   if (arguments.replace || !place.exists) session.clear();
@@ -135,6 +140,7 @@ inline Status import_entries(const Arguments& arguments, Output&) {
 // ---- migrate --------------------------------------------------------------------------------------------
 
 inline Status migrate(const Arguments& arguments, Output& out) {
+  act_as_owner(arguments.path, arguments.other);
   const Place from = find_existing(arguments.path, arguments.storage);
   const Place to = find_place(arguments.other, arguments.to_storage);
   if (to.exists && fs::exists(to.path) && fs::exists(from.path) && fs::equivalent(from.path, to.path)) {
