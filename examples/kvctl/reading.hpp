@@ -16,6 +16,7 @@
 #include "acting_user.hpp"
 #include "arguments.hpp"
 #include "entries.hpp"
+#include "fresh_target.hpp"
 #include "lock_holder.hpp"
 #include "output.hpp"
 #include "places.hpp"
@@ -144,20 +145,30 @@ class ExportSink final : public kvstore::LoadSink {
 inline Status export_entries(const Arguments& arguments, Output& out) {
   const bool to_file = !arguments.other.empty() && arguments.other != "-";
   if (to_file) act_as_owner(arguments.path, arguments.other);
-  const auto storage = open_to_read(find_existing(arguments.path, arguments.storage));
+  const Place source = find_existing(arguments.path, arguments.storage);
+  const auto storage = open_to_read(source);
   if (!to_file) {
     ExportSink sink{out};
     CheckedSink checked{sink};
     load(*storage, {.purpose = kvstore::LoadPurpose::copy}, checked);
     return kDone;
   }
-  if (!arguments.replace && find_place(arguments.other, "json").exists) {
-    throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file, or say --replace"};
-  }
-  check_writable(arguments.other);
+  const Place target = find_place(arguments.other, "json");
   CheckedStorage from{*storage, true};
-  kvstore::JsonFile to{arguments.other};
-  kvstore::migrate(from, to, {.replace = true});
+  if (target.exists) {
+    if (!arguments.replace)
+      throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file, or say --replace"};
+    check_writable(target.path);
+    kvstore::JsonFile to{target.path};
+    kvstore::migrate(from, to, {.replace = true});
+    return kDone;
+  }
+  FreshTarget fresh{source, target, arguments.other};
+  {
+    kvstore::JsonFile to{fresh.place().path};
+    kvstore::migrate(from, to);
+  }
+  fresh.publish();
   return kDone;
 }
 

@@ -9,6 +9,7 @@
 
 #include "acting_user.hpp"
 #include "arguments.hpp"
+#include "fresh_target.hpp"
 #include "lock_holder.hpp"
 #include "output.hpp"
 #include "salvage.hpp"
@@ -43,24 +44,11 @@ inline void write_new(const Place& place, const Place& like, const Table& table,
   storage->save(everything);
 }
 
-/// The damaged store would take the new file for one of its own.
-inline void check_not_beside(const Place& damaged, const Place& fresh) {
-  const std::string name = fs::weakly_canonical(fresh.path).string();
-  const std::string store = fs::weakly_canonical(damaged.path).string();
-  for (const char* suffix : {".journal", ".journal.next", ".journal.new", ".journal.torn", ".lock", ".tmp",
-                             "-wal", "-shm", "-journal"}) {
-    if (name != store + suffix) continue;
-    throw Failure{kUsage, fresh.path.string() + ": has a name that the store " + damaged.path.string() +
-                              " keeps for its own files; name another file"};
-  }
-}
-
 inline Status repair(const Arguments& arguments, Output& out) {
   act_as_owner(arguments.path, arguments.other);
   const Place damaged = find_existing(arguments.path, arguments.storage);
   Place fresh = find_place(arguments.other, "json");
   if (fresh.exists) throw Failure{kNoSuchKey, arguments.other + ": exists already; name a new file"};
-  check_not_beside(damaged, fresh);
   fresh.kind = damaged.kind == Kind::sqlite ? Kind::sqlite : Kind::json;
   if (const auto holder = find_lock_holder(damaged.path); holder && holder->holds) {
     throw kvstore::LockedError{damaged.path, holder->process};
@@ -71,7 +59,9 @@ inline Status repair(const Arguments& arguments, Output& out) {
     throw Failure{kDamaged,
                   arguments.path + ": nothing could be saved; " + arguments.other + " was not written"};
   }
-  write_new(fresh, damaged, result.table, result.integer_keys);
+  FreshTarget target{damaged, fresh, arguments.other};
+  write_new(target.place(), damaged, result.table, result.integer_keys);
+  target.publish();
   const std::size_t count = result.table.size();
   out.append_key(arguments.other + ": " + std::to_string(count) +
                  (count == 1 ? " entry saved" : " entries saved"));

@@ -25,7 +25,9 @@ class SqliteConnection {
   /// @throws kvstore::StorageError, kvstore::CorruptionError, as every member
   SqliteConnection(std::filesystem::path path, int flags, const char* vfs) : path_{std::move(path)} {
     ::sqlite3* raw = nullptr;
-    const int result = ::sqlite3_open_v2(path_.c_str(), &raw, flags | SQLITE_OPEN_EXRESCODE, vfs);
+    // Absolute, since SQLite has meanings of its own for ":memory:" and "file:".
+    const int result =
+        ::sqlite3_open_v2(std::filesystem::absolute(path_).c_str(), &raw, flags | SQLITE_OPEN_EXRESCODE, vfs);
     database_.reset(raw);
     check(result, "cannot open");
     ::sqlite3_busy_timeout(raw, 5000);

@@ -15,6 +15,7 @@
 #include "acting_user.hpp"
 #include "arguments.hpp"
 #include "entries.hpp"
+#include "fresh_target.hpp"
 #include "object_reader.hpp"
 #include "output.hpp"
 #include "places.hpp"
@@ -156,10 +157,20 @@ inline Status migrate(const Arguments& arguments, Output& out) {
   }
   const auto source = open_to_read(from);
   CheckedStorage checked{*source};
-  const auto target = open_to_write(to, arguments.integer_keys || has_integer_keys(from));
-  ProgressBar bar{"migrating"};
-  const std::uint64_t count =
-      kvstore::migrate(checked, *target, {.replace = arguments.replace, .on_progress = std::ref(bar)});
+  const bool integer_keys = arguments.integer_keys || has_integer_keys(from);
+  const auto copy_to = [&](const Place& place) {
+    const auto target = open_to_write(place, integer_keys);
+    ProgressBar bar{"migrating"};
+    return kvstore::migrate(checked, *target, {.replace = arguments.replace, .on_progress = std::ref(bar)});
+  };
+  std::uint64_t count = 0;
+  if (to.exists) {
+    count = copy_to(to);
+  } else {
+    FreshTarget fresh{from, to, arguments.other};
+    count = copy_to(fresh.place());
+    fresh.publish();
+  }
   out.append(std::to_string(count) + (count == 1 ? " entry\n" : " entries\n"));
   return kDone;
 }
