@@ -12,8 +12,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -22,6 +20,12 @@
 #include "text.hpp"
 
 namespace kvctl {
+
+/// Keys, and what is known of each. A stranger may have chosen keys that std::hash sends to one place; this
+/// store then goes over to a hash with a secret.
+template <class Known>
+using KeyTable = kvstore::KeyValueStore<std::string, Known>;
+using KeySet = KeyTable<bool>;
 
 [[nodiscard]] inline std::string shown(std::string_view key) {
   return kvstore::KeyText<std::string>::for_message(key);
@@ -72,7 +76,7 @@ class CheckedSink final : public kvstore::LoadSink {
   }
   void put(std::string_view key, std::string_view value) override {
     check(key, value);
-    if (!keys_.emplace(key).second && !twice_) twice_.emplace(key);
+    if (!keys_.try_create(std::string{key}, true) && !twice_) twice_.emplace(key);
     sink_.put(key, value);
   }
   void finish() override {
@@ -82,9 +86,9 @@ class CheckedSink final : public kvstore::LoadSink {
   void change(const kvstore::Change& change) override {
     if (change.value) {
       check(change.key, *change.value);
-      keys_.emplace(change.key);
+      keys_.upsert(std::string{change.key}, true);
     } else {
-      keys_.erase(std::string{change.key});
+      keys_.try_remove(change.key);
     }
     sink_.change(change);
   }
@@ -93,7 +97,7 @@ class CheckedSink final : public kvstore::LoadSink {
     sink_.clear();
   }
 
-  [[nodiscard]] std::size_t entries() const noexcept { return keys_.size(); }
+  [[nodiscard]] std::size_t entries() const { return keys_.size(); }
   [[nodiscard]] std::uint32_t version() const noexcept { return version_; }
 
  private:
@@ -107,7 +111,7 @@ class CheckedSink final : public kvstore::LoadSink {
 
   kvstore::LoadSink& sink_;
   Check check_;
-  std::unordered_set<std::string> keys_;
+  KeySet keys_;
   std::optional<std::string> twice_;
   std::uint32_t version_ = 0;
   ProgressBar* bar_ = nullptr;
@@ -189,31 +193,28 @@ class Table final : public kvstore::LoadSink {
     index_.clear();
   }
 
-  [[nodiscard]] bool contains(std::string_view key) const { return index_.contains(std::string{key}); }
-  [[nodiscard]] std::size_t size() const noexcept { return index_.size(); }
+  [[nodiscard]] bool contains(std::string_view key) const { return index_.contains(key); }
+  [[nodiscard]] std::size_t size() const { return index_.size(); }
   /// Some of them are removed.
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
 
   void set(std::string_view key, std::string_view value) {
-    const auto [at, is_new] = index_.try_emplace(std::string{key}, entries_.size());
-    if (is_new)
+    if (index_.try_create(std::string{key}, entries_.size()))
       entries_.push_back({std::string{key}, std::string{value}});
     else
-      entries_[at->second].value = value;
+      entries_[index_.read(key)].value = value;
   }
 
   void erase(std::string_view key) {
-    const auto at = index_.find(std::string{key});
-    if (at == index_.end()) return;
-    entries_[at->second].value.reset();
-    index_.erase(at);
+    if (const auto at = index_.try_read(key)) entries_[*at].value.reset();
+    index_.try_remove(key);
   }
 
   std::uint32_t version = 0;  ///< of the form of the values
 
  private:
   std::vector<Entry> entries_;
-  std::unordered_map<std::string, std::size_t> index_;
+  KeyTable<std::size_t> index_;
 };
 
 /// Hands a list of entries to a storage: all there are, or what changed.

@@ -9,7 +9,6 @@
 #include <kvstore/storage.hpp>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -53,7 +52,7 @@ class ObjectReader {
     in_.skip_space();
     const std::size_t at = in_.position();
     std::string key{in_.string()};
-    if (!keys_.insert(key).second)
+    if (!keys_.try_create(key, true))
       kvstore::JsonReader::fail_at(at, "expected each key once, found " + shown(key));
     in_.expect(':');
     in_.skip_space();
@@ -73,7 +72,7 @@ class ObjectReader {
   }
 
   kvstore::JsonReader in_;
-  std::unordered_set<std::string> keys_;
+  KeySet keys_;
   Imported result_;
 };
 

@@ -66,6 +66,7 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
   constexpr std::string_view kMagic{"SQLite format 3\0", 16};
   return start_of(path, kMagic.size()) == kMagic;
 }
+[[nodiscard]] inline bool has_no_bytes(const fs::path& path) { return start_of(path, 1).empty(); }
 [[nodiscard]] inline bool is_journal(const fs::path& path) {
   constexpr std::string_view kHeader = R"({"kvstore_journal")";
   constexpr std::size_t kChecksum = 9;  // eight digits and a space
@@ -109,7 +110,7 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
     place.kind = Kind::sqlite;
   else if (journaled)
     place.kind = Kind::journal;
-  else if (!place.exists)
+  else if (!place.exists || has_no_bytes(place.path))  // a database whose making was cut short is empty
     place.kind = kind_of_new(place.path);
   return place;
 }

@@ -14,6 +14,8 @@
 #include <span>
 #include <string>
 
+#include "outcome.hpp"
+
 namespace kvctl {
 
 class RegularFile {
@@ -55,6 +57,21 @@ class RegularFile {
   std::string start(bytes, '\0');
   start.resize(file.read(start));
   return start;
+}
+
+/// A whole regular file. @throws Failure
+[[nodiscard]] inline std::string read_store_file(const std::filesystem::path& path) {
+  RegularFile file{path};
+  if (!file.is_open()) throw Failure{kFailed, path.string() + ": cannot be opened as a regular file"};
+  std::string text;
+  for (std::size_t used = 0;; text.resize(used)) {
+    text.resize(used + (std::size_t{64} << 10) + used / 2);
+    const std::size_t got = file.read({text.data() + used, text.size() - used});
+    used += got;
+    if (got != 0) continue;
+    text.resize(used);
+    return text;
+  }
 }
 
 }  // namespace kvctl

@@ -29,7 +29,7 @@ inline void salvage(const Place& place, const Arguments& arguments, Salvage& res
       JournalSalvage{place.path, arguments.until_damage, result}.run();
       break;
     case Kind::json:
-      const std::string text = read_file(place.path.string());
+      const std::string text = read_store_file(place.path);
       JsonSalvage{text, place.path, result}.run();
       break;
   }

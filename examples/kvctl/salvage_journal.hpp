@@ -88,7 +88,7 @@ class JournalSalvage {
  private:
   void read_snapshot() {
     if (!is_there(path_)) return;
-    const std::string text = read_file(path_.string());
+    const std::string text = read_store_file(path_);
     snapshot_ = kvstore::BaseId::of(text);
     JsonSalvage{text, path_, result_}.run();
   }

@@ -157,7 +157,8 @@ class JsonSalvage {
     for (std::size_t feed = text_.find('\n', from); feed != std::string_view::npos;
          feed = text_.find('\n', feed + 1)) {
       const std::size_t start = feed + 1 + indentation_.size();
-      const bool may_be_entry = text_.substr(feed + 1).starts_with(std::string{indentation_} + '"');
+      const bool may_be_entry =
+          text_.substr(feed + 1).starts_with(indentation_) && text_.substr(start).starts_with('"');
       if (is_last_line(feed + 1))
         at_ = feed + 1;
       else if (may_be_entry && read_entry(start, why))

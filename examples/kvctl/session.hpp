@@ -18,7 +18,7 @@ namespace kvctl {
 
 /// Whether an SQLite database has keys that are INTEGER. Loaded as if it had none, it wants to replace them.
 [[nodiscard]] inline bool has_integer_keys(const Place& place) {
-  if (place.kind != Kind::sqlite || !place.exists) return false;
+  if (place.kind != Kind::sqlite || !place.exists || has_no_bytes(place.path)) return false;
   const auto storage = open_to_read(place);
   NoSink none;
   storage->load({.purpose = kvstore::LoadPurpose::copy}, none);
@@ -32,11 +32,18 @@ namespace kvctl {
   return std::make_unique<WithIntegerKeys>(std::move(storage));
 }
 
+/// Whether a database that is opened to write has such keys, or is to have them.
+[[nodiscard]] inline bool to_write_integer_keys(const Place& place, bool wanted) {
+  if (place.kind != Kind::sqlite) return false;
+  if (place.exists) roll_back(place.path);
+  return wanted || has_integer_keys(place);
+}
+
 /// *Durability*: what `commit` has returned from is on disk, as a whole; before, nothing is changed.
 class Session {
  public:
   explicit Session(const Place& place, bool integer_keys = false)
-      : integer_keys_{place.kind == Kind::sqlite && (integer_keys || has_integer_keys(place))},
+      : integer_keys_{to_write_integer_keys(place, integer_keys)},
         storage_{open_to_write(place, integer_keys_)} {
     load(*storage_, {.purpose = kvstore::LoadPurpose::exclusive}, table_);
     version_ = table_.version;

@@ -61,7 +61,13 @@ class ImmutableVfs {
   ::sqlite3_vfs vfs_;
 };
 
-/// Reads a database that has no write-ahead log, and sees to it that nobody has written meanwhile.
+/// Whether a database has a log of its own: changes that are not in it yet, or not to stay in it.
+[[nodiscard]] inline bool has_log(const std::filesystem::path& path) {
+  return std::filesystem::exists(path.string() + "-wal") ||
+         std::filesystem::exists(path.string() + "-journal");
+}
+
+/// Reads a database that has no log, and sees to it that nobody has written meanwhile.
 class UntouchedSqlite final : public kvstore::Storage {
  public:
   explicit UntouchedSqlite(const std::filesystem::path& path)
@@ -101,7 +107,7 @@ class UntouchedSqlite final : public kvstore::Storage {
   }
 
   void check_unchanged() const {
-    if (version() == before_ && !std::filesystem::exists(database_.path().string() + "-wal")) return;
+    if (version() == before_ && !has_log(database_.path())) return;
     throw kvstore::StorageError{database_.path(), std::make_error_code(std::errc::device_or_resource_busy),
                                 "was changed while it was read; try again"};
   }
@@ -112,7 +118,7 @@ class UntouchedSqlite final : public kvstore::Storage {
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(
     const std::filesystem::path& path) {
-  if (std::filesystem::exists(path.string() + "-wal")) return std::make_unique<kvstore::SqliteFile>(path);
+  if (has_log(path)) return std::make_unique<kvstore::SqliteFile>(path);
   return std::make_unique<UntouchedSqlite>(path);
 }
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_write(
@@ -122,8 +128,7 @@ class UntouchedSqlite final : public kvstore::Storage {
 
 /// A connection of our own, besides the one that a storage keeps.
 [[nodiscard]] inline SqliteConnection connect_to_read(const std::filesystem::path& path) {
-  const bool has_log = std::filesystem::exists(path.string() + "-wal");
-  SqliteConnection database{path, SQLITE_OPEN_READONLY, has_log ? nullptr : ImmutableVfs::name()};
+  SqliteConnection database{path, SQLITE_OPEN_READONLY, has_log(path) ? nullptr : ImmutableVfs::name()};
   database.bound_reading();
   return database;
 }
@@ -150,6 +155,15 @@ inline void check_integrity(const std::filesystem::path& path) {
   }
 }
 
+/// Takes back what a program has changed that was killed within a transaction. SQLite does so when it reads
+/// for the first time, if it may write.
+inline void roll_back(const std::filesystem::path& path) {
+  if (!std::filesystem::exists(path.string() + "-journal")) return;
+  SqliteConnection database{path, SQLITE_OPEN_READWRITE, nullptr};
+  SqliteRows tables{database, "select count(*) from sqlite_master"};
+  tables.next("cannot read the schema");
+}
+
 /// Gives back the room of what was removed. The caller holds the store's lock.
 inline void vacuum(const std::filesystem::path& path) {
   SqliteConnection database{path, SQLITE_OPEN_READWRITE, nullptr};
@@ -160,6 +174,7 @@ inline void vacuum(const std::filesystem::path& path) {
 #else
 
 inline void check_integrity(const std::filesystem::path&) {}
+inline void roll_back(const std::filesystem::path&) {}
 inline void vacuum(const std::filesystem::path&) {}
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(

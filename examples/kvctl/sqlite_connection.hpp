@@ -75,7 +75,8 @@ class SqliteConnection {
   void check(int result, const std::string& what) const {
     if (result == SQLITE_OK || result == SQLITE_ROW || result == SQLITE_DONE) return;
     const char* const said = database_ ? ::sqlite3_errmsg(database_.get()) : ::sqlite3_errstr(result);
-    const std::string words = what + ": SQLite says \"" + said + '"';
+    const std::string words =
+        what + ": SQLite says \"" + said + '"' + (result == SQLITE_READONLY_ROLLBACK ? kRollBack : "");
     switch (result & 0xFF) {
       case SQLITE_NOMEM:
         throw std::bad_alloc{};
@@ -94,6 +95,9 @@ class SqliteConnection {
   [[nodiscard]] ::sqlite3* get() const noexcept { return database_.get(); }
 
  private:
+  static constexpr const char* kRollBack =
+      "; a program was killed within a transaction: open the database once for writing, which takes it back";
+
   struct Close {
     void operator()(::sqlite3* database) const noexcept { ::sqlite3_close_v2(database); }
   };

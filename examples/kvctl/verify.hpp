@@ -88,9 +88,9 @@ inline void report_damage(const Place& place, const kvstore::CorruptionError& er
     throw Failure{kDamaged, std::string{error.what()} + "\n  `kvctl repair " + place.path.string() +
                                 " NEW` saves what can be saved into NEW"};
   }
-  std::string text = "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" +
+  std::string text = "{\"path\": " + to_json(readable(place.path.string())) + ", \"storage\": \"" +
                      name_of(place.kind) +
-                     "\", \"sound\": false, \"file\": " + to_json(error.path().string());
+                     "\", \"sound\": false, \"file\": " + to_json(readable(error.path().string()));
   if (!line.empty()) text += ", \"offset\": " + std::to_string(error.offset()) + ", \"line\": " + line;
   text += ", \"expected\": " + to_json(visible(line.empty() ? error.what() : error.expected())) + "}";
   out.append_json(text);
@@ -129,10 +129,11 @@ inline void report_soundness(const Place& place, std::size_t entries, const std:
     }
     return;
   }
-  std::string text = "{\"path\": " + to_json(place.path.string()) + ", \"storage\": \"" +
+  std::string text = "{\"path\": " + to_json(readable(place.path.string())) + ", \"storage\": \"" +
                      name_of(place.kind) + "\", \"sound\": true, \"entries\": " + std::to_string(entries) +
                      ", \"checked\": " + to_json(checks_of(place.kind)) + ", \"remarks\": [";
-  for (std::size_t i = 0; i < remarks.size(); ++i) text += (i == 0 ? "" : ", ") + to_json(remarks[i]);
+  for (std::size_t i = 0; i < remarks.size(); ++i)
+    text += (i == 0 ? "" : ", ") + to_json(readable(remarks[i]));
   out.append_json(text + "]}");
   out.append("\n");
 }

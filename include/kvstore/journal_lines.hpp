@@ -46,25 +46,12 @@ class JournalLines {
   /// Goes to the next line with a correct checksum; false at the end of the lines, which is the end of the
   /// file or the beginning of an end torn by a crash. @throws CorruptionError for damage before that end;
   /// StorageError
-  bool next() {
-    try {
-      return reader_ && reader_->next(body_);
-    } catch (const CorruptionError& error) {
-      damage_ = error.offset();
-      throw;
-    }
-  }
+  bool next() { return reader_ && reader_->next(body_); }
 
   /// Call after `next` has thrown CorruptionError: continues after the damaged line. If that line can be read
   /// and only does not fit its place, continues with this line, and reports no other of that kind. @returns
   /// the offset of the next line
-  std::uint64_t pass_damage() {
-    ignores_marks_ = ignores_marks_ || reader_->found_misfit();
-    if (!reader_->found_misfit()) damage_ = behind_line_feed(damage_);
-    reader_.emplace(*file_, path_, damage_);
-    if (ignores_marks_) reader_->ignore_marks();
-    return damage_;
-  }
+  std::uint64_t pass_damage() { return reader_->pass_damage(); }
 
   /// Passes the contents of the line to `handler`. @throws ParseError with an offset relative to `offset`
   void read(JournalHandler& handler) { detail::read_body(body_, handler, key_); }
@@ -77,24 +64,11 @@ class JournalLines {
   [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return reader_ ? reader_->torn_bytes() : 0; }
 
  private:
-  [[nodiscard]] std::uint64_t behind_line_feed(std::uint64_t offset) const {
-    std::vector<char> block(detail::kBlockBytes);
-    while (true) {
-      const auto got = detail::read_full(*file_, offset, block);
-      const std::size_t feed = std::string_view{block.data(), got.value}.find('\n');
-      if (feed != std::string_view::npos) return offset + feed + 1;
-      offset += got.value;
-      if (got.error || got.value == 0) return offset;
-    }
-  }
-
   std::filesystem::path path_;
   std::shared_ptr<detail::File> file_;
   std::optional<detail::JournalReader> reader_;
   std::string_view body_;
   std::string key_;
-  std::uint64_t damage_ = 0;  // the offset at which `next` found it
-  bool ignores_marks_ = false;
 };
 
 }}  // namespace kvstore::v1

@@ -3,10 +3,13 @@
 // A journal whose store has lost its lock, its folder or its JSON file while it was open. No other store is
 // harmed, and nothing is lost silently.
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <set>
@@ -220,5 +223,44 @@ TEST_CASE("Full disk: before a snapshot is written, the journal gives back what 
   REQUIRE_FALSE(journal.empty());
   CHECK(journal.back() == '\n');
 }
+
+#ifndef _WIN32  // where a folder cannot be renamed while a file in it is open
+TEST_CASE("Lost folder: one that is exchanged at any call of an opening leaves both stores whole") {
+  for (std::uint64_t nth = 1, calls = nth; nth <= calls; ++nth) {
+    const TempFolder folder;
+    const Contents mine{{"mine", 1}};
+    Contents theirs;
+    fs::create_directory(folder / "a");
+    fs::create_directory(folder / "b");
+    open(folder / "a/data.json", kEach)->upsert("mine", 1);
+    std::ofstream{folder / "a/data.json.journal", std::ios::app} << "torn";  // so that an opening cuts it
+    {
+      const auto other = open(folder / "b/data.json", kEach);
+      for (int i = 0; i < 50; ++i)
+        other->upsert("theirs" + std::to_string(i), theirs["theirs" + std::to_string(i)] = i);
+    }
+    support::FaultFileSystem files;
+    std::uint64_t call = 0;
+    files.before_each([&](support::Call, const fs::path&) {
+      if (++call != nth) return;
+      fs::rename(folder / "a", folder / "c");
+      fs::rename(folder / "b", folder / "a");
+    });
+    INFO("exchanged before call " << nth);
+    try {
+      Store store{std::make_unique<JsonJournal>(folder / "a/data.json", files), kManual};
+      calls = call;  // the opening took as many
+      store.close();
+    } catch (const kvstore::StorageError&) {
+      calls = std::max(calls, call);
+    } catch (const kvstore::CorruptionError&) {  // it has read a snapshot here and a journal there
+      calls = std::max(calls, call);
+    }
+    if (call < nth) break;
+    REQUIRE(reopened(folder / "a/data.json") == theirs);
+    REQUIRE(reopened(folder / "c/data.json") == mine);
+  }
+}
+#endif
 
 }  // namespace lost_journal_test

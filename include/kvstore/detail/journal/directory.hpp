@@ -67,6 +67,10 @@ class JournalDirectory {
   /// Judges a file by its first line, as opening does. @throws StorageError for a journal of another version
   [[nodiscard]] static bool is_journal(File& file, const std::filesystem::path& name);
 
+  /// Requires that the journal is the one that was read. It was closed meanwhile, and its folder may have
+  /// been exchanged: another store's journal would be cut to the length of this one.
+  void check_same(File& journal, const FoundJournal& found) const;
+
   /// Gives a journal the rights of the base file, which may have changed since the journal was made.
   void narrow(File& journal) const;
 

@@ -57,6 +57,7 @@ KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::reopen(const Found
   check(opened.error, "cannot open for writing");
   auto file = std::move(opened.value);
   take_lock(*file, found.path);
+  check_same(*file, found);
   narrow(*file);
   if (found.torn_bytes != 0)
     check(uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
@@ -65,6 +66,16 @@ KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::reopen(const Found
   // be added.
   check(uninterrupted([&] { return file->sync(); }), "cannot sync");
   return std::make_shared<JournalFile>(std::move(file), found.header.id, found.end, found.end, space_);
+}
+
+KVSTORE_INLINE void JournalDirectory::check_same(File& journal, const FoundJournal& found) const {
+  const auto now = uninterrupted([&] { return journal.status(); });
+  check(now.error, "cannot look at it");
+  if (now.value.inode == found.seen.inode && now.value.device == found.seen.device &&
+      now.value.size == found.seen.size)
+    return;
+  throw StorageError{found.path, std::make_error_code(std::errc::device_or_resource_busy),
+                     "was exchanged or written while it was opened, and was left alone; try again"};
 }
 
 KVSTORE_INLINE void JournalDirectory::narrow(File& journal) const {

@@ -35,10 +35,11 @@ class JournalReader {
   /// place; StorageError
   bool next(std::string_view& body);
 
-  /// From now on lines with marks that do not fit are good lines, as for a tool that saves what it can.
-  void ignore_marks() noexcept { checks_marks_ = false; }
-  /// Whether `next` has thrown for the mark of a line whose body can be read.
-  [[nodiscard]] bool found_misfit() const noexcept { return found_misfit_; }
+  /// Call after `next` has thrown CorruptionError, for a tool that saves what it can: goes on behind the
+  /// damaged line. If only its mark does not fit, goes on with this line, and takes all such lines as good
+  /// from now on.
+  /// @returns the offset of the next line
+  std::uint64_t pass_damage();
 
   /// The file that is read.
   [[nodiscard]] File& file() const noexcept { return file_; }
@@ -84,22 +85,24 @@ class JournalReader {
   /// Whether a line ends at `offset`, which is at most `position_`.
   [[nodiscard]] bool line_ends_at(std::uint64_t offset) const;
 
-  /// Searches after a bad line for one that records this place as synced.
+  /// Distinguishes damage from a torn end, which begins with this bad line. @throws CorruptionError
   void check_damage(Line line);
+  /// Reads from a bad line to the end of the file, once for all damage behind it: finds `synced_ahead_`, and
+  /// adds up the torn bytes.
+  void survey(Line line);
 
-  /// Whether the line at `position_` records that the byte at `offset` had been synced.
-  [[nodiscard]] bool vouches(const Line& line, std::uint64_t offset) const;
-  /// A line at `at` cannot know about syncs of bytes after itself.
-  static bool vouches(std::uint64_t synced, std::uint64_t at, std::uint64_t offset);
+  /// Goes behind the next line feed.
+  void skip_line();
 
-  /// The same for a bad line, which may consist of good ones joined by damaged line feeds: a good line, one
-  /// byte, a good line, and so on.
+  /// The most bytes that the line at `position_` records as synced; 0 for a mark of bytes after itself, about
+  /// which it cannot know.
   ///
-  /// The end of a line follows from its body, which is one JSON value: an array, an object or null. So there
-  /// is only one way to split a text. Each byte is read once as JSON and once for its checksum, and the time
-  /// is linear. A value cannot fake an inner line either: it is inside the array of its step, which ends
-  /// where the line does.
-  [[nodiscard]] bool joined_vouch(std::string_view text, std::uint64_t offset) const;
+  /// A bad line may consist of good ones joined by damaged line feeds: a good line, one byte, a good line,
+  /// and so on. The end of a line follows from its body, which is one JSON value: an array, an object or
+  /// null. So there is only one way to split a text. Each byte is read once as JSON and once for its
+  /// checksum, and the time is linear. A value cannot fake an inner line either: it is inside the array of
+  /// its step, which ends where the line does.
+  [[nodiscard]] std::uint64_t believable_mark(const Line& line) const;
 
   /// The end of the body of the line with which `text` begins; 0 if there is none.
   [[nodiscard]] static std::size_t end_of_first(std::string_view text);
@@ -128,8 +131,9 @@ class JournalReader {
   std::uint64_t body_offset_ = 0;
   std::uint64_t torn_bytes_ = 0;
   std::uint64_t vouched_ = 0;
+  std::uint64_t synced_ahead_ = 0;  // the most bytes that a line behind the first bad one records as synced
   bool checks_marks_ = true;
-  bool found_misfit_ = false;
+  bool is_damaged_ = false;  // `next` has thrown for a line that cannot be read
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -47,7 +47,6 @@ KVSTORE_INLINE bool JournalReader::next(std::string_view& body) {
 
 KVSTORE_INLINE void JournalReader::check_mark(const Line& line) {
   const auto refuse = [this](const std::string& expected) {
-    found_misfit_ = true;
     throw CorruptionError{path_, position_, expected};
   };
   const auto refuse_mark = [&](const char* reason) {
@@ -129,32 +128,56 @@ KVSTORE_INLINE auto JournalReader::parse(std::string_view line) -> Line {
 
 KVSTORE_INLINE void JournalReader::check_damage(Line line) {
   const std::uint64_t bad = position_;
+  if (synced_ahead_ <= bad) survey(line);
+  if (synced_ahead_ <= bad) return;
+  torn_bytes_ = 0;
+  is_damaged_ = true;
+  throw CorruptionError{path_, bad, "expected a line with a matching checksum, which was there once"};
+}
+
+KVSTORE_INLINE void JournalReader::survey(Line line) {
+  const std::uint64_t bad = position_;
   for (; line.outcome != Line::Outcome::nothing; line = read_line()) {
-    if (vouches(line, bad)) {
-      throw CorruptionError{path_, bad, "expected a line with a matching checksum, which was there once"};
-    }
+    synced_ahead_ = std::max(synced_ahead_, believable_mark(line));
     if (line.outcome != Line::Outcome::zeros) torn_bytes_ += line.bytes;
     position_ += line.bytes;
   }
   position_ = bad;
+  base_ = bad;
+  buffer_.clear();
 }
 
-KVSTORE_INLINE bool JournalReader::vouches(const Line& line, std::uint64_t offset) const {
-  return line.outcome == Line::Outcome::good ? vouches(line.synced, position_, offset)
-                                             : joined_vouch(line.text, offset);
+KVSTORE_INLINE std::uint64_t JournalReader::pass_damage() {
+  if (is_damaged_) {
+    skip_line();
+    vouched_ = 0;
+  } else {
+    checks_marks_ = false;  // the line itself can be read
+  }
+  is_damaged_ = false;
+  return next_ = position_;
 }
 
-KVSTORE_INLINE bool JournalReader::vouches(std::uint64_t synced, std::uint64_t at, std::uint64_t offset) {
-  return synced > offset && synced <= at;
+KVSTORE_INLINE void JournalReader::skip_line() {
+  bool ended = false;
+  while (!ended) {
+    const Line line = read_line();
+    if (line.outcome == Line::Outcome::nothing) return;
+    ended = buffered()[line.bytes - 1] == '\n';
+    position_ += line.bytes;
+  }
 }
 
-KVSTORE_INLINE bool JournalReader::joined_vouch(std::string_view text, std::uint64_t offset) const {
+KVSTORE_INLINE std::uint64_t JournalReader::believable_mark(const Line& line) const {
+  if (line.outcome == Line::Outcome::good) return line.synced <= position_ ? line.synced : 0;
+  std::uint64_t most = 0;
+  std::string_view text = line.text;
   for (std::uint64_t at = position_;;) {
     const std::size_t end = end_of_first(text);
-    const Line line = parse(text.substr(0, end));
-    if (line.outcome != Line::Outcome::good) return false;
-    if (vouches(line.synced, at, offset)) return true;
-    if (end == text.size()) return false;
+    const Line joined = parse(text.substr(0, end));
+    if (joined.outcome != Line::Outcome::good) return most;
+    if (joined.synced <= at) most = std::max(most, joined.synced);
+    if (end == text.size()) return most;
     text.remove_prefix(end + 1);
     at += end + 1;
   }

@@ -29,6 +29,7 @@ struct FoundJournal {
   std::uint64_t torn_bytes = 0;  ///< bytes after that end
   bool marked = false;           ///< some line records a sync
   std::uint64_t vouched = 0;     ///< bytes that a line records as synced
+  FileStatus seen{};             ///< of the file, since `JournalSet::close`
 
   [[nodiscard]] bool compacted_into(const BaseId& snapshot) const;
   [[nodiscard]] bool continues(const BaseId& snapshot) const;

@@ -160,7 +160,13 @@ KVSTORE_INLINE void JournalSet::survey() {
 }
 
 KVSTORE_INLINE void JournalSet::close() {
-  for (FoundJournal* found : {&main, &next, &fresh}) found->file.reset();
+  for (FoundJournal* found : {&main, &next, &fresh}) {
+    if (!found->file) continue;
+    const auto seen = uninterrupted([&] { return found->file->status(); });
+    if (seen.error) throw StorageError{found->path, seen.error, "cannot look at it"};
+    found->seen = seen.value;
+    found->file.reset();
+  }
 }
 
 KVSTORE_INLINE std::filesystem::path JournalSet::name(std::filesystem::path snapshot, const char* suffix) {

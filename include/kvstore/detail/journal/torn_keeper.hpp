@@ -47,6 +47,7 @@ class TornKeeper {
   /// From this size on nothing is added: repeated crashes must not fill a disk. The oldest bytes are kept,
   /// since nobody has inspected them yet.
   static constexpr std::uint64_t kFull = std::uint64_t{16} << 20;
+  static constexpr int kMostHits = 16;        // of one title: a file made to delay the store is full of them
   static constexpr std::size_t kPage = 4096;  // zeros of that length are not worth keeping
 
   [[nodiscard]] std::vector<FileStretch> find_stretches(File& journal, std::uint64_t from) const;

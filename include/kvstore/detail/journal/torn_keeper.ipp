@@ -92,10 +92,12 @@ KVSTORE_INLINE void TornKeeper::open(File& journal) {
 
 KVSTORE_INLINE bool TornKeeper::has(std::string_view title, File& journal, const FileStretch& stretch) const {
   std::vector<char> block(kBlockBytes);
+  int left = kMostHits;
   for (std::uint64_t at = 0;;) {
     const std::string_view text = read(*file_, at, block);
     for (std::size_t hit = text.find(title); hit != std::string_view::npos; hit = text.find(title, hit + 1)) {
       if (is_copied(journal, stretch, at + hit + title.size())) return true;
+      if (--left == 0) return false;  // it is kept once more then
     }
     if (text.size() < block.size()) return false;
     at += text.size() - title.size();  // a title may span two blocks

@@ -101,7 +101,7 @@ class SqliteDatabase {
     if (result == SQLITE_OK || result == SQLITE_ROW || result == SQLITE_DONE) return;
     const std::string message = what + ": SQLite says \"" +
                                 (database_ ? ::sqlite3_errmsg(database_.get()) : ::sqlite3_errstr(result)) +
-                                '"';
+                                '"' + (result == SQLITE_READONLY_ROLLBACK ? kRollBack : "");
     failure_ = result & 0xFF;
     switch (failure_) {
       case SQLITE_NOMEM:
@@ -123,6 +123,9 @@ class SqliteDatabase {
   }
 
  private:
+  static constexpr const char* kRollBack =
+      "; a program was killed within a transaction: open the database once for writing, which takes it back";
+
   /// SQLite forbids a forked child to use a connection of its parent in any way, even to close it.
   struct Close {
     void operator()(::sqlite3* database) const noexcept {
