@@ -243,7 +243,7 @@ struct Codec<std::chrono::time_point<std::chrono::system_clock, Duration>> {
 /// `shared_ptr<const T>`: a store neither sees nor locks what a program changes through a pointer.
 template <class T>
 struct Codec<std::shared_ptr<T>>
-    : detail::CodecIf<HasCodec<std::remove_const_t<T>>,
+    : detail::CodecIf<detail::HasOwnCodec<std::remove_const_t<T>>,
                       detail::HolderCodec<std::shared_ptr<T>, std::remove_const_t<T>>, std::shared_ptr<T>> {};
 
 /// A string of as many digits 0 and 1, bit 0 last, as `to_string` writes it.
