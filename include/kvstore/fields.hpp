@@ -13,8 +13,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "kvstore/detail/base/utf8_sequence.hpp"
 #include "kvstore/detail/json/escape.hpp"
-#include "kvstore/detail/text/utf8_sequence.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

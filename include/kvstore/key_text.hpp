@@ -11,9 +11,9 @@
 #include <string_view>
 
 #include "kvstore/codec.hpp"
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/codec/key.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
-#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/json_writer.hpp"
 
