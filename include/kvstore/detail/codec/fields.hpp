@@ -210,7 +210,10 @@ class FieldsReader {
         static_cast<std::size_t>(std::find(seen_.begin(), seen_.end(), false) - seen_.begin());
     if (missing == kCount) return;
     JsonReader::fail_at(
-        start, std::string{"expected a member \""}.append(kNames[missing]).append("\" in this object"));
+        start,
+        std::string{"expected a member \""}
+            .append(kNames[missing])
+            .append("\" in this object: add it, or list the members by kvstore::fields_with_default(...)"));
   }
 
   JsonReader& in_;
