@@ -90,14 +90,15 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   /// UsageError for a bad option; any exception of `Options::upgrade`.
   explicit BatchPersistentKeyValueStore(const std::filesystem::path& path, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
-      : BatchPersistentKeyValueStore(detail::with_codecs<Key, Value, Hash>(std::make_unique<JsonFile>(path)),
-                                     std::move(options), std::move(hash), std::move(equal)) {}
+      : BatchPersistentKeyValueStore(
+            detail::with_codecs<Key, Value, Hash, KeyEqual>(std::make_unique<JsonFile>(path)),
+            std::move(options), std::move(hash), std::move(equal)) {}
 
   /// Takes ownership of any other storage and loads it. Errors as above.
   explicit BatchPersistentKeyValueStore(std::unique_ptr<Storage> storage, Options options = {},
                                         Hash hash = Hash{}, KeyEqual equal = KeyEqual{})
       : Base(1, std::move(hash), std::move(equal)),
-        shared_{this->tables(), detail::with_codecs<Key, Value, Hash>(std::move(storage)),
+        shared_{this->tables(), detail::with_codecs<Key, Value, Hash, KeyEqual>(std::move(storage)),
                 detail::checked(std::move(options))} {
     load();
   }

@@ -32,7 +32,7 @@ namespace kvstore { inline namespace v1 {
 /// | `std::string` | a string; invalid UTF-8 is refused |
 /// | enums | a number, or the value given by `NLOHMANN_JSON_SERIALIZE_ENUM` |
 /// | `nlohmann::json`, `nlohmann::ordered_json` | itself |
-/// | `vector`, `list`, `deque`, sets | an array |
+/// | `vector`, `list`, sets; `deque` inside a `unique_ptr` | an array |
 /// | `array`, `pair`, `tuple` | an array of exactly that length |
 /// | maps | an object; with keys other than strings, integers and enums an array of `[key, value]` |
 /// | `optional`, `unique_ptr` | null or the value, which must not be null itself |

@@ -15,10 +15,12 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// The base of every error that this library throws deliberately.
+/// The base of every error that this library throws deliberately. `what()` is one line: control characters
+/// and bytes that are no UTF-8, as a hostile file or server may hold them, appear as `\xNN`.
 class Error : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  /// `message` says what happened, and what to do.
+  explicit Error(const std::string& message);
 };
 
 /// `create` (alone or in a `WriteBatch`) met a key that exists already. Nothing was changed.
@@ -193,7 +195,7 @@ class ParseError : public Error {
 class DuplicateEntryError : public Error {
  public:
   /// `key` is the text of the key that two entries have.
-  explicit DuplicateEntryError(std::string key) : Error{"duplicate key " + key}, key_{std::move(key)} {}
+  explicit DuplicateEntryError(std::string key);
   /// The key's text, unquoted.
   [[nodiscard]] const std::string& key() const noexcept { return key_; }
 

@@ -6,15 +6,23 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
 
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 {
+
+KVSTORE_INLINE Error::Error(const std::string& message)
+    : std::runtime_error{detail::printable_line(message)} {}
+
+KVSTORE_INLINE DuplicateEntryError::DuplicateEntryError(std::string key)
+    : Error{"duplicate key " + detail::printable(key, "\"")}, key_{std::move(key)} {}
 
 KVSTORE_INLINE DuplicateKeyError::DuplicateKeyError(std::string key)
     : Error{"key " + key + " already exists; use update() or upsert() to replace its value"},
@@ -29,7 +37,7 @@ KVSTORE_INLINE StorageError::StorageError(std::filesystem::path path, std::error
 KVSTORE_INLINE StorageError StorageError::not_on_disk(std::filesystem::path path, std::error_code code,
                                                       const std::string& reason) {
   // The reason mostly names the same file.
-  const std::string named = detail::path_text(path) + ": ";
+  const std::string named = detail::printable_line(detail::path_text(path)) + ": ";
   StorageError error{std::move(path),
                      {},
                      "the operation is applied in memory and not yet on disk, because saving failed (" +

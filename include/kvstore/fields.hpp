@@ -13,8 +13,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "kvstore/detail/base/utf8_sequence.hpp"
 #include "kvstore/detail/json/escape.hpp"
-#include "kvstore/detail/text/utf8_sequence.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -86,7 +86,6 @@ concept IsListedSomewhere = requires { typename std::bool_constant<is_listed(Lis
 template <std::size_t kSize, class Owner, class Member>
 constexpr auto make_field(const char (&name)[kSize], Member Owner::* pointer, char before) {
   static_assert(sizeof(ListSeen<Owner>) != 0);
-  static_assert(!std::is_function_v<Member>, "kvstore::fields: list data members, not functions");
   static_assert(!std::is_const_v<Member>, "kvstore::fields: a const member could not be read back");
   return Field<kSize - 1, Owner, Member>{{name, before}, pointer};
 }
@@ -140,11 +139,27 @@ constexpr FieldList<kMayLack, RefusedMembers, Each...> make_list(const Each&... 
   return {{field...}, {}};
 }
 
+/// Whether a pointer leads to a member that can be a field.
+template <class Pointer>
+consteval bool is_field() {
+  static_assert(!std::is_member_function_pointer_v<Pointer>,
+                "kvstore::fields: list data members, not functions");
+  static_assert(
+      std::is_member_pointer_v<Pointer>,
+      "kvstore::fields: list members of each object by pointers such as &User::name; a static member "
+      "belongs to no object");
+  return std::is_member_object_pointer_v<Pointer>;
+}
+
 /// `given` is a tuple of a name, a pointer to a member, the next name, and so on.
 template <bool kMayLack, class Given, std::size_t... kIndices>
 constexpr auto make_list_of(const Given& given, std::index_sequence<kIndices...>) {
-  return make_list<kMayLack>(make_field(std::get<2 * kIndices>(given), std::get<2 * kIndices + 1>(given),
-                                        kIndices == 0 ? '{' : ',')...);
+  if constexpr ((is_field<std::remove_cvref_t<std::tuple_element_t<2 * kIndices + 1, Given>>>() && ...)) {
+    return make_list<kMayLack>(make_field(std::get<2 * kIndices>(given), std::get<2 * kIndices + 1>(given),
+                                          kIndices == 0 ? '{' : ',')...);
+  } else {
+    return make_list<kMayLack>();  // which saves further messages
+  }
 }
 
 }}}  // namespace kvstore::v1::detail

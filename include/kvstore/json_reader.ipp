@@ -10,13 +10,13 @@
 #include <string_view>
 
 #include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/base/utf8_sequence.hpp"
 #include "kvstore/detail/json/escape.hpp"
 #include "kvstore/detail/json/number.hpp"
 #include "kvstore/detail/json/space.hpp"
 #include "kvstore/detail/json/unescaped_text.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
 #include "kvstore/detail/text/utf8.hpp"
-#include "kvstore/detail/text/utf8_sequence.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/json_text.hpp"

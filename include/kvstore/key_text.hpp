@@ -11,9 +11,9 @@
 #include <string_view>
 
 #include "kvstore/codec.hpp"
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/codec/key.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
-#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/json_writer.hpp"
 
@@ -68,7 +68,7 @@ struct KeyText {
   /// such as a `std::string_view` for a `std::string`. Throws only `std::bad_alloc`.
   template <class Lookup>
   [[nodiscard]] static std::string for_message(const Lookup& key) {
-    if constexpr (HasCodec<Lookup> && !detail::kIsString<Lookup>) {
+    if constexpr (detail::HasOwnCodec<Lookup> && !detail::kIsString<Lookup>) {
       return json_for_message(key);
     } else if constexpr (std::convertible_to<const Lookup&, std::string_view>) {
       return detail::printable(key, "\"");

@@ -298,6 +298,9 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// A store has no iterators: another thread may change it between two steps. Use `for_each`.
   void begin() const = delete;  // a store has no iterators: use for_each, or read_many for some keys
   void end() const = delete;    ///< as `begin`
+  /// No references leave a store. Use `read`, `try_read`, `upsert` or `modify`.
+  template <class Lookup>
+  void operator[](const Lookup&) const = delete;  // a store has no [ ]: use read, try_read, upsert or modify
 
   /// Removes every entry, as one atomic step.
   void clear() {

@@ -45,9 +45,9 @@ class ChangeSource;
 class JsonFile;
 class JsonJournal;
 class MemoryStorage;
-class SqliteFile;
+class SqliteFile;  // incomplete? #include <kvstore/storage/sqlite.hpp>, and link sqlite3 (kvstore::sqlite)
 using Sqlite = SqliteFile;  ///< its name in our first preview
-class RedisClusterStorage;
+class RedisClusterStorage;  // incomplete? #include <kvstore/storage/redis_cluster_storage.hpp>, link hiredis
 
 // Options, and reports of stores.
 struct Options;

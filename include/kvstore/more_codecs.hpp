@@ -32,7 +32,10 @@ inline void append_digits(std::string& out, std::uint64_t number, std::size_t wi
 }
 
 inline constexpr const char* kExpectedDate = "expected a date as \"2026-11-29\"";
-inline constexpr const char* kExpectedTime = "expected a point in time as \"2026-11-29T16:30:00Z\"";
+inline constexpr const char* kExpectedTime =
+    "expected a point in time as \"2026-11-29T16:30:00Z\" or \"2026-11-29T16:30:00.5Z\"";
+inline constexpr const char* kNoSuchDate = "there is no such date";
+inline constexpr const char* kNoSuchTime = "there is no such time of day";
 
 /// Reads the parts of a date or time, each of a fixed number of digits.
 class DigitReader {
@@ -40,10 +43,29 @@ class DigitReader {
   DigitReader(std::string_view text, std::size_t offset, const char* expected) noexcept
       : text_{text}, offset_{offset}, expected_{expected} {}
 
-  [[nodiscard]] std::uint64_t number(std::size_t width, std::uint64_t most) {
+  /// `refusal` is the message for a number greater than `most`.
+  [[nodiscard]] std::uint64_t number(std::size_t width, std::uint64_t most, const char* refusal) {
     std::uint64_t value = 0;
     for (std::size_t i = 0; i < width; ++i) value = value * 10 + digit();
-    if (value > most) fail();
+    if (value > most) fail(refusal);
+    return value;
+  }
+  /// Digits of a fraction, at least one, as a number of `width` digits. Further digits must be zeros.
+  [[nodiscard]] std::uint64_t fraction(std::size_t width) {
+    std::uint64_t value = 0;
+    std::size_t count = 0;
+    for (; count == 0 || starts_with_digit(); ++count) {
+      const std::uint64_t next = digit();
+      if (count >= kMostDigits && count >= width) fail();
+      if (count < width) value = value * 10 + next;
+      if (count >= width && next != 0) {
+        const std::string most = width == 0
+                                     ? std::string{"whole seconds"}
+                                     : "at most " + std::to_string(width) + " digits behind the seconds";
+        fail(("expected " + most + ": the type of this value cannot hold more").c_str());
+      }
+    }
+    for (; count < width; ++count) value *= 10;
     return value;
   }
   void expect(char byte) {
@@ -57,11 +79,17 @@ class DigitReader {
   void finish() const {
     if (!text_.empty()) fail();
   }
-  [[noreturn]] void fail() const { JsonReader::fail_at(offset_, expected_); }
+  [[noreturn]] void fail() const { fail(expected_); }
+  [[noreturn]] void fail(const char* reason) const { JsonReader::fail_at(offset_, reason); }
 
  private:
+  static constexpr std::size_t kMostDigits = 9;  // other programs write up to nanoseconds, whatever the type
+
+  [[nodiscard]] bool starts_with_digit() const noexcept {
+    return !text_.empty() && text_.front() >= '0' && text_.front() <= '9';
+  }
   [[nodiscard]] std::uint64_t digit() {
-    if (text_.empty() || text_.front() < '0' || text_.front() > '9') fail();
+    if (!starts_with_digit()) fail();
     const auto value = static_cast<std::uint64_t>(text_.front() - '0');
     text_.remove_prefix(1);
     return value;
@@ -86,12 +114,12 @@ inline void append_date(std::string& out, const std::chrono::year_month_day& dat
 
 [[nodiscard]] inline std::chrono::year_month_day read_date(DigitReader& in) {
   using std::chrono::day, std::chrono::month, std::chrono::year;
-  const year y{static_cast<int>(in.number(4, 9999))};
+  const year y{static_cast<int>(in.number(4, 9999, kNoSuchDate))};
   in.expect('-');
-  const month m{static_cast<unsigned>(in.number(2, 12))};
+  const month m{static_cast<unsigned>(in.number(2, 12, kNoSuchDate))};
   in.expect('-');
-  const std::chrono::year_month_day date{y, m, day{static_cast<unsigned>(in.number(2, 31))}};
-  if (!date.ok()) in.fail();
+  const std::chrono::year_month_day date{y, m, day{static_cast<unsigned>(in.number(2, 31, kNoSuchDate))}};
+  if (!date.ok()) in.fail(kNoSuchDate);
   return date;
 }
 
@@ -128,8 +156,9 @@ struct Codec<std::chrono::year_month_day> {
 };
 
 /// A point in time as `"2026-11-29T16:30:00Z"` (ISO 8601, UTC), with as many digits behind the seconds as the
-/// clock's duration has, so that the same point is read back. Durations are integers, in parts of a second
-/// that are powers of ten; nanoseconds reach from 1677 to 2262.
+/// clock's duration has, so that the same point is read back. Reading takes none to nine digits there; those
+/// that the duration has no room for must be zeros. Durations are integers, in parts of a second that are
+/// powers of ten; nanoseconds reach from 1677 to 2262.
 template <class Duration>
   requires(std::integral<typename Duration::rep>)
 struct Codec<std::chrono::time_point<std::chrono::system_clock, Duration>> {
@@ -148,16 +177,13 @@ struct Codec<std::chrono::time_point<std::chrono::system_clock, Duration>> {
     detail::DigitReader text{in.string(), offset, detail::kExpectedTime};
     const std::chrono::sys_days day{detail::read_date(text)};
     text.expect('T');
-    auto seconds = std::chrono::hours{text.number(2, 23)} + std::chrono::minutes{0} + std::chrono::seconds{0};
+    auto seconds = std::chrono::hours{text.number(2, 23, detail::kNoSuchTime)} + std::chrono::minutes{0} +
+                   std::chrono::seconds{0};
     text.expect(':');
-    seconds += std::chrono::minutes{text.number(2, 59)};
+    seconds += std::chrono::minutes{text.number(2, 59, detail::kNoSuchTime)};
     text.expect(':');
-    seconds += std::chrono::seconds{text.number(2, 59)};
-    std::uint64_t parts = 0;
-    if constexpr (kDigits > 0) {
-      text.expect('.');
-      parts = text.number(kDigits, std::numeric_limits<std::uint64_t>::max());
-    }
+    seconds += std::chrono::seconds{text.number(2, 59, detail::kNoSuchTime)};
+    const std::uint64_t parts = text.take('.') ? text.fraction(kDigits) : 0;
     text.expect('Z');
     text.finish();
     return joined(std::chrono::sys_seconds{day} + seconds, parts, text);
@@ -203,10 +229,12 @@ struct Codec<std::chrono::time_point<std::chrono::system_clock, Duration>> {
     const auto whole = seconds.time_since_epoch().count();
     constexpr std::int64_t kUnit = Duration::period::num;  // seconds in a unit that is longer
     if constexpr (kUnit > 1) {
-      if (whole % kUnit != 0) text.fail();
+      if (whole % kUnit != 0) text.fail("this point in time is no whole number of the type's units");
     }
     constexpr std::int64_t kMost = std::numeric_limits<Rep>::max() / kPerSecond;
-    if (whole / kUnit >= kMost || whole / kUnit <= -kMost) text.fail();
+    if (whole / kUnit >= kMost || whole / kUnit <= -kMost) {
+      text.fail("this point in time is out of the range of the type");
+    }
     return Time{Duration{static_cast<Rep>(whole / kUnit * kPerSecond + static_cast<std::int64_t>(parts))}};
   }
 };
@@ -215,7 +243,7 @@ struct Codec<std::chrono::time_point<std::chrono::system_clock, Duration>> {
 /// `shared_ptr<const T>`: a store neither sees nor locks what a program changes through a pointer.
 template <class T>
 struct Codec<std::shared_ptr<T>>
-    : detail::CodecIf<HasCodec<std::remove_const_t<T>>,
+    : detail::CodecIf<detail::HasOwnCodec<std::remove_const_t<T>>,
                       detail::HolderCodec<std::shared_ptr<T>, std::remove_const_t<T>>, std::shared_ptr<T>> {};
 
 /// A string of as many digits 0 and 1, bit 0 last, as `to_string` writes it.

@@ -4,6 +4,7 @@
 // above the line.
 
 #include <any>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <kvstore/kvstore.hpp>
@@ -143,6 +144,16 @@ constexpr auto kvstore_fields(const User&) { return kvstore::fields("name", &Use
 void open() { kvstore::DurableMap<int, User> users{"users.json"}; }
 }  // namespace list_by_reference
 
+// A list that takes its type by value.
+namespace list_by_value {
+struct User {
+  std::string name;
+};
+constexpr auto kvstore_fields(User) { return kvstore::fields("name", &User::name); }
+// says: User | takes it by value
+void open() { kvstore::DurableMap<int, User> users{"users.json"}; }
+}  // namespace list_by_value
+
 // A list in another namespace than the type.
 namespace list_elsewhere {
 namespace shop {
@@ -192,6 +203,19 @@ namespace other_header {
 // says: shared_ptr<int> | #include <kvstore/more_codecs.hpp>
 void open() { kvstore::DurableMap<int, std::shared_ptr<int>> all{"all.json"}; }
 }  // namespace other_header
+
+// A point in time with a fraction of a unit.
+namespace time_in_fractions {
+using Time = std::chrono::sys_time<std::chrono::duration<double>>;
+// says: time_point | counted in fractions has no codec
+void open() { kvstore::DurableMap<int, Time> times{"times.json"}; }
+}  // namespace time_in_fractions
+
+// An array behind a pointer.
+namespace array_pointer {
+// says: unique_ptr<int | an array of this form
+void open() { kvstore::DurableMap<int, std::unique_ptr<int[]>> rows{"rows.json"}; }
+}  // namespace array_pointer
 
 // The mistake is found whatever the storage, and wherever the store is made.
 namespace storage_of_own {

@@ -12,6 +12,8 @@ void call(kvstore::KeyValueStore<std::string, int>& store) {
   store.modify("a", [](int value) { ++value; });
 #elif defined(ITERATE)
   for (const auto& entry : store) static_cast<void>(entry);
+#elif defined(SUBSCRIPT)
+  store["a"] = 5;
 #else
   store.modify("a", [](int& value) { ++value; });
 #endif

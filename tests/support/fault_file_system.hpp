@@ -133,6 +133,7 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
   std::error_code sync_folder(const Path& path) override {
     return run<std::error_code>(Call::sync_folder, path, [&] { return real_.sync_folder(path); });
   }
+  std::error_code check_writable_file(const Path& path) override { return real_.check_writable_file(path); }
   std::error_code check_writable(const Path& path) override {
     return run<std::error_code>(Call::check_writable, path, [&] { return real_.check_writable(path); });
   }

@@ -150,8 +150,8 @@ KVSTORE_INLINE void JsonFile::check_no_journal() const {
         path(),
         {},
         "has changes in " + detail::path_text(name) +
-            ", which JsonFile does not read; open it with JsonJournal; to have the JSON file only, let "
-            "that one call compact() and then close()"};
+            ", which JsonFile does not read; open it with JsonJournal; to have the JSON file only, run "
+            "`kvctl compact FILE` on it, or let that store call compact() and then close()"};
   }
 }
 

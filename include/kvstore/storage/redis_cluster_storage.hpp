@@ -25,6 +25,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/random_bits.hpp"
 #include "kvstore/detail/base/sip_hash.hpp"
@@ -33,7 +34,6 @@
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/slot.hpp"
 #include "kvstore/detail/redis/store_keys.hpp"
-#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 #include "kvstore/storage.hpp"

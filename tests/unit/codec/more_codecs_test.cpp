@@ -66,6 +66,38 @@ TEST_CASE("More codecs: a point in time is written as ISO 8601 writes it, with a
   CHECK_THROWS_AS(decode<sys_days>(R"("2026-11-29T01:00:00Z")"), ParseError);
 }
 
+TEST_CASE("More codecs: a point in time may have any number of digits up to nine behind the seconds") {
+  const auto time = sys_days{kDate} + 16h + 30min + 5s;
+  for (const std::string fraction : {"", ".5", ".50", ".500", ".500000", ".500000000"}) {
+    INFO(fraction);
+    const std::string text = "\"2026-11-29T16:30:05" + fraction + "Z\"";
+    const auto half = fraction.empty() ? 0ms : 500ms;
+    CHECK(decode<Milliseconds>(text) == time + half);
+    CHECK(decode<Nanoseconds>(text) == time + half);
+  }
+  CHECK(decode<sys_seconds>(R"("2026-11-29T16:30:05.000Z")") == time);
+  CHECK(decode<sys_days>(R"("2026-11-29T00:00:00.0Z")") == sys_days{kDate});
+}
+
+TEST_CASE("More codecs: the message about a date or time says what is wrong") {
+  const auto says = [](auto type, const std::string& text, const std::string& words) {
+    INFO(text);
+    CHECK_THROWS_WITH(decode<decltype(type)>('"' + text + '"'), Catch::Matchers::ContainsSubstring(words));
+  };
+  says(year_month_day{}, "2026-02-30", "there is no such date");
+  says(year_month_day{}, "2026-13-01", "there is no such date");
+  says(year_month_day{}, "30.2.2026", "expected a date as \"2026-11-29\"");
+  says(sys_seconds{}, "2026-02-30T00:00:00Z", "there is no such date");
+  says(sys_seconds{}, "2026-11-29T24:00:00Z", "there is no such time of day");
+  says(sys_seconds{}, "2026-11-29 16:30", "\"2026-11-29T16:30:00Z\" or \"2026-11-29T16:30:00.5Z\"");
+  says(Nanoseconds{}, "2026-11-29T16:30:05.Z", "expected a point in time as");
+  says(Nanoseconds{}, "2026-11-29T16:30:05.0000000000Z", "expected a point in time as");
+  says(Milliseconds{}, "2026-11-29T16:30:05.1234Z", "at most 3 digits behind the seconds");
+  says(sys_seconds{}, "2026-11-29T16:30:05.5Z", "expected whole seconds");
+  says(Nanoseconds{}, "9999-01-01T00:00:00Z", "out of the range of the type");
+  says(sys_days{}, "2026-11-29T01:00:00Z", "no whole number of the type's units");
+}
+
 TEST_CASE("More codecs: a shared pointer is null or its value") {
   using Pointer = std::shared_ptr<const std::vector<int>>;
   REQUIRE(encode(Pointer{}) == "null");

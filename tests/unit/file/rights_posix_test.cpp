@@ -3,6 +3,7 @@
 // The files that a store makes have the mode, the owner and the access control list of the file that they
 // belong to, from the start and for as long as they exist.
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -180,7 +181,8 @@ TEST_CASE("Rights: a journal from before its JSON file was made private is made 
   CHECK(seen(folder / "data.json.journal").mode == 0600U);
 }
 
-TEST_CASE("Rights: a read-only JSON file does not keep its owner from opening the journal again") {
+TEST_CASE("Rights: a read-only JSON file does not keep root from opening the journal again") {
+  if (!support::is_root()) return;  // anybody else is refused: below
   const TempFolder folder;
   write_file(folder / "data.json", "{}");
   set_mode(folder / "data.json", 0444);
@@ -209,7 +211,7 @@ TEST_CASE("Rights: root leaves no file that the store's owner cannot open") {
     store.save();
     for (const std::string& name : folder.names()) {
       CAPTURE(name);
-      CHECK(seen(folder / name) == Seen{0640, 65534, 2345});
+      CHECK(seen(folder / name) == Seen{name.ends_with(".lock") ? 0600U : 0640U, 65534, 2345});
     }
     store.close();
     CHECK(support::in_child([&]() -> std::string {
@@ -220,6 +222,81 @@ TEST_CASE("Rights: root leaves no file that the store's owner cannot open") {
             again.close();
             return again.read("a");
           }) == "1");
+  }
+}
+
+TEST_CASE(
+    "Rights: a lock file is readable by those only who may write it, since a reader could take the lock") {
+  for (const auto& [mode, lock] : {std::pair{0644U, 0600U}, {0664U, 0660U}, {0666U, 0666U}, {0640U, 0600U}}) {
+    CAPTURE(mode, lock);
+    const TempFolder folder;
+    write_file(folder / "data.json", "{}");
+    set_mode(folder / "data.json", mode);
+    const Store store{folder / "data.json", kManual};
+    CHECK(seen(folder / "data.json.lock").mode == lock);
+  }
+  for (const auto& [mask, lock] : {std::pair{022U, 0600U}, {002U, 0660U}, {077U, 0600U}}) {
+    CAPTURE(mask, lock);
+    const TempFolder folder;
+    const ::mode_t before = ::umask(mask);
+    const Store store{folder / "new.json", kManual};
+    ::umask(before);
+    CHECK(seen(folder / "new.json.lock").mode == lock);
+  }
+}
+
+TEST_CASE("Rights: a list lets only those read the lock file who may write it") {
+  const TempFolder folder;
+  write_file(folder / "data.json", "{}");
+  const std::string given =
+      acl_text({{0x01, 6}, {0x02, 4, 4321}, {0x02, 6, 4322}, {0x04, 4}, {0x10, 6}, {0x20, 4}});
+  if (!set_list(folder / "data.json", given)) return;
+  const Store store{folder / "data.json", kManual};
+  CHECK(list_of(folder / "data.json.lock") ==
+        acl_text({{0x01, 6}, {0x02, 0, 4321}, {0x02, 6, 4322}, {0x04, 0}, {0x10, 6}, {0x20, 0}}));
+}
+
+TEST_CASE("Rights: a lock file that others may read is made anew, as one of them may have it open") {
+  const TempFolder folder;
+  write_file(folder / "data.json", "{}");
+  write_file(folder / "data.json.lock", "1\n");
+  set_mode(folder / "data.json.lock", 0644);
+  const int reader = ::open((folder / "data.json.lock").c_str(), O_RDONLY | O_CLOEXEC);
+  Store store{folder / "data.json", kManual};
+  CHECK(seen(folder / "data.json.lock").mode == 0600U);
+  struct ::stat old{};
+  require_success(::fstat(reader, &old), "fstat");
+  CHECK(old.st_nlink == 0);
+  ::close(reader);
+  CHECK_THROWS_AS((Store{folder / "data.json", kManual}), kvstore::LockedError);
+}
+
+TEST_CASE("Rights: a file that its user may not write is refused at opening, and read only it opens") {
+  if (!support::is_root()) return;  // root alone can become another user
+  using Catch::Matchers::ContainsSubstring;
+  for (const bool journaled : {false, true}) {
+    for (const bool own : {false, true}) {
+      CAPTURE(journaled, own);
+      const TempFolder folder;
+      set_mode(folder.path(), 0777);
+      write_file(folder / "data.json", "{}");
+      set_mode(folder / "data.json", own ? 0444 : 0644);
+      if (own) require_success(::chown((folder / "data.json").c_str(), 65534, 65534), "chown");
+      const auto open = [&](bool read_only) {
+        return support::in_child([&]() -> std::string {
+          support::become_nobody();
+          FaultFileSystem files;
+          try {
+            Store store{storage_at(folder / "data.json", journaled, files), {.read_only = read_only}};
+            return "opened";
+          } catch (const kvstore::StorageError& error) { return error.what(); }
+        });
+      };
+      CHECK_THAT(open(false), ContainsSubstring("data.json: may not be written by this user: ") &&
+                                  ContainsSubstring("chmod") && ContainsSubstring("Options::read_only"));
+      CHECK(folder.names() == std::set<std::string>{"data.json"});
+      CHECK(open(true) == "opened");
+    }
   }
 }
 

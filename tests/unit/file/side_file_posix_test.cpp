@@ -113,6 +113,26 @@ TEST_CASE(
   }
 }
 
+#if __has_include(<sqlite3.h>)
+TEST_CASE(
+    "Side file: a hard link at a name of SQLite's is refused, and its other file keeps bytes and mode") {
+  for (const std::string suffix : {"-wal", "-shm", "-journal"}) {
+    for (const bool exists : {false, true}) {
+      CAPTURE(suffix, exists);
+      const TempFolder folder;
+      if (exists) REQUIRE(open_once(kSqliteFile, folder / "data") == "opened");
+      write_file(folder / "victim", "kept");
+      fs::permissions(folder / "victim", fs::perms::owner_read);
+      fs::create_hard_link(folder / "victim", folder / ("data" + suffix));
+      CHECK_THAT(open_once(kSqliteFile, folder / "data"),
+                 ContainsSubstring("data" + suffix) && ContainsSubstring("a hard link"));
+      CHECK(support::read_file(folder / "victim") == "kept");
+      CHECK(fs::status(folder / "victim").permissions() == fs::perms::owner_read);
+    }
+  }
+}
+#endif
+
 TEST_CASE("Side file: nothing is made through a link that leads nowhere") {
   for (const Kind& kind : kKinds) {
     CAPTURE(kind.name);

@@ -94,8 +94,8 @@ const std::vector<Damage> kDamages{
     {"{\"b\":2,\"a\": [1}, \"c\": 2]}"sv, 14, "',' or ']'"},
     {"{\"b\":2,\"a\":\"\xff\"}"sv, 12, "UTF-8"},
     {"{\"b\":2,\"a\":{\"x\" 1}}"sv, 16, "':'"},
-    {"{\"a\":1, \"b\":2,\"a\":3}"sv, 14, "duplicate key a"},
-    {"{\"a\":1, \"b\":2, \"\\u0061\":3, \"a\":4}"sv, 15, "duplicate key a"},
+    {"{\"a\":1, \"b\":2,\"a\":3}"sv, 14, "duplicate key \"a\""},
+    {"{\"a\":1, \"b\":2, \"\\u0061\":3, \"a\":4}"sv, 15, "duplicate key \"a\""},
 };
 
 /// Loads, checks the path and the message of the error, and returns its offset.

@@ -218,7 +218,7 @@ TEST_CASE("SqliteFile, refused: a database that cannot be written, before anythi
                support::become_nobody();
                return refusal(path, with(false));
              }),
-             ContainsSubstring("cannot open for writing"));
+             ContainsSubstring("may not be written by this user"));
   CHECK((files_in(folder) == before));
 }
 

@@ -130,7 +130,7 @@ TEST_CASE("SqliteFile: the same key as INTEGER and as TEXT is reported") {
   const TempFolder folder;
   open<int>(folder / "data.db")->upsert(5, 1);
   Outsider{folder / "data.db"}.run("insert into entries values('5', '2')");
-  CHECK_THROWS_WITH(open<int>(folder / "data.db"), ContainsSubstring("duplicate key 5"));
+  CHECK_THROWS_WITH(open<int>(folder / "data.db"), ContainsSubstring("duplicate key \"5\""));
 }
 
 TEST_CASE("SqliteFile: rows that are no entries are reported with their key, and left alone") {

@@ -32,6 +32,11 @@ using Store = kvstore::BatchPersistentKeyValueStore<Key, Value>;
 
 namespace {
 
+struct Listed {
+  int x = 0;
+};
+constexpr auto kvstore_fields(const Listed*) { return kvstore::fields("x", &Listed::x); }
+
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
 constexpr const char* kTypes = "the types of this store may differ";
 constexpr const char* kKeyType = "the key type of this store may differ";
@@ -133,6 +138,22 @@ TEST_CASE("Damage: in a database, the message names the entry, and the key where
              ContainsSubstring("entry \"a\": in the key: ") && ContainsSubstring(kKeyType));
 }
 #endif
+
+TEST_CASE("Damage: no byte of a hostile file reaches a terminal or a log through a message") {
+  const auto harmless = [](const std::string& words) {
+    CAPTURE(words);
+    for (const char byte : words) CHECK(static_cast<unsigned char>(byte) >= 0x20);
+    CHECK_THAT(words, ContainsSubstring("\\x0a") && ContainsSubstring("\\x1b"));
+  };
+  const std::string bad = R"(a\nFAKE \u001b[31m)";
+  harmless(damage_of<std::string, int>("{\"" + bad + "\": 1, \"" + bad + "\": 2}").what());
+  harmless(damage_of<std::string, int>("{\"" + bad + "\": \"x\"}").what());
+  harmless(damage_of<std::string, Listed>("{\"k\": {\"" + bad + "\": 1}}").what());
+  harmless(kvstore::CorruptionError{"a", "entry a\nb\x1b", "c"}.what());
+  harmless(kvstore::ServerError{"localhost: ERR \n\x1b"}.what());
+  harmless(kvstore::StorageError{"a\nb\x1b", {}, "gone"}.what());
+  CHECK(std::string{kvstore::Error{"caf\u00e9 \xff"}.what()} == "caf\u00e9 \\xff");
+}
 
 TEST_CASE("Lock: the error tells a store of this process from one of another") {
   const TempFolder folder;

@@ -23,9 +23,23 @@ namespace kvstore { inline namespace v1 {
 template <class T>
 struct Codec;
 
-/// Types that can be written as JSON and read back. Requires `kvstore/codec.hpp`.
+namespace detail {
+
+/// Types that have a codec, whatever their members have. Codecs of containers ask no more, as a type may
+/// contain itself.
 template <class T>
-concept HasCodec = !requires { typename Codec<T>::Missing; };
+concept HasOwnCodec = !requires { typename Codec<T>::Missing; };
+
+/// Whether every member and part of `T` has a codec. `Around` are the types that contain `T`. Defined in
+/// missing.hpp.
+template <class T, class... Around>
+consteval bool has_whole_codec();
+
+}  // namespace detail
+
+/// Types that can be written as JSON and read back, with all their members. Requires `kvstore/codec.hpp`.
+template <class T>
+concept HasCodec = detail::HasOwnCodec<T> && detail::has_whole_codec<T>();
 
 }}  // namespace kvstore::v1
 
@@ -42,6 +56,10 @@ template <class T>
     return JsonKind::any;
   }
 }
+
+/// Types that a codec needs codecs for, as its member `Parts`.
+template <class... Each>
+struct TypeList {};
 
 /// Codecs whose `check` is complete for a value at any depth of nesting: the depth of their output is known
 /// from the type. A codec declares this by `kFlat`.
@@ -75,6 +93,17 @@ using TreeOf = typename TreeFor<T>::type;
 /// down in the same file.
 template <class T>
 concept KnowsTrees = requires { sizeof(TreeOf<T>); };
+
+/// Trees of a program that has not included nlohmann/json.hpp.
+template <class T>
+concept UnknownTree =
+    (std::same_as<T, nlohmann::json> || std::same_as<T, nlohmann::ordered_json>) && !requires { sizeof(T); };
+
+/// Whether `T` is such a tree or a container of such.
+template <class T>
+inline constexpr bool kHoldsUnknownTree = UnknownTree<T>;
+template <template <class...> class Container, class... Arguments>
+inline constexpr bool kHoldsUnknownTree<Container<Arguments...>> = (kHoldsUnknownTree<Arguments> || ...);
 
 /// Passed to a user's `to_json` to detect it; nlohmann's own overloads do not match.
 struct ToJsonProbe {

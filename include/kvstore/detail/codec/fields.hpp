@@ -23,12 +23,24 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
+/// Whether the compiler can evaluate the list.
+template <class T>
+concept HasConstantList =
+    requires { typename std::bool_constant<(kvstore_fields(static_cast<T*>(nullptr)), true)>; };
+
 template <class T>
 [[nodiscard]] constexpr auto field_list_of() {
   if constexpr (requires { Codec<T>::kFields; }) {
     return Codec<T>::kFields;
   } else {
-    return kvstore_fields(static_cast<T*>(nullptr));
+    static_assert(HasConstantList<T>,
+                  "kvstore: the list of fields of this type is no constant: write constexpr auto "
+                  "kvstore_fields(const T*), and mend the list if there are errors in it above");
+    if constexpr (HasConstantList<T>) {
+      return kvstore_fields(static_cast<T*>(nullptr));
+    } else {
+      return make_list<false>();  // which saves further messages
+    }
   }
 }
 
@@ -198,7 +210,10 @@ class FieldsReader {
         static_cast<std::size_t>(std::find(seen_.begin(), seen_.end(), false) - seen_.begin());
     if (missing == kCount) return;
     JsonReader::fail_at(
-        start, std::string{"expected a member \""}.append(kNames[missing]).append("\" in this object"));
+        start,
+        std::string{"expected a member \""}
+            .append(kNames[missing])
+            .append("\" in this object: add it, or list the members by kvstore::fields_with_default(...)"));
   }
 
   JsonReader& in_;

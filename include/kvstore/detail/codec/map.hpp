@@ -36,6 +36,7 @@ template <class Container>
 struct ObjectCodec {
   using Key = typename Container::key_type;
   using Value = typename Container::mapped_type;
+  using Parts = TypeList<Key, Value>;
   static constexpr auto kKind = JsonKind::object;
   static constexpr bool kFlat = true;
 
@@ -80,6 +81,7 @@ template <class Container>
 struct PairListCodec {
   using Key = typename Container::key_type;
   using Value = typename Container::mapped_type;
+  using Parts = TypeList<Key, Value>;
   using Entry = TupleCodec<std::pair<Key, Value>, Key, Value>;
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
@@ -133,7 +135,8 @@ namespace kvstore { inline namespace v1 {
 /// Maps as objects, or as arrays of `[key, value]`. A duplicate key is refused unless the map allows
 /// duplicates.
 template <detail::Map T>
-struct Codec<T> : detail::CodecIf<HasCodec<typename T::key_type> && HasCodec<typename T::mapped_type>,
+struct Codec<T> : detail::CodecIf<detail::HasOwnCodec<typename T::key_type> &&
+                                      detail::HasOwnCodec<typename T::mapped_type>,
                                   detail::MapCodec<T>, T> {};
 
 }}  // namespace kvstore::v1

@@ -4,6 +4,8 @@
 // Messages of the compiler about types that have no codec. The constructors of the stores ask first, so that
 // the first message names the type, the remedy and the program's own line.
 
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -31,9 +33,31 @@ template <class T>
 concept ByReference = requires(const T& value) { kvstore_fields(value); };
 }  // namespace lists
 
+/// Finds a list whose function is wrong in itself. The compiler has complained of it already, and the
+/// function cannot be called, though it is the best match.
+namespace broken_lists {
+struct NoList {};
+NoList kvstore_fields(const volatile void*);
+
+template <class T>
+concept HasOne = std::is_class_v<T> && !requires(T* type) { kvstore_fields(type); };
+}  // namespace broken_lists
+
+/// Tells a list that takes its type by value from one that takes a reference, which a temporary object does
+/// not prefer to ours.
+namespace lists_by_value {
+struct NoList {};
+template <class T>
+NoList kvstore_fields(T&&);
+
+template <class T>
+concept HasOne = requires(T&& value) {
+  kvstore_fields(static_cast<T&&>(value));
+  requires !std::is_same_v<decltype(kvstore_fields(static_cast<T&&>(value))), NoList>;
+};
+}  // namespace lists_by_value
+
 /// The types whose codecs the codec of `T` uses.
-template <class... Parts>
-struct TypeList {};
 template <class T>
 struct PartsOf {
   using Type = TypeList<>;
@@ -57,6 +81,10 @@ template <class T, class Deleter>
 struct PartsOf<std::unique_ptr<T, Deleter>> {
   using Type = TypeList<T>;
 };
+template <class T>
+struct PartsOf<std::shared_ptr<T>> {
+  using Type = TypeList<std::remove_const_t<T>>;
+};
 template <class First, class Second>
 struct PartsOf<std::pair<First, Second>> {
   using Type = TypeList<First, Second>;
@@ -72,7 +100,7 @@ struct PartsOf<std::variant<Parts...>> {
 
 template <class... Parts>
 consteval bool lack_codecs(TypeList<Parts...>) {
-  return (!HasCodec<Parts> || ...);
+  return (!HasOwnCodec<Parts> || ...);
 }
 
 template <class T>
@@ -86,10 +114,23 @@ consteval bool has_codec_in_other_header() {
   const std::string_view name = name_of_type<T>();
   return name.starts_with("std::shared_ptr<") || name.starts_with("std::bitset<") ||
          name.starts_with("std::chrono::year_month_day") || name.starts_with("__int128") ||
-         name.starts_with("unsigned __int128") ||
-         (name.starts_with("std::chrono::time_point<") &&
-          name.find("system_clock") != std::string_view::npos);
+         name.starts_with("unsigned __int128");
 }
+
+/// Points in time of the clock whose points have a codec in more_codecs.hpp.
+template <class T>
+inline constexpr bool kIsTime = false;
+template <class Duration>
+inline constexpr bool kIsTime<std::chrono::time_point<std::chrono::system_clock, Duration>> = true;
+template <class T>
+inline constexpr bool kIsTimeInFractions = false;
+template <class Duration>
+  requires(!std::is_integral_v<typename Duration::rep>)
+inline constexpr bool kIsTimeInFractions<std::chrono::time_point<std::chrono::system_clock, Duration>> = true;
+template <class T>
+inline constexpr bool kIsAtomic = false;
+template <class T>
+inline constexpr bool kIsAtomic<std::atomic<T>> = true;
 
 /// The kind of a mistake; one assertion below has the text for it.
 enum class Lack {
@@ -100,8 +141,13 @@ enum class Lack {
   array,
   long_double,
   list_of_base,
+  list_by_value,
   list_by_reference,
   list_elsewhere,
+  list_broken,
+  tree,
+  atomic,
+  time_in_fractions,
   trees,
   conversion,
   other_header,
@@ -111,18 +157,22 @@ enum class Lack {
 
 template <class T>
 consteval Lack lack_of() {
-  if (HasCodec<T>) return Lack::nothing;
+  if (UnknownTree<T>) return Lack::tree;
+  if (HasOwnCodec<T>) return Lack::nothing;
   if (std::is_pointer_v<T> || std::is_null_pointer_v<T>) return Lack::pointer;
   if (kIsView<T>) return Lack::view;
   if (std::is_array_v<T>) return Lack::array;
   if (std::is_same_v<T, long double>) return Lack::long_double;
+  if (kIsAtomic<T>) return Lack::atomic;
+  if (kIsTimeInFractions<T>) return Lack::time_in_fractions;
   if (lack_codecs(typename PartsOf<T>::Type{})) return Lack::part;
   if (ListsItsFields<T>) return Lack::part;
   if (lists::OfBase<T>) return Lack::list_of_base;
-  if (lists::ByReference<T>) return Lack::list_by_reference;
+  if (broken_lists::HasOne<T>) return Lack::list_broken;
+  if (lists::ByReference<T>) return lists_by_value::HasOne<T> ? Lack::list_by_value : Lack::list_by_reference;
   if (IsListedSomewhere<T>) return Lack::list_elsewhere;
   if (ConvertsItself<T>) return KnowsTrees<T> ? Lack::conversion : Lack::trees;
-  if (has_codec_in_other_header<T>()) return Lack::other_header;
+  if (has_codec_in_other_header<T>() || kIsTime<T>) return Lack::other_header;
   return is_of_the_standard_library<T>() ? Lack::standard : Lack::list;
 }
 
@@ -162,6 +212,12 @@ void check_kind() {
   static_assert(lack_of<T>() != array,
                 "kvstore: an array of this form cannot be stored. Store a std::string or a std::array");
   static_assert(lack_of<T>() != long_double, "kvstore: JSON has no long double; store a double");
+  static_assert(lack_of<T>() != atomic,
+                "kvstore: a std::atomic cannot be moved or copied, as entries are. Store the plain value: "
+                "each operation of a store is atomic");
+  static_assert(lack_of<T>() != time_in_fractions,
+                "kvstore: a point in time that is counted in fractions has no codec. Store one that is "
+                "counted in integers, such as std::chrono::sys_time<std::chrono::milliseconds>");
 }
 
 /// Refuses types that need a list, a conversion or a header.
@@ -171,12 +227,17 @@ void check_list() {
   static_assert(lack_of<T>() != list_of_base,
                 "kvstore: the list of fields of a base class does not hold for this class. Write "
                 "kvstore_fields for this class, with the members of the base in it");
+  static_assert(lack_of<T>() != list_by_value,
+                "kvstore: kvstore_fields of this type takes it by value. Let it take a pointer: constexpr "
+                "auto kvstore_fields(const T*)");
   static_assert(lack_of<T>() != list_by_reference,
                 "kvstore: kvstore_fields of this type takes a reference. Let it take a pointer: constexpr "
                 "auto kvstore_fields(const T*)");
   static_assert(lack_of<T>() != list_elsewhere,
                 "kvstore: a list names fields of this type, but no kvstore_fields(const T*) is found for it. "
                 "Move it into the namespace of the type, or make it a friend function in the type");
+  static_assert(lack_of<T>() != tree,
+                "kvstore: nlohmann::json as a value needs #include <nlohmann/json.hpp>");
   static_assert(lack_of<T>() != trees,
                 "kvstore: the to_json of this type needs #include <nlohmann/json.hpp>");
   static_assert(lack_of<T>() != conversion,
@@ -213,14 +274,55 @@ void check_has_hash(const Hash& hash, const Key& key) {
   static_cast<void>(hash(key));
 }
 
+template <class KeyEqual, class Key>
+consteval void check_has_equal() {
+  static_assert(std::is_invocable_r_v<bool, const KeyEqual&, const Key&, const Key&>,
+                "kvstore: this key has no operator==. Declare one, such as bool operator==(const Key&) const "
+                "= default, or give the store a KeyEqual");
+}
+
+// The walk of `HasCodec`. A type that has its codec from the program is not looked into.
+template <class T, class... Around>
+consteval bool is_whole();
+template <class T, class... Around>
+inline constexpr bool kIsWhole = is_whole<T, Around...>();  // kept, as many types may share a member's type
+
+template <class... Around, class... Parts>
+consteval bool are_whole(TypeList<Parts...>) {
+  return (kIsWhole<Parts, Around...> && ...);
+}
+template <class T, class... Around, std::size_t... kIndices>
+consteval bool are_members_whole(std::index_sequence<kIndices...>) {
+  return (kIsWhole<typename FieldsOf<T>::template Member<kIndices>, T, Around...> && ...);
+}
+template <class T, class... Around>
+consteval bool is_whole() {
+  if constexpr ((std::is_same_v<T, Around> || ...)) {
+    return true;
+  } else if constexpr (!HasOwnCodec<T>) {
+    return false;
+  } else if constexpr (std::is_base_of_v<FieldCodec<T>, Codec<T>>) {
+    return are_members_whole<T, Around...>(FieldsOf<T>::kIndices);
+  } else if constexpr (requires { typename Codec<T>::Parts; }) {
+    return are_whole<T, Around...>(typename Codec<T>::Parts{});
+  } else {
+    return true;
+  }
+}
+template <class T, class... Around>
+consteval bool has_whole_codec() {
+  return kIsWhole<T, Around...>;
+}
+
 /// Checks the types of a store, and returns its argument. The first thing that a constructor does, since
 /// compilers report the first mistake first. The compiler checks as it instantiates; nothing is called, as a
 /// type that contains itself would be checked for ever.
-template <class Key, class Value, class Hash = void, class Storage>
+template <class Key, class Value, class Hash = void, class KeyEqual = void, class Storage>
 [[nodiscard]] Storage&& with_codecs(Storage&& storage) noexcept {
   static_cast<void>(&check_has_codec<Key>);
   static_cast<void>(&check_has_codec<Value>);
   if constexpr (!std::is_void_v<Hash>) static_cast<void>(&check_has_hash<Hash, Key>);
+  if constexpr (!std::is_void_v<KeyEqual>) check_has_equal<KeyEqual, Key>();
   return std::forward<Storage>(storage);
 }
 

@@ -22,6 +22,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// `Holder` is `std::optional<T>` or a smart pointer: null, or the value.
 template <class Holder, class T>
 struct HolderCodec {
+  using Parts = TypeList<T>;
   static constexpr bool kFlat = true;
 
   static void check(const Holder& value)
@@ -58,6 +59,7 @@ struct HolderCodec {
 template <class... Choices>
 struct VariantCodec {
   using Variant = std::variant<Choices...>;
+  using Parts = TypeList<Choices...>;
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
@@ -108,16 +110,17 @@ namespace kvstore { inline namespace v1 {
 /// Null or the value. A present value that is itself written as null is refused.
 template <class T>
 struct Codec<std::optional<T>>
-    : detail::CodecIf<HasCodec<T>, detail::HolderCodec<std::optional<T>, T>, std::optional<T>> {};
+    : detail::CodecIf<detail::HasOwnCodec<T>, detail::HolderCodec<std::optional<T>, T>, std::optional<T>> {};
 
 template <class T>
 struct Codec<std::unique_ptr<T>>
-    : detail::CodecIf<HasCodec<T>, detail::HolderCodec<std::unique_ptr<T>, T>, std::unique_ptr<T>> {};
+    : detail::CodecIf<detail::HasOwnCodec<T>, detail::HolderCodec<std::unique_ptr<T>, T>,
+                      std::unique_ptr<T>> {};
 
 /// `[index, value]`.
 template <class... Choices>
 struct Codec<std::variant<Choices...>>
-    : detail::CodecIf<(HasCodec<Choices> && ...), detail::VariantCodec<Choices...>,
+    : detail::CodecIf<(detail::HasOwnCodec<Choices> && ...), detail::VariantCodec<Choices...>,
                       std::variant<Choices...>> {};
 
 }}  // namespace kvstore::v1

@@ -80,8 +80,8 @@ struct Codec<std::basic_string<char, Traits, Allocator>> {
 /// Durations as their count; the unit is in the type.
 template <class Rep, class Period>
 struct Codec<std::chrono::duration<Rep, Period>>
-    : detail::CodecIf<HasCodec<Rep>, detail::DurationCodec<Rep, Period>, std::chrono::duration<Rep, Period>> {
-};
+    : detail::CodecIf<detail::HasOwnCodec<Rep>, detail::DurationCodec<Rep, Period>,
+                      std::chrono::duration<Rep, Period>> {};
 
 /// An empty value, as the alternative of a variant.
 template <>

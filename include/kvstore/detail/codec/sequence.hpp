@@ -64,6 +64,7 @@ bool add_element(Container& out, Element&& element) {
 template <class Container>
 struct SequenceCodec {
   using Element = typename Container::value_type;
+  using Parts = TypeList<Element>;
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
@@ -92,6 +93,7 @@ struct SequenceCodec {
 /// Arrays of a fixed length, whose elements may be of different types.
 template <class Tuple, class... Elements>
 struct TupleCodec {
+  using Parts = TypeList<Elements...>;
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
@@ -135,6 +137,7 @@ struct TupleCodec {
 template <class T, std::size_t kSize>
 struct ArrayCodec {
   using Array = std::array<T, kSize>;
+  using Parts = TypeList<T>;
   static constexpr auto kKind = JsonKind::array;
   static constexpr bool kFlat = true;
 
@@ -164,22 +167,23 @@ namespace kvstore { inline namespace v1 {
 
 /// Sequences and sets as arrays. A duplicate element of a set is refused.
 template <detail::Sequence T>
-struct Codec<T> : detail::CodecIf<HasCodec<typename T::value_type>, detail::SequenceCodec<T>, T> {};
+struct Codec<T> : detail::CodecIf<detail::HasOwnCodec<typename T::value_type>, detail::SequenceCodec<T>, T> {
+};
 
 /// Arrays, pairs and tuples as arrays of exactly their length.
 template <class T, std::size_t kSize>
 struct Codec<std::array<T, kSize>>
-    : detail::CodecIf<HasCodec<T>, detail::ArrayCodec<T, kSize>, std::array<T, kSize>> {};
+    : detail::CodecIf<detail::HasOwnCodec<T>, detail::ArrayCodec<T, kSize>, std::array<T, kSize>> {};
 
 template <class First, class Second>
 struct Codec<std::pair<First, Second>>
-    : detail::CodecIf<HasCodec<First> && HasCodec<Second>,
+    : detail::CodecIf<detail::HasOwnCodec<First> && detail::HasOwnCodec<Second>,
                       detail::TupleCodec<std::pair<First, Second>, First, Second>, std::pair<First, Second>> {
 };
 
 template <class... Elements>
 struct Codec<std::tuple<Elements...>>
-    : detail::CodecIf<(HasCodec<Elements> && ...), detail::TupleCodec<std::tuple<Elements...>, Elements...>,
-                      std::tuple<Elements...>> {};
+    : detail::CodecIf<(detail::HasOwnCodec<Elements> && ...),
+                      detail::TupleCodec<std::tuple<Elements...>, Elements...>, std::tuple<Elements...>> {};
 
 }}  // namespace kvstore::v1

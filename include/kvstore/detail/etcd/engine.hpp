@@ -15,10 +15,10 @@
 #include <utility>
 
 #include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/etcd/client.hpp"
 #include "kvstore/detail/etcd/gateway.hpp"
 #include "kvstore/detail/remote/engine.hpp"
-#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 

@@ -51,6 +51,10 @@ KVSTORE_INLINE void check_folder(FileSystem& files, const std::filesystem::path&
 }
 
 KVSTORE_INLINE void check_writable_folder(FileSystem& files, const std::filesystem::path& path) {
+  check_usable(
+      path, uninterrupted([&] { return files.check_writable_file(path); }),
+      "may not be written by this user: give the user the permission (chmod), or open the store with "
+      "Options::read_only");
   const auto folder = path.parent_path();
   check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
                "saving makes files in folder " + path_text(folder) + ", which is not writable");

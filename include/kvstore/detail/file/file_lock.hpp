@@ -46,8 +46,13 @@ class FileLock {
   /// False if the lock file was removed between opening and locking: try again with the next one.
   bool take();
 
-  /// True if the file belongs to another user and was left by a crash: it can be locked, but not written.
+  /// True if the file was there, left by a crash, and is to be made anew: it belongs to another user and can
+  /// be locked, but not written, or others may read it.
   bool open_lock_file();
+
+  /// Whether others than those who may write the lock file may read it, as in earlier versions: one of them
+  /// may hold it open, and lock it as soon as this process ends.
+  [[nodiscard]] bool is_readable_by_others();
 
   /// Refuses a file that a stranger has put there, and one with a second name.
   void check_own();
@@ -59,7 +64,7 @@ class FileLock {
   /// Whether the lock file's name still refers to the file that is open here.
   [[nodiscard]] Result<bool> has_name();
 
-  void remove_foreign();
+  void remove_stale();
 
   void write_holder();
 
@@ -71,7 +76,7 @@ class FileLock {
   FileSystem& files_;
   std::filesystem::path file_;
   std::filesystem::path name_;
-  FileRights rights_;  // of a lock file that is made
+  FileRights rights_;  // of the store
   std::unique_ptr<File> handle_;
   long holder_;
   /// Whether the lock file is locked here, or was made here and no other store was seen to have it.

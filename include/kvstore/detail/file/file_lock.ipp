@@ -34,7 +34,7 @@ KVSTORE_INLINE const std::string& process_mark() {
 KVSTORE_INLINE FileLock::FileLock(FileSystem& files, std::filesystem::path file)
     : files_{files}, file_{std::move(file)}, name_{file_}, holder_{files.process_id()} {
   name_ += ".lock";
-  rights_ = side_rights(store_rights(files_, file_));
+  rights_ = store_rights(files_, file_);
   try {
     while (!take()) {}
     write_holder();
@@ -66,7 +66,7 @@ KVSTORE_INLINE void FileLock::give_up() {
 }
 
 KVSTORE_INLINE bool FileLock::take() {
-  const bool foreign = open_lock_file();
+  const bool stale = open_lock_file();
   const auto error = uninterrupted([&] { return handle_->try_lock(); });
   if (error == std::errc::operation_would_block) {
     mine_ = false;
@@ -78,12 +78,12 @@ KVSTORE_INLINE bool FileLock::take() {
   mine_ = true;
   const auto current = has_name();
   if (current.error) fail(current.error, "cannot look at");
-  if (current.value && foreign) remove_foreign();
-  return current.value && !foreign;
+  if (current.value && stale) remove_stale();
+  return current.value && !stale;
 }
 
 KVSTORE_INLINE bool FileLock::open_lock_file() {
-  auto opened = make_file(files_, name_, rights_);
+  auto opened = make_lock_file(files_, name_, rights_);
   mine_ = !opened.error;
   if (opened.error == std::errc::file_exists) opened = open_file(files_, name_, OpenMode::update);
   bool foreign = false;
@@ -94,7 +94,15 @@ KVSTORE_INLINE bool FileLock::open_lock_file() {
   }
   if (opened.error) fail(opened.error, "cannot open");
   handle_ = std::move(opened.value);
-  return foreign;
+  return foreign || (!mine_ && is_readable_by_others());
+}
+
+KVSTORE_INLINE bool FileLock::is_readable_by_others() {
+  const auto found = rights_of(*handle_);
+  const bool may_change = found.value.owner == files_.user_id() || files_.user_id() == 0;
+  if (found.error || !found.value.known || !may_change) return false;
+  const FileRights narrow = lock_rights(found.value);
+  return (found.value.mode & 0077U & ~narrow.mode) != 0 || found.value.acl != narrow.acl;
 }
 
 KVSTORE_INLINE void FileLock::check_own() {
@@ -124,8 +132,8 @@ KVSTORE_INLINE Result<bool> FileLock::has_name() {
   return {exists && mine.value.device == named.value.device && mine.value.inode == named.value.inode, {}};
 }
 
-KVSTORE_INLINE void FileLock::remove_foreign() {
-  if (const auto error = files_.remove(name_)) fail(error, "cannot remove another user's stale");
+KVSTORE_INLINE void FileLock::remove_stale() {
+  if (const auto error = files_.remove(name_)) fail(error, "cannot remove a stale");
 }
 
 KVSTORE_INLINE void FileLock::write_holder() {

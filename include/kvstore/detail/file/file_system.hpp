@@ -129,6 +129,8 @@ class FileSystem {
   virtual std::error_code sync_folder(const std::filesystem::path& folder) = 0;
   /// Empty if this process may make files in `folder`.
   virtual std::error_code check_writable(const std::filesystem::path& folder) = 0;
+  /// Empty if this process may write the file `path`, or there is none.
+  virtual std::error_code check_writable_file(const std::filesystem::path& /*path*/) { return {}; }
   /// Empty if this process may open `folder` to sync it.
   virtual std::error_code check_syncable(const std::filesystem::path& /*folder*/) { return {}; }
   virtual Result<std::filesystem::path> current_folder() = 0;

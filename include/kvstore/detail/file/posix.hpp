@@ -294,6 +294,11 @@ class PosixFileSystem final : public FileSystem {
     return posix_outcome(::faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS));
   }
 
+  std::error_code check_writable_file(const std::filesystem::path& path) override {
+    const int result = ::faccessat(AT_FDCWD, path.c_str(), W_OK, AT_EACCESS);
+    return result != 0 && errno == ENOENT ? std::error_code{} : posix_outcome(result);
+  }
+
   std::error_code check_syncable(const std::filesystem::path& folder) override {
     return posix_outcome(::faccessat(AT_FDCWD, folder.c_str(), R_OK, AT_EACCESS));
   }

@@ -40,9 +40,17 @@ FileRights rights_to_make(FileSystem& files, const std::filesystem::path& path,
 /// again.
 FileRights side_rights(FileRights rights);
 
+/// Narrows the rights for a lock file: only those may read it who may write it. A reader could take the lock,
+/// and keep the store's owner out for ever.
+FileRights lock_rights(FileRights rights);
+
 /// Narrows rights for a file that cannot have the wanted group. Its own group then gets what all others had,
 /// and all others get what both they and the group had.
 FileRights without_group(FileRights rights);
+
+/// Narrows the rights for a lock file: only those may read it who may write it. A reader could take the lock,
+/// and keep the store's owner out for ever.
+FileRights lock_rights(FileRights rights);
 
 /// Narrows rights for a file that cannot have an access control list: the group's bits of its mode were the
 /// most that the list gave anyone, which the group itself may not have had.
@@ -50,6 +58,10 @@ FileRights without_acl(FileRights rights);
 
 /// Gives a file the rights, as far as that is allowed, and otherwise fewer.
 std::error_code give_rights(File& file, const FileRights& rights);
+
+/// Makes a lock file for a store with these rights, as `make_file` does.
+Result<std::unique_ptr<File>> make_lock_file(FileSystem& files, const std::filesystem::path& name,
+                                             const FileRights& rights);
 
 /// Makes a file that has the rights from the start: until it has them, only this user may open it. After an
 /// error there is no such file. EEXIST if anything has the name.

@@ -89,6 +89,18 @@ KVSTORE_INLINE FileRights side_rights(FileRights rights) {
   return rights;
 }
 
+KVSTORE_INLINE FileRights lock_rights(FileRights rights) {
+  rights = side_rights(std::move(rights));
+  const std::uint32_t writers = rights.mode & 0222U;
+  rights.mode = writers | writers << 1U;
+  constexpr std::size_t kHeader = 4;
+  constexpr std::size_t kEntry = 8;
+  for (std::size_t at = kHeader + 2; at + kEntry <= rights.acl.size() + 2; at += kEntry) {
+    rights.acl[at] = (static_cast<unsigned char>(rights.acl[at]) & 02U) != 0 ? '\6' : '\0';
+  }
+  return rights;
+}
+
 KVSTORE_INLINE FileRights without_group(FileRights rights) {
   const std::uint32_t others = rights.mode & 07U;
   const char* const mask = acl_entry(rights.acl, AclTag::mask);
@@ -167,6 +179,19 @@ KVSTORE_INLINE Result<std::unique_ptr<File>> make_file(FileSystem& files, const 
     unmake_file(files, name, std::move(made.value));
     throw;
   }
+}
+
+KVSTORE_INLINE Result<std::unique_ptr<File>> make_lock_file(FileSystem& files,
+                                                            const std::filesystem::path& name,
+                                                            const FileRights& rights) {
+  if (rights.known) return make_file(files, name, lock_rights(rights));
+  // The umask decides who may write. Nobody may read before that is known.
+  constexpr std::uint32_t kWriters = 0622;
+  auto made = open_file(files, name, OpenMode::exclusive, kWriters);
+  if (made.error) return made;
+  const auto found = rights_of(*made.value);
+  if (!found.error) static_cast<void>(give_rights(*made.value, lock_rights(found.value)));
+  return made;
 }
 
 }}}  // namespace kvstore::v1::detail

@@ -15,13 +15,13 @@
 #include <vector>
 
 #include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/redis/cluster.hpp"
 #include "kvstore/detail/redis/pipeline.hpp"
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/scan.hpp"
 #include "kvstore/detail/redis/slot.hpp"
 #include "kvstore/detail/remote/engine.hpp"
-#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 

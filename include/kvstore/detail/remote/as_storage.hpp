@@ -11,9 +11,9 @@
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/base/path_text.hpp"
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
-#include "kvstore/detail/text/printable.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/key_text.hpp"

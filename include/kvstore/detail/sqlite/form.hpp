@@ -176,6 +176,7 @@ inline void check_sqlite_side_files(FileSystem& files, const std::filesystem::pa
     if (found.kind != FileKind::regular)
       throw StorageError{name, wrong_kind(found.kind), "SQLite cannot use it; move it away"};
     check_side_owner(files, path, name, found);
+    check_sole_name(name, found);
   }
 }
 

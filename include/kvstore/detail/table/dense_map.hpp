@@ -40,11 +40,21 @@ struct Entry {
   Value value;
 };
 
+/// A move that fails in the middle would leave a change half done: the index knows an entry that is not
+/// there.
+template <class T>
+consteval bool check_movable() {
+  static_assert(std::is_nothrow_move_constructible_v<T>,
+                "kvstore: keys and values must be movable without throwing, and this type is not, as "
+                "std::deque and std::atomic are not. Wrap it in a std::unique_ptr, use a std::vector or the "
+                "plain value, or declare a noexcept move constructor");
+  return true;
+}
+
 template <class Key, class Value>
 class alignas(64) DenseMap {
  public:
-  static_assert(std::is_nothrow_move_constructible_v<Key> && std::is_nothrow_move_constructible_v<Value>,
-                "keys and values must be movable without throwing, so that no change is ever left half done");
+  static_assert(check_movable<Key>() && check_movable<Value>());
   using Entry = detail::Entry<Key, Value>;
   static constexpr std::size_t kNone = PlaceIndex::kNone;
 

@@ -21,7 +21,9 @@
 #include "kvstore/detail/base/held_key.hpp"
 #include "kvstore/detail/base/lookup.hpp"
 #include "kvstore/detail/base/string_argument.hpp"
+#include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/key.hpp"
+#include "kvstore/detail/codec/missing.hpp"
 #include "kvstore/detail/table/batch_plan.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/key_hasher.hpp"
@@ -48,6 +50,9 @@ concept KeyRange =
 
 template <class Key, class Value, class Hash, class KeyEqual>
 class TableStore {
+  static_assert(!kHoldsUnknownTree<Value> && !kHoldsUnknownTree<Key>,
+                "kvstore: nlohmann::json as a value needs #include <nlohmann/json.hpp>");
+
  public:
   TableStore(const TableStore&) = delete;
   TableStore& operator=(const TableStore&) = delete;
@@ -65,7 +70,9 @@ class TableStore {
   static constexpr std::size_t kGroup = Tables::kGroup;
 
   TableStore(std::size_t tables, Hash hash, KeyEqual equal)
-      : tables_(tables), hash_{std::move(hash)}, equal_{std::move(equal)} {}
+      : tables_(tables), hash_{std::move(hash)}, equal_{std::move(equal)} {
+    check_has_equal<KeyEqual, Key>();
+  }
 
   // A derived store overrides the primitives to lock, capture, log, count and save; it repeats no verb.
   // `verb` is the verb on whose behalf a primitive runs.

@@ -8,10 +8,10 @@
 #include <string_view>
 
 #include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/base/utf8_sequence.hpp"
 #include "kvstore/detail/text/byte_block.hpp"
 #include "kvstore/detail/text/utf8.hpp"
 #include "kvstore/detail/text/utf8_blocks.hpp"
-#include "kvstore/detail/text/utf8_sequence.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
