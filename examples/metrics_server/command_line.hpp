@@ -15,8 +15,9 @@ inline constexpr const char* kHelp =
   metrics_server [OPTION]... FILE  the store in FILE, which is made if it is not there
 
 The store
-  --storage journal|json  journal (the default) adds a line per operation to FILE.journal; json writes the whole
-                          FILE in each save
+  --storage json|journal  json writes the whole FILE in each save; journal adds a line per operation to
+                          FILE.journal, and puts them into FILE at the end. Without this option the store stays
+                          as it is: with a journal if FILE.journal is there, otherwise json
   --batch-size N          save after N changes, 100 by default; 1 makes each safe before it is answered, 0 = by
                           time only
   --save-interval S       and at the latest S seconds after a change, 10 by default; 0 = only by number

@@ -18,8 +18,6 @@
 #include <kvstore/error.hpp>
 #include <kvstore/key_text.hpp>
 #include <kvstore/log.hpp>
-#include <kvstore/storage/json_file.hpp>
-#include <kvstore/storage/json_journal.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +34,7 @@
 #include "metrics_api.hpp"
 #include "options.hpp"
 #include "outcome.hpp"
+#include "place.hpp"
 #include "routes.hpp"
 #include "server.hpp"
 #include "store.hpp"
@@ -97,12 +96,6 @@ class EndSignals {
  private:
   sigset_t set_{};
 };
-
-[[nodiscard]] std::unique_ptr<kvstore::Storage> make_storage(const Options& options,
-                                                             const std::filesystem::path& path) {
-  if (options.storage == "json") return std::make_unique<kvstore::JsonFile>(path);
-  return std::make_unique<kvstore::JsonJournal>(path);
-}
 
 [[nodiscard]] kvstore::Options store_options(const Options& options) {
   return {.batch_size = options.batch_size,
