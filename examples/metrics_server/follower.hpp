@@ -6,13 +6,13 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
-#include <iostream>
 #include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
 
 #include "store.hpp"
+#include "visible.hpp"
 
 namespace metrics_server {
 
@@ -41,7 +41,7 @@ class Follower {
     } catch (const std::exception& error) {
       if (trouble_ == error.what()) return;
       trouble_ = error.what();
-      std::cerr << "metrics_server: " + trouble_ + "\n" << std::flush;
+      complain(trouble_);
     }
   }
 
