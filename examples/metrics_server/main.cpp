@@ -156,14 +156,16 @@ bool serve(Store& store, const std::filesystem::path& path, Guard guard, const O
            const EndSignals& signals) {
   const History history{store};
   EntriesApi entries{store};
+  std::optional<Follower> follower;
+  if (options.read_only) follower.emplace(store);
   const MetricsApi metrics{
-      store, history, {visible(path.filename().string()), options.batch_size, options.read_only}};
+      store,
+      history,
+      {visible(path.filename().string()), options.batch_size, follower ? &*follower : nullptr}};
   const Routes routes{std::move(guard), entries, store, metrics, options.read_only};
   const std::unique_ptr<Server> server = bind(routes, options);
   std::optional<DemoLoad> load;
   if (options.demo) load.emplace(store);
-  std::optional<Follower> follower;
-  if (options.read_only) follower.emplace(store);
 
   std::atomic<bool> deaf{false};
   server->begin([&deaf] {

@@ -134,7 +134,7 @@ class Routes {
         send_file(*call.file, response);
         break;
       case Resource::health:
-        response.set_content("ok\n", "text/plain");
+        metrics_.health(response);
         break;
       case Resource::metrics:
         metrics_.prometheus(response);
