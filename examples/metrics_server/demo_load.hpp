@@ -22,8 +22,10 @@ namespace metrics_server {
 /// Works on the entries "demo:0" to "demo:1999", and on none besides.
 class DemoLoad {
  public:
-  DemoLoad(Store& store, ChangeGate& gate) : store_{store}, gate_{gate} {
-    fill();  // first, so that the announcement counts the entries
+  explicit DemoLoad(Store& store) : store_{store} { fill(); }
+
+  /// Apart from the making of the entries, so that they can be counted in between.
+  void begin() {
     thread_ = std::jthread{[this](const std::stop_token& stop) { run(stop); }};
   }
 
@@ -34,10 +36,7 @@ class DemoLoad {
   void fill() {
     Store::Batch all;
     for (int number = 0; number < kDemoEntries; ++number) all.upsert(name_of(number), value_of(number));
-    attempt([&] {
-      const auto entered = gate_.enter();
-      store_.apply(std::move(all));
-    });
+    attempt([&] { store_.apply(std::move(all)); });
   }
 
   void run(const std::stop_token& stop) {
@@ -57,12 +56,9 @@ class DemoLoad {
     const std::string key = name_of(number);
     const int dice = roll(100);
     attempt([&] {
-      if (dice < 65) {
+      if (dice < 65)
         (void)store_.try_read(key);
-        return;
-      }
-      const auto entered = gate_.enter();
-      if (dice < 90)
+      else if (dice < 90)
         store_.upsert(key, value_of(number));
       else if (dice < 95)
         store_.try_create(key, value_of(number));
@@ -91,7 +87,6 @@ class DemoLoad {
   [[nodiscard]] int roll(int sides) { return std::uniform_int_distribution{0, sides - 1}(random_); }
 
   Store& store_;
-  ChangeGate& gate_;
   std::mt19937 random_{42};  // NOLINT(bugprone-random-generator-seed): the same load each time
   std::condition_variable_any wake_;
   std::jthread thread_;  // the last member: it uses the others

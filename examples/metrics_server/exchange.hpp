@@ -6,6 +6,7 @@
 #include <boost/beast/http/fields.hpp>
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,16 @@ struct Request {
 
   [[nodiscard]] bool has_header(const char* name) const { return headers.count(name) != 0; }
   [[nodiscard]] std::size_t count_headers(const char* name) const { return headers.count(name); }
+  /// Of a header that is a list: all that is given, in one; nothing if there is none.
+  [[nodiscard]] std::optional<std::string> list(const char* name) const {
+    std::optional<std::string> all;
+    const auto [first, last] = headers.equal_range(name);
+    for (auto at = first; at != last; ++at) {
+      const auto value = at->value();
+      all = (all ? *all + "," : std::string{}).append(value.data(), value.size());
+    }
+    return all;
+  }
   [[nodiscard]] std::string header(const char* name) const {
     const auto value = headers[name];
     return {value.data(), value.size()};

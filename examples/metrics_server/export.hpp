@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// All entries as one JSON object, in the order of their keys. Only the keys are in memory at once: a large
-// store needs no large answer, and a slow client holds no lock.
+// All entries as one JSON object, in the order of their keys. A few megabytes of keys are in memory at once: a
+// large store needs no large answer, and a slow client holds no lock. Each entry is as it was when its turn
+// came; entries that come or go meanwhile may be there or not.
 
-#include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <kvstore/json_writer.hpp>
 #include <memory>
@@ -15,23 +16,39 @@
 
 #include "exchange.hpp"
 #include "listing.hpp"
+#include "problem.hpp"
 #include "store.hpp"
 #include "target.hpp"
 
 namespace metrics_server {
 
+/// How many exports may be under way. Each of them looks at all entries many times.
+class ExportSlots {
+ public:
+  static constexpr std::size_t kMost = 8;
+
+  /// Held until the last copy has gone. @throws Refusal if there is none left
+  [[nodiscard]] std::shared_ptr<void> take() {
+    const std::shared_ptr<void> slot{this, [](auto* slots) { --static_cast<ExportSlots*>(slots)->taken_; }};
+    if (++taken_ <= kMost) return slot;
+    throw Refusal{503,
+                  std::to_string(kMost) + " exports are under way, and there may be no more: try again later",
+                  {{"Retry-After", "10"}}};
+  }
+
+ private:
+  std::atomic<std::size_t> taken_{0};
+};
+
 class Export {
  public:
-  Export(const Store& store, const Query& query) : store_{store} {
-    store.for_each([&](const std::string& key, const ValueText& value) {
-      if (query.matches(key, value)) keys_.push_back(key);
-    });
-    std::sort(keys_.begin(), keys_.end());
-  }
+  Export(const Store& store, Query query, std::shared_ptr<void> slot)
+      : store_{store}, query_{std::move(query)}, slot_{std::move(slot)} {}
 
   /// Appends one entry, unless it has gone meanwhile. @returns whether more come
   bool append(std::string& out) {
-    if (next_ == keys_.size()) {
+    if (next_ == keys_.size()) find_keys();
+    if (keys_.empty()) {
       out += first_ ? "{}\n" : "\n}\n";
       return false;
     }
@@ -46,7 +63,22 @@ class Export {
   }
 
  private:
+  /// Those that follow the last.
+  void find_keys() {
+    if (!keys_.empty()) query_.after = std::move(keys_.back());
+    keys_.clear();
+    next_ = 0;
+    NearestKeys nearest{true, kListBytes};
+    store_.for_each([&](const std::string& key, const ValueText& value) {
+      if ((query_.after && key <= *query_.after) || !nearest.takes(key)) return;
+      if (query_.matches(key, value)) nearest.add(key);
+    });
+    keys_ = std::move(nearest).sorted();
+  }
+
   const Store& store_;
+  Query query_;
+  std::shared_ptr<void> slot_;
   std::vector<std::string> keys_;
   std::size_t next_ = 0;
   bool first_ = true;
@@ -54,9 +86,9 @@ class Export {
 };
 
 /// GET /export?prefix=P&key_contains=T&value_contains=T
-inline void export_entries(const Store& store, const Target& target, Response& response) {
+inline void export_entries(const Store& store, ExportSlots& slots, const Target& target, Response& response) {
   target.allow_only({"prefix", "key_contains", "value_contains"});
-  auto entries = std::make_shared<Export>(store, query_of(target));
+  auto entries = std::make_shared<Export>(store, query_of(store, target), slots.take());
   response.set_header("Content-Type", "application/json");
   response.set_header("Content-Disposition", "attachment; filename=\"export.json\"");
   response.next_piece = [entries](std::string& out) { return entries->append(out); };

@@ -87,12 +87,16 @@ class Guard {
   void check_body(const Request& request, std::string_view type) const {
     const std::string given = lower_case(request.header("Content-Type"));
     const std::size_t end = std::min(given.find_first_of("; \t"), given.size());
-    if (given.substr(0, end) != type || !is_utf8(given.substr(end)) ||
-        request.has_header("Content-Encoding")) {
-      throw Refusal{415,
-                    "the body is to be " + std::string{type} + " in UTF-8, not encoded",
-                    {{request.method == "PATCH" ? "Accept-Patch" : "Accept", std::string{type}}}};
+    const auto refuse = [&](const std::string& why) {
+      throw Refusal{415, why, {{request.method == "PATCH" ? "Accept-Patch" : "Accept", std::string{type}}}};
+    };
+    if (given.substr(0, end) != type) {
+      const std::string said = given.empty() ? "no Content-Type" : "Content-Type: " + given;
+      refuse("the request says " + said + "; send -H 'Content-Type: " + std::string{type} + "'");
     }
+    if (!is_utf8(given.substr(end))) refuse("the body is to be UTF-8, not as in Content-Type: " + given);
+    if (request.has_header("Content-Encoding"))
+      refuse("the body is to come as it is, not encoded: leave Content-Encoding out");
     check_length(request);
   }
 

@@ -16,38 +16,115 @@
 
 #include "entity_tag.hpp"
 #include "exchange.hpp"
+#include "needle.hpp"
 #include "problem.hpp"
 #include "store.hpp"
 #include "target.hpp"
 
 namespace metrics_server {
 
+/// The bytes of a list after which no further entry is added, so that no answer needs the memory of a
+/// thousand large keys or values. One entry is there in any case.
+inline constexpr std::size_t kListBytes = 4 * 1024 * 1024;
+
 /// Which entries are wanted.
 struct Query {
-  std::string prefix;      ///< of the key
-  std::string key_part;    ///< anywhere in the key
-  std::string value_part;  ///< anywhere in the JSON of the value
+  std::string prefix;  ///< of the key
+  Needle key_part;     ///< anywhere in the key
+  Needle value_part;   ///< anywhere in the JSON of the value
   std::optional<std::string> after{}, before{};
   std::size_t limit = 100;
 
   [[nodiscard]] bool matches(const std::string& key, const ValueText& value) const {
-    return key.starts_with(prefix) && key.find(key_part) != std::string::npos &&
-           value.text.find(value_part) != std::string::npos;
+    return key.starts_with(prefix) && key_part.is_in(key) && value_part.is_in(value.text);
   }
 };
 
-[[nodiscard]] inline Query query_of(const Target& target) {
+/// How a place in the list is named in `after` and `before`: by its key, and if that is too long for a path,
+/// by the key's digest. A key that looks like a digest is named by one too, so that no two have one name.
+[[nodiscard]] inline bool is_digest(std::string_view place) {
+  constexpr std::string_view kStart = "sha256:";
+  return place.size() == kStart.size() + 64 && place.starts_with(kStart) &&
+         place.find_first_not_of("0123456789abcdef", kStart.size()) == std::string_view::npos;
+}
+[[nodiscard]] inline bool needs_digest(const std::string& key) {
+  return key.size() > kMaxPart || is_digest(key);
+}
+[[nodiscard]] inline std::string place_of(const std::string& key) {
+  return needs_digest(key) ? "sha256:" + sha256(key) : key;
+}
+
+/// The key of a place. @throws Refusal if it is named by a digest, and its entry has gone
+[[nodiscard]] inline std::string key_of_place(const Store& store, const std::string& place) {
+  if (!is_digest(place)) return place;
+  std::optional<std::string> found;
+  store.for_each([&](const std::string& key, const ValueText&) {
+    if (!found && needs_digest(key) && place_of(key) == place) found = key;
+  });
+  if (found) return *std::move(found);
+  throw Refusal{404, "the entry with a long key at which the page begins or ends has gone: begin anew"};
+}
+
+[[nodiscard]] inline Query query_of(const Store& store, const Target& target) {
   const auto text = [&](const char* name) {
     const std::string* const found = target.find(name);
     return found == nullptr ? std::string{} : *found;
   };
-  Query query{text("prefix"), text("key_contains"), text("value_contains")};
-  if (target.find("after") != nullptr) query.after = text("after");
-  if (target.find("before") != nullptr) query.before = text("before");
-  if (query.after && query.before)
+  for (const char* const name : {"prefix", "key_contains", "value_contains"}) {
+    if (text(name).size() > kMaxPart)
+      throw Refusal{400, std::string{name} + " is longer than " + std::to_string(kMaxPart) + " bytes"};
+  }
+  Query query{text("prefix"), Needle{text("key_contains")}, Needle{text("value_contains")}};
+  if (target.find("after") != nullptr && target.find("before") != nullptr)
     throw Refusal{400, "a page begins after a key or ends before one, not both"};
+  if (target.find("after") != nullptr) query.after = key_of_place(store, text("after"));
+  if (target.find("before") != nullptr) query.before = key_of_place(store, text("before"));
   return query;
 }
+
+/// Of many keys in any order those that come first, or last, as many as there is room for.
+class NearestKeys {
+ public:
+  NearestKeys(bool upwards, std::size_t most) : nearer_{upwards}, most_{most} {}
+
+  [[nodiscard]] bool takes(const std::string& key) const { return !edge_ || nearer_(key, *edge_); }
+
+  void add(const std::string& key) {
+    if (!takes(key) || (heap_.size() == most_ && !nearer_(key, heap_.front()))) return;
+    heap_.push_back(key);
+    std::push_heap(heap_.begin(), heap_.end(), nearer_);
+    bytes_ += room_of(key);
+    while (heap_.size() > most_ || (bytes_ > kListBytes && heap_.size() > 1)) drop_farthest();
+  }
+
+  [[nodiscard]] std::vector<std::string> sorted() && {
+    std::sort(heap_.begin(), heap_.end());
+    return std::move(heap_);
+  }
+
+ private:
+  struct Nearer {
+    bool upwards;
+    [[nodiscard]] bool operator()(const std::string& a, const std::string& b) const {
+      return upwards ? a < b : b < a;
+    }
+  };
+
+  [[nodiscard]] static std::size_t room_of(const std::string& key) { return key.size() + sizeof key; }
+
+  void drop_farthest() {
+    std::pop_heap(heap_.begin(), heap_.end(), nearer_);
+    bytes_ -= room_of(heap_.back());
+    edge_ = std::move(heap_.back());
+    heap_.pop_back();
+  }
+
+  Nearer nearer_;
+  std::size_t most_;
+  std::vector<std::string> heap_;  ///< the farthest of them is on top
+  std::size_t bytes_ = 0;
+  std::optional<std::string> edge_;  ///< the nearest one that had to go: a farther one would leave a gap
+};
 
 struct Page {
   std::vector<std::string> keys;  ///< ascending
@@ -59,23 +136,16 @@ struct Page {
   Page page;
   std::uint64_t candidates = 0;
   const bool upwards = !query.before;
-  const auto nearer = [&](const std::string& a, const std::string& b) { return upwards ? a < b : b < a; };
-  std::vector<std::string>& heap = page.keys;  // the nearest keys; the farthest of them is on top
+  NearestKeys nearest{upwards, query.limit};
   store.for_each([&](const std::string& key, const ValueText& value) {
     if (!query.matches(key, value)) return;
     ++page.matching;
     if ((query.after && key <= *query.after) || (query.before && key >= *query.before)) return;
     ++candidates;
-    if (heap.size() == query.limit) {
-      if (!nearer(key, heap.front())) return;
-      std::pop_heap(heap.begin(), heap.end(), nearer);
-      heap.pop_back();
-    }
-    heap.push_back(key);
-    std::push_heap(heap.begin(), heap.end(), nearer);
+    nearest.add(key);
   });
-  std::sort(heap.begin(), heap.end());
-  page.position = upwards ? page.matching - candidates : candidates - heap.size();
+  page.keys = std::move(nearest).sorted();
+  page.position = upwards ? page.matching - candidates : candidates - page.keys.size();
   return page;
 }
 
@@ -104,13 +174,9 @@ inline void add_entry(kvstore::JsonWriter& out, const std::string& key, const st
   out.raw('}');
 }
 
-/// The bytes of a list after which no further entry is added, so that no answer needs the memory of a
-/// thousand large values. One entry is there in any case.
-inline constexpr std::size_t kListBytes = 4 * 1024 * 1024;
-
-/// The path and query of the page that begins after a key.
-[[nodiscard]] inline std::string next_path(const Target& target, const std::string& key) {
-  std::string path = target.path + "?after=" + percent_encoded(key);
+/// The path and query of the page that begins after a place.
+[[nodiscard]] inline std::string next_path(const Target& target, const std::string& place) {
+  std::string path = target.path + "?after=" + percent_encoded(place);
   for (const auto& [name, value] : target.query) {
     if (name != "after" && name != "before") path.append("&" + name + "=").append(percent_encoded(value));
   }
@@ -120,30 +186,31 @@ inline constexpr std::size_t kListBytes = 4 * 1024 * 1024;
 inline void answer_list(const Page& page, const std::string* next, std::string_view entries,
                         const Target& target, Response& response) {
   kvstore::JsonWriter out;
-  const auto key = [&](std::string_view name, const std::string* value) {
+  const auto place = [&](std::string_view name, const std::string* key) {
     out.raw(name);
-    if (value == nullptr)
+    if (key == nullptr)
       out.null();
     else
-      out.string(*value);
+      out.string(place_of(*key));
   };
   out.raw(R"({"matching":)");
   out.integer(page.matching);
   out.raw(R"(,"position":)");
   out.integer(page.position);
-  key(R"(,"previous":)", page.position == 0 || page.keys.empty() ? nullptr : &page.keys.front());
-  key(R"(,"next":)", next);
+  place(R"(,"previous":)", page.position == 0 || page.keys.empty() ? nullptr : &page.keys.front());
+  place(R"(,"next":)", next);
   out.raw(R"(,"entries":[)");
   out.raw(entries);
   out.raw("]}\n");
-  if (next != nullptr) response.set_header("Link", "<" + next_path(target, *next) + ">; rel=\"next\"");
+  if (next != nullptr)
+    response.set_header("Link", "<" + next_path(target, place_of(*next)) + ">; rel=\"next\"");
   response.set_content(std::string{out.text()}, "application/json");
 }
 
 /// GET /entries?prefix=P&key_contains=T&value_contains=T&after=KEY&before=KEY&limit=N&preview=BYTES
 inline void list_entries(const Store& store, const Target& target, Response& response) {
   target.allow_only({"prefix", "key_contains", "value_contains", "after", "before", "limit", "preview"});
-  Query query = query_of(target);
+  Query query = query_of(store, target);
   query.limit = target.number("limit", 1, 1000, 100);
   const std::size_t preview = target.number("preview", 1, 4096, 0);
   const Page page = find_page(store, query);

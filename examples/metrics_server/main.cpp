@@ -16,10 +16,7 @@
 #include <filesystem>
 #include <iostream>
 #include <kvstore/error.hpp>
-#include <kvstore/key_text.hpp>
 #include <kvstore/log.hpp>
-#include <kvstore/storage/json_file.hpp>
-#include <kvstore/storage/json_journal.hpp>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,18 +33,15 @@
 #include "metrics_api.hpp"
 #include "options.hpp"
 #include "outcome.hpp"
+#include "place.hpp"
 #include "routes.hpp"
 #include "server.hpp"
 #include "store.hpp"
+#include "visible.hpp"
 
 namespace {
 
 using namespace metrics_server;
-
-constexpr std::string_view kHex = "0123456789abcdef";
-
-/// In one piece, since several threads may have something to say.
-void complain(const std::string& message) { std::cerr << "metrics_server: " + message + "\n" << std::flush; }
 
 /// Takes the numbers of standard input, output and error where they are closed, so that no connection gets
 /// one: what is printed would go to a client. Opened the wrong way round, they refuse as closed ones do.
@@ -97,12 +91,6 @@ class EndSignals {
  private:
   sigset_t set_{};
 };
-
-[[nodiscard]] std::unique_ptr<kvstore::Storage> make_storage(const Options& options,
-                                                             const std::filesystem::path& path) {
-  if (options.storage == "json") return std::make_unique<kvstore::JsonFile>(path);
-  return std::make_unique<kvstore::JsonJournal>(path);
-}
 
 [[nodiscard]] kvstore::Options store_options(const Options& options) {
   return {.batch_size = options.batch_size,
@@ -156,32 +144,8 @@ void close(Store& store, const Options& options) {
     std::cout << "ended: " << store.metrics().applied << " changes, everything is on disk" << std::endl;
 }
 
-[[nodiscard]] bool is_utf8(const std::string& text) {
-  try {
-    kvstore::KeyText<std::string>::check(text);
-    return true;
-  } catch (const kvstore::ValueError&) { return false; }
-}
-
-/// As figures and pages can hold it: bytes of a file's name that are no UTF-8 become `\xNN`.
-[[nodiscard]] std::string shown_name(const std::filesystem::path& path) {
-  const std::string name = path.filename().string();
-  std::string shown;
-  for (std::size_t at = 0; at < name.size();) {
-    std::size_t bytes = 1;
-    while (bytes <= 4 && !is_utf8(name.substr(at, bytes))) ++bytes;
-    if (bytes <= 4)
-      shown.append(name, at, bytes);
-    else
-      shown.append("\\x").append({kHex[static_cast<unsigned char>(name[at]) >> 4],
-                                  kHex[static_cast<unsigned char>(name[at]) & 0xF]});
-    at += bytes <= 4 ? bytes : 1;
-  }
-  return shown;
-}
-
 void announce(const Options& options, int port, const std::filesystem::path& path, std::size_t entries) {
-  std::cout << url(options, port) << " serves " << path.string() << ": " << entries << " entries"
+  std::cout << url(options, port) << " serves " << visible(path.string()) << ": " << entries << " entries"
             << std::endl;
   if (!is_loopback(options.address))
     complain("other machines reach this, and nothing is encrypted: put a proxy with TLS before it");
@@ -191,15 +155,17 @@ void announce(const Options& options, int port, const std::filesystem::path& pat
 bool serve(Store& store, const std::filesystem::path& path, Guard guard, const Options& options,
            const EndSignals& signals) {
   const History history{store};
-  ChangeGate gate;
-  EntriesApi entries{store, gate};
-  const MetricsApi metrics{store, history, {shown_name(path), options.batch_size, options.read_only}};
+  EntriesApi entries{store};
+  std::optional<Follower> follower;
+  if (options.read_only) follower.emplace(store);
+  const MetricsApi metrics{
+      store,
+      history,
+      {visible(path.filename().string()), options.batch_size, follower ? &*follower : nullptr}};
   const Routes routes{std::move(guard), entries, store, metrics, options.read_only};
   const std::unique_ptr<Server> server = bind(routes, options);
   std::optional<DemoLoad> load;
-  if (options.demo) load.emplace(store, gate);
-  std::optional<Follower> follower;
-  if (options.read_only) follower.emplace(store);
+  if (options.demo) load.emplace(store);
 
   std::atomic<bool> deaf{false};
   server->begin([&deaf] {
@@ -207,6 +173,7 @@ bool serve(Store& store, const std::filesystem::path& path, Guard guard, const O
     ::kill(::getpid(), SIGTERM);
   });
   announce(options, server->port(), path, store.size());
+  if (load) load->begin();
   signals.wait();
   signals.release();
   server->end();
@@ -251,7 +218,7 @@ int main(int argc, char* argv[]) {
     std::cout << version.what() << '\n';
     return kDone;
   } catch (const CLI::ParseError& error) {
-    complain(std::string{error.what()} + "\nSee `metrics_server --help`.");
+    complain(std::string{error.what()} + "; see `metrics_server --help`");
     return kUsage;
   }
   return guarded(options, signals);

@@ -25,7 +25,7 @@ inline constexpr std::size_t kMinToken = 16;
 
 struct Options {
   std::string path;
-  std::string storage = "journal";
+  std::string storage;  ///< "json", "journal", or empty: as the files say
   std::size_t batch_size = 100;
   double save_interval = 10;  ///< seconds
   std::string address = "127.0.0.1";

@@ -77,11 +77,24 @@ function show(metrics) {
   find("save-error").textContent = `The last save failed, so changes are in memory only: ${last_error}`;
   if (last_error === null) saved();
   document.body.classList.toggle("read-only", metrics.read_only);
-  noteApplied(metrics.read_only ? metrics.entries : metrics.applied);
+  noteApplied(metrics.read_only ? metrics.refresh.changes : metrics.applied);
+  if (metrics.read_only) showAge(metrics.refresh);
   charts.operations.show(samples);
   charts.saves.show(samples);
   const limit = metrics.batch_size > 1 ? { value: metrics.batch_size, name: "a batch is" } : null;
   charts.unsaved.show(samples, limit);
+}
+
+let oldSince = ""; // the time of day when the files were read last, while they cannot be read
+
+/** How old it is what a store shows that is open for reading only. */
+function showAge({ age_seconds, old, error }) {
+  const age = age_seconds < 90 ? `${whole.format(age_seconds)} s` : `${whole.format(age_seconds / 60)} min`;
+  find("now-age").textContent = `${age} ago`;
+  oldSince = old ? oldSince || new Date(Date.now() - age_seconds * 1000).toLocaleTimeString() : "";
+  const text = `The store's files cannot be read. What is shown is of ${oldSince}: ${error ?? "reading takes long"}`;
+  find("refresh-error").hidden = !old;
+  if (find("refresh-error").textContent !== text) find("refresh-error").textContent = text;
 }
 
 function setState(state, text) {
@@ -95,9 +108,10 @@ async function look() {
   try {
     const response = await request("GET", `/metrics.json?after=${after}`, { timeout: 5000 });
     const metrics = await response.json();
-    const wasLive = document.body.dataset.state === "live";
+    const wasLive = ["live", "old"].includes(document.body.dataset.state);
     if (!take(metrics)) return look();
-    setState("live", metrics.read_only ? "Live, for reading only" : "Live");
+    if (metrics.refresh?.old) setState("old", "Out of date");
+    else setState("live", metrics.read_only ? "Live, for reading only" : "Live");
     show(metrics);
     if (!wasLive) refresh();
   } catch (error) {

@@ -134,7 +134,7 @@ class Routes {
         send_file(*call.file, response);
         break;
       case Resource::health:
-        response.set_content("ok\n", "text/plain");
+        metrics_.health(response);
         break;
       case Resource::metrics:
         metrics_.prometheus(response);
@@ -146,7 +146,7 @@ class Routes {
         list_entries(store_, call.target, response);
         break;
       case Resource::all:
-        export_entries(store_, call.target, response);
+        export_entries(store_, exports_, call.target, response);
         break;
       case Resource::entry:
         handle_entry(call, request, response);
@@ -183,6 +183,7 @@ class Routes {
   const Store& store_;
   const MetricsApi& metrics_;
   bool read_only_;
+  mutable ExportSlots exports_;
 };
 
 }  // namespace metrics_server

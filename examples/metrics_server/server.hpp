@@ -24,7 +24,7 @@
 namespace metrics_server {
 
 inline constexpr std::size_t kWorkers = 16;
-inline constexpr std::chrono::milliseconds kPauseAfterError{50};
+inline constexpr std::chrono::milliseconds kPause{50};  ///< after an error, or while there is no room
 
 class Server {
   using Error = boost::system::error_code;
@@ -61,7 +61,6 @@ class Server {
       Error ignored;
       acceptor_.close(ignored);
       pause_.cancel();
-      sessions_.wait_for_room(nullptr);
       sessions_.stop();
     });
     thread_.join();
@@ -70,7 +69,7 @@ class Server {
 
  private:
   void accept() {
-    if (!sessions_.make_room()) return sessions_.wait_for_room([this] { accept(); });
+    if (!sessions_.make_room()) return accept_later();
     acceptor_.async_accept([this](Error error, boost::asio::ip::tcp::socket socket) {
       if (ending_) return;
       if (error) return on_error(error);
@@ -84,7 +83,11 @@ class Server {
     if (error == boost::asio::error::bad_descriptor || error == boost::asio::error::invalid_argument)
       return failed_();
     if (error == boost::asio::error::no_descriptors) sessions_.drop_oldest_stranger();
-    pause_.expires_after(kPauseAfterError);
+    accept_later();
+  }
+
+  void accept_later() {
+    pause_.expires_after(kPause);
     pause_.async_wait([this](Error) {
       if (!ending_) accept();
     });

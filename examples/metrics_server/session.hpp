@@ -5,6 +5,7 @@
 // Each stage has a deadline. Everything here runs in the thread of the sockets; requests that touch the store
 // are handled by the workers.
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/executor_work_guard.hpp>
@@ -32,11 +33,12 @@
 #include "problem.hpp"
 #include "registry.hpp"
 #include "routes.hpp"
+#include "target.hpp"
 
 namespace metrics_server {
 
 inline constexpr std::size_t kMaxHead = 32 * 1024;  ///< bytes of the request line and all headers
-inline constexpr std::size_t kMaxTarget = 8 * 1024;
+static_assert(kMaxTarget > 3 * kMaxKey + 64 && kMaxHead > kMaxTarget);
 inline constexpr std::size_t kPieceBytes = 64 * 1024;
 inline constexpr std::chrono::seconds kHeadTime{10};  ///< browsers connect in advance
 inline constexpr std::chrono::seconds kBodyTime{15};
@@ -45,6 +47,7 @@ inline constexpr std::chrono::seconds kFarewellTime{1};
 
 class Session : public std::enable_shared_from_this<Session> {
   using Error = boost::system::error_code;
+  using Clock = std::chrono::steady_clock;
 
  public:
   struct Surroundings {
@@ -73,6 +76,17 @@ class Session : public std::enable_shared_from_this<Session> {
     if (stage_ == Stage::reading) close();
   }
 
+  [[nodiscard]] Clock::time_point begun() const noexcept { return begun_; }
+
+  /// Since when the client has taken no piece of the answer that waits for it; for ever if it has the answer.
+  [[nodiscard]] std::optional<Clock::time_point> stalled_since() const {
+    if (stage_ == Stage::parting) return Clock::time_point{};
+    return stage_ == Stage::writing ? std::optional{writing_since_} : std::nullopt;
+  }
+
+  /// Bytes of the answer, until it has gone.
+  [[nodiscard]] std::size_t held_bytes() const noexcept { return held_bytes_; }
+
   void close() {
     timer_.cancel();
     Error ignored;
@@ -81,7 +95,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
  private:
-  enum class Stage { reading, answering, parting };
+  enum class Stage { reading, answering, writing, parting };
 
   /// When the time is over, what is under way ends with `operation_aborted`.
   void give_time(std::chrono::seconds time) {
@@ -107,7 +121,8 @@ class Session : public std::enable_shared_from_this<Session> {
     request_ = {
         .method = std::string{head.method_string()}, .target = std::string{head.target()}, .headers = head};
     call_ = attempt([&] {
-      if (request_.target.size() > kMaxTarget) throw Refusal{414, "the path and query are longer than 8 KiB"};
+      if (request_.target.size() > kMaxTarget)
+        throw Refusal{414, "the path and query are longer than 16 KiB"};
       make_origin_form(request_);
       return around_.routes.admit(request_);
     });
@@ -139,7 +154,7 @@ class Session : public std::enable_shared_from_this<Session> {
     else if (error == http::error::body_limit)
       set_problem(response, 413, around_.routes.too_large());
     else if (large && !body_ && head_->get().target().empty())
-      set_problem(response, 414, "the path and query are longer than 8 KiB");
+      set_problem(response, 414, "the path and query are longer than 16 KiB");
     else if (large)
       set_problem(response, 431, "the headers are larger than 32 KiB altogether");
     else
@@ -187,7 +202,12 @@ class Session : public std::enable_shared_from_this<Session> {
   // --- the answer ----------------------------------------------------------------------------------------
 
   void answer(Response response) {
-    stage_ = Stage::answering;
+    if (!around_.sessions.make_room_for(response.body.size())) {
+      response = {};
+      set_problem(response, 503, "too many clients have not yet taken their answers: try again");
+      response.set_header("Retry-After", "5");
+    }
+    held_bytes_ = response.body.size();
     next_piece_ = std::move(response.next_piece);
     http::response<http::string_body> message{static_cast<http::status>(response.status), 11};
     for (const auto& [name, value] : kDefaultHeaders) message.set(name, value);
@@ -203,7 +223,16 @@ class Session : public std::enable_shared_from_this<Session> {
     serializer_.emplace(*message_);
     serializer_->limit(kPieceBytes);
     if (next_piece_ != nullptr) serializer_->split(true);
+    give_time_to_take();
     write_message();
+  }
+
+  /// A client that takes a byte now and then makes no progress.
+  void give_time_to_take() {
+    stage_ = Stage::writing;
+    writing_since_ = Clock::now();
+    untaken_ = kPieceBytes;
+    give_time(kPieceTime);
   }
 
   [[nodiscard]] bool head_version_11() const {
@@ -211,9 +240,10 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void write_message() {
-    give_time(kPieceTime);
-    http::async_write_some(socket_, *serializer_, [self = shared_from_this()](Error error, std::size_t) {
+    http::async_write_some(socket_, *serializer_, [self = shared_from_this()](Error error, std::size_t took) {
       if (error) return self->close();
+      self->untaken_ -= std::min(took, self->untaken_);
+      if (self->untaken_ == 0) self->give_time_to_take();
       const bool head_done = self->serializer_->is_header_done();
       if (self->next_piece_ != nullptr && head_done) return self->make_piece();
       if (self->serializer_->is_done()) return self->part();
@@ -222,6 +252,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void make_piece() {
+    stage_ = Stage::answering;
     timer_.cancel();
     boost::asio::post(around_.workers, [self = shared_from_this(), work = under_way()] {
       self->piece_.clear();
@@ -238,7 +269,7 @@ class Session : public std::enable_shared_from_this<Session> {
   }
 
   void write_piece(bool more) {
-    give_time(kPieceTime);
+    give_time_to_take();
     std::string framed;
     if (chunked_ && !piece_.empty()) {
       std::array<char, 16> size{};
@@ -261,6 +292,9 @@ class Session : public std::enable_shared_from_this<Session> {
   /// would make its system throw the answer away.
   void part() {
     stage_ = Stage::parting;
+    serializer_.reset();
+    message_.reset();
+    held_bytes_ = 0;
     Error ignored;
     socket_.shutdown(boost::asio::ip::tcp::socket::shutdown_send, ignored);
     give_time(kFarewellTime);
@@ -294,6 +328,10 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint64_t number_ = 0;
   Stage stage_ = Stage::reading;
   bool late_ = false;
+  Clock::time_point begun_ = Clock::now();
+  Clock::time_point writing_since_{};
+  std::size_t untaken_ = 0;  ///< bytes that the client is to take in its time
+  std::size_t held_bytes_ = 0;
   boost::beast::flat_buffer buffer_{2 * kMaxHead};
   std::optional<http::request_parser<http::empty_body>> head_{std::in_place};
   std::optional<http::request_parser<http::string_body>> body_;

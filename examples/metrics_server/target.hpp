@@ -22,6 +22,9 @@
 namespace metrics_server {
 
 inline constexpr std::string_view kEntries = "/entries";
+inline constexpr std::size_t kMaxTarget = 16 * 1024;
+inline constexpr std::size_t kMaxKey = 4096;   ///< bytes: three times as many, encoded, fit any path
+inline constexpr std::size_t kMaxPart = 1024;  ///< bytes of a text that is searched for
 
 struct Target {
   std::string path;                          ///< as sent
@@ -121,20 +124,29 @@ inline void make_origin_form(Request& request) {
   return target;
 }
 
+[[nodiscard]] inline std::string too_long_key() {
+  return "the key is longer than " + std::to_string(kMaxKey) +
+         " bytes; entries of such keys can be listed and exported only";
+}
+
 /// The key that a path /entries/KEY or a query /entries?key=KEY names, which may be empty; nothing if it
 /// names none. There are two forms since clients take /entries/.. for a path that leads elsewhere.
 [[nodiscard]] inline std::optional<std::string> key_of(const Target& target) {
   std::optional<std::string> key;
   const std::string_view path = target.path;
+  const bool in_path = path.starts_with(kEntries) && path.substr(kEntries.size()).starts_with('/');
+  if (in_path && target.find("key") != nullptr)
+    throw Refusal{400, "the path names a key already, so there is no parameter \"key\""};
   if (path == kEntries && target.find("key") != nullptr) {
     key = *target.find("key");
-  } else if (path.size() > kEntries.size() && path.starts_with(kEntries) && path[kEntries.size()] == '/') {
+  } else if (in_path) {
     const std::string_view encoded = path.substr(kEntries.size() + 1);
     if (encoded.find('/') != std::string_view::npos) return std::nullopt;
     key = percent_decoded(encoded, false);
   } else {
     return std::nullopt;
   }
+  if (key->size() > kMaxKey) throw Refusal{414, too_long_key()};
   try {
     kvstore::KeyText<std::string>::check(*key);
   } catch (const kvstore::ValueError& error) { throw Refusal{400, std::string{"the key: "} + error.what()}; }

@@ -6,12 +6,13 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <kvstore/codec.hpp>
+#include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -46,13 +47,17 @@ void each_token(std::string_view json, const Fn& fn) {
   return out;
 }
 
-/// The same tokens, one member or element a line.
+/// The same tokens, one member or element a line. Where that would take many times the room, since values are
+/// small and deep in others, they stay as they are.
 [[nodiscard]] inline std::string indented(std::string_view json) {
+  constexpr std::size_t kSmall = std::size_t{1} << 20;
+  const std::size_t most = std::max(kSmall, 4 * json.size());
   std::string out;
   std::size_t depth = 0;
   bool opened = false;
   const auto new_line = [&] { out.append("\n").append(2 * depth, ' '); };
   each_token(json, [&](std::string_view token) {
+    if (out.size() > most) return;
     const bool closes = token == "}" || token == "]";
     if (closes) --depth;
     if (opened != closes) new_line();  // between brackets that hold nothing there is none
@@ -62,16 +67,17 @@ void each_token(std::string_view json, const Fn& fn) {
     if (token == ",") new_line();
     if (token == ":") out += ' ';
   });
-  return out;
+  return out.size() > most ? std::string{json} : out;
 }
 
 namespace detail {
 
+/// Names are sorted, never hashed: clients choose them, and know the hash of the standard library.
 /// Stricter than the grammar: no duplicate keys, no number that every other reader would take for infinity.
 inline void check_value(kvstore::JsonReader& in) {
   const char first = in.peek();
   if (first == '{') {
-    std::unordered_set<std::string> names;
+    std::set<std::string, std::less<>> names;
     in.each_member([&](std::string_view name) {
       if (!names.emplace(name).second)
         kvstore::JsonReader::fail_at(in.position(), "expected no key twice in one object");
@@ -110,32 +116,72 @@ struct Members {
   }
 };
 
-/// RFC 7396: members that the patch does not name keep their text and place.
-[[nodiscard]] inline std::string merged(std::string_view target, std::string_view patch) {
-  if (!patch.starts_with('{')) return std::string{patch};
-  const Members old{target}, changes{patch};
-  std::unordered_map<std::string_view, std::string_view> left;
-  for (const auto& [name, value] : changes.all) left.emplace(name, value);
+/// A merge patch, taken apart once: a patch that is read anew at each depth would take its depth times as
+/// long.
+struct Patch {
+  std::string_view text;  ///< of a value that is no object
+  bool is_object = false;
+  std::vector<std::string> names;  ///< in their order
+  std::vector<Patch> values;
 
-  kvstore::JsonWriter out;
-  const auto add = [&](std::string_view name, std::string_view value) {
-    out.raw(out.size() == 0 ? '{' : ',');
+  explicit Patch(kvstore::JsonReader& in) : is_object{in.peek() == '{'} {
+    if (!is_object) {
+      text = in.skip_value();
+      return;
+    }
+    in.each_member([&](std::string_view name) {
+      names.emplace_back(name);
+      values.emplace_back(in);
+    });
+  }
+  [[nodiscard]] bool removes() const { return !is_object && text == "null"; }
+};
+
+namespace detail {
+
+/// Appends the value that `old` comes to, or none, as `patch` changes it.
+inline void merge(kvstore::JsonReader* old, const Patch& patch, kvstore::JsonWriter& out) {
+  const bool both = patch.is_object && old != nullptr && old->peek() == '{';
+  if (old != nullptr && !both) static_cast<void>(old->skip_value());
+  if (!patch.is_object) return out.raw(patch.text);
+  std::map<std::string_view, const Patch*> left;
+  for (std::size_t i = 0; i < patch.names.size(); ++i) left.emplace(patch.names[i], &patch.values[i]);
+
+  char separator = '{';
+  const auto add = [&](std::string_view name) {
+    out.raw(std::exchange(separator, ','));
     out.string(name);
     out.raw(':');
-    out.raw(value);
   };
-  for (const auto& [name, value] : old.all) {
+  const auto replace = [&](std::string_view name) {
     const auto found = left.find(name);
-    if (found == left.end())
-      add(name, value);
-    else if (found->second != "null")
-      add(name, merged(value, found->second));
-    if (found != left.end()) left.erase(found);
+    if (found == left.end()) {
+      add(name);
+      return out.raw(old->skip_value());
+    }
+    const Patch& change = *found->second;
+    left.erase(found);
+    if (change.removes()) return static_cast<void>(old->skip_value());
+    add(name);
+    merge(old, change, out);
+  };
+  if (both) old->each_member(replace);
+  for (std::size_t i = 0; i < patch.names.size(); ++i) {
+    if (patch.values[i].removes() || !left.contains(patch.names[i])) continue;
+    add(patch.names[i]);
+    merge(nullptr, patch.values[i], out);
   }
-  for (const auto& [name, value] : changes.all) {
-    if (value != "null" && left.contains(name)) add(name, merged("", value));
-  }
-  out.raw(out.size() == 0 ? std::string_view{"{}"} : std::string_view{"}"});
+  out.raw(separator == '{' ? std::string_view{"{}"} : std::string_view{"}"});
+}
+
+}  // namespace detail
+
+/// RFC 7396: members that the patch does not name keep their text and place. Takes time in proportion to both
+/// texts.
+[[nodiscard]] inline std::string merged(std::string_view target, const Patch& patch) {
+  kvstore::JsonReader old{target};
+  kvstore::JsonWriter out;
+  detail::merge(&old, patch, out);
   return std::string{out.text()};
 }
 
