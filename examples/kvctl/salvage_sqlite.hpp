@@ -75,7 +75,8 @@ class RowSalvage {
       }
       return true;
     } catch (const kvstore::CorruptionError& error) {
-      result_.lose(error.what());
+      if (error.what() != damage_) result_.lose(error.what());  // from the other end it may be the same
+      damage_ = error.what();
       return false;
     }
   }
@@ -109,6 +110,7 @@ class RowSalvage {
   SqliteConnection database_;
   std::string last_;   // key read from the start
   std::string first_;  // from the end
+  std::string damage_;
   std::uint64_t left_ = 0;
 };
 

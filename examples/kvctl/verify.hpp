@@ -53,10 +53,11 @@ namespace kvctl {
     kvstore::JournalLines lines{journal};
     while (lines.next()) continue;
     if (lines.torn_bytes() == 0) continue;
-    remarks.push_back(
-        journal.string() + ": byte " + std::to_string(lines.end()) +
-        ": what follows was torn by a crash, and then nothing in it was promised to be on disk, or was "
-        "damaged where no later line tells; the next to open it drops it, and keeps a copy");
+    remarks.push_back(journal.string() + ": byte " + std::to_string(lines.end()) +
+                      ": what follows was torn by a crash, or was damaged. Of a torn end nothing was "
+                      "promised to be on disk. "
+                      "The next to open it drops it, and keeps a copy in " +
+                      beside(place.path, ".journal.torn").string());
   }
   return remarks;
 }
