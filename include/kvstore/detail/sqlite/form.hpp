@@ -184,7 +184,7 @@ inline void check_sqlite_side_files(FileSystem& files, const std::filesystem::pa
 /// makes the file.
 inline void make_sqlite_file(FileSystem& files, const std::filesystem::path& path,
                              const std::filesystem::path& like) {
-  const FileRights rights = rights_to_make(files, path, like);
+  const FileRights rights = side_rights(rights_to_make(files, path, like));  // its owner must write it
   if (!rights.known || status_of_name(files, path, path).kind != FileKind::missing) return;
   check_usable(path, make_file(files, path, rights).error, "cannot make it");
 }
