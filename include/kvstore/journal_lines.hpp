@@ -5,21 +5,18 @@
 
 #include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
 
-#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/reader.hpp"
-#include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
 
 namespace kvstore { inline namespace v1 {
