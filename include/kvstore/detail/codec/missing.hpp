@@ -297,10 +297,9 @@ consteval bool are_members_whole(std::index_sequence<kIndices...>) {
 }
 template <class T, class... Around>
 consteval bool is_whole() {
-  if constexpr ((std::is_same_v<T, Around> || ...)) {
-    return true;
-  } else if constexpr (!HasOwnCodec<T>) {
-    return false;
+  constexpr bool kContainsItself = (std::is_same_v<T, Around> || ...);
+  if constexpr (kContainsItself || !HasOwnCodec<T>) {
+    return kContainsItself;
   } else if constexpr (std::is_base_of_v<FieldCodec<T>, Codec<T>>) {
     return are_members_whole<T, Around...>(FieldsOf<T>::kIndices);
   } else if constexpr (requires { typename Codec<T>::Parts; }) {

@@ -48,10 +48,6 @@ FileRights lock_rights(FileRights rights);
 /// and all others get what both they and the group had.
 FileRights without_group(FileRights rights);
 
-/// Narrows the rights for a lock file: only those may read it who may write it. A reader could take the lock,
-/// and keep the store's owner out for ever.
-FileRights lock_rights(FileRights rights);
-
 /// Narrows rights for a file that cannot have an access control list: the group's bits of its mode were the
 /// most that the list gave anyone, which the group itself may not have had.
 FileRights without_acl(FileRights rights);
