@@ -17,6 +17,7 @@
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
 #include "support/fault_file_system.hpp"
+#include "support/stride.hpp"
 #include "support/temp_folder.hpp"
 
 namespace follower_test {
@@ -133,7 +134,7 @@ TEST_CASE(
     for (std::size_t first = 0; first < 6; ++first) {
       const std::size_t every = first % 2 == 0 ? 1000 : first;
       bool met = true;
-      for (std::size_t nth = 1; met; ++nth) {
+      for (std::size_t nth = 1; met; nth += support::kRunStride) {
         const auto folder = folders / std::to_string(++number);
         std::filesystem::create_directory(folder);
         INFO(name << ": after " << first << " steps, from call " << nth << " on, every " << every);

@@ -21,6 +21,7 @@
 #include "support/fault_file_system.hpp"
 #include "support/repeatable_random.hpp"
 #include "support/simulated_disk.hpp"
+#include "support/stride.hpp"
 
 namespace power_loss_test {
 

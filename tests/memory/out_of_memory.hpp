@@ -19,6 +19,7 @@
 #include "support/catch.hpp"
 #include "support/failing_new.hpp"
 #include "support/memory_storage.hpp"
+#include "support/stride.hpp"
 
 namespace out_of_memory {
 
@@ -119,7 +120,7 @@ template <class Round>
 void for_every_allocation(const Round& round) {
   make_list_of_locked_files();
   static_cast<void>(round(UINT64_MAX));  // so that what is made once per thread or program is there
-  for (std::uint64_t nth = 1;; ++nth) {
+  for (std::uint64_t nth = 1;; nth += support::kRunStride) {
     CAPTURE(nth);
     const std::int64_t before = support::living_allocations();
     const bool struck = round(nth);

@@ -25,21 +25,6 @@
 
 namespace support {
 
-/// The step by which a test walks through the workloads that it enumerates. Without a sanitizer a test runs
-/// each of them. With one it runs every thirty-first, since a sanitizer takes twenty times as long and
-/// examines the code rather than the states.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr std::size_t kWorkloadStride = 31;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr std::size_t kWorkloadStride = 31;
-#else
-inline constexpr std::size_t kWorkloadStride = 1;
-#endif
-#else
-inline constexpr std::size_t kWorkloadStride = 1;
-#endif
-
 /// The outcome of an opening: the contents of the store, or a description of the trouble.
 struct Recovery {
   State state;

@@ -17,6 +17,7 @@
 #include "support/crash_workload.hpp"
 #include "support/repeatable_random.hpp"
 #include "support/simulated_disk.hpp"
+#include "support/stride.hpp"
 
 namespace support {
 

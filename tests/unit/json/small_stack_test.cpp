@@ -21,7 +21,7 @@
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
-#include "support/crash_recovery.hpp"
+#include "support/stride.hpp"
 #include "support/temp_folder.hpp"
 
 namespace small_stack_test {
