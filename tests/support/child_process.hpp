@@ -88,9 +88,10 @@ inline void require_success(int result, const std::string& call) {
   if (result != 0) throw std::runtime_error{call + ": " + std::strerror(errno)};
 }
 
+inline constexpr ::uid_t kNobody = 65534;
+
 /// Gives up the rights of root for good. Call in a child only.
 inline void become_nobody() {
-  constexpr ::uid_t kNobody = 65534;
   require_success(::setgroups(0, nullptr), "setgroups");
   require_success(::setgid(kNobody), "setgid");
   require_success(::setuid(kNobody), "setuid");

@@ -22,7 +22,7 @@ inline constexpr bool kIsSanitized = false;
 #endif
 
 /// Of workloads, each of which is run as often as it has calls.
-inline constexpr std::size_t kWorkloadStride = kIsSanitized ? 31 : 1;
+inline constexpr std::size_t kWorkloadStride = kIsSanitized ? 101 : 1;
 /// Of single runs.
 inline constexpr std::size_t kRunStride = kIsSanitized ? 5 : 1;
 
