@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// All entries as one JSON object, in the order of their keys. A few megabytes of keys are in memory at once: a
-// large store needs no large answer, and a slow client holds no lock. Each entry is as it was when its turn
+// All entries as one JSON object, in the order of their keys. A few megabytes of keys are in memory at once:
+// a large store needs no large answer, and a slow client holds no lock. Each entry is as it was when its turn
 // came; entries that come or go meanwhile may be there or not.
 
 #include <atomic>

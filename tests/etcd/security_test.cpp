@@ -136,7 +136,7 @@ TEST_CASE("etcd security: TLS, with certificates on both sides") {
 
   auto stranger = options;
   stranger.timeout = std::chrono::seconds{3};  // time for a handshake on a busy machine
-  stranger.ca_file = "";  // so the system's, which do not know ours
+  stranger.ca_file = "";                       // so the system's, which do not know ours
   REQUIRE_THROWS_WITH(Store{stranger}, Catch::Matchers::ContainsSubstring("not a trusted authority's"));
   auto plain = own->options("tls/");
   plain.timeout = std::chrono::milliseconds{300};
