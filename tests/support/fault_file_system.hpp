@@ -233,6 +233,12 @@ class FaultFile : public kvstore::detail::File {
   std::error_code try_lock() override {
     return run(Call::try_lock, [&] { return real_->try_lock(); });
   }
+  std::error_code try_lock_to_write() override {
+    return run(Call::try_lock, [&] { return real_->try_lock_to_write(); });
+  }
+  std::error_code check_no_writer() override {
+    return run(Call::try_lock, [&] { return real_->check_no_writer(); });
+  }
   void unlock() noexcept override { real_->unlock(); }
   /// Closes the file in any case, as a real close does even if it fails.
   std::error_code close() override {

@@ -23,6 +23,8 @@
 #include "support/text_entries.hpp"
 
 #ifndef _WIN32
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -137,6 +139,43 @@ TEST_CASE("Lost lock: a journal that a compaction has begun counts as well") {
   });
   store.compact();
   CHECK_THAT(refusal, ContainsSubstring("which still adds to data.json.journal.next"));
+}
+
+TEST_CASE("Lost lock: whatever a user who may only read a journal locks, its store is opened and saves") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  open(path, kEach)->create("a", 1);
+  const fs::path journal = folder / "data.json.journal";
+  const int reader = ::open(journal.c_str(), O_RDONLY | O_CLOEXEC);
+  REQUIRE(reader >= 0);
+  struct ::flock lock{};
+  lock.l_type = F_RDLCK;
+  const bool of_bytes = GENERATE(true, false);
+  REQUIRE((of_bytes ? ::fcntl(reader, F_OFD_SETLK, &lock) : ::flock(reader, LOCK_EX)) == 0);
+  {
+    auto store = open(path, kEach);
+    store->create("b", 2);
+    CHECK_THROWS_AS(open(path), kvstore::LockedError);
+    store->compact();
+    store->create("c", 3);
+  }
+  ::close(reader);
+  CHECK(reopened(path) == Contents{{"a", 1}, {"b", 2}, {"c", 3}});
+}
+
+TEST_CASE("Lost lock: nobody who may only read a journal takes away its writer's lock") {
+  const TempFolder folder;
+  const fs::path path = folder / "data.json";
+  auto store = open(path, kEach);
+  const int reader = ::open((folder / "data.json.journal").c_str(), O_RDONLY | O_CLOEXEC);
+  REQUIRE(reader >= 0);
+  struct ::flock lock{};
+  lock.l_type = F_RDLCK;
+  CHECK(::fcntl(reader, F_OFD_SETLK, &lock) != 0);
+  CHECK(::flock(reader, LOCK_EX | LOCK_NB) == 0);
+  fs::remove(folder / "data.json.lock");
+  CHECK_THROWS_WITH(open(path), ContainsSubstring("which still adds to data.json.journal"));
+  ::close(reader);
 }
 
 TEST_CASE(

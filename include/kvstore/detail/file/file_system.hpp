@@ -97,7 +97,13 @@ class File {
   /// Takes the exclusive advisory lock, or fails at once with EWOULDBLOCK. A second open file in this process
   /// conflicts too.
   virtual std::error_code try_lock() = 0;
-  /// Releases the lock. A forked child has the file open as well, and would keep the lock after a mere
+  /// Takes the lock of the one who writes this file, or fails at once with EWOULDBLOCK because another open
+  /// file has it. Where the system can tell, a user who may only read the file neither takes it nor is in the
+  /// way of it; whatever such a user locks, the writer goes on.
+  virtual std::error_code try_lock_to_write() { return try_lock(); }
+  /// EWOULDBLOCK if another open file has the lock of the one who writes. Any open file may ask.
+  virtual std::error_code check_no_writer();
+  /// Releases both locks. A forked child has the file open as well, and would keep a lock after a mere
   /// `close`.
   virtual void unlock() noexcept {}
   /// Closes the file. It is closed whatever the result, and a second call does nothing.

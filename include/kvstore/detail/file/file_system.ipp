@@ -27,6 +27,12 @@ KVSTORE_INLINE std::error_code File::set_acl(std::string_view acl) {
   return acl.empty() ? std::error_code{} : std::make_error_code(std::errc::operation_not_supported);
 }
 
+KVSTORE_INLINE std::error_code File::check_no_writer() {
+  const auto error = try_lock_to_write();
+  if (!error) unlock();
+  return error;
+}
+
 KVSTORE_INLINE bool only_reserving_failed(const std::error_code& error) {
 #ifdef EDQUOT
   if (error == std::error_condition{EDQUOT, std::generic_category()}) return true;

@@ -122,6 +122,19 @@ inline bool has_no_acl(int error) noexcept {
   return std::find(kNone.begin(), kNone.end(), error) != kNone.end();
 }
 
+/// The lock of this kind from the first byte to beyond the last.
+inline struct ::flock whole_file(int kind) noexcept {
+  struct ::flock lock{};
+  lock.l_type = static_cast<short>(kind);
+  lock.l_whence = SEEK_SET;
+  return lock;
+}
+
+/// Whether a lock of bytes is refused because of another: POSIX leaves the choice of the error.
+inline bool would_block(const std::error_code& error) noexcept {
+  return error == std::errc::resource_unavailable_try_again || error == std::errc::permission_denied;
+}
+
 /// Reads a list by `get(out, bytes)`, which returns its size.
 template <class Get>
 Result<std::string> posix_acl(const Get& get) {
@@ -213,7 +226,29 @@ class PosixFile final : public File {
     if (locked_ == nullptr) locked_ = LockedDescriptor::list(descriptor_);  // first: no child may keep it
     return posix_outcome(::flock(descriptor_, LOCK_EX | LOCK_NB));
   }
-  void unlock() noexcept override { ::flock(descriptor_, LOCK_UN); }
+
+  /// `flock` excludes through any handle. This lock excludes only through one that may write, but one that
+  /// may read can lock against it: the second call is blind for those.
+  std::error_code try_lock_to_write() override {
+    ForkWatch::begin();
+    if (locked_ == nullptr) locked_ = LockedDescriptor::list(descriptor_);
+    struct ::flock lock = whole_file(F_WRLCK);
+    const auto error = posix_outcome(::fcntl(descriptor_, F_OFD_SETLK, &lock));
+    return would_block(error) ? check_no_writer() : error;
+  }
+  std::error_code check_no_writer() override {
+    struct ::flock lock = whole_file(F_RDLCK);  // only a writer is in the way of a reader
+    const auto error = posix_outcome(::fcntl(descriptor_, F_OFD_GETLK, &lock));
+    if (error) return error;
+    return lock.l_type == F_UNLCK ? std::error_code{}
+                                  : std::make_error_code(std::errc::operation_would_block);
+  }
+
+  void unlock() noexcept override {
+    ::flock(descriptor_, LOCK_UN);
+    struct ::flock lock = whole_file(F_UNLCK);
+    ::fcntl(descriptor_, F_OFD_SETLK, &lock);
+  }
 
   Result<std::unique_ptr<Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
     struct ::statfs where{};

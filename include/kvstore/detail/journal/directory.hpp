@@ -76,6 +76,7 @@ class JournalDirectory {
 
   /// If files cannot be locked, or not through this handle, the lock file must suffice.
   void take_lock(File& journal, const std::filesystem::path& name) const;
+  [[noreturn]] void throw_written(const std::filesystem::path& name) const;
 
   /// Writes again all bytes that no sync vouches for. If a sync of them failed once, the operating system may
   /// consider them clean, and the next sync would succeed without writing them.

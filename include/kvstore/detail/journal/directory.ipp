@@ -32,8 +32,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 KVSTORE_INLINE void JournalDirectory::check_held(const JournalSet& found) const {
   for (const FoundJournal* journal : {&found.main, &found.next, &found.fresh}) {
     if (!journal->file) continue;
-    take_lock(*journal->file, journal->path);
-    journal->file->unlock();
+    const auto error = uninterrupted([&] { return journal->file->check_no_writer(); });
+    if (error == std::errc::operation_would_block) throw_written(journal->path);
   }
 }
 
@@ -153,8 +153,11 @@ KVSTORE_INLINE bool JournalDirectory::is_journal(File& file, const std::filesyst
 }
 
 KVSTORE_INLINE void JournalDirectory::take_lock(File& journal, const std::filesystem::path& name) const {
-  const auto error = uninterrupted([&] { return journal.try_lock(); });
-  if (error != std::errc::operation_would_block) return;
+  const auto error = uninterrupted([&] { return journal.try_lock_to_write(); });
+  if (error == std::errc::operation_would_block) throw_written(name);
+}
+
+KVSTORE_INLINE void JournalDirectory::throw_written(const std::filesystem::path& name) const {
   throw LockedError{
       path_, "by a store whose lock file was removed, and which still adds to " + path_text(name.filename())};
 }
