@@ -45,6 +45,16 @@ void from_json(const Json& json, Picky& value) {
   value = json == "yes" ? Picky::yes : Picky::no;
 }
 
+/// Its conversion knows its enumerators only, as one does that indexes an array.
+enum class Indexed { first, second };
+inline void to_json(nlohmann::json& json, const Indexed& value) {
+  static const std::vector<std::string> names{"first", "second"};
+  json = names.at(static_cast<std::size_t>(value));
+}
+inline void from_json(const nlohmann::json& json, Indexed& value) {
+  value = json.get<std::string>() == "first" ? Indexed::first : Indexed::second;
+}
+
 /// Its serializer, below, has the same members as the one of nlohmann/json.
 enum class Serialized { no, yes };
 
@@ -134,6 +144,13 @@ TEST_CASE("Codec: an enum has the form that its author chose, in whatever way th
   CHECK(decode<Picky>("\"yes\"") == Picky::yes);
   CHECK(encode(Serialized::yes) == "\"yes\"");
   CHECK(decode<Serialized>("\"yes\"") == Serialized::yes);
+}
+
+TEST_CASE("Codec: a number in a file never reaches a conversion as an enumerator that there is not") {
+  CHECK(decode<Indexed>("\"second\"") == Indexed::second);
+  for (const std::string text : {"2", "-1", "77", "1.5", "\"third\"", "null"}) {
+    CHECK_THROWS_AS(decode<Indexed>(text), ParseError);
+  }
 }
 
 }  // namespace codec_enum_test

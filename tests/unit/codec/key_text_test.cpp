@@ -68,6 +68,12 @@ TEST_CASE("Key text: a string of invalid UTF-8 is refused both ways") {
   CHECK_THROWS_AS(KeyText<std::string>::parse("\xFF"), ParseError);
 }
 
+TEST_CASE("Key text: an enumerator that there is not is refused as such") {
+  CHECK_THROWS_WITH(KeyText<Color>::parse("blue"),
+                    Catch::Matchers::Contains("expected one of the enumerators"));
+  CHECK_THROWS_WITH(KeyText<Plain>::parse("b"), Catch::Matchers::Contains("expected one of the enumerators"));
+}
+
 TEST_CASE("Key text: integers are their digits") {
   CHECK(round_trip(-5) == "-5");
   CHECK(round_trip(UINT64_MAX) == "18446744073709551615");

@@ -38,8 +38,8 @@ struct Listed {
 constexpr auto kvstore_fields(const Listed*) { return kvstore::fields("x", &Listed::x); }
 
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
-constexpr const char* kTypes = "the types of this store may differ";
-constexpr const char* kKeyType = "the key type of this store may differ";
+constexpr const char* kTypes = "perhaps from a store of other types";
+constexpr const char* kKeyType = "perhaps a store of another key type wrote it";
 
 template <class Key, class Value>
 CorruptionError damage_of(std::unique_ptr<kvstore::Storage> storage) {

@@ -54,7 +54,7 @@ struct NumberedEnumCodec {
       const auto number = is_integer ? to_integer<Widest<Underlying<E>>>(text) : std::nullopt;
       if (const auto value = number ? numbered_enumerator<E>(*number) : std::nullopt) return *value;
     }
-    JsonReader::fail_at(offset, "expected one of the enumerators");
+    JsonReader::fail_at(offset, "expected the number of an enumerator");
   }
 };
 
@@ -110,16 +110,18 @@ template <class E>
     const TreeOf<E> back = enumerator_to_dom(value);
     return are_equal(back, dom) && !is_misfit(dom, back);
   };
-  const auto numbered = numbered_enumerator_of<E>(dom);
-  if (numbered && stands_for(*numbered)) return numbered;
-  if constexpr (ReadableEnum<E>) {
+  if constexpr (ReadableEnum<E>) {  // first the author's own reading: their `to_json` may know no other
+                                    // numbers
     if (is_out_of_range<E>(dom)) return std::nullopt;
     try {
       const auto value = dom.template get<E>();
       if (stands_for(value)) return value;
     } catch (const typename TreeOf<E>::exception&) { return std::nullopt; }
+    return std::nullopt;
+  } else {
+    const auto numbered = numbered_enumerator_of<E>(dom);
+    return numbered && stands_for(*numbered) ? numbered : std::nullopt;
   }
-  return std::nullopt;
 }
 
 /// Like `enumerator_to_dom`, but only for enumerators that can be read back.

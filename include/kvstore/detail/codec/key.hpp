@@ -84,8 +84,12 @@ template <class Key>
     } else {
       const bool bare_first = looks_bare(text);
       const std::string string = to_json_string(text);
-      if (auto key = try_decode_whole<Key>(bare_first ? text : string)) return std::move(*key);
-      return decode_whole<Key>(bare_first ? string : text);
+      try {
+        return decode_whole<Key>(bare_first ? text : string);
+      } catch (const ParseError&) {
+        if (auto key = try_decode_whole<Key>(bare_first ? string : text)) return std::move(*key);
+        throw;  // the first reading is the likelier one
+      }
     }
   }
 }

@@ -14,10 +14,9 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 [[noreturn]] KVSTORE_INLINE void throw_key_error(const ParseError& error, std::string_view key) {
-  throw EntryError{EntryPart::key, error.offset(),
-                   std::string{"in the key: "} + error.what() +
-                       "; the key type of this store may differ from that of the store which wrote the key",
-                   key};
+  throw EntryError{
+      EntryPart::key, error.offset(),
+      std::string{"in the key: "} + error.what() + "; perhaps a store of another key type wrote it", key};
 }
 
 [[noreturn]] KVSTORE_INLINE void throw_value_error(const ParseError& error, std::string_view key,
@@ -27,10 +26,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
     JsonReader reader{value};
     reader.skip_value();
     reader.finish();
-    expected +=
-        "; the value is valid JSON, so the types of this store may differ from those of the store which "
-        "wrote "
-        "the value";
+    expected += "; the value is valid JSON, perhaps from a store of other types";
   } catch (const ParseError&) {  // damaged
   }
   throw EntryError{EntryPart::value, error.offset(), expected, key};
