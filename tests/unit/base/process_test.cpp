@@ -9,13 +9,13 @@
 
 #include <memory>
 #include <mutex>
-#include <semaphore>
 #include <string>
 #include <thread>
 #include <utility>
 
 #include "support/catch.hpp"
 #include "support/child_process.hpp"
+#include "support/semaphore.hpp"
 
 namespace process_test { namespace {
 
@@ -126,8 +126,8 @@ struct Worker {
     thread.join();
   }
   std::mutex mutex;
-  std::binary_semaphore holds{0};
-  std::binary_semaphore end{0};
+  support::Semaphore holds;
+  support::Semaphore end;
   std::thread thread{[this] {
     const std::scoped_lock lock{mutex};
     holds.release();

@@ -4,40 +4,32 @@
 
 #include "kvstore/detail/base/waking_thread.hpp"
 
-#include <semaphore>
-
 #include "kvstore/detail/base/waiting.hpp"
 #include "support/catch.hpp"
+#include "support/semaphore.hpp"
 
 namespace waking_thread_test {
 
 using kvstore::detail::StandardMeans;
 using WakingThread = kvstore::detail::WakingThread<StandardMeans>;
 
-/// Tells when its thread has ended.
-struct AtThreadExit {
-  std::binary_semaphore* ended;
-  ~AtThreadExit() { ended->release(); }
-};
-
 TEST_CASE("WakingThread: one that is left ends after the work under way, and begins no other") {
-  std::binary_semaphore working{0};
-  std::binary_semaphore go_on{0};
-  std::binary_semaphore ended{0};
+  support::Semaphore working;
+  support::Semaphore go_on;
   int works = 0;
-  WakingThread thread{[] { return WakingThread::Delay{}; },
-                      [&] {
-                        thread_local const AtThreadExit exit{&ended};
-                        ++works;
-                        working.release();
-                        go_on.acquire();
-                      }};
-  thread.wake();
-  working.acquire();
-  thread.wake();  // for a second time, which does not come
-  thread.leave();
-  go_on.release();
-  ended.acquire();
+  {
+    WakingThread thread{[] { return WakingThread::Delay{}; },
+                        [&] {
+                          ++works;
+                          working.release();
+                          go_on.acquire();
+                        }};
+    thread.wake();
+    working.acquire();
+    thread.wake();  // for a second time, which does not come
+    thread.leave();
+    go_on.release();
+  }  // joined
   CHECK(works == 1);
 }
 
