@@ -16,8 +16,10 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include "kvstore/codec.hpp"
+#include "kvstore/detail/json/number.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/json_writer.hpp"
@@ -100,11 +102,13 @@ class DigitReader {
   const char* expected_;
 };
 
+[[noreturn]] inline void throw_no_date() {
+  throw ValueError{"no date from year 0 to 9999, which is all that ISO 8601 writes with four digits"};
+}
+
 inline void append_date(std::string& out, const std::chrono::year_month_day& date) {
   const int year = static_cast<int>(date.year());
-  if (!date.ok() || year < 0 || year > 9999) {
-    throw ValueError{"no date from year 0 to 9999, which is all that ISO 8601 writes with four digits"};
-  }
+  if (!date.ok() || year < 0 || year > 9999) throw_no_date();
   append_digits(out, static_cast<std::uint64_t>(year), 4);
   out += '-';
   append_digits(out, static_cast<unsigned>(date.month()), 2);
@@ -204,12 +208,44 @@ struct Codec<std::chrono::time_point<std::chrono::system_clock, Duration>> {
       }(),
       "kvstore: store a time_point whose unit is a second divided by a power of ten, or whole seconds");
 
+  static_assert(
+      Duration::period::num == 1 || Duration::period::den == 1,
+      "kvstore: store a time_point whose unit is a whole number of seconds, or a second divided by a "
+      "power of ten");
+
+  using Rep = typename Duration::rep;
+  static constexpr std::int64_t kUnit = Duration::period::num;  // seconds in a unit that is longer
+
+  /// Whole seconds since 1970, and the parts of the next one. Rounds towards the past.
+  struct Split {
+    std::int64_t seconds;
+    std::int64_t parts;
+  };
+
+  // All arithmetic is on plain numbers: a conversion of chrono may overflow, and its years have 16 bits.
+  static Split split(const Time& value) {
+    constexpr std::int64_t kFirst = -62'167'219'200;  // 0000-01-01T00:00:00Z
+    constexpr std::int64_t kLast = 253'402'300'799;   // 9999-12-31T23:59:59Z
+    using Count = detail::Widest<Rep>;
+    const Count count = value.time_since_epoch().count();
+    const Count whole = count / static_cast<Count>(kPerSecond);
+    if (std::cmp_less(whole, kFirst / kUnit) || std::cmp_greater(whole, kLast / kUnit))
+      detail::throw_no_date();
+    const auto rest = static_cast<std::int64_t>(count % static_cast<Count>(kPerSecond));
+    const bool before = rest < 0;
+    const Split result{static_cast<std::int64_t>(whole) * kUnit - (before ? 1 : 0),
+                       rest + (before ? std::int64_t{kPerSecond} : 0)};
+    if (result.seconds < kFirst) detail::throw_no_date();
+    return result;
+  }
+
   static std::string text_of(const Time& value) {
-    const auto seconds = std::chrono::floor<std::chrono::seconds>(value);
-    const auto day = std::chrono::floor<std::chrono::days>(seconds);
+    const auto [seconds, parts] = split(value);
+    const std::chrono::sys_seconds time{std::chrono::seconds{seconds}};
+    const auto day = std::chrono::floor<std::chrono::days>(time);
     std::string text;
     detail::append_date(text, std::chrono::year_month_day{day});
-    const auto in_day = static_cast<std::uint64_t>((seconds - day).count());
+    const auto in_day = static_cast<std::uint64_t>((time - day).count());
     text += 'T';
     detail::append_digits(text, in_day / 3600, 2);
     text += ':';
@@ -218,24 +254,28 @@ struct Codec<std::chrono::time_point<std::chrono::system_clock, Duration>> {
     detail::append_digits(text, in_day % 60, 2);
     if constexpr (kDigits > 0) {
       text += '.';
-      const Duration behind = std::chrono::duration_cast<Duration>(value - seconds);
-      detail::append_digits(text, static_cast<std::uint64_t>(behind.count()), kDigits);
+      detail::append_digits(text, static_cast<std::uint64_t>(parts), kDigits);
     }
     return text += 'Z';
   }
 
   static Time joined(std::chrono::sys_seconds seconds, std::uint64_t parts, const detail::DigitReader& text) {
-    using Rep = typename Duration::rep;
-    const auto whole = seconds.time_since_epoch().count();
-    constexpr std::int64_t kUnit = Duration::period::num;  // seconds in a unit that is longer
+    auto whole = static_cast<std::int64_t>(seconds.time_since_epoch().count());
+    auto rest = static_cast<std::int64_t>(parts);
     if constexpr (kUnit > 1) {
       if (whole % kUnit != 0) text.fail("this point in time is no whole number of the type's units");
+      whole /= kUnit;
     }
-    constexpr std::int64_t kMost = std::numeric_limits<Rep>::max() / kPerSecond;
-    if (whole / kUnit >= kMost || whole / kUnit <= -kMost) {
+    if (whole < 0 && rest > 0) {  // of one sign, so that no step is larger than the result
+      ++whole;
+      rest -= std::int64_t{kPerSecond};
+    }
+    Rep count{};
+    if (__builtin_mul_overflow(whole, std::int64_t{kPerSecond}, &count) ||
+        __builtin_add_overflow(count, rest, &count)) {
       text.fail("this point in time is out of the range of the type");
     }
-    return Time{Duration{static_cast<Rep>(whole / kUnit * kPerSecond + static_cast<std::int64_t>(parts))}};
+    return Time{Duration{count}};
   }
 };
 

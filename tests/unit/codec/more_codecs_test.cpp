@@ -8,6 +8,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <ratio>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,83 @@ TEST_CASE("More codecs: a point in time is written as ISO 8601 writes it, with a
   }
   CHECK_THROWS_AS(decode<Nanoseconds>(R"("9999-01-01T00:00:00.000000000Z")"), ParseError);
   CHECK_THROWS_AS(decode<sys_days>(R"("2026-11-29T01:00:00Z")"), ParseError);
+}
+
+namespace {
+
+/// Whether a point in time is either refused when it is written, or read back as it was.
+template <class Duration>
+bool refused_or_kept(typename Duration::rep count) {
+  const std::chrono::sys_time<Duration> time{Duration{count}};
+  std::string text;
+  try {
+    text = encode(time);
+  } catch (const kvstore::ValueError&) { return true; }
+  return decode<std::chrono::sys_time<Duration>>(text) == time;
+}
+
+/// The points around the ends of the type, and of what ISO 8601 writes with four digits.
+template <class Rep, class Period>
+bool keeps_the_ends() {
+  using Duration = std::chrono::duration<Rep, Period>;
+  using Limits = std::numeric_limits<Rep>;
+  const auto around = [](Rep middle) {
+    constexpr std::int64_t kSteps = 3000;
+    for (std::int64_t step = -kSteps; step <= kSteps; ++step) {
+      Rep count{};
+      if (!__builtin_add_overflow(middle, step, &count) && !refused_or_kept<Duration>(count)) return false;
+    }
+    return true;
+  };
+  bool kept = around(Limits::min()) && around(Limits::max()) && around(0);
+  for (const std::int64_t seconds : {-62'167'219'200, 253'402'300'800}) {
+    Rep count{};
+    const bool fits = !__builtin_mul_overflow(seconds / Period::num, std::int64_t{Period::den}, &count);
+    kept = kept && (!fits || around(count));
+  }
+  return kept;
+}
+
+template <class Rep>
+bool keeps_the_ends_in_all_units() {
+  return keeps_the_ends<Rep, std::nano>() && keeps_the_ends<Rep, std::micro>() &&
+         keeps_the_ends<Rep, std::milli>() && keeps_the_ends<Rep, std::deci>() &&
+         keeps_the_ends<Rep, std::ratio<1>>() && keeps_the_ends<Rep, std::ratio<60>>() &&
+         keeps_the_ends<Rep, std::ratio<3600>>() && keeps_the_ends<Rep, std::ratio<86400>>() &&
+         keeps_the_ends<Rep, std::ratio<604800>>();
+}
+
+}  // namespace
+
+TEST_CASE(
+    "More codecs: a point in time is read back or refused when it is written, at all ends of its type") {
+  CHECK(keeps_the_ends_in_all_units<std::int64_t>());
+  CHECK(keeps_the_ends_in_all_units<std::uint64_t>());
+  CHECK(keeps_the_ends_in_all_units<std::int32_t>());
+  CHECK(keeps_the_ends_in_all_units<std::uint32_t>());
+  for (int count = INT16_MIN; count <= INT16_MAX; ++count) {
+    const auto value = static_cast<std::int16_t>(count);
+    if (!refused_or_kept<std::chrono::duration<std::int16_t, std::milli>>(value) ||
+        !refused_or_kept<std::chrono::duration<std::int16_t, std::ratio<86400>>>(value)) {
+      FAIL(count);
+    }
+  }
+}
+
+TEST_CASE("More codecs: the first and the last point in time of a clock are kept") {
+  using std::chrono::system_clock;
+  for (const auto time : {system_clock::time_point::max(), system_clock::time_point::min()}) {
+    CHECK(decode<system_clock::time_point>(encode(time)) == time);
+  }
+  CHECK(encode(system_clock::time_point::max()) == R"("2262-04-11T23:47:16.854775807Z")");
+  CHECK(encode(system_clock::time_point::min()) == R"("1677-09-21T00:12:43.145224192Z")");
+  CHECK(encode(sys_seconds{253'402'300'799s}) == R"("9999-12-31T23:59:59Z")");
+  CHECK(encode(sys_seconds{-62'167'219'200s}) == R"("0000-01-01T00:00:00Z")");
+  CHECK(refuses(sys_seconds{253'402'300'800s}));
+  CHECK(refuses(sys_seconds{-62'167'219'201s}));
+  CHECK(refuses(sys_seconds{2'073'600'000'000s}));  // a year of 16 bits would be 2143
+  CHECK(refuses(sys_days::max()));
+  CHECK(refuses(sys_days::min()));
 }
 
 TEST_CASE("More codecs: a point in time may have any number of digits up to nine behind the seconds") {
