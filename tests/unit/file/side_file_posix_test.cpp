@@ -204,6 +204,34 @@ TEST_CASE("Side file: in a sticky folder, a stranger's file beside a store is re
   }
 }
 
+TEST_CASE("Side file: in a sticky folder, a store that a stranger has made is read and not written to") {
+  if (!support::is_root()) {
+    WARN("skipped: only root can act as two users");
+    return;
+  }
+  std::vector<Kind> kinds{kJsonFile, kJsonJournal};
+#if __has_include(<sqlite3.h>)
+  kinds.push_back(kSqliteFile);
+#endif
+  for (const Kind& kind : kinds) {
+    CAPTURE(kind.name);
+    const TempFolder folder;
+    REQUIRE(open_once(kind, folder / "data") == "opened");
+    fs::permissions(folder.path(), fs::perms::all | fs::perms::sticky_bit);
+    for (const auto& entry : fs::directory_iterator{folder.path()}) {
+      require_success(::chown(entry.path().c_str(), 1234, 1234), "chown");
+      require_success(::chmod(entry.path().c_str(), 0666), "chmod");
+    }
+    const auto before = folder.names();
+    CHECK_THAT(open_as_nobody(kind, folder / "data"),
+               ContainsSubstring("belongs to another user, number 1234"));
+    CHECK_THAT(open_once(kind, folder / "data"), ContainsSubstring("belongs to another user, number 1234"));
+    CHECK(folder.names() == before);
+    fs::permissions(folder.path(), fs::perms::sticky_bit, fs::perm_options::remove);
+    CHECK(open_as_nobody(kind, folder / "data") == "opened");
+  }
+}
+
 #if __has_include(<sqlite3.h>)
 
 TEST_CASE("Side file: a pipe or a link at a name of SQLite's own is refused, and not waited for") {

@@ -25,7 +25,14 @@ void check_kind(const std::filesystem::path& path, FileKind kind);
 
 void check_folder(FileSystem& files, const std::filesystem::path& path, const std::filesystem::path& folder);
 
-/// Saving the file `path` needs other files in its folder, and a sync of that folder. @throws StorageError
+/// Whether a stranger may have put the file that was `found` beside `path`: in a sticky folder, such as
+/// `/tmp`, it belongs neither to this user nor to the owner of the folder.
+[[nodiscard]] bool is_strangers(FileSystem& files, const std::filesystem::path& path,
+                                const FileStatus& found);
+[[noreturn]] void throw_strangers(const std::filesystem::path& name, const FileStatus& found);
+
+/// Saving the file `path` needs other files in its folder, and a sync of that folder. A stranger's file in a
+/// sticky folder is refused: its rights would be those of all that is saved. @throws StorageError
 void check_writable_folder(FileSystem& files, const std::filesystem::path& path);
 
 /// The suffixes of the files that a store writes and removes beside its own. `.ours` is not among them, since

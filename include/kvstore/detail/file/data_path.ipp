@@ -50,7 +50,26 @@ KVSTORE_INLINE void check_folder(FileSystem& files, const std::filesystem::path&
   }
 }
 
+KVSTORE_INLINE bool is_strangers(FileSystem& files, const std::filesystem::path& path,
+                                 const FileStatus& found) {
+  if (found.owner == files.user_id()) return false;
+  constexpr std::uint32_t kSticky = 01000;
+  const auto parent = path.parent_path();
+  const FileStatus folder = status_of_name(files, path, parent.empty() ? "." : parent);
+  return (folder.mode & kSticky) != 0 && found.owner != folder.owner;
+}
+
+KVSTORE_INLINE void throw_strangers(const std::filesystem::path& name, const FileStatus& found) {
+  throw StorageError{name,
+                     {},
+                     "belongs to another user, number " + std::to_string(found.owner) +
+                         ", in a folder where everyone may make files; it was not touched: remove it if the "
+                         "store is yours, and keep the store in a folder of its own"};
+}
+
 KVSTORE_INLINE void check_writable_folder(FileSystem& files, const std::filesystem::path& path) {
+  const FileStatus own = status_of_name(files, path, path);
+  if (own.kind != FileKind::missing && is_strangers(files, path, own)) throw_strangers(path, own);
   check_usable(
       path, uninterrupted([&] { return files.check_writable_file(path); }),
       "may not be written by this user: give the user the permission (chmod), or open the store with "

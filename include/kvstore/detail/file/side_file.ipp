@@ -20,18 +20,9 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 KVSTORE_INLINE void check_side_owner(FileSystem& files, const std::filesystem::path& path,
                                      const std::filesystem::path& name, const FileStatus& found) {
-  if (found.owner == files.user_id()) return;
-  constexpr std::uint32_t kSticky = 01000;
-  const auto parent = path.parent_path();
-  const FileStatus folder = status_of_name(files, path, parent.empty() ? "." : parent);
-  if ((folder.mode & kSticky) == 0 || found.owner == folder.owner) return;
+  if (!is_strangers(files, path, found)) return;
   const FileStatus own = status_of_name(files, path, path);
-  if (own.kind != FileKind::missing && found.owner == own.owner) return;
-  throw StorageError{name,
-                     {},
-                     "belongs to another user, number " + std::to_string(found.owner) +
-                         ", in a folder where everyone may make files; it was not touched: remove it if the "
-                         "store is yours, and keep the store in a folder of its own"};
+  if (own.kind == FileKind::missing || found.owner != own.owner) throw_strangers(name, found);
 }
 
 KVSTORE_INLINE void check_sole_name(const std::filesystem::path& name, const FileStatus& found) {
