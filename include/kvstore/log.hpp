@@ -13,6 +13,7 @@
 #include <variant>
 
 #include "kvstore/detail/base/hex.hpp"
+#include "kvstore/detail/base/printable.hpp"
 
 namespace kvstore { inline namespace v1 {
 
@@ -64,13 +65,16 @@ namespace detail {
 
 inline void append_quoted(std::string& out, std::string_view text) {
   out += '"';
-  for (const char byte : text) {
-    const auto code = static_cast<unsigned char>(byte);
-    if (byte == '"' || byte == '\\') out += '\\';
-    if (code >= 0x20 && code != 0x7f)
-      out += byte;
-    else
-      out += hex_escape(byte);
+  const char* const end = text.data() + text.size();
+  for (const char* at = text.data(); at != end;) {
+    if (*at == '"' || *at == '\\') out += '\\';
+    const char* const next = end_of_printable(at, end);
+    if (next == nullptr) {
+      out += hex_escape(*at++);
+    } else {
+      out.append(at, next);
+      at = next;
+    }
   }
   out += '"';
 }

@@ -201,11 +201,11 @@ TEST_CASE("Log: what a logger throws is swallowed, and it may use the store") {
 
 TEST_CASE("Log: an event as a line cannot be forged by a key") {
   const std::vector<kvstore::LogField> fields{{"path", "a \"b\""},
-                                              {"key", "x\nsaved path=\"y\"\\\x7f"},
+                                              {"key", "x\nsaved path=\"y\"\\\x7f\u202E\xff"},
                                               {"entries", std::uint64_t{3}},
                                               {"seconds", 0.25}};
   CHECK(to_string(kvstore::LogEvent{LogLevel::debug, "changed", fields}) ==
-        R"(changed path="a \"b\"" key="x\x0asaved path=\"y\"\\\x7f" entries=3 seconds=0.25)");
+        R"(changed path="a \"b\"" key="x\x0asaved path=\"y\"\\\x7f\xe2\x80\xae\xff" entries=3 seconds=0.25)");
 }
 
 }  // namespace log_test
