@@ -138,6 +138,32 @@ TEST_CASE("Following a journal: news of before a compaction began come before it
   CHECK(news(reader) == TextEntries{{"c", "3"}});
 }
 
+TEST_CASE("Following a journal: a long one that is damaged is not read a hundred times before that is told") {
+  const TempFolder folder;
+  const auto path = folder / "data.json.journal";
+  {
+    Owner owner{folder / "data.json"};
+    for (int i = 0; i < 8; ++i) owner.set(std::to_string(i), std::to_string(i));
+    owner.set("long", '"' + std::string(9U << 20U, 'x') + '"');
+    owner.storage().sync();
+    owner.set("last", "1");  // vouches for the lines before it
+  }
+  support::FaultFileSystem files;
+  const auto read = [&] {
+    files.reset_counts();
+    JsonJournal reader{folder / "data.json", files};
+    CollectingSink sink;
+    reader.load({.purpose = LoadPurpose::read_only}, sink);
+  };
+  read();
+  const std::uint64_t once = files.count(support::Call::read);
+  std::string text = support::read_file(path);
+  text[text.find("[\"3\",3]") + 2] ^= 1;
+  support::write_file(path, text);
+  CHECK_THROWS_AS(read(), kvstore::CorruptionError);
+  CHECK(files.count(support::Call::read) < 4 * once);
+}
+
 TEST_CASE("Following a journal: a line that is not whole yet is no news and no damage") {
   const TempFolder folder;
   Owner owner{folder / "data.json"};

@@ -8,6 +8,7 @@
 // catch a moment at which the names belong together: all files are opened, and if afterwards each name still
 // refers to the file that was opened, there was such a moment.
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -47,7 +48,7 @@ class JournalFollower {
   bool load_changes(LoadSink& sink);
 
  private:
-  static constexpr int kAttempts = 100;
+  static constexpr std::uint64_t kAttempts = 100;
   static constexpr std::chrono::milliseconds kPause{2};
   static constexpr std::size_t kFirstBlock = 4096;  // small, so that finding nothing new costs little
 
@@ -77,14 +78,18 @@ class JournalFollower {
 
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_.target(); }
 
-  /// Repeats a read that a writer may have disturbed: a half-written line looks like damage for a moment.
+  /// Repeats a read of so many bytes that a writer may have disturbed: a half-written line looks like damage
+  /// for a moment. A long read gives it that moment in a few attempts, and would take minutes in many.
   template <class Do>
-  static std::invoke_result_t<const Do&> retrying(const Do& action) {
-    for (int attempt = 1;; ++attempt) {
+  static std::invoke_result_t<const Do&> retrying(std::uint64_t bytes, const Do& action) {
+    constexpr std::uint64_t kFew = 3;
+    constexpr std::uint64_t kLong = std::uint64_t{16} << 20;
+    const std::uint64_t attempts = std::clamp(kLong / std::max<std::uint64_t>(bytes, 1), kFew, kAttempts);
+    for (std::uint64_t attempt = 1;; ++attempt) {
       try {
         return action();
       } catch (const CorruptionError&) {
-        if (attempt == kAttempts) throw;
+        if (attempt == attempts) throw;
       }
       std::this_thread::sleep_for(kPause);
     }
@@ -93,6 +98,10 @@ class JournalFollower {
   [[nodiscard]] View open();
 
   [[nodiscard]] View open_together();
+
+  /// The size of all files together, or of one from an offset on. What cannot be seen counts nothing.
+  [[nodiscard]] std::uint64_t bytes() const;
+  [[nodiscard]] static std::uint64_t bytes_from(File& file, std::uint64_t offset);
 
   [[nodiscard]] bool has_names(const View& view);
 

@@ -3,6 +3,7 @@
 
 // The definitions of follower.hpp.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -69,7 +70,7 @@ KVSTORE_INLINE bool JournalFollower::load_changes(LoadSink& sink) {
   while (true) {
     const bool current = is_last(*following_);  // checked first: later lines belong to a later call
     const std::uint64_t before = following_->end;
-    retrying([&] { read_on(sink); });
+    retrying(bytes_from(*following_->file, before), [&] { read_on(sink); });
     if (following_->end != before && !same_version()) return false;
     if (current) return true;
     if (following_->end != before) continue;
@@ -83,7 +84,7 @@ KVSTORE_INLINE bool JournalFollower::View::is_missing() const noexcept {
 }
 
 KVSTORE_INLINE auto JournalFollower::open() -> View {
-  return retrying([this] {
+  return retrying(bytes(), [this] {
     View view = open_together();
     if (view.snapshot) identify(view);
     view.journals.survey();
@@ -92,8 +93,21 @@ KVSTORE_INLINE auto JournalFollower::open() -> View {
   });
 }
 
+KVSTORE_INLINE std::uint64_t JournalFollower::bytes() const {
+  std::uint64_t sum = uninterrupted([&] { return files_.status(path()); }).value.size;
+  for (const char* suffix : {"", ".next", ".new"}) {
+    sum += uninterrupted([&] { return files_.status(JournalSet::name(path(), suffix)); }).value.size;
+  }
+  return sum;
+}
+
+KVSTORE_INLINE std::uint64_t JournalFollower::bytes_from(File& file, std::uint64_t offset) {
+  const auto found = uninterrupted([&] { return file.status(); });
+  return found.value.size - std::min(found.value.size, offset);
+}
+
 KVSTORE_INLINE auto JournalFollower::open_together() -> View {
-  for (int attempt = 1; attempt <= kAttempts; ++attempt) {
+  for (std::uint64_t attempt = 1; attempt <= kAttempts; ++attempt) {
     auto snapshot = open_if_exists(files_, path());
     View view{std::move(snapshot), {}, JournalSet{files_, path()}, {}};
     if (view.snapshot) view.status = status_of(*view.snapshot);
@@ -176,7 +190,7 @@ KVSTORE_INLINE auto JournalFollower::go_to_successor() -> Successor {
     FoundJournal found;
     found.path = JournalSet::name(path(), suffix);
     found.file = open_side_file(files_, path(), found.path);
-    retrying([&] { survey_journal(found); });
+    retrying(found.file ? bytes_from(*found.file, 0) : 0, [&] { survey_journal(found); });
     // A journal has lines before its base file replaces the old one, so until then the old journal is
     // complete.
     const bool begun = found.file && !found.counts && found.end == 0;
