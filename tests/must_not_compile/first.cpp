@@ -85,4 +85,26 @@ struct Item {
 auto kvstore_fields(const Item*) { return kvstore::fields("price", &Item::price); }
 // says first: Item | is no constant: write constexpr
 void open() { kvstore::DurableMap<int, Item> items{"items.json"}; }
+
+#elif CASE == 11
+// says first: a view or reference cannot be stored
+void open() { kvstore::DurableMap<std::string, int&> ages{"ages.json"}; }
+
+#elif CASE == 12
+// says first: an array of this form cannot be stored
+void open() { kvstore::DurableMap<std::string, int[3]> triples{"triples.json"}; }
+
+#elif CASE == 13
+// says first: For keys alone, store a bool with each
+void open() { kvstore::DurableMap<std::string, void> names{"names.json"}; }
+
+#elif CASE == 14
+// also: movable without throwing
+// says first: name the type of the key without const
+void open() { kvstore::DurableMap<const std::string, int> ages{"ages.json"}; }
+
+#elif CASE == 15
+struct Later;
+// says first: Later | only declared here. Include the header that defines it
+void open() { kvstore::DurableMap<std::string, Later> all{"all.json"}; }
 #endif

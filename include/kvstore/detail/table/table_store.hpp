@@ -21,13 +21,13 @@
 #include "kvstore/detail/base/held_key.hpp"
 #include "kvstore/detail/base/lookup.hpp"
 #include "kvstore/detail/base/string_argument.hpp"
-#include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/key.hpp"
 #include "kvstore/detail/codec/missing.hpp"
 #include "kvstore/detail/table/batch_plan.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/key_hasher.hpp"
 #include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/detail/table/object_types.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/detail/table/tables.hpp"
 #include "kvstore/metrics.hpp"
@@ -49,10 +49,7 @@ concept KeyRange =
       std::convertible_to<const std::remove_reference_t<std::iter_reference_t<KeyIterator<Keys>>>&, Lookup>));
 
 template <class Key, class Value, class Hash, class KeyEqual>
-class TableStore {
-  static_assert(!kHoldsUnknownTree<Value> && !kHoldsUnknownTree<Key>,
-                "kvstore: nlohmann::json as a value needs #include <nlohmann/json.hpp>");
-
+class TableStore : ObjectTypes<Key, Value> {
  public:
   TableStore(const TableStore&) = delete;
   TableStore& operator=(const TableStore&) = delete;
