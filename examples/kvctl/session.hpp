@@ -97,7 +97,7 @@ class Session {
     if (!journal.append(step)) return save_everything();
     journal.flush();
     journal.sync();
-    if (!journal.wants_compaction()) return;
+    if (!journal.wants_compaction() || !journal.is_worth_compacting(table_.size())) return;
     try {
       save_everything();
     } catch (const kvstore::StorageError& error) {  // the changes are on disk all the same

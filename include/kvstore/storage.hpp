@@ -183,8 +183,8 @@ class ChangeSource {
 /// and nothing is assumed about it. The store calls none of these functions again before a compaction
 /// `afresh` has reached `rotate`.
 ///
-/// *Thread safety*: at most one thread at a time is in `append`, `append_clear`, `flush`, `bytes` or
-/// `wants_compaction`, one in `sync`, and one in the functions of a compaction. `rotate` and `join` are
+/// *Thread safety*: at most one thread at a time is in `append`, `append_clear`, `flush`, `bytes`,
+/// `wants_compaction` or `is_worth_compacting`, one in `sync`, and one in the functions of a compaction. `rotate` and `join` are
 /// called while no other thread is in any function except `write_base`.
 class Journal {
  public:
@@ -205,8 +205,11 @@ class Journal {
 
   /// The size of the journal, for metrics.
   [[nodiscard]] virtual std::uint64_t bytes() const noexcept = 0;
-  /// Whether the journal has outgrown the snapshot.
+  /// Whether the journal has outgrown the snapshot. Asked after each `flush`, so it must cost nothing.
   [[nodiscard]] virtual bool wants_compaction() const noexcept = 0;
+  /// Asked when `wants_compaction` is true: whether a compaction is worth its bytes, if the store has about
+  /// this number of entries. A journal that says no is to want none until it has grown further.
+  [[nodiscard]] virtual bool is_worth_compacting(std::uint64_t /*entries*/) noexcept { return true; }
 
   /// Whether closing the store should compact the journal first. If the compaction fails, the store closes
   /// all the same, since the journal has everything.

@@ -36,7 +36,7 @@ class Data {
  public:
   explicit Data(std::size_t entries) {
     for (std::size_t i = 0; i < entries; ++i) keys_.push_back(bench::key_of(i));
-    for (std::size_t i = 0; i < kValues; ++i) values_.push_back(bench::value_of(i));
+    for (std::size_t i = 0; i < kValues; ++i) values_.push_back(bench::words_of(i));
   }
   [[nodiscard]] const std::string& key(std::size_t i) const { return keys_[i % keys_.size()]; }
   [[nodiscard]] const std::string& value(std::size_t i) const { return values_[i % kValues]; }

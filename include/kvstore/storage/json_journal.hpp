@@ -40,9 +40,11 @@ struct JsonJournalOptions {
 
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
 ///
-/// An operation's line is passed to the operating system before the operation returns; a save syncs it. When
-/// the journal has outgrown the snapshot (and a mebibyte), it is compacted into a new one in the background,
-/// while operations go on. An existing JSON file is taken over as the first snapshot. After `compact` and
+/// An operation's line is passed to the operating system before the operation returns; a save syncs it. The
+/// journal is compacted into a new snapshot in the background, while operations go on, once it has outgrown
+/// the snapshot and a mebibyte, and either a third of both is out of date, or the journal is so long that it
+/// delays an opening: twice as long as the snapshot, and 128 MiB. A store that is only filled has nothing out
+/// of date. An existing JSON file is taken over as the first snapshot. After `compact` and
 /// `close` without further changes, only the JSON file is left, for people and for `JsonFile`.
 /// `<file>.journal.torn` may exist beside it until a person removes it: it keeps the bytes that opening has
 /// dropped as torn by crashes (at most 16 MiB and one such end).
@@ -112,6 +114,7 @@ class JsonJournal final : public Storage, public Journal {
 
   [[nodiscard]] std::uint64_t bytes() const noexcept override;
   [[nodiscard]] bool wants_compaction() const noexcept override;
+  [[nodiscard]] bool is_worth_compacting(std::uint64_t entries) noexcept override;
   [[nodiscard]] bool compacts_on_close() const noexcept override {
     return compact_on_close_ && (steps_ != 0 || compacting_);
   }
@@ -131,8 +134,6 @@ class JsonJournal final : public Storage, public Journal {
   void abandon() noexcept override;
 
  private:
-  static constexpr std::uint64_t kMinBytes = std::uint64_t{1} << 20;  // a journal not worth compacting, bytes
-
   // Opening ---------------------------------------------------------------------------------------
 
   void acquire();
@@ -179,6 +180,8 @@ class JsonJournal final : public Storage, public Journal {
   detail::ForkGuard home_;                // of the owning process
 
   bool compact_on_close_ = false;
+  std::uint64_t compact_from_;  // bytes
+  std::uint64_t long_from_;     // bytes
 
   // Used by the thread that compacts.
   bool afresh_ = false;                             // the successor follows no journal
@@ -194,6 +197,8 @@ class JsonJournal final : public Storage, public Journal {
 
   std::atomic<bool> failed_ = false;      // current_ missed a line, a write or a sync: it takes no more
   std::atomic<std::uint64_t> steps_ = 0;  // in current_ and not in the snapshot
+  std::uint64_t changes_ = 0;             // added to current_ by this object, which began to add
+  std::uint64_t measured_from_ = 0;       // at this offset
   std::uint64_t covered_ = 0;             // of these, covered by the snapshot being taken
   std::atomic<std::uint64_t> previous_bytes_ = 0;  // of journals that the current one follows
   std::atomic<bool> interrupted_ = false;          // a crash has interrupted a compaction

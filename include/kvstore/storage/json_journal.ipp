@@ -47,7 +47,9 @@ KVSTORE_INLINE JsonJournal::JsonJournal(const std::filesystem::path& path, detai
       path_{detail::usable_path(files, path)},
       directory_{files_, path_, space},
       follower_{files_, path},
-      base_{files_, path_} {}
+      base_{files_, path_},
+      compact_from_{space.compact_from},
+      long_from_{space.long_from} {}
 
 KVSTORE_INLINE JsonJournal::~JsonJournal() {
   if (current_ && !failed_ && !home_.is_foreign_by_id()) tidy();
@@ -106,6 +108,7 @@ KVSTORE_INLINE bool JsonJournal::append(std::span<const Change> step) {
   // A line must stay readable in bounded memory. A longer one is left to a snapshot.
   if (detail::longest_line(step) > detail::kMaxLine) return false;
   add([step](JsonWriter& out) { detail::write_step(out, step); });
+  changes_ += step.size();
   return true;
 }
 
@@ -129,7 +132,18 @@ KVSTORE_INLINE std::uint64_t JsonJournal::bytes() const noexcept {
 }
 
 KVSTORE_INLINE bool JsonJournal::wants_compaction() const noexcept {
-  return interrupted_ || bytes() > std::max({kMinBytes, base_.bytes(), retry_at_.load()});
+  return interrupted_ || bytes() > std::max({compact_from_, base_.bytes(), retry_at_.load()});
+}
+
+KVSTORE_INLINE bool JsonJournal::is_worth_compacting(std::uint64_t entries) noexcept {
+  const std::uint64_t journals = bytes();
+  const std::uint64_t base = base_.bytes();
+  const std::uint64_t line = (current_->end() - measured_from_) / std::max<std::uint64_t>(changes_, 1);
+  const std::uint64_t live = entries * line;
+  const std::uint64_t outdated = base + journals - std::min(base + journals, live);
+  if (interrupted_ || outdated >= live / 2 || journals > std::max(long_from_, 2 * base)) return true;
+  retry_at_ = journals + std::max(journals / 4, compact_from_);
+  return false;
 }
 
 KVSTORE_INLINE void JsonJournal::prepare(bool afresh) {
@@ -163,6 +177,8 @@ KVSTORE_INLINE void JsonJournal::rotate() {
   compacting_ = true;
   failed_ = false;
   steps_ = 0;
+  changes_ = 0;
+  measured_from_ = 0;
 }
 
 KVSTORE_INLINE void JsonJournal::write_base(ChangeSource& everything) {
@@ -191,7 +207,7 @@ KVSTORE_INLINE void JsonJournal::replace_base() {
 
 KVSTORE_INLINE void JsonJournal::abandon() noexcept {
   base_.give_up();
-  retry_at_ = bytes() + bytes() / 2 + kMinBytes;
+  retry_at_ = bytes() + bytes() / 2 + compact_from_;
 }
 
 KVSTORE_INLINE void JsonJournal::acquire() {
@@ -240,6 +256,7 @@ KVSTORE_INLINE void JsonJournal::go_on(const std::vector<const detail::FoundJour
   const detail::FoundJournal& last = *chain.back();
   current_path_ = last.path;
   current_ = directory_.reopen(last);
+  measured_from_ = current_->end();
   steps_ = last.steps;
   if (chain.size() == 2) {
     previous_ = directory_.reopen(*chain.front());

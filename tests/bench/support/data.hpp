@@ -47,4 +47,11 @@ namespace bench {
 /// The 100-byte value of key number `index`.
 [[nodiscard]] inline std::string value_of(std::size_t index) { return text_of(index, 100); }
 
+/// The same with a quotation mark in two of five, as text of users has: JSON escapes it.
+[[nodiscard]] inline std::string words_of(std::size_t index) {
+  std::string text = value_of(index);
+  if (index % 5 < 2) text[index % text.size()] = '"';
+  return text;
+}
+
 }  // namespace bench

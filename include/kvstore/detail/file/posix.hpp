@@ -161,6 +161,8 @@ class PosixMapping final : public Mapping {
   static std::span<char> map(int descriptor, ::off_t offset, std::size_t bytes) noexcept {
     void* const start = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, offset);
     if (start == MAP_FAILED) return {};
+    // Page by page: reading ahead keeps the file in large folios, and a sync writes a folio whole.
+    ::madvise(start, bytes, MADV_RANDOM);
     return {static_cast<char*>(start), bytes};
   }
 };

@@ -32,10 +32,13 @@ struct JournalSpace {
   std::uint64_t step = std::uint64_t{256} << 10;        ///< allocated in multiples of this, and mapped one at
                                                         ///< a time
   std::uint64_t zero_from = std::uint64_t{64} << 10;    ///< length from which zeroing ahead is worth it
+  std::uint64_t zero_batch = std::uint64_t{64} << 10;   ///< bytes between two syncs from which it is not
   std::uint64_t zero_at_most = std::uint64_t{4} << 20;  ///< zeroed ahead at a time
   std::uint64_t allocate_at_most = std::uint64_t{32} << 20;  ///< allocated ahead by a writer
   std::size_t page = 4096;                                   ///< zeroed in one write; at most 4096
-  std::uint64_t map_from = std::uint64_t{4} << 10;  ///< bytes between two syncs that are worth mapping
+  std::uint64_t map_from = std::uint64_t{4} << 10;      ///< bytes between two syncs that are worth mapping
+  std::uint64_t compact_from = std::uint64_t{1} << 20;  ///< length from which a compaction may be worth it
+  std::uint64_t long_from = std::uint64_t{128} << 20;   ///< length that delays an opening
 };
 
 /// *Thread safety*: one thread at a time adds and flushes, and one thread, which may be another, syncs at the

@@ -62,7 +62,7 @@ KVSTORE_INLINE void JournalFile::trim() {
 }
 
 KVSTORE_INLINE void JournalFile::extend(std::uint64_t end) {
-  if (end < space_.zero_from) return;
+  if (end < space_.zero_from || last_batch_.load(std::memory_order_relaxed) >= space_.zero_batch) return;
   const std::scoped_lock lock{extending_};
   if (trimmed_) return;
   const std::uint64_t from = std::max(allocated_.load(std::memory_order_relaxed), end);

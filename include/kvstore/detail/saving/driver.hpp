@@ -69,7 +69,7 @@ class SaveDriver final : private OpenStore {
   /// StorageError if that fails
   void start(std::uint64_t entries, bool outdated) {
     if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
-    const bool wants_everything = work_.start();
+    const bool wants_everything = work_.start(entries);
     has_journal_ = work_.storage()->journal() != nullptr;
     wants_changes_ = has_journal_ || work_.storage()->takes_changes();
     state_.start(has_journal_, wants_everything);

@@ -4,6 +4,7 @@
 // Carries out each step of `SaveState` on the storage. Knows nothing about keys and values, since the store
 // passes text, and nothing about scheduling.
 
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -65,8 +66,9 @@ class SaveWork final {
   /// Whether the journal wants to be compacted before the storage is closed.
   [[nodiscard]] bool compacts_on_close() const noexcept { return journal_ && journal_->compacts_on_close(); }
 
-  /// Call before the first step: gets the journal. @returns whether the storage wants everything next
-  bool start();
+  /// Call before the first step, once the store is loaded and has this number of entries: gets the journal.
+  /// @returns whether the storage wants everything next
+  bool start(std::uint64_t entries);
 
   /// Takes the changes that the step is to hand over. @throws std::bad_alloc: nothing was taken
   void take(Step step, ChangeLog& log);
@@ -90,6 +92,9 @@ class SaveWork final {
 
   void append(StepResult& result);
 
+  /// Roughly: a change that comes while a snapshot is taken may count twice, until the next snapshot.
+  [[nodiscard]] std::uint64_t entries() const noexcept;
+
   /// A file that no load would find need not be synced: a snapshot makes up for it.
   void sync(StepResult& result);
 
@@ -112,6 +117,7 @@ class SaveWork final {
   const Options& options_;
   SavedStore& store_;
   Journal* journal_ = nullptr;
+  std::atomic<std::int64_t> entries_ = 0;  // in the store, with what was handed to the journal
 
   // Under the append turn.
   ChangeBuffer outgoing_;

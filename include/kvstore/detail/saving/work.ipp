@@ -3,8 +3,10 @@
 
 // The definitions of work.hpp.
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -33,8 +35,9 @@ KVSTORE_INLINE SaveWork::SaveWork(std::unique_ptr<Storage> storage, const Option
   }
 }
 
-KVSTORE_INLINE bool SaveWork::start() {
+KVSTORE_INLINE bool SaveWork::start(std::uint64_t entries) {
   journal_ = storage_->journal();
+  entries_ = static_cast<std::int64_t>(entries);
   return storage_->scope() == SaveScope::everything;
 }
 
@@ -46,7 +49,6 @@ KVSTORE_INLINE void SaveWork::take(Step step, ChangeLog& log) {
 KVSTORE_INLINE StepResult SaveWork::perform(Step step, bool afresh, const ChangeLog& log,
                                             const Targets& targets) noexcept {
   StepResult result;
-  const auto start = std::chrono::steady_clock::now();
   try {
     perform(step, afresh, log, targets, result);
   } catch (...) {
@@ -54,7 +56,6 @@ KVSTORE_INLINE StepResult SaveWork::perform(Step step, bool afresh, const Change
     result.outcome.failed = true;
   }
   note_state(step, result);
-  result.done.duration = std::chrono::steady_clock::now() - start;
   return result;
 }
 
@@ -105,11 +106,16 @@ KVSTORE_INLINE void SaveWork::append(StepResult& result) {
   breaking(result, [&] {
     const bool told = append_outgoing();
     result.done.bytes = outgoing_.bytes();
+    entries_ += outgoing_.growth();
     outgoing_.clear_and_shrink();
     journal_->flush();
-    result.outgrown = journal_->wants_compaction();
+    result.outgrown = journal_->wants_compaction() && journal_->is_worth_compacting(entries());
     if (!told) result.outcome.declined = true;
   });
+}
+
+KVSTORE_INLINE std::uint64_t SaveWork::entries() const noexcept {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(entries_, 0));
 }
 
 KVSTORE_INLINE void SaveWork::sync(StepResult& result) {
@@ -144,10 +150,12 @@ KVSTORE_INLINE void SaveWork::save_changes(const ChangeLog& log, StepResult& res
 }
 
 KVSTORE_INLINE void SaveWork::save_all(Storage& to, StepResult& result) {
+  const auto start = std::chrono::steady_clock::now();
   const auto snapshot = store_.snapshot();
   ProgressSource all{*snapshot, options_.on_progress};
   to.save(all);
   note_all(all, result);
+  result.done.duration = std::chrono::steady_clock::now() - start;
 }
 
 KVSTORE_INLINE void SaveWork::write_base(StepResult& result) {
@@ -155,6 +163,7 @@ KVSTORE_INLINE void SaveWork::write_base(StepResult& result) {
   ProgressSource all{*snapshot, options_.on_progress, Progress::Phase::compact};
   journal_->write_base(all);
   note_all(all, result);
+  entries_ = static_cast<std::int64_t>(all.entries());
 }
 
 KVSTORE_INLINE void SaveWork::note_all(const ProgressSource& all, StepResult& result) noexcept {

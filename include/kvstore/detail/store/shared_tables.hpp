@@ -332,7 +332,7 @@ class SharedTables final : private SavedStore {
     std::uint64_t entries = 0;
     for (const Table& table : tables_) entries += table.size();
     check_open();
-    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(local);
+    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(entries, local);
     const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(cut, tables_[i]); }
     return ticket;
@@ -361,6 +361,7 @@ class SharedTables final : private SavedStore {
         changes.remove(key);
       else
         changes.put(key, *mutation.value);
+      changes.note_growth(mutation.growth());
     }
     changes.end_group();
     const std::uint64_t ticket = driver_->record(mutations.size(), changes);
@@ -369,7 +370,7 @@ class SharedTables final : private SavedStore {
   }
 
   // A journal has a line for this; other storages that save changes get a removal of each entry.
-  std::uint64_t record_clear(ThreadState* local) {
+  std::uint64_t record_clear(std::uint64_t entries, ThreadState* local) {
     if (!driver_->wants_changes()) return driver_->record(1, local);
     ChangeBuffer changes;
     for (const Table& table : tables_) {
@@ -377,6 +378,7 @@ class SharedTables final : private SavedStore {
       for (const auto& entry : table.entries()) changes.remove(entry.key);
     }
     changes.end_group();
+    changes.note_growth(-static_cast<std::int64_t>(entries));
     return driver_->record(1, changes);
   }
 
