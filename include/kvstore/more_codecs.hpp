@@ -221,7 +221,8 @@ struct Codec<std::chrono::time_point<std::chrono::system_clock, Duration>> {
     std::int64_t parts;
   };
 
-  // All arithmetic is on plain numbers: a conversion between durations may overflow, and its years have 16 bits.
+  // All arithmetic is on plain numbers: a conversion between durations may overflow, and its years have 16
+  // bits.
   static Split split(const Time& value) {
     constexpr std::int64_t kFirst = -62'167'219'200;  // 0000-01-01T00:00:00Z
     constexpr std::int64_t kLast = 253'402'300'799;   // 9999-12-31T23:59:59Z
