@@ -184,8 +184,8 @@ class ChangeSource {
 /// `afresh` has reached `rotate`.
 ///
 /// *Thread safety*: at most one thread at a time is in `append`, `append_clear`, `flush`, `bytes`,
-/// `wants_compaction` or `is_worth_compacting`, one in `sync`, and one in the functions of a compaction. `rotate` and `join` are
-/// called while no other thread is in any function except `write_base`.
+/// `wants_compaction` or `is_worth_compacting`, one in `sync`, and one in the functions of a compaction.
+/// `rotate` and `join` are called while no other thread is in any function except `write_base`.
 class Journal {
  public:
   Journal() = default;
