@@ -43,7 +43,7 @@ struct JsonJournalOptions {
 /// An operation's line is passed to the operating system before the operation returns; a save syncs it. The
 /// journal is compacted into a new snapshot in the background, while operations go on, once it has outgrown
 /// the snapshot and a mebibyte, and either a third of both is out of date, or the journal is so long that it
-/// delays an opening: twice as long as the snapshot, and 128 MiB. A store that is only filled has nothing out
+/// delays an opening: twice as long as the snapshot, and 48 MiB. A store that is only filled has nothing out
 /// of date. An existing JSON file is taken over as the first snapshot. After `compact` and
 /// `close` without further changes, only the JSON file is left, for people and for `JsonFile`.
 /// `<file>.journal.torn` may exist beside it until a person removes it: it keeps the bytes that opening has

@@ -38,7 +38,7 @@ struct JournalSpace {
   std::size_t page = 4096;                                   ///< zeroed in one write; at most 4096
   std::uint64_t map_from = std::uint64_t{4} << 10;      ///< bytes between two syncs that are worth mapping
   std::uint64_t compact_from = std::uint64_t{1} << 20;  ///< length from which a compaction may be worth it
-  std::uint64_t long_from = std::uint64_t{128} << 20;   ///< length that delays an opening
+  std::uint64_t long_from = std::uint64_t{48} << 20;    ///< length that delays an opening
 };
 
 /// *Thread safety*: one thread at a time adds and flushes, and one thread, which may be another, syncs at the
