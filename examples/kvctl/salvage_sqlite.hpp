@@ -23,6 +23,9 @@ class RowSalvage {
       : path_{path}, result_{result}, database_{connect_to_read(path)} {}
 
   void run() {
+    if (const SqliteFiles files{path_}; !files.has_log_start()) {
+      result_.lose(std::string{files.damaged_log().what()} + "; what it holds is lost");
+    }
     if (!is_table("entries")) {
       return result_.lose(path_.string() +
                           ": table entries is missing, or a view, or computes its columns; nothing is saved");

@@ -16,13 +16,18 @@
 
 namespace kvctl {
 
+/// Whether a storage can only replace all entries, as a JSON file does.
+[[nodiscard]] inline bool wants_all(const kvstore::Storage& storage) {
+  return storage.scope() == kvstore::SaveScope::everything;
+}
+
 /// Whether an SQLite database has keys that are INTEGER. Loaded as if it had none, it wants to replace them.
 [[nodiscard]] inline bool has_integer_keys(const Place& place) {
   if (place.kind != Kind::sqlite || !place.exists || has_no_bytes(place.path)) return false;
   const auto storage = open_to_read(place);
   NoSink none;
   storage->load({.purpose = kvstore::LoadPurpose::copy}, none);
-  return storage->scope() == kvstore::SaveScope::everything;
+  return wants_all(*storage);
 }
 
 /// Opens a storage to write; its keys are integers if they are already, or are to be.
@@ -32,20 +37,14 @@ namespace kvctl {
   return std::make_unique<WithIntegerKeys>(std::move(storage));
 }
 
-/// Whether a database that is opened to write has such keys, or is to have them.
-[[nodiscard]] inline bool to_write_integer_keys(const Place& place, bool wanted) {
-  if (place.kind != Kind::sqlite) return false;
-  if (place.exists) roll_back(place.path);
-  return wanted || has_integer_keys(place);
-}
-
 /// *Durability*: what `commit` has returned from is on disk, as a whole; before, nothing is changed.
 class Session {
  public:
   explicit Session(const Place& place, bool integer_keys = false)
-      : integer_keys_{to_write_integer_keys(place, integer_keys)},
-        storage_{open_to_write(place, integer_keys_)} {
+      : integer_keys_{integer_keys && place.kind == Kind::sqlite},
+        storage_{open_to_write(place, integer_keys)} {
     load(*storage_, {.purpose = kvstore::LoadPurpose::exclusive}, table_);
+    if (place.kind == Kind::sqlite && !integer_keys_ && wants_all(*storage_)) load_integer_keys();
     version_ = table_.version;
   }
 
@@ -77,7 +76,7 @@ class Session {
     if (replaces_ || table_.version != version_) return save_everything();
     if (steps_.empty()) return;
     if (kvstore::Journal* const journal = storage_->journal()) return append(*journal);
-    if (storage_->scope() == kvstore::SaveScope::everything) return save_everything();
+    if (wants_all(*storage_)) return save_everything();
     ListSource changes{steps_, kvstore::SaveScope::changes, version_};
     storage_->save(changes);
   }
@@ -88,6 +87,16 @@ class Session {
   }
 
  private:
+  /// Loads a database of integer keys again as what it is. The first load has taken the lock, looked at the
+  /// files beside it and taken back what a program left that was killed within a transaction.
+  void load_integer_keys() {
+    integer_keys_ = true;
+    storage_ = std::make_unique<WithIntegerKeys>(std::move(storage_));
+    table_.clear();
+    table_.version = 0;
+    load(*storage_, {.purpose = kvstore::LoadPurpose::exclusive}, table_);
+  }
+
   void append(kvstore::Journal& journal) {
     std::vector<kvstore::Change> step;
     step.reserve(steps_.size());

@@ -20,6 +20,7 @@
 #include <kvstore/storage/sqlite.hpp>
 
 #include "sqlite_connection.hpp"
+#include "sqlite_files.hpp"
 #endif
 
 namespace kvctl {
@@ -118,17 +119,22 @@ class UntouchedSqlite final : public kvstore::Storage {
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(
     const std::filesystem::path& path) {
+  SqliteFiles{path}.check();
   if (has_log(path)) return std::make_unique<kvstore::SqliteFile>(path);
   return std::make_unique<UntouchedSqlite>(path);
 }
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_write(
     const std::filesystem::path& path) {
+  SqliteFiles{path}.check();
   return std::make_unique<kvstore::SqliteFile>(path);
 }
 
-/// A connection of our own, besides the one that a storage keeps.
+/// A connection of our own, once a storage has none. A log that SQLite has not written counts for nothing.
 [[nodiscard]] inline SqliteConnection connect_to_read(const std::filesystem::path& path) {
-  SqliteConnection database{path, SQLITE_OPEN_READONLY, has_log(path) ? nullptr : ImmutableVfs::name()};
+  const SqliteFiles files{path};
+  files.check_but_log();
+  const bool untouched = !has_log(path) || !files.has_log_start();
+  SqliteConnection database{path, SQLITE_OPEN_READONLY, untouched ? ImmutableVfs::name() : nullptr};
   database.bound_reading();
   return database;
 }
@@ -155,17 +161,9 @@ inline void check_integrity(const std::filesystem::path& path) {
   }
 }
 
-/// Takes back what a program has changed that was killed within a transaction. SQLite does so when it reads
-/// for the first time, if it may write.
-inline void roll_back(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path.string() + "-journal")) return;
-  SqliteConnection database{path, SQLITE_OPEN_READWRITE, nullptr};
-  SqliteRows tables{database, "select count(*) from sqlite_master"};
-  tables.next("cannot read the schema");
-}
-
 /// Gives back the room of what was removed. The caller holds the store's lock.
 inline void vacuum(const std::filesystem::path& path) {
+  SqliteFiles{path}.check_names();
   SqliteConnection database{path, SQLITE_OPEN_READWRITE, nullptr};
   database.run("vacuum", "cannot compact");
   database.run("pragma wal_checkpoint(truncate)", "cannot end the write-ahead log");
@@ -174,7 +172,6 @@ inline void vacuum(const std::filesystem::path& path) {
 #else
 
 inline void check_integrity(const std::filesystem::path&) {}
-inline void roll_back(const std::filesystem::path&) {}
 inline void vacuum(const std::filesystem::path&) {}
 
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_sqlite_to_read(
