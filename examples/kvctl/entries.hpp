@@ -31,6 +31,16 @@ using KeySet = KeyTable<bool>;
   return kvstore::KeyText<std::string>::for_message(key);
 }
 
+/// Checks that the key of a stored entry is one that a store can have. @throws kvstore::ParseError
+inline void check_stored_key(std::string_view key) {
+  if (!is_utf8(key)) throw kvstore::ParseError{0, "expected a key of valid UTF-8"};
+  if (key != kvstore::kSchemaVersionKey) return;
+  throw kvstore::ParseError{0,
+                            "expected no entry named " + shown(key) +
+                                ", under which JSON files keep the schema version: no program opens such a "
+                                "store; rename that entry"};
+}
+
 /// Checks the grammar of a value. @throws kvstore::ParseError
 inline void check_grammar(std::string_view json) {
   kvstore::JsonReader in{json};
@@ -105,7 +115,7 @@ class CheckedSink final : public kvstore::LoadSink {
     bytes_ += key.size() + value.size();
     if (bar_ != nullptr && expected_ != 0 && ++checked_ % 4096 == 0)
       (*bar_)(static_cast<double>(bytes_) / static_cast<double>(expected_));
-    if (!is_utf8(key)) throw kvstore::ParseError{0, "expected a key of valid UTF-8"};
+    check_stored_key(key);
     check_(value);
   }
 
@@ -195,6 +205,11 @@ class Table final : public kvstore::LoadSink {
 
   [[nodiscard]] bool contains(std::string_view key) const { return index_.contains(key); }
   [[nodiscard]] std::size_t size() const { return index_.size(); }
+  /// The value of a key, or null. Lives until the next change.
+  [[nodiscard]] const std::string* find(std::string_view key) const {
+    const auto at = index_.try_read(key);
+    return at ? &*entries_[*at].value : nullptr;
+  }
   /// Some of them are removed.
   [[nodiscard]] const std::vector<Entry>& entries() const noexcept { return entries_; }
 

@@ -115,13 +115,7 @@ class ExportSink final : public kvstore::LoadSink {
   void schema_version(std::uint32_t stored) override {
     if (stored != 0) append(kvstore::kSchemaVersionKey, std::to_string(stored));
   }
-  void put(std::string_view key, std::string_view value) override {
-    if (key == kvstore::kSchemaVersionKey) {
-      throw kvstore::ValueError{"key " + shown(key) +
-                                ": JSON files keep the schema version under this name; rename the key"};
-    }
-    append(key, value);
-  }
+  void put(std::string_view key, std::string_view value) override { append(key, value); }
   void finish() override {
     if (std::exchange(finished_, true)) return;
     out_.append(empty_ ? "{}\n" : "\n}\n");

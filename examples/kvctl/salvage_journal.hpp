@@ -54,7 +54,10 @@ class LineHandler final : public kvstore::JournalHandler {
   void on_clear() override { is_step_ = true; }
   void on_change(const kvstore::Change& change) override {
     is_step_ = true;
-    if (change.value) check_strictly(*change.value);
+    if (change.value) {
+      check_stored_key(change.key);
+      check_strictly(*change.value);
+    }
     step_.push_back(
         {std::string{change.key}, change.value ? std::optional{std::string{*change.value}} : std::nullopt});
   }

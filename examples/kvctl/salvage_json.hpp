@@ -83,7 +83,7 @@ class JsonSalvage {
     if (found.bare)
       Salvage::note(path_.string() + ": byte " + std::to_string(at_) +
                     ": expected ',' or '}' after an entry");
-    if (found.key == kvstore::kSchemaVersionKey && result_.table.size() == 0)
+    if (found.key == kvstore::kSchemaVersionKey && result_.table.size() == 0 && !has_version_)
       return take_version(found, from);
     if (found.key == kvstore::kSchemaVersionKey || result_.table.contains(found.key)) {
       return result_.lose(path_, from, at_,
@@ -93,6 +93,7 @@ class JsonSalvage {
   }
 
   void take_version(const Found& found, std::size_t from) {
+    has_version_ = true;
     try {
       result_.table.version = read_schema_version(found.value);
     } catch (const kvstore::ParseError& error) {
@@ -199,6 +200,7 @@ class JsonSalvage {
   std::size_t at_ = 0;
   std::string_view indentation_;
   bool one_a_line_ = false;  // some entry starts its line
+  bool has_version_ = false;
   bool ended_ = false;
 };
 

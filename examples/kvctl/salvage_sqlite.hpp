@@ -30,7 +30,7 @@ class RowSalvage {
       return result_.lose(path_.string() +
                           ": table entries is missing, or a view, or computes its columns; nothing is saved");
     }
-    if (is_table("meta")) read_version();
+    read_version();
     if (read_rows("select key, value from entries order by key", true)) return;
     read_rows("select key, value from entries order by key desc", false);
     if (!first_.empty() || !last_.empty()) {
@@ -55,6 +55,11 @@ class RowSalvage {
     return true;
   }
 
+  struct Types {
+    int key;
+    int value;
+  };
+
   /// Counts a row against the bytes of the file. @throws kvstore::CorruptionError
   void spend(std::size_t text_bytes) {
     const std::uint64_t cost = std::uint64_t{text_bytes} + kRow;
@@ -69,11 +74,12 @@ class RowSalvage {
     try {
       SqliteRows rows{database_, sql};
       while (rows.next("cannot read the entries")) {
-        result_.integer_keys = result_.integer_keys || rows.type(0) == SQLITE_INTEGER;
+        const Types types{rows.type(0), rows.type(1)};  // a look at the text changes them
+        result_.integer_keys = result_.integer_keys || types.key == SQLITE_INTEGER;
         const std::string key{rows.text(0)};
         spend(key.size() + rows.text(1).size());
         if (!forward && key == last_) return true;  // they met
-        take(key, rows);
+        take(key, rows, types);
         (forward ? last_ : first_) = key;
       }
       return true;
@@ -84,24 +90,45 @@ class RowSalvage {
     }
   }
 
-  void take(const std::string& key, const SqliteRows& row) {
-    if (row.type(1) == SQLITE_BLOB || row.type(1) == SQLITE_NULL)
-      return result_.lose(path_.string() + ": entry " + shown(key) + " is lost: expected JSON text as value");
+  void take(const std::string& key, const SqliteRows& row, Types types) {
+    const auto lose = [&](const std::string& why) {
+      result_.lose(path_.string() + ": entry " + shown(key) + " is lost: " + why);
+    };
+    if (types.key != SQLITE_INTEGER && types.key != SQLITE_TEXT)
+      return lose("expected a key that is INTEGER or TEXT");
+    if (types.value == SQLITE_BLOB || types.value == SQLITE_NULL) return lose("expected JSON text as value");
     try {
-      const std::string value = on_one_line(row.text(1));
-      if (!is_utf8(key)) throw kvstore::ParseError{0, "expected a key of valid UTF-8"};
+      const std::string value = types.value == SQLITE_FLOAT ? text_of(row.real(1)) : on_one_line(row.text(1));
+      check_stored_key(key);
       check_strictly(value);
-      result_.table.set(key, value);
-    } catch (const kvstore::ParseError& error) {
-      result_.lose(path_.string() + ": entry " + shown(key) + " is lost: " + error.what());
-    }
+      const std::string* const kept = result_.table.find(key);
+      if (kept == nullptr) return result_.table.set(key, value);
+      if (*kept == value) return;  // nothing is lost, or damage shows a row twice
+      result_.lose(path_.string() + ": a second entry of key " + shown(key) + " is lost; the first is kept");
+    } catch (const kvstore::Error& error) { lose(error.what()); }
+  }
+
+  /// With all digits, as stores read it. @throws kvstore::ValueError
+  [[nodiscard]] static std::string text_of(double number) {
+    kvstore::JsonWriter text;
+    kvstore::Codec<double>::encode(number, text);
+    return std::string{text.text()};
   }
 
   void read_version() {
+    const auto lose = [&](const char* why) {
+      result_.lose(path_.string() + ": the schema version is lost: " + why);
+    };
+    if (!is_table("meta")) return lose("table meta is missing, or a view, or computes its columns");
     try {
       SqliteRows row{database_, "select value from meta where name = 'schema_version'"};
+      if (!row.next("cannot read the schema version")) return;
+      const std::int64_t version = row.integer(0);
+      if (row.type(0) != SQLITE_INTEGER || version < 0 || version > std::int64_t{UINT32_MAX})
+        return lose("expected an INTEGER from 0 to 4294967295 in table meta");
+      result_.table.version = static_cast<std::uint32_t>(version);
       if (row.next("cannot read the schema version"))
-        result_.table.version = static_cast<std::uint32_t>(row.integer(0));
+        result_.lose(path_.string() + ": a second schema version is lost; the first is kept");
     } catch (const kvstore::Error& error) { result_.lose(error.what()); }
   }
 

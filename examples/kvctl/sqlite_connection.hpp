@@ -131,7 +131,10 @@ class SqliteRows {
   [[nodiscard]] std::int64_t integer(int column) const noexcept {
     return ::sqlite3_column_int64(statement_.get(), column);
   }
-  /// Lives until the next row. Empty for NULL.
+  [[nodiscard]] double real(int column) const noexcept {
+    return ::sqlite3_column_double(statement_.get(), column);
+  }
+  /// Lives until the next row. Empty for NULL. The type of a BLOB or number is unknown afterwards.
   [[nodiscard]] std::string_view text(int column) const {
     if (type(column) == SQLITE_NULL) return {};
     const auto* const data = ::sqlite3_column_text(statement_.get(), column);
