@@ -50,7 +50,7 @@ Exit status:
   4  another process has the store open, or changed a database meanwhile: try again
   5  anything else: no such file, no permission, a full disk
 
-`kvctl COMMAND --help` tells the options of a command, `kvctl --version` the version.
+`kvctl COMMAND --help` or `kvctl help COMMAND` tells the options of a command, `kvctl --version` the version.
 )";
 
 }  // namespace kvctl

@@ -40,11 +40,19 @@ constexpr char kMark = '\x01';
   return word.starts_with('[') || word.starts_with(kMark) || has_one_dash(word);
 }
 
-[[nodiscard]] std::vector<std::string> marked(int argc, char* argv[]) {
+/// The words of the command line, where "help COMMAND" means "COMMAND --help".
+[[nodiscard]] std::vector<std::string> words_of(int argc, char* argv[]) {
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (words.empty() || words.front() != "help") return words;
+  words.erase(words.begin());
+  words.emplace_back("--help");
+  return words;
+}
+
+[[nodiscard]] std::vector<std::string> marked(const std::vector<std::string>& line) {
   std::vector<std::string> words;
   bool literal = false;
-  for (int i = 1; i < argc; ++i) {
-    const std::string word{argv[i]};
+  for (const std::string& word : line) {
     const bool separates = !literal && word == "--";
     literal = literal || separates;
     if (separates) continue;
@@ -76,7 +84,7 @@ class CommandLine {
 
   /// @throws CLI::ParseError
   void parse(int argc, char* argv[]) {
-    app_.parse(marked(argc, argv));
+    app_.parse(marked(words_of(argc, argv)));
     unmark(arguments_);
   }
 
@@ -96,6 +104,9 @@ class CommandLine {
   }
 
   [[nodiscard]] const Arguments& arguments() const noexcept { return arguments_; }
+  [[nodiscard]] bool names_no_command() const {
+    return app_.get_subcommands().empty() && !app_.remaining().empty();
+  }
   [[nodiscard]] Command command() const noexcept { return command_; }
   /// The manual, or a command's own help.
   [[nodiscard]] std::string help() const {
@@ -192,7 +203,8 @@ kvctl::Status guarded(kvctl::Output& out, const Do& action) {
     out.flush();
     return status;
   } catch (const kvctl::ReaderGone&) { return kvctl::kDone; } catch (const std::exception& error) {
-    kvctl::complain(error.what() + kvctl::acting_note);
+    const auto* const failure = dynamic_cast<const kvctl::Failure*>(&error);
+    kvctl::complain(error.what() + kvctl::acting_note, failure == nullptr ? "" : failure->advice());
     try {
       out.flush();
     } catch (...) {  // the message above is the one that matters
@@ -204,7 +216,9 @@ kvctl::Status guarded(kvctl::Output& out, const Do& action) {
 kvctl::Status run(CommandLine& line, kvctl::Output& out, int argc, char* argv[]) {
   try {
     line.parse(argc, argv);
-  } catch (const CLI::CallForHelp&) {
+  } catch (const CLI::CallForHelp& error) {
+    if (line.names_no_command())
+      throw kvctl::Failure{kvctl::kUsage, line.fault(error), "See `kvctl --help`."};
     out.append(line.help());
     return kvctl::kDone;
   } catch (const CLI::CallForVersion& version) {
@@ -212,7 +226,7 @@ kvctl::Status run(CommandLine& line, kvctl::Output& out, int argc, char* argv[])
     out.append("\n");
     return kvctl::kDone;
   } catch (const CLI::ParseError& error) {
-    throw kvctl::Failure{kvctl::kUsage, line.fault(error) + "\nSee `kvctl --help`."};
+    throw kvctl::Failure{kvctl::kUsage, line.fault(error), "See `kvctl --help`."};
   }
   return line.command()(line.arguments(), out);
 }

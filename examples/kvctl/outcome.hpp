@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 
 namespace kvctl {
 
@@ -24,11 +25,15 @@ enum Status : int {
 /// Ends the command with a message.
 class Failure : public std::runtime_error {
  public:
-  Failure(Status status, const std::string& message) : std::runtime_error{message}, status_{status} {}
+  /// `advice` stands on a line of its own.
+  Failure(Status status, const std::string& message, std::string advice = {})
+      : std::runtime_error{message}, status_{status}, advice_{std::move(advice)} {}
   [[nodiscard]] Status status() const noexcept { return status_; }
+  [[nodiscard]] const std::string& advice() const noexcept { return advice_; }
 
  private:
   Status status_;
+  std::string advice_;
 };
 
 /// Which status an error of the library stands for.

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstddef>
+#include <cstdint>
 #include <iostream>
 #include <kvstore/codec.hpp>
 #include <kvstore/key_text.hpp>
@@ -24,18 +25,36 @@ namespace kvctl {
 /// Whoever read our output has read enough.
 struct ReaderGone {};
 
-/// `text` without anything that a terminal would obey. `escape` says how a byte is to look.
+/// The character that `text` begins with, which is valid.
+[[nodiscard]] inline std::uint32_t code_of(std::string_view text) {
+  const auto first = static_cast<unsigned char>(text[0]);
+  if (text.size() == 1) return first;
+  std::uint32_t code = first & (0x7FU >> text.size());
+  for (const char byte : text.substr(1)) code = code << 6 | (static_cast<unsigned char>(byte) & 0x3F);
+  return code;
+}
+
+/// Control characters, also those of U+0080 to U+009F, and the marks that turn text around: a name could look
+/// like another one.
+[[nodiscard]] inline bool is_obeyed(std::uint32_t code) {
+  const auto is_in = [code](std::uint32_t first, std::uint32_t last) {
+    return code >= first && code <= last;
+  };
+  return code < 0x20 || is_in(0x7F, 0x9F) || is_in(0x200E, 0x200F) || is_in(0x202A, 0x202E) ||
+         is_in(0x2066, 0x2069);
+}
+
+/// `text` without anything that a terminal would obey. `escape` says how such a character is to look.
 template <class Escape>
 [[nodiscard]] std::string visible_by(std::string_view text, const Escape& escape) {
   std::string out;
   while (!text.empty()) {
     const std::size_t bytes = sequence_bytes(text);
-    const auto first = static_cast<unsigned char>(text[0]);
-    const bool is_c1 = bytes == 2 && first == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0;
+    const std::uint32_t code = bytes == 0 ? 0 : code_of(text.substr(0, bytes));
     if (bytes == 0)  // no UTF-8
       out += hex_escape(text[0]);
-    else if (first < 0x20 || first == 0x7F || is_c1)
-      out += escape(text[bytes - 1]);
+    else if (is_obeyed(code))
+      out += escape(code);
     else
       out += text.substr(0, bytes);
     text.remove_prefix(bytes == 0 ? 1 : bytes);
@@ -43,17 +62,22 @@ template <class Escape>
   return out;
 }
 
+/// Four digits, of a character below U+10000.
+[[nodiscard]] inline std::string hex_of(std::uint32_t code) {
+  return hex_escape(static_cast<char>(code >> 8)).substr(2) + hex_escape(static_cast<char>(code)).substr(2);
+}
+
 /// For keys and messages; their line feeds are escaped too, so that nothing can look like a line of ours.
 [[nodiscard]] inline std::string visible(std::string_view text) {
-  return visible_by(text, [](char byte) { return hex_escape(byte); });
+  return visible_by(text, [](std::uint32_t code) {
+    return code < 0x100 ? hex_escape(static_cast<char>(code)) : "\\u{" + hex_of(code) + "}";
+  });
 }
 
 /// For JSON, which stays JSON: as text has it in strings, and white space between tokens as a space.
 [[nodiscard]] inline std::string visible_json(std::string_view text) {
-  return visible_by(text, [](char byte) {
-    if (static_cast<unsigned char>(byte) < 0x20) return std::string{" "};
-    return "\\u00" + hex_escape(byte).substr(2);
-  });
+  return visible_by(text,
+                    [](std::uint32_t code) { return code < 0x20 ? std::string{" "} : "\\u" + hex_of(code); });
 }
 
 /// JSON on one line. Line feeds can stand between tokens only, where a space says the same.
@@ -96,6 +120,8 @@ class Output {
 
   // What stands in a store, as the reader of our output can bear it.
   void append_key(std::string_view key) { append(terminal_ ? visible(key) : std::string{key}); }
+  /// A line of ours, which names files: no name can look like another line, also in a pipe.
+  void append_message(std::string_view line) { append(visible(line) + "\n"); }
   void append_json(std::string_view json) { append(terminal_ ? visible_json(json) : on_one_line(json)); }
 
  private:
@@ -112,16 +138,11 @@ class Output {
   std::string buffer_;
 };
 
-/// Messages name keys and files, which may hold anything.
-inline void complain(const std::string& message) {
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
-  std::string text;
-  for (std::size_t start = 0, end = 0; end != std::string::npos; start = end + 1) {
-    end = message.find('\n', start);
-    const std::string line = message.substr(start, end == std::string::npos ? end : end - start);
-    text += (start == 0 ? "" : "\n") + (terminal ? visible(line) : line);
-  }
-  std::cerr << "kvctl: " << text << '\n';
+/// Messages name keys and files, which may hold anything: each is one line, on a terminal and in a log.
+inline void complain(std::string_view message, std::string_view advice = {}) {
+  std::string text = "kvctl: " + visible(message) + '\n';
+  if (!advice.empty()) text += visible(advice) + '\n';
+  std::cerr << text;
 }
 
 /// Everything from a descriptor; `name` is for messages.

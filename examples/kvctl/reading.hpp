@@ -255,8 +255,7 @@ inline Status stat(const Arguments& arguments, Output& out) {
   }
   const auto line = [&](const char* name, const std::string& value) {
     out.append(name);
-    out.append_key(value);
-    out.append("\n");
+    out.append_message(value);
   };
   line("storage         ", name_of(place.kind));
   line("entries         ", std::to_string(figures.entries));

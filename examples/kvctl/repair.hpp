@@ -63,9 +63,8 @@ inline Status repair(const Arguments& arguments, Output& out) {
   write_new(target.place(), damaged, result.table, result.integer_keys);
   target.publish();
   const std::size_t count = result.table.size();
-  out.append_key(arguments.other + ": " + std::to_string(count) +
-                 (count == 1 ? " entry saved" : " entries saved"));
-  out.append("\n");
+  out.append_message(arguments.other + ": " + std::to_string(count) +
+                     (count == 1 ? " entry saved" : " entries saved"));
   if (result.losses == 0) return kDone;
   Salvage::note(damaged.kind == Kind::json
                     ? "a JSON file has no checksums: what still parses was taken as it stands"

@@ -4,7 +4,6 @@
 // What `repair` saves, and what it has to say about it.
 
 #include <cstdint>
-#include <iostream>
 #include <string>
 #include <string_view>
 
@@ -28,7 +27,7 @@ struct Salvage {
     ++losses;
     note(what);
   }
-  static void note(const std::string& what) { std::cerr << "kvctl: " << visible(what) << '\n'; }
+  static void note(const std::string& what) { complain(what); }
 };
 
 }  // namespace kvctl

@@ -86,8 +86,8 @@ namespace kvctl {
 inline void report_damage(const Place& place, const kvstore::CorruptionError& error, bool json, Output& out) {
   const std::string line = has_offset(place) ? std::to_string(line_at(error)) : "";
   if (!json) {
-    throw Failure{kDamaged, std::string{error.what()} + "\n  `kvctl repair " + place.path.string() +
-                                " NEW` saves what can be saved into NEW"};
+    throw Failure{kDamaged, error.what(),
+                  "  `kvctl repair " + place.path.string() + " NEW` saves what can be saved into NEW"};
   }
   std::string text = "{\"path\": " + to_json(readable(place.path.string())) + ", \"storage\": \"" +
                      name_of(place.kind) +
@@ -120,14 +120,11 @@ inline void report_damage(const Place& place, const kvstore::CorruptionError& er
 inline void report_soundness(const Place& place, std::size_t entries, const std::vector<std::string>& remarks,
                              bool json, Output& out) {
   if (!json) {
-    out.append_key(place.path.string() + ": sound, " + std::to_string(entries) +
-                   (entries == 1 ? " entry" : " entries"));
-    out.append("\n  checked: " + checks_of(place.kind) +
-               "\n  not checked: whether the values are of the types that your program wants\n");
-    for (const std::string& remark : remarks) {
-      out.append_key("  " + remark);
-      out.append("\n");
-    }
+    out.append_message(place.path.string() + ": sound, " + std::to_string(entries) +
+                       (entries == 1 ? " entry" : " entries"));
+    out.append_message("  checked: " + checks_of(place.kind));
+    out.append_message("  not checked: whether the values are of the types that your program wants");
+    for (const std::string& remark : remarks) out.append_message("  " + remark);
     return;
   }
   std::string text = "{\"path\": " + to_json(readable(place.path.string())) + ", \"storage\": \"" +

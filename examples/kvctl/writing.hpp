@@ -101,8 +101,7 @@ inline Status compact(const Arguments& arguments, Output& out) {
     else
       session.save_everything();
   }
-  out.append_key(arguments.path + ": " + before + " bytes before, " + bytes() + " now");
-  out.append("\n");
+  out.append_message(arguments.path + ": " + before + " bytes before, " + bytes() + " now");
   return kDone;
 }
 
