@@ -23,8 +23,8 @@ class RowSalvage {
       : path_{path}, result_{result}, database_{connect_to_read(path)} {}
 
   void run() {
-    if (const SqliteFiles files{path_}; !files.has_log_start()) {
-      result_.lose(std::string{files.damaged_log().what()} + "; what it holds is lost");
+    if (const auto damage = SqliteFiles{path_}.log_damage()) {
+      result_.lose(std::string{damage->what()} + "; what was saved from there on is lost");
     }
     if (!is_table("entries")) {
       return result_.lose(path_.string() +

@@ -13,12 +13,14 @@
 #include <cstring>
 #include <filesystem>
 #include <kvstore/error.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "outcome.hpp"
 #include "regular_file.hpp"
+#include "sqlite_log.hpp"
 
 namespace kvctl {
 
@@ -36,13 +38,13 @@ class SqliteFiles {
     for (const char* suffix : {"-journal", "-wal", "-shm"}) check_name(sqlite_file(database_, suffix));
   }
 
-  /// Refuses files that SQLite has not written, and those of a database that is gone. Call only while no
-  /// connection of this process is open: closing the index would drop its locks.
+  /// Refuses files that SQLite has not written, a damaged log, and those of a database that is gone. Call
+  /// only while no connection of this process is open: closing the index would drop its locks.
   /// @throws Failure, kvstore::CorruptionError for a log
   void check() const {
     check_but_log();
-    if (!has_log_start()) throw damaged_log();
     check_not_orphaned();
+    if (const auto damage = log_damage()) throw *damage;
   }
 
   /// The same for who goes on without the log.
@@ -58,10 +60,18 @@ class SqliteFiles {
                        [&](std::string_view magic) { return starts_with("-wal", magic); });
   }
 
-  /// What is wrong with a log that does not.
-  [[nodiscard]] kvstore::CorruptionError damaged_log() const {
-    return {sqlite_file(database_, "-wal"), 0,
-            "expected the write-ahead log of SQLite; if another program wrote it, move it away"};
+  /// Damage that SQLite would take for the end of the log, or overwrite; none if there is none.
+  [[nodiscard]] std::optional<kvstore::CorruptionError> log_damage() const {
+    const auto log = sqlite_file(database_, "-wal");
+    if (!has_log_start()) {
+      return kvstore::CorruptionError{
+          log, 0, "expected the write-ahead log of SQLite; if another program wrote it, move it away"};
+    }
+    const auto offset = SqliteLog::find_damage(log);
+    if (!offset) return std::nullopt;
+    return kvstore::CorruptionError{log, *offset,
+                                    "expected what was written there; SQLite would silently forget this and "
+                                    "all that was saved after it"};
   }
 
  private:
