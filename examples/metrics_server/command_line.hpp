@@ -42,7 +42,9 @@ Where it is served
   --max-body BYTES        the largest request body, 1048576 by default
                           512 connections are served at a time. A head has 10 s to come, a body 15 s. If more
                           than 256 connections have not yet shown that they may ask, the oldest of them goes.
-                          A client has 15 s for each 64 KiB of its answer, and less while others wait for room
+                          A client has 15 s for each 64 KiB of its answer, and less while others wait for room.
+                          256 requests for entries may wait, 128 for lists and exports, and 32 for figures; more
+                          get 503
 
 What it serves
   /                       the page

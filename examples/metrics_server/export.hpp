@@ -5,7 +5,6 @@
 // a large store needs no large answer, and a slow client holds no lock. Each entry is as it was when its turn
 // came; entries that come or go meanwhile may be there or not.
 
-#include <atomic>
 #include <cstddef>
 #include <kvstore/json_writer.hpp>
 #include <memory>
@@ -16,29 +15,14 @@
 
 #include "exchange.hpp"
 #include "listing.hpp"
-#include "problem.hpp"
 #include "store.hpp"
 #include "target.hpp"
+#include "workers.hpp"
 
 namespace metrics_server {
 
 /// How many exports may be under way. Each of them looks at all entries many times.
-class ExportSlots {
- public:
-  static constexpr std::size_t kMost = 8;
-
-  /// Held until the last copy has gone. @throws Refusal if there is none left
-  [[nodiscard]] std::shared_ptr<void> take() {
-    const std::shared_ptr<void> slot{this, [](auto* slots) { --static_cast<ExportSlots*>(slots)->taken_; }};
-    if (++taken_ <= kMost) return slot;
-    throw Refusal{503,
-                  std::to_string(kMost) + " exports are under way, and there may be no more: try again later",
-                  {{"Retry-After", "10"}}};
-  }
-
- private:
-  std::atomic<std::size_t> taken_{0};
-};
+inline constexpr std::size_t kMaxExports = 8;
 
 class Export {
  public:
@@ -86,7 +70,7 @@ class Export {
 };
 
 /// GET /export?prefix=P&key_contains=T&value_contains=T
-inline void export_entries(const Store& store, ExportSlots& slots, const Target& target, Response& response) {
+inline void export_entries(const Store& store, Slots& slots, const Target& target, Response& response) {
   target.allow_only({"prefix", "key_contains", "value_contains"});
   auto entries = std::make_shared<Export>(store, query_of(store, target), slots.take());
   response.set_header("Content-Type", "application/json");

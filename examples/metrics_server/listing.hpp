@@ -200,11 +200,13 @@ inline void answer_list(const Page& page, const std::string* next, std::string_v
   place(R"(,"previous":)", page.position == 0 || page.keys.empty() ? nullptr : &page.keys.front());
   place(R"(,"next":)", next);
   out.raw(R"(,"entries":[)");
-  out.raw(entries);
-  out.raw("]}\n");
   if (next != nullptr)
     response.set_header("Link", "<" + next_path(target, place_of(*next)) + ">; rel=\"next\"");
-  response.set_content(std::string{out.text()}, "application/json");
+  constexpr std::string_view kEnd = "]}\n";
+  std::string list;  // large: no more copies of it than needed
+  list.reserve(out.size() + entries.size() + kEnd.size());
+  list.append(out.text()).append(entries).append(kEnd);
+  response.set_content(std::move(list), "application/json");
 }
 
 /// GET /entries?prefix=P&key_contains=T&value_contains=T&after=KEY&before=KEY&limit=N&preview=BYTES

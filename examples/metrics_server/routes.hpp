@@ -19,6 +19,7 @@
 #include "page_files.hpp"
 #include "problem.hpp"
 #include "target.hpp"
+#include "workers.hpp"
 
 namespace metrics_server {
 
@@ -36,6 +37,23 @@ enum class Resource { page, health, metrics, metrics_json, entries, entry, all }
       return "GET, HEAD, PUT, PATCH, DELETE";
     default:
       return "GET, HEAD";
+  }
+}
+
+[[nodiscard]] inline Work work_for(Resource resource, std::string_view method) {
+  switch (resource) {
+    case Resource::page:
+    case Resource::health:
+      return Work::none;
+    case Resource::metrics:
+    case Resource::metrics_json:
+      return Work::figures;
+    case Resource::entries:
+      return method == "POST" ? Work::entry : Work::list;
+    case Resource::all:
+      return Work::list;
+    default:
+      return Work::entry;
   }
 }
 
@@ -62,11 +80,10 @@ class Routes {
     Resource resource;
     std::optional<std::string> key;
     const PageFile* file = nullptr;
+    Work work = Work::none;
 
     /// Whether it touches the store. Nothing else needs the token.
-    [[nodiscard]] bool needs_workers() const {
-      return resource != Resource::page && resource != Resource::health;
-    }
+    [[nodiscard]] bool needs_workers() const { return work != Work::none; }
   };
 
   [[nodiscard]] static bool has_body(const Request& request) {
@@ -77,6 +94,7 @@ class Routes {
   [[nodiscard]] Call admit(const Request& request) const {
     guard_.check_origin(request);
     Call call = find(parse_target(request.target));
+    call.work = work_for(call.resource, request.method);
     if (call.needs_workers()) {
       guard_.check_site(request);
       guard_.check_token(request);
@@ -183,7 +201,7 @@ class Routes {
   const Store& store_;
   const MetricsApi& metrics_;
   bool read_only_;
-  mutable ExportSlots exports_;
+  mutable Slots exports_{kMaxExports, "exports are under way"};
 };
 
 }  // namespace metrics_server

@@ -8,7 +8,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -20,11 +19,14 @@
 #include "registry.hpp"
 #include "routes.hpp"
 #include "session.hpp"
+#include "workers.hpp"
 
 namespace metrics_server {
 
-inline constexpr std::size_t kWorkers = 16;
 inline constexpr std::chrono::milliseconds kPause{50};  ///< after an error, or while there is no room
+/// A connection whose request waits cannot make room for another. Some places are kept for others, such as
+/// one that asks for /healthz.
+static_assert(Staff::kMaxRequests + 64 <= kMaxConnections);
 
 class Server {
   using Error = boost::system::error_code;
@@ -33,7 +35,7 @@ class Server {
  public:
   /// Port 0 takes any that is free. @throws boost::system::system_error if the port is taken
   Server(const Routes& routes, const std::string& address, unsigned short port)
-      : around_{sessions_, routes, workers_}, acceptor_{sockets_}, pause_{sockets_} {
+      : around_{sessions_, routes, staff_}, acceptor_{sockets_}, pause_{sockets_} {
     const Endpoint endpoint{boost::asio::ip::make_address(address), port};
     acceptor_.open(endpoint.protocol());
     acceptor_.set_option(boost::asio::ip::tcp::acceptor::reuse_address{true});
@@ -64,7 +66,7 @@ class Server {
       sessions_.stop();
     });
     thread_.join();
-    workers_.join();
+    staff_.join();
   }
 
  private:
@@ -93,7 +95,7 @@ class Server {
     });
   }
 
-  boost::asio::thread_pool workers_{kWorkers};
+  Staff staff_;
   Registry<Session> sessions_;
   boost::asio::io_context sockets_{1};
   Session::Surroundings around_;

@@ -12,7 +12,6 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
@@ -34,6 +33,7 @@
 #include "registry.hpp"
 #include "routes.hpp"
 #include "target.hpp"
+#include "workers.hpp"
 
 namespace metrics_server {
 
@@ -53,7 +53,7 @@ class Session : public std::enable_shared_from_this<Session> {
   struct Surroundings {
     Registry<Session>& sessions;
     const Routes& routes;
-    boost::asio::thread_pool& workers;
+    Staff& staff;
   };
 
   Session(boost::asio::ip::tcp::socket socket, const Surroundings& around)
@@ -190,12 +190,15 @@ class Session : public std::enable_shared_from_this<Session> {
   void handle() {
     stage_ = Stage::answering;
     timer_.cancel();
-    if (call_->needs_workers()) around_.sessions.trust(number_);
     if (!call_->needs_workers()) return answer(around_.routes.answer(*call_, request_));
-    boost::asio::post(around_.workers, [self = shared_from_this(), work = under_way()] {
+    around_.sessions.trust(number_);
+    Workers& workers = around_.staff.of(call_->work);
+    const auto slot = attempt([&] { return workers.requests.take(); });
+    if (!slot) return;
+    boost::asio::post(workers.threads, [self = shared_from_this(), work = under_way(), slot = *slot] {
       auto response = std::make_shared<Response>(self->around_.routes.answer(*self->call_, self->request_));
       boost::asio::post(self->socket_.get_executor(),
-                        [self, response] { self->answer(std::move(*response)); });
+                        [self, response, slot] { self->answer(std::move(*response)); });
     });
   }
 
@@ -254,7 +257,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void make_piece() {
     stage_ = Stage::answering;
     timer_.cancel();
-    boost::asio::post(around_.workers, [self = shared_from_this(), work = under_way()] {
+    boost::asio::post(around_.staff.of(Work::list).threads, [self = shared_from_this(), work = under_way()] {
       self->piece_.clear();
       bool more = true;
       bool failed = false;
