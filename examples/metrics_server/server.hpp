@@ -24,8 +24,8 @@
 namespace metrics_server {
 
 inline constexpr std::chrono::milliseconds kPause{50};  ///< after an error, or while there is no room
-/// A connection whose request waits cannot make room for another. Some places are kept for others, such as
-/// one that asks for /healthz.
+/// A connection whose request waits cannot make room for another. Some places are kept for
+/// others, which may ask for the health.
 static_assert(Staff::kMaxRequests + 64 <= kMaxConnections);
 
 class Server {
