@@ -17,7 +17,6 @@ class Conditions {
       : match_{request.list("If-Match")}, none_match_{request.list("If-None-Match")} {}
 
   [[nodiscard]] bool any() const noexcept { return match_ || none_match_; }
-  [[nodiscard]] bool expects_entry() const noexcept { return match_.has_value(); }
 
   /// Of an entry with this value, or of none.
   [[nodiscard]] bool hold(const std::string* value) const {

@@ -3,6 +3,7 @@
 
 // What a request gets that cannot be served: a status, and why, as application/problem+json (RFC 9457).
 
+#include <cerrno>
 #include <exception>
 #include <kvstore/error.hpp>
 #include <nlohmann/json.hpp>

@@ -48,12 +48,13 @@ class Registry {
     return patient && drop_oldest_stranger();
   }
 
-  /// Whether another answer fits, for which stalled ones may have to go.
+  /// Whether another answer fits, for which stalled ones may have to go. A larger one than all that may wait
+  /// fits alone.
   [[nodiscard]] bool make_room_for(std::size_t bytes) {
     const auto fits = [&] {
-      std::size_t held = bytes;
+      std::size_t held = 0;
       for (const auto& [number, session] : sessions_) held += session->held_bytes();
-      return held <= kMaxAnswers;
+      return held == 0 || held + bytes <= kMaxAnswers;
     };
     while (!fits()) {
       if (!drop_stalled(1)) return false;

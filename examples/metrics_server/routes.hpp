@@ -3,6 +3,7 @@
 
 // Which request goes where.
 
+#include <algorithm>
 #include <boost/beast/http/verb.hpp>
 #include <exception>
 #include <optional>
