@@ -173,6 +173,7 @@ class SqliteFile final : public Storage {
   bool connect(bool writes) {
     if (database_) return true;
     detail::check_sqlite_side_files(files_, path_);
+    if (options_.vfs == nullptr) detail::check_sqlite_starts(files_, path_);  // another may write otherwise
     const auto found = detail::uninterrupted([&] { return files_.status(path_); });
     detail::check_usable(path_, found.error, "cannot look at it");
     const bool exists = found.value.size != 0;

@@ -292,6 +292,42 @@ TEST_CASE(
   CHECK(save(*store) == "saved");
 }
 
+TEST_CASE("SqliteFile beside others: a file of theirs at a name of SQLite's is refused and stays") {
+  for (const char* suffix : {"-journal", "-wal"}) {
+    for (const bool read_only : {false, true}) {
+      CAPTURE(suffix, read_only);
+      const TempFolder folder;
+      const auto path = folder / "data.db";
+      open(path)->upsert("a", 1);
+      const auto name = folder / (std::string{"data.db"} + suffix);
+      support::write_file(name, "another program's\n");
+      CHECK_THROWS_WITH(open(path, read_only),
+                        ContainsSubstring(name.string()) && ContainsSubstring("was not written by SQLite"));
+      CHECK(support::read_file(name) == "another program's\n");
+      for (const std::size_t zeros : {0U, 3U, 100U}) {  // SQLite's own, before a crash or after a transaction
+        support::write_file(name, std::string(zeros, '\0'));
+        CHECK(open(path, read_only)->read("a") == 1);
+      }
+    }
+  }
+}
+
+TEST_CASE("SqliteFile beside others: the journal of a database that is gone is refused and stays") {
+  const TempFolder folder;
+  const auto path = folder / "data.db";
+  const auto journal = folder / "data.db-journal";
+  const std::string header = "\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + std::string(8, '\1');
+  const std::string one_page{"\0\0\0\1", 4};
+  support::write_file(journal, header + one_page + std::string(492, '\0'));
+  CHECK_THROWS_WITH(open(path), ContainsSubstring("is missing or empty, and") &&
+                                    ContainsSubstring("data.db-journal has changes of it"));
+  CHECK(fs::file_size(journal) == 512);
+  CHECK_FALSE(fs::exists(path));
+  support::write_file(journal, header + std::string(496, '\0'));  // of the transaction that made it
+  open(path)->upsert("a", 1);
+  CHECK(open(path)->read("a") == 1);
+}
+
 }  // namespace sqlite_others_test
 
 #endif

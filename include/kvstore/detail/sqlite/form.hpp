@@ -8,8 +8,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -180,6 +182,47 @@ inline void check_sqlite_side_files(FileSystem& files, const std::filesystem::pa
   }
 }
 
+inline constexpr std::string_view kSqliteJournalStart{"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"};
+
+inline constexpr std::size_t kSqliteLogHeader = 32;  // bytes
+
+/// The first bytes of a file beside a database, at most those of a log's header. The index must not be
+/// opened: closing it would drop SQLite's locks.
+[[nodiscard]] inline std::string start_of_sqlite_file(FileSystem& files, const std::filesystem::path& path,
+                                                      const char* suffix) {
+  auto name = path;
+  name += suffix;
+  std::string start(kSqliteLogHeader, '\0');
+  const auto file = open_if_exists(files, name);
+  const auto got = file ? read_full(*file, 0, start) : Result<std::size_t>{};
+  check_usable(name, got.error, "cannot read it");
+  start.resize(got.value);
+  return start;
+}
+
+/// Refuses a journal and a log that SQLite has not written: it would remove the one and overwrite the other.
+/// Zeros are its own, from before the first bytes or from after they ceased to count. A longer log is judged
+/// by its checksums. @throws StorageError
+inline void check_sqlite_starts(FileSystem& files, const std::filesystem::path& path) {
+  const auto check = [&](const char* suffix, std::size_t most,
+                         std::initializer_list<std::string_view> starts) {
+    const std::string found = start_of_sqlite_file(files, path, suffix);
+    if (found.size() > most) return;
+    const bool fits = std::any_of(starts.begin(), starts.end(), [&found](std::string_view start) {
+      return start.starts_with(found.substr(0, start.size()));
+    });
+    if (fits || found.find_first_not_of('\0') == std::string::npos) return;
+    auto name = path;
+    name += suffix;
+    throw StorageError{name,
+                       {},
+                       "was not written by SQLite, which would remove or overwrite it; it was not touched: "
+                       "move it away"};
+  };
+  check("-journal", kSqliteLogHeader, {kSqliteJournalStart});
+  check("-wal", kSqliteLogHeader - 1, {"\x37\x7f\x06\x82", "\x37\x7f\x06\x83"});
+}
+
 /// Makes an empty file for a new database that is to have the rights of the store `like`; otherwise SQLite
 /// makes the file.
 inline void make_sqlite_file(FileSystem& files, const std::filesystem::path& path,
@@ -217,13 +260,27 @@ inline void share_sqlite_rights(FileSystem& files, const std::filesystem::path& 
   return found.value.kind != FileKind::missing && found.value.size != 0;
 }
 
-/// Refuses a log beside a missing or empty database: SQLite would delete the log.
+/// Whether there is a journal that takes back a transaction on a database that had pages before. Their number
+/// stands at byte 16; it is 0 while a database is made.
+[[nodiscard]] inline bool has_sqlite_journal(FileSystem& files, const std::filesystem::path& path) {
+  constexpr std::size_t kPages = 16;
+  const std::string start = start_of_sqlite_file(files, path, "-journal");
+  return start.starts_with(kSqliteJournalStart) && start.size() >= kPages + 4 &&
+         start.substr(kPages, 4) != std::string(4, '\0');
+}
+
+/// Refuses a log or a journal beside a missing or empty database: SQLite would delete it.
 inline void check_lone_sqlite_log(FileSystem& files, const std::filesystem::path& path) {
-  if (!has_sqlite_log(files, path)) return;
-  throw StorageError{path,
-                     {},
-                     "is missing or empty, and " + path_text(sqlite_log_path(path)) +
-                         " has changes of it; put the database back beside it, or move that file away"};
+  const auto refuse = [&path](const char* suffix) {
+    auto name = path;
+    name += suffix;
+    throw StorageError{path,
+                       {},
+                       "is missing or empty, and " + path_text(name) +
+                           " has changes of it; put the database back beside it, or move that file away"};
+  };
+  if (has_sqlite_log(files, path)) refuse("-wal");
+  if (has_sqlite_journal(files, path)) refuse("-journal");
 }
 
 /// Call while no other connection can write. @throws CorruptionError if SQLite would silently forget part of
