@@ -304,8 +304,9 @@ TEST_CASE("SqliteFile beside others: a file of theirs at a name of SQLite's is r
       CHECK_THROWS_WITH(open(path, read_only),
                         ContainsSubstring(name.string()) && ContainsSubstring("was not written by SQLite"));
       CHECK(support::read_file(name) == "another program's\n");
-      for (const std::size_t zeros : {0U, 3U, 100U}) {  // SQLite's own, before a crash or after a transaction
-        support::write_file(name, std::string(zeros, '\0'));
+      for (const std::size_t zeros :
+           {0U, 3U, 12U, 100U}) {  // SQLite's own, before a crash or after a transaction
+        support::write_file(name, std::string(zeros, '\0') + (zeros == 12 ? "abcdefghijkl" : ""));
         CHECK(open(path, read_only)->read("a") == 1);
       }
     }

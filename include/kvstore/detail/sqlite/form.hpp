@@ -201,17 +201,18 @@ inline constexpr std::size_t kSqliteLogHeader = 32;  // bytes
 }
 
 /// Refuses a journal and a log that SQLite has not written: it would remove the one and overwrite the other.
-/// Zeros are its own, from before the first bytes or from after they ceased to count. A longer log is judged
-/// by its checksums. @throws StorageError
+/// Zeros at the start are its own, from before the first bytes or from after they ceased to count. A longer
+/// log is judged by its checksums. @throws StorageError
 inline void check_sqlite_starts(FileSystem& files, const std::filesystem::path& path) {
   const auto check = [&](const char* suffix, std::size_t most,
                          std::initializer_list<std::string_view> starts) {
     const std::string found = start_of_sqlite_file(files, path, suffix);
     if (found.size() > most) return;
     const bool fits = std::any_of(starts.begin(), starts.end(), [&found](std::string_view start) {
-      return start.starts_with(found.substr(0, start.size()));
+      const std::string_view first = std::string_view{found}.substr(0, start.size());
+      return start.starts_with(first) || first.find_first_not_of('\0') == std::string_view::npos;
     });
-    if (fits || found.find_first_not_of('\0') == std::string::npos) return;
+    if (fits) return;
     auto name = path;
     name += suffix;
     throw StorageError{name,
