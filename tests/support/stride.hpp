@@ -22,8 +22,8 @@ inline constexpr bool kIsSanitized = false;
 #endif
 
 /// Of workloads, each of which is run as often as it has calls.
-inline constexpr std::size_t kWorkloadStride = kIsSanitized ? 101 : 1;
+inline constexpr std::size_t kWorkloadStride = kIsSanitized ? 307 : 1;
 /// Of single runs.
-inline constexpr std::size_t kRunStride = kIsSanitized ? 5 : 1;
+inline constexpr std::size_t kRunStride = kIsSanitized ? 15 : 1;
 
 }  // namespace support
