@@ -3,6 +3,7 @@
 
 // The definitions of data_path.hpp.
 
+#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>

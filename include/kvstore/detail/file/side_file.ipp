@@ -3,7 +3,6 @@
 
 // The definitions of side_file.hpp.
 
-#include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
