@@ -197,9 +197,9 @@ class JsonJournal final : public Storage, public Journal {
 
   std::atomic<bool> failed_ = false;      // current_ missed a line, a write or a sync: it takes no more
   std::atomic<std::uint64_t> steps_ = 0;  // in current_ and not in the snapshot
-  std::uint64_t changes_ = 0;             // added to current_ by this object, which began to add
-  std::uint64_t measured_from_ = 0;       // at this offset
   std::uint64_t covered_ = 0;             // of these, covered by the snapshot being taken
+  std::uint64_t changes_ = 0;             // added to current_ by this object
+  std::uint64_t measured_from_ = 0;       // the offset of the first of them
   std::atomic<std::uint64_t> previous_bytes_ = 0;  // of journals that the current one follows
   std::atomic<bool> interrupted_ = false;          // a crash has interrupted a compaction
   std::atomic<std::uint64_t> retry_at_ = 0;        // journal bytes at which to retry a failed compaction

@@ -110,8 +110,8 @@ template <class E>
     const TreeOf<E> back = enumerator_to_dom(value);
     return are_equal(back, dom) && !is_misfit(dom, back);
   };
-  if constexpr (ReadableEnum<E>) {  // first the author's own reading: their `to_json` may know no other
-                                    // numbers
+  if constexpr (ReadableEnum<E>) {
+    // The author's own reading judges a number: their `to_json` may index an array by it.
     if (is_out_of_range<E>(dom)) return std::nullopt;
     try {
       const auto value = dom.template get<E>();
