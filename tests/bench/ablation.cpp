@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -150,10 +151,22 @@ class Race {
   std::unique_ptr<Store> store_;
 };
 
+/// The bytes that this process has had written to a disk. Source: Linux, proc(5).
+double written_bytes() {
+  std::ifstream in{"/proc/self/io"};
+  std::string name;
+  for (double value = 0; in >> name >> value;) {
+    if (name == "write_bytes:") return value;
+  }
+  return 0;
+}
+
 template <class Mutex>
 std::vector<double> round_of(const Way& way, const Data& data) {
   Race<Mutex> race{way, data};
+  const double before = written_bytes();
   std::vector<double> figures = bench::timed([&] { race.put(1); });
+  figures.push_back(written_bytes() - before);
   for (const double figure : bench::timed([&] { race.put(7919); })) figures.push_back(figure);
   for (double& figure : figures) figure /= static_cast<double>(data.keys.size());
   return figures;
@@ -161,7 +174,7 @@ std::vector<double> round_of(const Way& way, const Data& data) {
 
 void ablate(bench::Report& report, const bench::Arguments& arguments) {
   auto table = report.section("ablation", "One operation, a sync every 1000: time, and processor time",
-                              {"fill", "processor", "update", "processor of it"});
+                              {"fill", "processor", "bytes to disk", "update", "processor of it"});
   const Data long_keys{arguments.entries, 16};
   const Data short_keys{arguments.entries, 15};
   std::vector<bench::Contestant> contestants;
@@ -175,7 +188,8 @@ void ablate(bench::Report& report, const bench::Arguments& arguments) {
   const auto results = bench::interleave(arguments.runs, contestants);
   for (std::size_t i = 0; i < results.size(); ++i) {
     std::vector<bench::Figure> figures;
-    for (const Samples& samples : results[i]) figures.emplace_back(samples, Unit::seconds);
+    for (std::size_t k = 0; k < results[i].size(); ++k)
+      figures.emplace_back(results[i][k], k == 2 ? Unit::bytes : Unit::seconds);
     table.row(contestants[i].name, figures);
   }
 }
