@@ -23,6 +23,9 @@
 namespace kvstore { inline namespace v1 {
 
 class LineSource;
+namespace detail {
+class LineJournal;
+}
 
 /// The one key that no entry may have: JSON files keep the schema version under it, as their first member.
 inline constexpr std::string_view kSchemaVersionKey = "$schema_version";
@@ -210,6 +213,10 @@ class Journal {
   /// Asked when `wants_compaction` is true: whether a compaction is worth its bytes, if the store has about
   /// this number of entries. A journal that says no is to want none until it has grown further.
   [[nodiscard]] virtual bool is_worth_compacting(std::uint64_t /*entries*/) noexcept { return true; }
+
+  /// The same journal, if it is one of this library's, whose lines the operations write themselves; then the
+  /// store passes nothing to `append` and `append_clear`.
+  [[nodiscard]] virtual detail::LineJournal* lines() noexcept { return nullptr; }
 
   /// Whether closing the store should compact the journal first. If the compaction fails, the store closes
   /// all the same, since the journal has everything.

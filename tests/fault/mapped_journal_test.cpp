@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -28,11 +27,16 @@ using support::Store;
 
 namespace {
 
+/// Windows with room for many lines.
+constexpr kvstore::detail::JournalSpace kWideSpace{
+    .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
+
 const StorageKind& mapped_kind() {
-  for (const StorageKind& kind : support::storage_kinds()) {
-    if (kind.name == "JsonJournal, mapped") return kind;
-  }
-  throw std::logic_error{"no storage is mapped"};
+  static const StorageKind kind{"JsonJournal, widely mapped",
+                                support::open_storage<kvstore::JsonJournal, kWideSpace>,
+                                true,
+                                {"data.json", "data.json.journal"}};
+  return kind;
 }
 
 }  // namespace

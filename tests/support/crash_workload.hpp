@@ -50,9 +50,9 @@ inline constexpr std::size_t kBlock = 64;  // small, so that a save takes severa
 inline constexpr kvstore::detail::JournalSpace kTinySpace{
     .step = 64, .zero_from = 1, .zero_at_most = 256, .allocate_at_most = 256, .page = 32};
 
-/// Makes all lines but a journal's first be stored through a mapping, of the smallest possible size.
+/// Makes operations put their lines into windows, each with room for a few.
 inline constexpr kvstore::detail::JournalSpace kMappedSpace{
-    .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
+    .step = 128, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
 
 template <class AnyStorage, auto... kMore>
 std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& files) {

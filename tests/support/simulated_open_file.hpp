@@ -26,12 +26,12 @@ namespace support {
 
 /// The behaviour of a disk.
 struct DiskModel {
-  std::size_t sector = 512;                      ///< bytes that are written whole or not at all
-  bool can_allocate = true;                      ///< whether space can be reserved
-  bool can_map = true;                           ///< whether files can be mapped
-  std::size_t map_unit = std::size_t{64} << 10;  ///< the unit of the offset and the size of a mapping
-  long process_id = 1000;                        ///< of the process that uses the disk
-  std::string folder = "/sim";                   ///< exists from the start
+  std::size_t sector = 512;     ///< bytes that are written whole or not at all
+  bool can_allocate = true;     ///< whether space can be reserved
+  bool can_map = true;          ///< whether files can be mapped
+  std::size_t map_unit = 64;    ///< the unit of the offset and the size of a mapping
+  long process_id = 1000;       ///< of the process that uses the disk
+  std::string folder = "/sim";  ///< exists from the start
 };
 
 /// The state that a simulated disk shares with its open files.

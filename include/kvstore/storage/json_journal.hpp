@@ -13,11 +13,14 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <vector>
 
 #include "kvstore/detail/base/failure_mark.hpp"
 #include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
+#include "kvstore/detail/contract/line_window.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/native.hpp"
@@ -58,7 +61,7 @@ struct JsonJournalOptions {
 /// kvstore::BatchPersistentKeyValueStore<std::string, int> store{
 ///     std::make_unique<kvstore::JsonJournal>("data.json"), {.batch_size = 100}};
 /// ```
-class JsonJournal final : public Storage, public Journal {
+class JsonJournal final : public Storage, public Journal, private detail::LineJournal {
  public:
   /// How the journal is kept.
   using Options = JsonJournalOptions;
@@ -108,6 +111,8 @@ class JsonJournal final : public Storage, public Journal {
 
   void append_clear() override;
 
+  [[nodiscard]] detail::LineJournal* lines() noexcept override { return this; }
+
   void flush() override;
 
   void sync() override;
@@ -148,12 +153,23 @@ class JsonJournal final : public Storage, public Journal {
 
   // Appending -------------------------------------------------------------------------------------
 
+  void use(detail::LineWindow& window) noexcept override;
+  void append_lines(std::string_view lines, std::uint64_t operations) override;
+  [[nodiscard]] bool prepare_window() noexcept override { return current_->prepare_window(); }
+  void open_window(std::uint64_t logged) noexcept override { current_->open_window(*window_, logged); }
+
   template <class Write>
   void add(const Write& write, std::uint64_t steps = 1) {
     detail::FailureMark mark{failed_};  // no line may follow a missing one
     current_->add(write);
     steps_ += steps;
     mark.passed();
+  }
+
+  /// Counts operations that have written their lines themselves.
+  void count(std::uint64_t operations) noexcept {
+    steps_ += operations;
+    changes_ += operations;
   }
 
   void fail(std::error_code error, const char* what) const;
@@ -180,6 +196,8 @@ class JsonJournal final : public Storage, public Journal {
   detail::ForkGuard home_;                // of the owning process
 
   bool compact_on_close_ = false;
+  detail::LineWindow* window_ = nullptr;  // open on current_, or closed; none without a store
+  std::size_t window_bytes_;
   std::uint64_t compact_from_;  // bytes
   std::uint64_t long_from_;     // bytes
 

@@ -48,6 +48,7 @@ KVSTORE_INLINE JsonJournal::JsonJournal(const std::filesystem::path& path, detai
       directory_{files_, path_, space},
       follower_{files_, path},
       base_{files_, path_},
+      window_bytes_{static_cast<std::size_t>(space.step)},
       compact_from_{space.compact_from},
       long_from_{space.long_from} {}
 
@@ -116,15 +117,29 @@ KVSTORE_INLINE void JsonJournal::append_clear() {
   add([](JsonWriter& out) { out.raw("[]"); });
 }
 
+KVSTORE_INLINE void JsonJournal::use(detail::LineWindow& window) noexcept {
+  window_ = &window;
+  window.set_size(window_bytes_);
+}
+
+KVSTORE_INLINE void JsonJournal::append_lines(std::string_view lines, std::uint64_t operations) {
+  detail::FailureMark mark{failed_};
+  current_->add_lines(lines);
+  count(operations);
+  mark.passed();
+}
+
 KVSTORE_INLINE void JsonJournal::flush() {
   detail::FailureMark mark{failed_};
   fail(current_->flush(), "cannot write");
+  count(current_->take_operations());
   mark.passed();
 }
 
 KVSTORE_INLINE void JsonJournal::sync() {
   if (previous_) sync(*previous_);  // the current journal must not be safer than the one that it follows
   sync(*current_);
+  if (window_ != nullptr) current_->vouch(*window_);
 }
 
 KVSTORE_INLINE std::uint64_t JsonJournal::bytes() const noexcept {

@@ -55,10 +55,6 @@ class ChangeBuffer {
     groups_.push_back(ends_.size());
   }
 
-  /// Records that the changes made the store larger by this number of entries, or smaller.
-  void note_growth(std::int64_t entries) noexcept { growth_ += entries; }
-  [[nodiscard]] std::int64_t growth() const noexcept { return growth_; }
-
   /// Appends a group that stands for "the stored entries were replaced by others".
   void put_replacement() {
     ends_.push_back({text_.size(), 0, Kind::replacement});
@@ -74,14 +70,12 @@ class ChangeBuffer {
     text_.raw(other.text_.text());
     for (const Ends& ends : other.ends_) { ends_.push_back({ends.key + base, ends.value + base, ends.kind}); }
     for (const std::size_t group : other.groups_) groups_.push_back(group + count);
-    growth_ += other.growth_;
   }
 
   void clear() noexcept {
     text_.clear();
     ends_.clear();
     groups_.clear();
-    growth_ = 0;
   }
 
   /// The same, and keeps no more than about a MiB of memory: a huge value, or very many changes, must not
@@ -153,7 +147,6 @@ class ChangeBuffer {
   JsonWriter text_;
   std::vector<Ends> ends_;
   std::vector<std::size_t> groups_;
-  std::int64_t growth_ = 0;
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/contract/line_window.hpp"
+#include "kvstore/json_writer.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -20,11 +22,16 @@ class ChangeLog {
   [[nodiscard]] bool append(const ChangeBuffer& changes) {
     if (given_up_) return true;
     fresh_.append(changes);
-    const std::size_t bytes = fresh_.bytes() + taken_.bytes();
-    const std::size_t count = fresh_.count() + taken_.count();
-    if (bytes <= kAlwaysKept || count <= entries_) return true;
-    give_up();
-    return false;
+    return keeps();
+  }
+  /// The same for the line of these many operations, for a journal that takes lines.
+  [[nodiscard]] bool append(const LinePieces& line, std::uint64_t operations) {
+    if (given_up_) return true;
+    lines_.text.reserve(lines_.text.size() + line.size());
+    lines_.text.raw(line.checksum);
+    lines_.text.raw(line.rest);
+    lines_.operations += operations;
+    return keeps();
   }
 
   /// Drops the log, and logs nothing until `take` or `move_to`: only a save of everything can represent the
@@ -32,6 +39,7 @@ class ChangeLog {
   void give_up() noexcept {
     given_up_ = true;
     fresh_ = {};
+    lines_ = {};
   }
 
   /// The number of entries in the store: more changes than entries are not worth keeping.
@@ -51,18 +59,43 @@ class ChangeLog {
   [[nodiscard]] const ChangeBuffer& taken() const noexcept { return taken_; }
   void drop_taken() noexcept { taken_.clear_and_shrink(); }
 
-  /// Moves the logged changes into `into`, whose memory is reused.
-  void move_to(ChangeBuffer& into) noexcept {
-    into.clear_and_shrink();
-    std::swap(into, fresh_);
+  /// Lines of operations.
+  struct Lines {
+    JsonWriter text;
+    std::uint64_t operations = 0;
+
+    void clear() noexcept {
+      text.clear();
+      text.shrink(kAlwaysKept);  // a huge value must not occupy its memory for as long as the store lives
+      operations = 0;
+    }
+  };
+
+  /// Moves what is logged into `changes` and `lines`, whose memory is reused.
+  void move_to(ChangeBuffer& changes, Lines& lines) noexcept {
+    changes.clear_and_shrink();
+    lines.clear();
+    std::swap(changes, fresh_);
+    std::swap(lines, lines_);
     given_up_ = false;
   }
+  /// The lines logged so far.
+  [[nodiscard]] Lines& lines() noexcept { return lines_; }
 
  private:
   static constexpr std::size_t kAlwaysKept = std::size_t{1} << 20;  // bytes
 
+  [[nodiscard]] bool keeps() noexcept {
+    const std::size_t bytes = fresh_.bytes() + taken_.bytes() + lines_.text.size();
+    const std::size_t count = fresh_.count() + taken_.count() + lines_.operations;
+    if (bytes <= kAlwaysKept || count <= entries_) return true;
+    give_up();
+    return false;
+  }
+
   ChangeBuffer fresh_;
   ChangeBuffer taken_;
+  Lines lines_;
   std::uint64_t entries_ = 0;
   bool given_up_ = false;
 };

@@ -8,21 +8,20 @@
 // space is zeroed ahead as well, so that a sync need not record newly used blocks either; on ext4 that takes
 // a third off a sync. The syncing thread does both; a writer allocates only if it gets there first.
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
+#include "kvstore/detail/contract/line_window.hpp"
 #include "kvstore/detail/file/file_system.hpp"
-#include "kvstore/detail/journal/format.hpp"
-#include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -41,8 +40,8 @@ struct JournalSpace {
   std::uint64_t long_from = std::uint64_t{48} << 20;    ///< length that delays an opening
 };
 
-/// *Thread safety*: one thread at a time adds and flushes, and one thread, which may be another, syncs at the
-/// same time.
+/// *Thread safety*: one thread at a time adds, flushes and opens the window, and one thread, which may be
+/// another, syncs and vouches at the same time. Any thread puts lines into the window.
 class JournalFile {
  public:
   /// Continues an open file at `end`; its first `synced` bytes are durable.
@@ -59,20 +58,21 @@ class JournalFile {
   template <class Write>
   void add(const Write& write) {
     body_.clear();
-    const std::uint64_t synced = this->synced();
-    if (synced > marked_) {
-      body_.raw('|');
-      body_.integer(synced);
-    }
-    body_.raw(' ');
+    write_separator(body_, claim_vouching());
     write(body_);
-    const auto digits = crc_digits(crc32c(body_.text()));
     body_.raw('\n');
-    lines_.reserve(lines_.size() + digits.size() + body_.size());
-    lines_.raw({digits.data(), digits.size()});
-    lines_.raw(body_.text());
-    marked_ = synced;
+    const SealedLine line{body_.text()};
+    lines_.reserve(lines_.size() + line.pieces().size());
+    lines_.raw(line.pieces().checksum);
+    lines_.raw(line.pieces().rest);
   }
+
+  /// Adds whole lines, written with the plain separator; the first one is made to vouch, if that is due.
+  /// Strong.
+  void add_lines(std::string_view lines);
+
+  /// The number of operations that have put lines into the window, up to the last flush, since the last call.
+  [[nodiscard]] std::uint64_t take_operations() noexcept { return std::exchange(operations_, 0); }
 
   /// Passes the added lines to the operating system. After an error the file must no longer be used.
   std::error_code flush();
@@ -80,6 +80,15 @@ class JournalFile {
   /// Waits until all lines flushed before the call are on disk. After an error the file must no longer be
   /// used.
   std::error_code sync();
+
+  /// Maps the space behind the lines, for `open_window`. False if lines are better written by a call.
+  [[nodiscard]] bool prepare_window() noexcept;
+  /// Opens `window` on that space, unless something was flushed since; see `LineJournal`. It is closed before
+  /// anything is added, and before this object ends.
+  void open_window(LineWindow& window, std::uint64_t logged) noexcept;
+  /// Puts a line into `window`, which is open on this file or closed, that vouches for what was synced, so
+  /// that later damage to that is not taken for a torn end.
+  void vouch(LineWindow& window) noexcept;
 
   /// Releases the space allocated ahead, once no thread adds to the file any more. Failing does no harm.
   void trim();
@@ -102,21 +111,39 @@ class JournalFile {
   /// Reserves space in growing steps. If the file system cannot reserve, files simply grow.
   std::error_code allocate(std::uint64_t end, std::uint64_t bytes);
 
+  /// The offset to vouch for in the next line, given to one caller; 0 if there is none.
+  [[nodiscard]] std::uint64_t claim_vouching() noexcept;
+  static void write_separator(JsonWriter& out, std::uint64_t vouched);
+
+  /// Takes over what was put into the window. Waits for threads that are copying their lines.
+  void settle_window() noexcept;
+
+  /// Whether lines are worth a mapping: a sync covers many of them.
+  [[nodiscard]] bool is_worth_mapping(std::uint64_t end) const noexcept;
+  /// Lets go of the mapped pages that the next sync covers: up to `end`.
+  void let_go(std::uint64_t end) noexcept;
+  /// Maps the step of the file that `end` is in. False if lines there must be written by a call.
+  bool map_step_at(std::uint64_t end);
   /// Stores `text` at the end through a mapping. @returns false, having done nothing, if `text` must be
   /// written by a call.
   bool store_mapped(std::uint64_t end, std::string_view text);
 
   std::unique_ptr<File> file_;
   JournalSpace space_;
+  std::mutex mapping_exchanged_;      // held to exchange the mapping, and by the thread that syncs
   std::unique_ptr<Mapping> mapping_;  // of one step, from mapped_at_
   std::uint64_t mapped_at_ = 0;
   bool mappable_ = true;
+  bool prepared_ = false;             // the mapping has room for lines behind the end
+  LineWindow* window_ = nullptr;      // that has lines behind the end
+  std::uint32_t last_operation_ = 0;  // of those in `operations_`, as the window numbers them
+  std::uint64_t operations_ = 0;
   std::atomic<std::uint64_t> last_batch_ = 0;  // bytes that the last sync covered
   std::string id_;
-  std::atomic<std::uint64_t> end_;     // written by the adding thread
-  std::atomic<std::uint64_t> synced_;  // written by the syncing thread
-  std::uint64_t marked_ = 0;           // the last offset that a line has recorded as synced
-  std::mutex extending_;               // one thread at a time extends the file
+  std::atomic<std::uint64_t> end_;          // written by the adding thread
+  std::atomic<std::uint64_t> synced_;       // written by the syncing thread
+  std::atomic<std::uint64_t> vouched_ = 0;  // the last offset that a line has recorded as synced
+  std::mutex extending_;                    // one thread at a time extends the file
   bool trimmed_ = false;
   std::atomic<std::uint64_t> allocated_ = 0;  // bytes; lines are written only below this offset
   JsonWriter body_;

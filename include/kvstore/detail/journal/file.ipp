@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -20,20 +21,105 @@
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
+#include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+/// Bytes from which letting go of pages costs less than taking them one by one.
+inline constexpr std::uint64_t kManyPages = std::uint64_t{16} << 10;
 
 KVSTORE_INLINE JournalFile::JournalFile(std::unique_ptr<File> file, std::string id, std::uint64_t end,
                                         std::uint64_t synced, const JournalSpace& space)
     : file_{std::move(file)}, space_{space}, id_{std::move(id)}, end_{end}, synced_{synced} {}
 
 KVSTORE_INLINE JournalFile::~JournalFile() {
-  if (!home_.is_foreign_by_id()) file_->unlock();
+  if (home_.is_foreign_by_id()) return;
+  settle_window();
+  file_->unlock();
+}
+
+KVSTORE_INLINE void JournalFile::add_lines(std::string_view lines) {
+  const std::size_t before = lines_.size();
+  try {
+    body_.clear();
+    write_separator(body_, claim_vouching());
+    if (body_.size() > 1) {  // the first line vouches
+      const std::string_view first = lines.substr(kCrcDigits + 1, lines.find('\n') - kCrcDigits - 1);
+      const auto digits = crc_digits(crc32c(first, crc32c(body_.text())));
+      lines_.raw({digits.data(), digits.size()});
+      lines_.raw(body_.text());
+      lines.remove_prefix(kCrcDigits + 1);
+    }
+    lines_.raw(lines);
+  } catch (...) {
+    lines_.truncate(before);
+    throw;
+  }
+}
+
+KVSTORE_INLINE std::uint64_t JournalFile::claim_vouching() noexcept {
+  const std::uint64_t synced = this->synced();
+  std::uint64_t vouched = vouched_.load(std::memory_order_relaxed);
+  // Offsets must grow from line to line. The thread that syncs and the one that adds may both come here.
+  const bool mine =
+      synced > vouched && vouched_.compare_exchange_strong(vouched, synced, std::memory_order_relaxed);
+  return mine ? synced : 0;
+}
+
+KVSTORE_INLINE void JournalFile::write_separator(JsonWriter& out, std::uint64_t vouched) {
+  if (vouched != 0) {
+    out.raw('|');
+    out.integer(vouched);
+  }
+  out.raw(' ');
+}
+
+KVSTORE_INLINE bool JournalFile::prepare_window() noexcept {
+  try {
+    const std::uint64_t end = this->end();
+    if (window_ != nullptr) return false;  // lines are still coming, though it may be closed by now
+    if (!is_worth_mapping(end) || allocate(end, space_.step)) return false;
+    return prepared_ = map_step_at(end);
+  } catch (...) {  // no memory for the mapping's object
+    return false;
+  }
+}
+
+KVSTORE_INLINE void JournalFile::open_window(LineWindow& window, std::uint64_t logged) noexcept {
+  if (!std::exchange(prepared_, false)) return;
+  window_ = &window;
+  last_operation_ = window.number() - static_cast<std::uint32_t>(logged);
+  window.open(mapping_->bytes().data(), static_cast<std::size_t>(end() - mapped_at_));
+}
+
+KVSTORE_INLINE void JournalFile::settle_window() noexcept {
+  if (window_ == nullptr) return;
+  const bool closed = !window_->is_open();  // asked first: lines may come until it is closed
+  const LineWindow::Lines lines = window_->settled();
+  operations_ += lines.last - std::exchange(last_operation_, lines.last);  // modulo 2^32
+  end_.store(mapped_at_ + lines.bytes, std::memory_order_release);
+  if (closed) window_ = nullptr;
+}
+
+KVSTORE_INLINE void JournalFile::vouch(LineWindow& window) noexcept {
+  if (!window.is_open()) return;  // a later line will
+  const std::uint64_t before = vouched_.load(std::memory_order_relaxed);
+  const std::uint64_t offset = claim_vouching();
+  if (offset == 0) return;
+  std::array<char, 32> line{'|'};  // without memory of its own, since the sync has succeeded
+  char* const end = std::to_chars(line.data() + 1, line.data() + line.size(), offset).ptr;
+  constexpr std::string_view kRest = " null\n";
+  std::memcpy(end, kRest.data(), kRest.size());
+  const std::string_view text{line.data(), static_cast<std::size_t>(end - line.data()) + kRest.size()};
+  std::uint32_t last = 0;
+  if (!window.put(SealedLine{text}.pieces(), 0, last)) vouched_.store(before, std::memory_order_relaxed);
 }
 
 KVSTORE_INLINE std::error_code JournalFile::flush() {
+  settle_window();
   if (lines_.size() == 0) return {};
+  prepared_ = false;
   const std::uint64_t end = this->end();
   if (const auto error = allocate(end, lines_.size())) return error;
   if (!store_mapped(end, lines_.text())) {
@@ -49,6 +135,7 @@ KVSTORE_INLINE std::error_code JournalFile::sync() {
   const std::uint64_t end = this->end();
   if (synced() >= end) return {};
   extend(end);
+  let_go(end);
   if (const auto error = uninterrupted([&] { return file_->sync(); })) return error;
   last_batch_.store(end - synced(), std::memory_order_relaxed);
   synced_.store(end, std::memory_order_release);  // and the next line records it
@@ -56,8 +143,10 @@ KVSTORE_INLINE std::error_code JournalFile::sync() {
 }
 
 KVSTORE_INLINE void JournalFile::trim() {
-  const std::scoped_lock lock{extending_};
+  settle_window();
+  const std::scoped_lock lock{extending_, mapping_exchanged_};
   mapping_.reset();
+  prepared_ = false;
   if (!std::exchange(trimmed_, true)) static_cast<void>(file_->truncate(end()));
 }
 
@@ -99,22 +188,37 @@ KVSTORE_INLINE std::error_code JournalFile::allocate(std::uint64_t end, std::uin
   return {};
 }
 
-KVSTORE_INLINE bool JournalFile::store_mapped(std::uint64_t end, std::string_view text) {
+KVSTORE_INLINE bool JournalFile::is_worth_mapping(std::uint64_t end) const noexcept {
   const std::uint64_t batch = std::max(last_batch_.load(std::memory_order_relaxed), end - synced());
-  if (!mappable_ || batch < space_.map_from) return false;
-  const std::uint64_t window = end - end % space_.step;
-  if (end + text.size() > window + space_.step ||
-      window + space_.step > allocated_.load(std::memory_order_relaxed))
+  return mappable_ && batch >= space_.map_from;
+}
+
+KVSTORE_INLINE void JournalFile::let_go(std::uint64_t end) noexcept {
+  const std::scoped_lock lock{mapping_exchanged_};
+  const std::uint64_t from = std::max(synced(), mapped_at_);
+  const std::uint64_t to = std::min(end, mapped_at_ + space_.step);
+  if (!mapping_ || from >= to || to - from < kManyPages) return;
+  mapping_->let_go(static_cast<std::size_t>(from - mapped_at_), static_cast<std::size_t>(to - mapped_at_));
+}
+
+KVSTORE_INLINE bool JournalFile::map_step_at(std::uint64_t end) {
+  const std::uint64_t step = end - end % space_.step;
+  if (step + space_.step > allocated_.load(std::memory_order_relaxed)) return false;
+  if (mapping_ && mapped_at_ == step) return true;
+  const std::scoped_lock lock{mapping_exchanged_};
+  mapping_.reset();
+  auto mapped = file_->map(step, static_cast<std::size_t>(space_.step));
+  mappable_ = !mapped.error;
+  if (mapped.error) return false;
+  mapping_ = std::move(mapped.value);
+  mapped_at_ = step;
+  return true;
+}
+
+KVSTORE_INLINE bool JournalFile::store_mapped(std::uint64_t end, std::string_view text) {
+  if (!is_worth_mapping(end) || end % space_.step + text.size() > space_.step || !map_step_at(end))
     return false;
-  if (!mapping_ || mapped_at_ != window) {
-    mapping_.reset();
-    auto mapped = file_->map(window, static_cast<std::size_t>(space_.step));
-    mappable_ = !mapped.error;
-    if (mapped.error) return false;
-    mapping_ = std::move(mapped.value);
-    mapped_at_ = window;
-  }
-  std::memcpy(mapping_->bytes().data() + (end - window), text.data(), text.size());
+  std::memcpy(mapping_->bytes().data() + (end - mapped_at_), text.data(), text.size());
   return true;
 }
 

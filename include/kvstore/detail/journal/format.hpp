@@ -7,7 +7,6 @@
 //   separator= " " | "|" offset " "            offset: all bytes of this file before it were synced earlier
 //   body     = header | step | base | null     one JSON value
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -15,18 +14,13 @@
 #include <string>
 #include <string_view>
 
+#include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/json_writer.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
-
-inline constexpr std::size_t kCrcDigits = 8;
-/// A longer line is not a valid line. A step that would need one is saved by a new base file instead.
-inline constexpr std::size_t kMaxLine = std::size_t{64} << 20;
-
-[[nodiscard]] std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept;
 
 /// Reads exactly eight lower-case hex digits.
 [[nodiscard]] std::optional<std::uint32_t> parse_crc(std::string_view digits) noexcept;

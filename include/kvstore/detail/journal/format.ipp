@@ -3,7 +3,6 @@
 
 // The definitions of format.hpp.
 
-#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +15,7 @@
 #include "kvstore/detail/base/hex.hpp"
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/contract/entry_error.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
@@ -24,12 +24,6 @@
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
-
-KVSTORE_INLINE std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
-  std::array<char, kCrcDigits> digits{};
-  for (std::size_t i = kCrcDigits; i-- > 0; crc >>= 4) digits[i] = kHexDigits[crc & 0xF];
-  return digits;
-}
 
 KVSTORE_INLINE std::optional<std::uint32_t> parse_crc(std::string_view digits) noexcept {
   std::uint32_t crc = 0;

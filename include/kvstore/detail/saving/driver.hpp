@@ -2,8 +2,7 @@
 #pragma once
 
 // Decides when a store saves, which threads wait for a save, and which handlers are told: the shell around
-// `SaveState`. One mutex guards the state and the log of changes; no storage, file or handler is called under
-// it.
+// `SaveState`, which it drives under the mutex of the ledger.
 
 #include <chrono>
 #include <cstdint>
@@ -20,9 +19,9 @@
 #include "kvstore/detail/base/no_cancellation.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/base/process.hpp"
-#include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/change_log.hpp"
 #include "kvstore/detail/saving/figures.hpp"
+#include "kvstore/detail/saving/ledger.hpp"
 #include "kvstore/detail/saving/not_on_disk.hpp"
 #include "kvstore/detail/saving/numbers.hpp"
 #include "kvstore/detail/saving/observer.hpp"
@@ -50,7 +49,7 @@ class SaveDriver final : private OpenStore {
   SaveDriver(std::unique_ptr<Storage> storage, Options options, StoreCounters& counters, SavedStore& store)
       : options_{std::move(options)},
         observer_{options_, path_of(storage.get())},
-        numbers_{counters},
+        ledger_{counters, options_.batch_size == 0 ? Ledger::kUnbounded : options_.batch_size - 1},
         work_{std::move(storage), options_, store} {}
 
   [[nodiscard]] const Options& options() const noexcept { return options_; }
@@ -69,12 +68,11 @@ class SaveDriver final : private OpenStore {
   /// StorageError if that fails
   void start(std::uint64_t entries, bool outdated) {
     if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
-    const bool wants_everything = work_.start(entries);
-    has_journal_ = work_.storage()->journal() != nullptr;
-    wants_changes_ = has_journal_ || work_.storage()->takes_changes();
-    state_.start(has_journal_, wants_everything);
-    log_.expect(entries);
-    if (has_journal_) reports_.set_journal_bytes(work_.storage()->journal()->bytes());
+    const bool wants_everything = work_.start();
+    const Storage& storage = *work_.storage();
+    ledger_.start(work_.journal() != nullptr, storage.takes_changes(), work_.lines(), wants_everything);
+    ledger_.log_locked().expect(entries);
+    if (work_.journal() != nullptr) reports_.set_journal_bytes(work_.journal()->bytes());
     start_threads();
     if (options_.complain) listed_.emplace(static_cast<const OpenStore&>(*this));
     if (outdated) {
@@ -94,38 +92,14 @@ class SaveDriver final : private OpenStore {
       throw_foreign(path());
   }
 
-  /// Whether `record` needs the changes as text.
-  [[nodiscard]] bool wants_changes() const noexcept { return wants_changes_; }
-  [[nodiscard]] bool has_journal() const noexcept { return has_journal_; }
-
-  /// Counts operations of the calling thread, whose counters are `local`; call it under the lock of the data
-  /// that they change. Wait-free. @returns their ticket.
-  std::uint64_t record(std::uint64_t operations, ThreadState* local) noexcept {
-    if (options_.batch_size != 0) return numbers_.count(operations);
-    numbers_.count_unnumbered(local, operations);
-    return kNeverOwed;
-  }
-  /// The same, and logs the changes as one step.
-  std::uint64_t record(std::uint64_t operations, const ChangeBuffer& changes) {
-    const std::scoped_lock lock{mutex_};
-    if (!log_.append(changes)) owe_everything_locked();
-    return numbers_.count(operations);
-  }
-  /// Counts the replacement of every entry, as one operation. Only a save of everything can pass it to a
-  /// storage.
-  std::uint64_t record_replacement() {
-    const std::scoped_lock lock{mutex_};
-    log_.give_up();
-    owe_everything_locked();
-    return numbers_.count(1);
-  }
+  /// Where operations record themselves.
+  using Ledger = OperationLedger<typename Means::Lock>;
+  [[nodiscard]] Ledger& ledger() noexcept { return ledger_; }
 
   /// Completes an operation that is applied and holds no lock: appends it to the journal, and ensures the
   /// durability bound. @throws StorageError if that fails: applied in memory, not yet on disk.
   void settle(std::uint64_t ticket) {
-    if (ticket == kNeverOwed) return;
-    const bool handed_over = !has_journal_ || numbers_.is_handed_over(ticket);
-    if (!handed_over || numbers_.owes(ticket, bound())) settle_owed(ticket);
+    if (!ledger_.is_settled(ticket)) settle_owed(ledger_.number_of(ticket));
   }
 
   // For the store's own calls ---------------------------------------------------------------------
@@ -133,7 +107,7 @@ class SaveDriver final : private OpenStore {
   void save() {
     check_process();
     if (options_.read_only) return;
-    run({.want = {.ticket = numbers_.applied(), .complete = true, .insist = true}});
+    run({.want = {.ticket = numbers().applied(), .complete = true, .insist = true}});
   }
 
   /// The same for changes that are applied. @throws StorageError that says so
@@ -145,7 +119,7 @@ class SaveDriver final : private OpenStore {
   void compact() {
     check_process();
     if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
-    if (!has_journal_) return save();
+    if (!ledger_.has_journal()) return save();
     run({.want = {.kind = Want::Kind::all}, .counts_as_compaction = true});
   }
 
@@ -210,11 +184,11 @@ class SaveDriver final : private OpenStore {
         {{"to", to}, {"entries", errand.done.entries}, {"bytes", errand.done.bytes}, {"seconds", seconds}});
   }
 
-  [[nodiscard]] const SaveNumbers& numbers() const noexcept { return numbers_; }
+  [[nodiscard]] const SaveNumbers& numbers() const noexcept { return ledger_.numbers(); }
 
   /// The figures of saves and of the journal.
   [[nodiscard]] SaveFigures figures() const {
-    const std::scoped_lock lock{mutex_};
+    const std::scoped_lock lock{ledger_.mutex()};
     return reports_.figures();
   }
 
@@ -224,42 +198,31 @@ class SaveDriver final : private OpenStore {
  private:
   using Lock = std::unique_lock<typename Means::Lock>;
 
+  /// Guarded by the ledger's mutex.
+  [[nodiscard]] SaveState& state() noexcept { return ledger_.state_locked(); }
+  [[nodiscard]] const SaveState& state() const noexcept { return ledger_.state_locked(); }
+
   /// The driver whose step this thread is carrying out.
   static inline constinit thread_local const void* at_work = nullptr;
 
   /// Operations handed to a journal outlive the process.
   [[nodiscard]] std::uint64_t lost_with_process() const noexcept {
-    const bool kept = has_journal_ && numbers_.is_handed_over(numbers_.numbered());
-    return kept ? 0 : numbers_.unsaved();
+    return ledger_.outlives_process() ? 0 : numbers().unsaved();
   }
 
   [[nodiscard]] Loss loss() const noexcept override {
     return {lost_with_process(), path_text_, "the program ended without closing the store"};
   }
 
-  static constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
-  static constexpr std::uint64_t kNeverOwed = kAnyNumber;  // a ticket that no operation's number reaches
-
-  /// From now on only a save of everything can bring the storage up to date.
-  void owe_everything_locked() noexcept {
-    state_.owe_everything();
-    numbers_.publish(state_);
-  }
-
-  /// The number of operations that may be unsaved when one returns.
-  [[nodiscard]] std::uint64_t bound() const noexcept {
-    return options_.batch_size == 0 ? kAnyNumber : options_.batch_size - 1;
-  }
-
   void start_threads() {
-    if (has_journal_) threads_.start_compactor(path(), [this] { attempt([this] { compact(); }); });
+    if (ledger_.has_journal()) threads_.start_compactor(path(), [this] { attempt([this] { compact(); }); });
     if (options_.auto_save_interval.count() == 0 && options_.batch_size == 0) return;
     threads_.start_saver(path(), [this] { return next_delay(); }, [this] { auto_save(); });
   }
 
   void auto_save() noexcept {
     schedule_.note_save(clock_now());
-    attempt([this] { run({.want = {.ticket = numbers_.applied(), .complete = true}}); });
+    attempt([this] { run({.want = {.ticket = numbers().applied(), .complete = true}}); });
   }
   template <class Work>
   static void attempt(const Work& work) noexcept {
@@ -270,25 +233,25 @@ class SaveDriver final : private OpenStore {
   }
 
   [[nodiscard]] SaveSchedule::Delay next_delay() const {
-    const std::scoped_lock lock{mutex_};
-    return schedule_.next_delay(state_, reports_.figures().last_save(), clock_now());
+    const std::scoped_lock lock{ledger_.mutex()};
+    return schedule_.next_delay(state(), reports_.figures().last_save(), clock_now());
   }
 
   [[nodiscard]] bool is_closing_here() const {
-    const std::scoped_lock lock{mutex_};
+    const std::scoped_lock lock{ledger_.mutex()};
     return closer_ == std::this_thread::get_id();
   }
   /// Where a handler of this thread's `close` ends the program, that never gets back here.
   [[nodiscard]] bool take_closing() {
     const auto self = std::this_thread::get_id();
-    Lock lock{mutex_};
+    Lock lock{ledger_.mutex()};
     closed_.wait(lock, [&] { return closer_ == std::thread::id{} || closer_ == self; });
-    if (state_.is_closed()) return false;
+    if (state().is_closed()) return false;
     closer_ = self;
     return true;
   }
   void leave_closing() noexcept {
-    Lock lock{mutex_};
+    Lock lock{ledger_.mutex()};
     closer_ = {};
     lock.unlock();
     closed_.notify_all();
@@ -300,25 +263,25 @@ class SaveDriver final : private OpenStore {
   [[gnu::noinline]] void settle_owed(std::uint64_t ticket) {
     NoCancellation::cancel_if_asked();
     not_on_disk_.rethrow_from([this, ticket] {
-      if (has_journal_) run({.want = {.ticket = ticket, .allowed = kAnyNumber}});
-      if (!numbers_.owes(ticket, bound())) return;
+      if (ledger_.has_journal()) run({.want = {.ticket = ticket, .allowed = Ledger::kUnbounded}});
+      if (!numbers().owes(ticket, ledger_.bound())) return;
       if (options_.batch_save == BatchSave::background) return threads_.wake_saver();
       const TimeRecorded waiting{save_waits_};
-      run({.want = {.ticket = ticket, .allowed = bound()}});
+      run({.want = {.ticket = ticket, .allowed = ledger_.bound()}});
     });
   }
 
   void run(Errand&& errand) { run(errand); }
   void run(Errand& errand) {
     const NoCancellation until_done;
-    Lock lock{mutex_};
+    Lock lock{ledger_.mutex()};
     while (true) {
       const auto now = time();
-      switch (const Step step = state_.next(errand.want, numbers_.numbered(), now)) {
+      switch (const Step step = state().next(errand.want, numbers().numbered(), now)) {
         case Step::done:
           return;
         case Step::wait:
-          turns_.wait(state_.await(errand.want, numbers_.numbered(), now), lock);
+          turns_.wait(state().await(errand.want, numbers().numbered(), now), lock);
           break;
         case Step::fail:
           std::rethrow_exception(reports_.figures().failure());
@@ -333,28 +296,32 @@ class SaveDriver final : private OpenStore {
   [[nodiscard]] static SaveState::Time clock_now() noexcept { return now_by<typename Means::Clock>(); }
   /// Needed only after a failure.
   [[nodiscard]] SaveState::Time time() const noexcept {
-    return state_.failures() == 0 ? SaveState::Time{} : clock_now();
+    return state().failures() == 0 ? SaveState::Time{} : clock_now();
   }
 
   /// Carries out the step, and reports the result once no turn is held any more. @throws the failure, unless
   /// the next step makes up for it
   void carry_out(Step step, Errand& errand, Lock& lock) {
-    work_.take(step, log_);
+    ChangeLog& log = ledger_.log_locked();
+    if (step == Step::rotate || step == Step::join || step == Step::close) ledger_.close_window_locked();
+    work_.take(step, log);
     if (step != Step::append && !errand.want.compacting)
-      SaveReports::begin(errand, state_.failures(), clock_now());
-    const Turn freed = state_.begin(step, errand.want, numbers_.applied());
-    const bool afresh = state_.begins_afresh();
+      SaveReports::begin(errand, state().failures(), clock_now());
+    const Turn freed = state().begin(step, errand.want, numbers().applied());
+    const bool afresh = state().begins_afresh();
     lock.unlock();
     turns_.wake(freed);
     const void* const outer = std::exchange(at_work, this);
-    const StepResult result = work_.perform(step, afresh, log_, errand.targets);
+    const StepResult result = work_.perform(step, afresh, log, errand.targets);
     at_work = outer;
     lock.lock();
-    SaveWork::finish(step, result, log_);
+    SaveWork::finish(step, result, log);
     const auto now = step == Step::append ? errand.start : clock_now();
-    const Turn given = state_.end(step, errand.want, result.outcome, now);
+    const Turn given = state().end(step, errand.want, result.outcome, now);
+    if (result.outcome.broke) ledger_.close_window_locked();
+    if (result.window_is_ready) ledger_.open_window_locked();
     reports_.note(step, errand, result, now);
-    numbers_.publish(state_);
+    ledger_.publish_locked();
     lock.unlock();
     turns_.wake(given);
     tell(step, errand, result);
@@ -375,15 +342,10 @@ class SaveDriver final : private OpenStore {
   const std::string path_text_ = path_text(observer_.path());
   const NotOnDisk not_on_disk_{observer_.path()};
   const ForkGuard home_;
-  bool has_journal_ = false;
-  bool wants_changes_ = false;  // whether the storage wants changes
 
-  SaveNumbers numbers_;
+  Ledger ledger_;
 
-  // Guards the following; held for a few instructions, or to copy a change.
-  mutable typename Means::Lock mutex_;
-  SaveState state_;
-  ChangeLog log_;                   // the set-aside part belongs to the thread that has the save turn
+  // Guarded by the ledger's mutex.
   SaveReports reports_{observer_};  // its figures
   std::thread::id closer_;          // the thread that is in close()
   typename Means::Condition closed_;

@@ -4,7 +4,6 @@
 // Carries out each step of `SaveState` on the storage. Knows nothing about keys and values, since the store
 // passes text, and nothing about scheduling.
 
-#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -13,6 +12,7 @@
 
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/change_log.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/saving/progress_source.hpp"
 #include "kvstore/detail/saving/state.hpp"
@@ -30,6 +30,7 @@ struct StepResult {
   bool outgrown = false;                                      ///< the journal wants to be compacted
   std::optional<std::uint64_t> entries = std::nullopt;        ///< in the store, if they were counted
   std::optional<std::uint64_t> journal_bytes = std::nullopt;  ///< its size, if that may have changed
+  bool window_is_ready = false;                               ///< for `LineJournal::open_window`
 };
 
 /// Where a step puts what is not the storage's own.
@@ -66,9 +67,14 @@ class SaveWork final {
   /// Whether the journal wants to be compacted before the storage is closed.
   [[nodiscard]] bool compacts_on_close() const noexcept { return journal_ && journal_->compacts_on_close(); }
 
-  /// Call before the first step, once the store is loaded and has this number of entries: gets the journal.
-  /// @returns whether the storage wants everything next
-  bool start(std::uint64_t entries);
+  /// Call before the first step, once the store is loaded: gets the journal. @returns whether the storage
+  /// wants everything next
+  bool start();
+
+  /// Null if the storage keeps none.
+  [[nodiscard]] Journal* journal() const noexcept { return journal_; }
+  /// The journal, if operations write its lines.
+  [[nodiscard]] LineJournal* lines() const noexcept { return lines_; }
 
   /// Takes the changes that the step is to hand over. @throws std::bad_alloc: nothing was taken
   void take(Step step, ChangeLog& log);
@@ -92,9 +98,6 @@ class SaveWork final {
 
   void append(StepResult& result);
 
-  /// Roughly: a change that comes while a snapshot is taken may count twice, until the next snapshot.
-  [[nodiscard]] std::uint64_t entries() const noexcept;
-
   /// A file that no load would find need not be synced: a snapshot makes up for it.
   void sync(StepResult& result);
 
@@ -117,10 +120,11 @@ class SaveWork final {
   const Options& options_;
   SavedStore& store_;
   Journal* journal_ = nullptr;
-  std::atomic<std::int64_t> entries_ = 0;  // in the store, with what was handed to the journal
+  LineJournal* lines_ = nullptr;
 
   // Under the append turn.
   ChangeBuffer outgoing_;
+  ChangeLog::Lines outgoing_lines_;
   std::vector<Change> step_;
 };
 

@@ -35,14 +35,14 @@ KVSTORE_INLINE SaveWork::SaveWork(std::unique_ptr<Storage> storage, const Option
   }
 }
 
-KVSTORE_INLINE bool SaveWork::start(std::uint64_t entries) {
+KVSTORE_INLINE bool SaveWork::start() {
   journal_ = storage_->journal();
-  entries_ = static_cast<std::int64_t>(entries);
+  lines_ = journal_ != nullptr ? journal_->lines() : nullptr;
   return storage_->scope() == SaveScope::everything;
 }
 
 KVSTORE_INLINE void SaveWork::take(Step step, ChangeLog& log) {
-  if (step == Step::append || step == Step::rotate) return log.move_to(outgoing_);
+  if (step == Step::append || step == Step::rotate) return log.move_to(outgoing_, outgoing_lines_);
   if (step == Step::save_changes || step == Step::save_all) log.take();
 }
 
@@ -70,7 +70,9 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
                                       StepResult& result) {
   switch (step) {
     case Step::append:
-      return append(result);
+      append(result);
+      result.window_is_ready = lines_ != nullptr && lines_->prepare_window();
+      return;
     case Step::sync:
       return sync(result);
     case Step::check:
@@ -105,17 +107,13 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
 KVSTORE_INLINE void SaveWork::append(StepResult& result) {
   breaking(result, [&] {
     const bool told = append_outgoing();
-    result.done.bytes = outgoing_.bytes();
-    entries_ += outgoing_.growth();
+    result.done.bytes = outgoing_.bytes() + outgoing_lines_.text.size();
     outgoing_.clear_and_shrink();
+    outgoing_lines_.clear();
     journal_->flush();
-    result.outgrown = journal_->wants_compaction() && journal_->is_worth_compacting(entries());
+    result.outgrown = journal_->wants_compaction() && journal_->is_worth_compacting(store_.count_entries());
     if (!told) result.outcome.declined = true;
   });
-}
-
-KVSTORE_INLINE std::uint64_t SaveWork::entries() const noexcept {
-  return static_cast<std::uint64_t>(std::max<std::int64_t>(entries_, 0));
 }
 
 KVSTORE_INLINE void SaveWork::sync(StepResult& result) {
@@ -125,6 +123,8 @@ KVSTORE_INLINE void SaveWork::sync(StepResult& result) {
 }
 
 KVSTORE_INLINE bool SaveWork::append_outgoing() {
+  if (outgoing_lines_.operations != 0)
+    lines_->append_lines(outgoing_lines_.text.text(), outgoing_lines_.operations);
   std::size_t begin = 0;
   for (const std::size_t end : outgoing_.groups()) {
     step_.clear();
@@ -163,7 +163,6 @@ KVSTORE_INLINE void SaveWork::write_base(StepResult& result) {
   ProgressSource all{*snapshot, options_.on_progress, Progress::Phase::compact};
   journal_->write_base(all);
   note_all(all, result);
-  entries_ = static_cast<std::int64_t>(all.entries());
 }
 
 KVSTORE_INLINE void SaveWork::note_all(const ProgressSource& all, StepResult& result) noexcept {

@@ -23,13 +23,13 @@
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/thread_object.hpp"
 #include "kvstore/detail/base/waiting.hpp"
-#include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/saving/driver.hpp"
 #include "kvstore/detail/saving/work.hpp"
 #include "kvstore/detail/segment/cut.hpp"
 #include "kvstore/detail/segment/guards.hpp"
 #include "kvstore/detail/segment/snapshot_source.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
+#include "kvstore/detail/store/change_record.hpp"
 #include "kvstore/detail/store/change_trace.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
@@ -154,7 +154,7 @@ class SharedTables final : private SavedStore {
   void replace_locked(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
     check_open();
-    driver_->record_replacement();
+    driver_->ledger().record_replacement();
     exchange_tables(tables);
   }
 
@@ -272,7 +272,7 @@ class SharedTables final : private SavedStore {
     const CutNumber cut = segments_.cut();
     if (is_open(cut)) [[unlikely]]
       guard.cut.prepare(cut, table, mutation);
-    const std::uint64_t ticket = record({&mutation, 1}, local);
+    const std::uint64_t ticket = record_changes(driver_->ledger(), tables_, std::span{&mutation, 1}, local);
     if (is_open(cut)) [[unlikely]]
       guard.cut.perform(cut, table, mutation);
     else
@@ -291,7 +291,7 @@ class SharedTables final : private SavedStore {
       if (trace.wanted()) trace.add(mutation.key_in(tables_.of(mutation.hash)));
     }
     const CutNumber cut = prepare_all(mutations);
-    const std::uint64_t ticket = record(mutations, local);
+    const std::uint64_t ticket = record_changes(driver_->ledger(), tables_, std::span{mutations}, local);
     perform_all(cut, mutations);
     return ticket;
   }
@@ -332,7 +332,7 @@ class SharedTables final : private SavedStore {
     std::uint64_t entries = 0;
     for (const Table& table : tables_) entries += table.size();
     check_open();
-    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(entries, local);
+    const std::uint64_t ticket = entries == 0 ? 0 : record_clear(driver_->ledger(), tables_, local);
     const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(cut, tables_[i]); }
     return ticket;
@@ -345,41 +345,6 @@ class SharedTables final : private SavedStore {
     std::sort(indices.begin(), indices.end());
     indices.erase(std::unique(indices.begin(), indices.end()), indices.end());
     return segments_.lock_each(indices);
-  }
-
-  /// Counts the mutations, and logs them if the storage wants changes. Under the segments' locks.
-  std::uint64_t record(std::span<const Mutation> mutations, ThreadState* local) {
-    return driver_->wants_changes() ? record_and_log(mutations) : driver_->record(mutations.size(), local);
-  }
-  [[gnu::noinline]] std::uint64_t record_and_log(std::span<const Mutation> mutations) {
-    Reused<ChangeBuffer, SharedTables> reused;
-    ChangeBuffer& changes = *reused;
-    changes.clear();
-    for (const Mutation& mutation : mutations) {
-      const Key& key = mutation.key_in(tables_.of(mutation.hash));
-      if (mutation.kind == Mutation::Kind::erase)
-        changes.remove(key);
-      else
-        changes.put(key, *mutation.value);
-      changes.note_growth(mutation.growth());
-    }
-    changes.end_group();
-    const std::uint64_t ticket = driver_->record(mutations.size(), changes);
-    changes.clear_and_shrink();
-    return ticket;
-  }
-
-  // A journal has a line for this; other storages that save changes get a removal of each entry.
-  std::uint64_t record_clear(std::uint64_t entries, ThreadState* local) {
-    if (!driver_->wants_changes()) return driver_->record(1, local);
-    ChangeBuffer changes;
-    for (const Table& table : tables_) {
-      if (driver_->has_journal()) break;
-      for (const auto& entry : table.entries()) changes.remove(entry.key);
-    }
-    changes.end_group();
-    changes.note_growth(-static_cast<std::int64_t>(entries));
-    return driver_->record(1, changes);
   }
 
   [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() override {

@@ -45,12 +45,6 @@ struct Mutation {
 
   explicit operator bool() const noexcept { return kind != Kind::none; }
 
-  /// The number of entries by which the table becomes larger.
-  [[nodiscard]] std::int64_t growth() const noexcept {
-    if (kind == Kind::insert) return 1;
-    return kind == Kind::erase ? -1 : 0;
-  }
-
   /// The key concerned, before perform().
   [[nodiscard]] const Key& key_in(const Table& table) const noexcept {
     return kind == Kind::insert ? *key : table[position].key;

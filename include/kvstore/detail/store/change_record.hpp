@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// Records changes in the ledger of a store's saves, in the form that its storage takes. Called under the
+// locks of the tables, before the changes are made.
+
+#include <cstdint>
+#include <span>
+
+#include "kvstore/detail/base/thread_object.hpp"
+#include "kvstore/detail/change/change_buffer.hpp"
+#include "kvstore/detail/change/change_line.hpp"
+#include "kvstore/detail/saving/ledger.hpp"
+#include "kvstore/detail/segment/thread_state.hpp"
+#include "kvstore/detail/table/mutation.hpp"
+#include "kvstore/detail/table/tables.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+template <class Key, class Value, class Out>
+void put_changes(const Tables<Key, Value>& tables, std::span<const Mutation<Key, Value>> mutations,
+                 Out& out) {
+  for (const auto& mutation : mutations) {
+    const Key& key = mutation.key_in(tables.of(mutation.hash));
+    if (mutation.kind == Mutation<Key, Value>::Kind::erase)
+      out.remove(key);
+    else
+      out.put(key, *mutation.value);
+  }
+}
+
+/// Records the mutations as one step. @returns its ticket
+template <class Lock, class Key, class Value>
+std::uint64_t record_line(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
+                          std::span<const Mutation<Key, Value>> mutations) {
+  Reused<ChangeLine, ChangeLine> reused;
+  ChangeLine& line = *reused;
+  line.begin(mutations.size() > 1);
+  put_changes(tables, mutations, line);
+  const std::uint64_t ticket = ledger.record(mutations.size(), line.end());
+  line.shrink();
+  return ticket;
+}
+
+template <class Lock, class Key, class Value>
+[[gnu::noinline]] std::uint64_t record_buffer(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
+                                              std::span<const Mutation<Key, Value>> mutations) {
+  Reused<ChangeBuffer, ChangeBuffer> reused;
+  ChangeBuffer& changes = *reused;
+  changes.clear();
+  put_changes(tables, mutations, changes);
+  changes.end_group();
+  const std::uint64_t ticket = ledger.record(mutations.size(), changes);
+  changes.clear_and_shrink();
+  return ticket;
+}
+
+/// The same in the form that the storage takes. `local` are the counters of the calling thread.
+template <class Lock, class Key, class Value>
+std::uint64_t record_changes(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
+                             std::span<const Mutation<Key, Value>> mutations, ThreadState* local) {
+  if (ledger.form() == EntryForm::line) return record_line(ledger, tables, mutations);
+  if (ledger.form() == EntryForm::changes) return record_buffer(ledger, tables, mutations);
+  return ledger.record(mutations.size(), local);
+}
+
+/// Records that all entries go. A journal has a line for this; other storages that take changes get a removal
+/// of each entry.
+template <class Lock, class Key, class Value>
+std::uint64_t record_clear(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
+                           ThreadState* local) {
+  if (ledger.form() == EntryForm::none) return ledger.record(1, local);
+  if (ledger.form() == EntryForm::line) {
+    ChangeLine line;
+    line.begin(false);
+    line.clear();
+    return ledger.record(1, line.end());
+  }
+  ChangeBuffer changes;
+  for (const auto& table : tables) {
+    if (ledger.has_journal()) break;
+    for (const auto& entry : table.entries()) changes.remove(entry.key);
+  }
+  changes.end_group();
+  return ledger.record(1, changes);
+}
+
+}}}  // namespace kvstore::v1::detail

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: MIT
+
+// Operations that put their lines into the journal's file themselves: the calls that they make, windows that
+// follow each other, lines that no window has room for, threads, and what a killed process leaves.
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "kvstore/batch_persistent_key_value_store.hpp"
+#include "kvstore/detail/journal/file.hpp"
+#include "kvstore/error.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage/json_journal.hpp"
+#include "kvstore/write_batch.hpp"
+#include "support/catch.hpp"
+#include "support/fault_file_system.hpp"
+#include "support/simulated_disk.hpp"
+#include "support/temp_folder.hpp"
+
+namespace journal_window_test {
+
+using kvstore::detail::JournalSpace;
+using support::Call;
+using support::FaultFileSystem;
+using support::SimulatedDisk;
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
+using State = std::map<std::string, std::string>;
+
+namespace {
+
+constexpr JournalSpace kWide{
+    .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 30, .map_from = 1};
+constexpr JournalSpace kTiny{.step = 256, .zero_from = std::uint64_t{1} << 30, .map_from = 1};
+
+constexpr std::string_view kPath = "/sim/data.json";
+
+std::unique_ptr<Store> open(kvstore::detail::FileSystem& files, const JournalSpace& space,
+                            std::size_t batch_size = 0) {
+  return std::make_unique<Store>(
+      std::make_unique<kvstore::JsonJournal>(kPath, files, space),
+      kvstore::Options{.batch_size = batch_size, .auto_save_interval = std::chrono::milliseconds{0}});
+}
+
+State contents_of(const Store& store) {
+  State state;
+  store.for_each([&](const std::string& key, const std::string& value) { state[key] = value; });
+  return state;
+}
+
+/// What the next process finds after a kill at this moment.
+State after_kill(SimulatedDisk& disk) {
+  const auto left = disk.after_kill();
+  return contents_of(*open(*left, kWide));
+}
+
+std::string text_of(std::size_t bytes, char letter) { return std::string(bytes, letter); }
+
+}  // namespace
+
+TEST_CASE("Journal window: an operation makes no call, and outlives a kill at once") {
+  SimulatedDisk disk;
+  FaultFileSystem files{disk};
+  const auto store = open(files, kWide);
+  store->create("first", "opens the window");
+  files.reset_counts();
+  for (int i = 0; i < 100; ++i) store->upsert("key" + std::to_string(i % 7), std::to_string(i));
+  store->remove("key0");
+  store->modify("key1", [](std::string& value) { value += "\n\"changed\""; });
+  kvstore::WriteBatch<std::string, std::string> batch;
+  batch.upsert("batch", "1").remove("key2").upsert("other", "2");
+  store->apply(batch);
+  CHECK(files.count() == 0);
+  CHECK(after_kill(disk) == contents_of(*store));
+  store->clear();
+  CHECK(files.count() == 0);
+  CHECK(after_kill(disk).empty());
+}
+
+TEST_CASE("Journal window: windows follow each other, and lines stay whole and in order across them") {
+  for (std::size_t length = 0; length < 300; length += 7) {
+    SimulatedDisk disk;
+    const auto store = open(disk, kTiny);
+    for (std::size_t i = 0; i < 40; ++i) {
+      store->upsert("key" + std::to_string(i % 5), text_of((length + 31 * i) % 300, 'a'));
+      if (i % 8 == 3) store->save();
+      if (i % 13 == 5) CHECK(after_kill(disk) == contents_of(*store));
+    }
+    const State expected = contents_of(*store);
+    CHECK(after_kill(disk) == expected);
+    store->close();
+    CHECK(contents_of(*open(disk, kTiny)) == expected);
+  }
+}
+
+TEST_CASE("Journal window: a line longer than any window goes around it, and the next ones through it") {
+  SimulatedDisk disk;
+  FaultFileSystem files{disk};
+  const auto store = open(files, kWide);
+  for (int round = 0; round < 3; ++round) {
+    store->upsert("long", text_of(200'000, 'x'));
+    store->upsert("a", std::to_string(round));
+    files.reset_counts();
+    for (int i = 0; i < 10; ++i) store->upsert("b", std::to_string(i));
+    CHECK(files.count() == 0);
+    CHECK(after_kill(disk) == contents_of(*store));
+  }
+}
+
+TEST_CASE("Journal window: after a sync the next line vouches for what it has covered") {
+  SimulatedDisk disk;
+  const auto store = open(disk, kWide);
+  for (int i = 0; i < 20; ++i) store->upsert("a", std::to_string(i));
+  store->save();
+  store->close();
+  // A damaged byte in what was synced is damage now, and no torn end.
+  support::DiskImage image = disk.visible();
+  std::string text = image.at("/sim/data.json.journal").bytes;
+  const std::size_t at = text.find("\"7\"");
+  REQUIRE(at != std::string::npos);
+  text[at + 1] = '8';
+  image["/sim/data.json.journal"] = support::SparseText{text};
+  SimulatedDisk damaged{image};
+  CHECK_THROWS_AS(open(damaged, kWide), kvstore::CorruptionError);
+}
+
+TEST_CASE("Journal window: it is of the new journal after a compaction, and closes with the store") {
+  SimulatedDisk disk;
+  const auto store = open(disk, kTiny);
+  for (int round = 0; round < 4; ++round) {
+    for (int i = 0; i < 20; ++i) store->upsert("key" + std::to_string(i), std::to_string(round * i));
+    store->compact();
+    store->upsert("after", std::to_string(round));
+    CHECK(after_kill(disk) == contents_of(*store));
+  }
+  const State expected = contents_of(*store);
+  store->close();
+  CHECK_THROWS_AS(store->upsert("late", "1"), kvstore::UsageError);
+  CHECK(contents_of(*open(disk, kTiny)) == expected);
+}
+
+TEST_CASE("Journal window: a failed sync closes it, and the next save makes up for what it had") {
+  SimulatedDisk disk;
+  const auto store = open(disk, kWide);
+  for (int i = 0; i < 20; ++i) store->upsert("key" + std::to_string(i), "before");
+  disk.fail_sync(1);
+  CHECK_THROWS_AS(store->save(), kvstore::StorageError);
+  CHECK_THROWS_AS(store->upsert("key1", "after"), kvstore::StorageError);  // it is too early to try again
+  store->save();
+  for (int i = 0; i < 20; ++i) store->upsert("key" + std::to_string(i), "at last");
+  CHECK(after_kill(disk) == contents_of(*store));
+  const State expected = contents_of(*store);
+  store->close();
+  CHECK(contents_of(*open(disk, kWide)) == expected);
+}
+
+TEST_CASE("Journal window: the numbers of unsaved operations are those of operations, through all windows") {
+  SimulatedDisk disk;
+  const auto store = open(disk, kTiny);
+  for (std::uint64_t i = 1; i <= 200; ++i) {
+    store->upsert("a", text_of(i, 'x'));
+    CHECK(store->unsaved() == i);
+  }
+  CHECK(store->metrics().applied == 200);
+  store->save();
+  CHECK(store->unsaved() == 0);
+  store->upsert("a", "y");
+  CHECK(store->unsaved() == 1);
+  store->close();
+  CHECK(store->metrics().applied == 201);
+}
+
+TEST_CASE("Journal window: threads that fill windows lose nothing and disturb no order of a key") {
+  constexpr int kThreads = 4;
+  constexpr int kWrites = 2000;
+  const support::TempFolder folder;
+  const std::filesystem::path path = folder / "data.json";
+  const auto storage = [&] {
+    return std::make_unique<kvstore::JsonJournal>(
+        path, kvstore::detail::system_file_system(),
+        JournalSpace{.step = std::uint64_t{64} << 10, .map_from = 1, .compact_from = std::uint64_t{1} << 40});
+  };
+  State expected;
+  {
+    Store store{storage(), {.batch_size = 500, .auto_save_interval = std::chrono::milliseconds{1}}};
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < kThreads; ++t) {
+      threads.emplace_back([&store, t] {
+        for (int i = 0; i < kWrites; ++i) {
+          store.upsert("shared" + std::to_string(i % 10), std::to_string(t) + text_of(100, 'x'));
+          store.upsert("own" + std::to_string(t), std::to_string(i));
+        }
+      });
+    }
+    threads.clear();
+    CHECK(store.metrics().applied == std::uint64_t{2} * kThreads * kWrites);
+    expected = contents_of(store);
+    // Without a close: what the kernel has is what a kill leaves.
+    std::filesystem::copy_file(folder / "data.json.journal", folder / "copy.json.journal");
+    const auto base = folder / "data.json";
+    if (std::filesystem::exists(base)) std::filesystem::copy_file(base, folder / "copy.json");
+  }
+  Store store{storage()};
+  CHECK(contents_of(store) == expected);
+  Store copy{std::make_unique<kvstore::JsonJournal>(folder / "copy.json")};
+  CHECK(contents_of(copy) == expected);
+}
+
+}  // namespace journal_window_test
