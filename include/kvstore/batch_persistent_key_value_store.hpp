@@ -240,8 +240,8 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
     shared_.edit_table(verb, index, decide);
   }
-  void edit_tables(Hashes hashes, FunctionRef<std::vector<Mutation>()> decide) override {
-    shared_.edit_tables(hashes, decide);
+  void edit_tables(Verb verb, Hashes hashes, FunctionRef<std::vector<Mutation>()> decide) override {
+    shared_.edit_tables(verb, hashes, decide);
   }
   void clear_tables() override { shared_.clear_tables(); }
   void note_failure(Verb verb) const noexcept override { shared_.note_failure(verb); }

@@ -311,15 +311,35 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   /// Carries out every change of the batch, in order, or none of them. @throws DuplicateKeyError,
   /// KeyNotFoundError, ValueError as the verbs do; then nothing was changed. *Thread safety*: atomic for
   /// other threads; holds the exclusive locks of the segments concerned. *Complexity*: O(size of the batch).
-  void apply(Batch batch) {
+  void apply(const Batch& batch)
+    requires std::copy_constructible<Value>
+  {
     detail::CallbackScope::check_reentry(this);
-    std::vector<std::uint64_t> hashes;
-    hashes.reserve(batch.size());
-    for (const auto& operation : batch.operations()) {
-      if (operation.value) checked(Verb::apply, [&] { this->check_entry(operation.key, *operation.value); });
-      hashes.push_back(hash_of(operation.key));
+    this->apply_all(batch.operations());
+  }
+  /// The same; may move from the batch.
+  void apply(Batch&& batch) {
+    detail::CallbackScope::check_reentry(this);
+    this->apply_all(batch.operations());
+  }
+
+  /// Sets the value of each key, as `upsert` does: `upsert_many({{"a", 1}, {"b", 2}})`, or any range of
+  /// pairs. Of equal keys, the last one counts. Each entry is set atomically, all together are not: see
+  /// `apply`. If this throws, the entries before those of the error may be set. Faster than single calls, as
+  /// `read_many`, and a journal gets one line for many. @throws ValueError as `create`. *Thread safety*:
+  /// holds the exclusive locks of the segments of up to 256 entries. *Complexity*: O(entries).
+  template <detail::EntryRange<Key, Value> Entries = std::initializer_list<std::pair<Key, Value>>>
+  void upsert_many(const Entries& entries)
+    requires std::copy_constructible<Key> && std::copy_constructible<Value>
+  {
+    detail::CallbackScope::check_reentry(this);
+    std::vector<typename Base::EntryView> some;
+    for (auto at = std::ranges::begin(entries); at != std::ranges::end(entries);) {
+      some.clear();
+      for (; some.size() < 256 && at != std::ranges::end(entries); ++at)
+        some.push_back({&at->first, &at->second});
+      this->upsert_together(some);
     }
-    this->edit_tables(hashes, [&] { return this->planned(batch, hashes); });
   }
 
  protected:

@@ -238,7 +238,7 @@ class SaveModel {
     thread.stage = ModelThread::Stage::working;
     thread.step = step;
     thread.afresh = state_.begins_afresh();
-    thread.upto = step == Step::sync || step == Step::join ? disk_.written : applied_;
+    thread.upto = step == Step::sync || step == Step::sync_joined ? disk_.written : applied_;
     thread.awaited = Turn::none;
     for (const ModelThread& other : threads_) {
       const bool waits = other.want.compacting && other.stage != ModelThread::Stage::working;
@@ -286,7 +286,7 @@ class SaveModel {
       case Step::write_base:
         disk_.base = thread.upto;
         return;
-      case Step::join:
+      case Step::sync_joined:
         disk_.joined = disk_.poisoned ? OperationNumber{0} : thread.upto;
         return;
       case Step::replace_base:
@@ -313,10 +313,12 @@ class SaveModel {
     if (thread.step == Step::sync) all.push_back({.failed = true, .declined = true, .broke = true});
     if (thread.step == Step::check) all.push_back({.broke = true});
     const bool may_break = thread.step == Step::append || thread.step == Step::sync ||
-                           thread.step == Step::join || (thread.step == Step::rotate && !thread.afresh);
+                           thread.step == Step::join || thread.step == Step::sync_joined ||
+                           (thread.step == Step::rotate && !thread.afresh);
     if (may_break) all.push_back({.failed = true, .broke = true, .wants_everything = everything});
-    if (thread.step != Step::append && thread.step != Step::sync && thread.step != Step::join)
-      all.push_back({.failed = true, .wants_everything = everything});
+    const bool only_breaks = thread.step == Step::append || thread.step == Step::sync ||
+                             thread.step == Step::join || thread.step == Step::sync_joined;
+    if (!only_breaks) all.push_back({.failed = true, .wants_everything = everything});
     return all;
   }
 

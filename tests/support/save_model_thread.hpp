@@ -22,8 +22,8 @@ enum class ModelCall : std::uint8_t { put, replace, save, auto_save, compact, co
 inline constexpr std::array kModelCalls{"put",     "replace", "save",      "auto_save",
                                         "compact", "copy",    "take_over", "close"};
 inline constexpr std::array kModelSteps{
-    "done", "wait",      "fail",    "closed", "append",     "sync", "save_changes", "save_all", "check",
-    "copy", "take_over", "prepare", "rotate", "write_base", "join", "replace_base", "close"};
+    "done", "wait",      "fail",    "closed", "append",     "sync", "save_changes", "save_all",     "check",
+    "copy", "take_over", "prepare", "rotate", "write_base", "join", "sync_joined",  "replace_base", "close"};
 
 struct ModelThread {
   enum class Stage : std::uint8_t { idle, ready, waiting, working };

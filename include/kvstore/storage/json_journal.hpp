@@ -209,9 +209,10 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
   std::atomic<bool> compacting_ = false;  // current_ was begun for a compaction that is not complete
   bool unfinished_ = false;               // the snapshot was renamed, but finish() is not complete
 
-  // Changed only while no thread appends or syncs.
+  // Changed only while no thread appends or syncs, and by the thread that syncs.
   std::shared_ptr<detail::JournalFile> previous_;  // the journal before current_, while it may need a sync
   std::shared_ptr<detail::JournalFile> current_;   // the journal that takes new lines
+  bool joined_ = false;                            // current_ continues the new snapshot
 
   std::atomic<bool> failed_ = false;      // current_ missed a line, a write or a sync: it takes no more
   std::atomic<std::uint64_t> steps_ = 0;  // in current_ and not in the snapshot

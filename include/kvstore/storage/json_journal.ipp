@@ -140,6 +140,8 @@ KVSTORE_INLINE void JsonJournal::sync() {
   if (previous_) sync(*previous_);  // the current journal must not be safer than the one that it follows
   sync(*current_);
   if (window_ != nullptr) current_->vouch(*window_);
+  // Once all of it is on disk, it is not needed: some Windows file systems cannot replace an open file.
+  if (std::exchange(joined_, false)) previous_.reset();
 }
 
 KVSTORE_INLINE std::uint64_t JsonJournal::bytes() const noexcept {
@@ -190,6 +192,7 @@ KVSTORE_INLINE void JsonJournal::rotate() {
   current_ = std::move(successor_);
   current_path_ = std::move(successor_path_);  // not copied: nothing may throw here
   compacting_ = true;
+  joined_ = false;
   failed_ = false;
   steps_ = 0;
   changes_ = 0;
@@ -203,11 +206,9 @@ KVSTORE_INLINE void JsonJournal::write_base(ChangeSource& everything) {
 }
 
 KVSTORE_INLINE void JsonJournal::join() {
-  if (previous_) sync(*previous_);
   add([&](JsonWriter& out) { detail::write_base(out, base_.next_id()); }, 0);
   flush();
-  sync(*current_);
-  previous_.reset();  // all of it is on disk; some Windows file systems cannot replace an open file
+  joined_ = true;
 }
 
 KVSTORE_INLINE void JsonJournal::replace_base() {
@@ -303,6 +304,7 @@ KVSTORE_INLINE void JsonJournal::save_everything(ChangeSource& source) {
     rotate();
     write_base(source);
     join();
+    sync();
     replace_base();
   } catch (...) {
     abandon();

@@ -21,12 +21,13 @@
 //   prepare       snapshot        -               Journal::prepare: the next journal file exists
 //   rotate        append, save    append, save    Journal::append of the rest, rotate
 //   write_base    -               -               Journal::write_base: the new snapshot, as a temporary file
-//   join          append, save    append, save    Journal::join: the new journal vouches for it, both durable
+//   join          append, save    append, save    Journal::join: the new journal vouches for it
+//   sync_joined   save            save            Journal::sync: both journals are on disk
 //   replace_base  -               snapshot        Journal::replace_base: it has the name, the old one goes
 //   close         all of them     all of them     the storage ends
 // clang-format on
 //
-// The five steps from `prepare` on are one compaction, by the thread that holds the snapshot turn throughout.
+// The six steps from `prepare` on are one compaction, by the thread that holds the snapshot turn throughout.
 // Each turn has one holder at a time. So no two threads sync a file at once, appends come in order, and
 // nothing closes the storage during a step. The turns of a step are taken all at once, so no thread waits
 // while holding one. The exception is a compaction, which holds `snapshot` and waits for turns whose holders
@@ -73,6 +74,7 @@ enum class Step : std::uint8_t {
   rotate,
   write_base,
   join,
+  sync_joined,
   replace_base,
   close,
 };
@@ -173,6 +175,7 @@ class SaveState {
         return Turn::append;
       case Step::sync:
       case Step::save_changes:
+      case Step::sync_joined:
         return Turn::save;
       case Step::save_all:
       case Step::check:

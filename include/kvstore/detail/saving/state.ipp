@@ -75,7 +75,7 @@ KVSTORE_INLINE void SaveState::note_begun(Step step, Want& want, std::uint64_t a
       covered_ = breaks_;
       appending_ = applied;
       return;
-    case Step::join:
+    case Step::sync_joined:
       joining_ = handed_;
       return;
     default:
@@ -106,6 +106,7 @@ KVSTORE_INLINE void SaveState::note(Step step, Want& want, const StepOutcome& ou
     case Step::rotate:
     case Step::write_base:
     case Step::join:
+    case Step::sync_joined:
     case Step::replace_base:
       return note_compaction(step, want);
     case Step::close:

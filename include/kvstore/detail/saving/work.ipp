@@ -97,6 +97,8 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
       return write_base(result);
     case Step::join:
       return breaking(result, [&] { journal_->join(); });
+    case Step::sync_joined:
+      return breaking(result, [&] { journal_->sync(); });
     case Step::replace_base:
       return journal_->replace_base();
     default:
@@ -183,7 +185,7 @@ KVSTORE_INLINE void SaveWork::note_state(Step step, StepResult& result) noexcept
 
 KVSTORE_INLINE void SaveWork::abandon(Step step) noexcept {
   const bool compacts = step == Step::prepare || step == Step::rotate || step == Step::write_base ||
-                        step == Step::join || step == Step::replace_base;
+                        step == Step::join || step == Step::sync_joined || step == Step::replace_base;
   if (compacts) journal_->abandon();
 }
 

@@ -58,8 +58,7 @@ class SegmentCut {
   void prepare(CutNumber cut, const Table& table, const Mutation& mutation, std::size_t inserts = 1) {
     if (!takes_part(cut)) return;
     make_room(table.size(), inserts);
-    using Kind = typename Mutation::Kind;
-    if (mutation.kind != Kind::replace && mutation.kind != Kind::erase) return;
+    if (!mutation.changes_entry()) return;
     if (mutation.position < cursor_ || passed_over_[mutation.position]) return;
     captured_.put(table[mutation.position].key, table[mutation.position].value);
     passed_over_[mutation.position] = true;

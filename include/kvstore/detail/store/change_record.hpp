@@ -25,7 +25,7 @@ void put_changes(const Tables<Key, Value>& tables, std::span<const Mutation<Key,
     if (mutation.kind == Mutation<Key, Value>::Kind::erase)
       out.remove(key);
     else
-      out.put(key, *mutation.value);
+      out.put(key, mutation.new_value());
   }
 }
 

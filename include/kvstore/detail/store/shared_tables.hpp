@@ -13,6 +13,7 @@
 #include <memory>
 #include <shared_mutex>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -102,13 +103,14 @@ class SharedTables final : private SavedStore {
     });
   }
 
-  void edit_tables(std::span<const std::uint64_t> hashes, FunctionRef<std::vector<Mutation>()> decide) {
+  void edit_tables(Verb verb, std::span<const std::uint64_t> hashes,
+                   FunctionRef<std::vector<Mutation>()> decide) {
     driver_->check_process();
     ThreadState* const local = threads_.local();
-    counted(Verb::apply, local, [&] {
+    // A batch counts once, even if it had nothing to change.
+    counted(verb, local, verb == Verb::apply ? 1 : hashes.size(), [&] {
       ChangeTrace trace{driver_->observer()};
-      settled(Verb::apply, edit_locked(hashes, decide, local, trace), trace);
-      return true;  // even if the batch had nothing to change
+      settled(verb, edit_locked(hashes, decide, local, trace), trace);
     });
   }
 
@@ -227,6 +229,19 @@ class SharedTables final : private SavedStore {
     count(local, verb, Outcome::refused);
   }
 
+  /// The same for `operations` writes at once, none of which is refused.
+  template <class Writes>
+  void counted(Verb verb, ThreadState* local, std::size_t operations, const Writes& writes) const
+    requires std::is_void_v<std::invoke_result_t<const Writes&>>
+  {
+    try {
+      writes();
+      if (counts()) count(local, verb, Outcome::done, operations);
+    } catch (...) {
+      note_failure(verb);
+      throw;
+    }
+  }
   /// The same for `keys` reads at once, which return a bit for each key that exists.
   template <class Reads>
   void counted(Verb verb, ThreadState* local, std::size_t keys, const Reads& reads) const {

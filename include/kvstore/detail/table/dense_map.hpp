@@ -95,6 +95,14 @@ class alignas(64) DenseMap {
     detail::prefetch(&entries_[position].value);
   }
 
+  /// Prefetches what that entry points to, once the entry is there.
+  [[gnu::always_inline]] void prefetch_texts(std::uint64_t hash) const noexcept {
+    const std::size_t position = index_.likely(tag_of(hash));
+    if (position == kNone) return;
+    prefetch_text(entries_[position].key);
+    prefetch_text(entries_[position].value);
+  }
+
   /// Makes room for `count` more entries: the next `count` calls of `insert` cannot fail, unless an `erase`
   /// comes before them. Amortised O(1).
   void prepare_insert(std::size_t count) {
@@ -185,6 +193,14 @@ class alignas(64) DenseMap {
 
  private:
   static constexpr std::size_t kMinRoom = 8;  // kept even by an empty table
+
+  template <class T>
+  [[gnu::always_inline]] static void prefetch_text(const T& text) noexcept {
+    if constexpr (std::is_convertible_v<const T&, std::string_view>) {
+      const std::string_view view = text;
+      prefetch_bytes(view.data(), view.size());
+    }
+  }
 
   // The part of a hash that the table keeps: the upper half.
   [[nodiscard]] static std::uint32_t tag_of(std::uint64_t hash) noexcept {

@@ -48,6 +48,15 @@ concept KeyRange =
      (!std::is_reference_v<Lookup> &&
       std::convertible_to<const std::remove_reference_t<std::iter_reference_t<KeyIterator<Keys>>>&, Lookup>));
 
+/// Ranges of entries to set: their elements have a `first` that is a key, and a `second` that is a value.
+template <class Entries, class Key, class Value>
+concept EntryRange = std::forward_iterator<KeyIterator<Entries>> &&
+                     std::is_reference_v<std::iter_reference_t<KeyIterator<Entries>>> &&
+                     requires(const std::iter_value_t<KeyIterator<Entries>>& entry) {
+                       requires std::same_as<std::remove_cvref_t<decltype((entry.first))>, Key>;
+                       requires std::same_as<std::remove_cvref_t<decltype((entry.second))>, Value>;
+                     };
+
 template <class Key, class Value, class Hash, class KeyEqual>
 class TableStore : ObjectTypes<Key, Value> {
  public:
@@ -95,7 +104,7 @@ class TableStore : ObjectTypes<Key, Value> {
     decide(tables_[index]).apply(tables_[index]);
   }
   /// Carries out what `decide` decides, which concerns the tables of `hashes` only: all of it or nothing.
-  virtual void edit_tables(std::span<const std::uint64_t> /*hashes*/,
+  virtual void edit_tables(Verb /*verb*/, std::span<const std::uint64_t> /*hashes*/,
                            FunctionRef<std::vector<Mutation>()> decide) {
     const std::vector<Mutation> mutations = decide();
     for (const auto& inserts : tables_.inserts_of(mutations))
@@ -228,14 +237,40 @@ class TableStore : ObjectTypes<Key, Value> {
     return found;
   }
 
-  [[nodiscard]] std::vector<Mutation> planned(WriteBatch<Key, Value>& batch,
-                                              std::span<const std::uint64_t> hashes) const {
-    BatchPlan<Key, Value, KeyEqual> plan{equal_, Hasher::kSeeded};
-    for (std::size_t i = 0; i < hashes.size(); ++i) {
-      auto& operation = batch.operations()[i];
-      plan.add(operation, hashes[i], find(tables_.of(hashes[i]), hashes[i], operation.key));
+  /// Carries out the operations of a batch as one step. Moves from them if they are not constant.
+  template <class Operations>
+  void apply_all(Operations& operations) {
+    constexpr bool kMoves = !std::is_const_v<Operations>;
+    std::vector<std::uint64_t> hashes;
+    hashes.reserve(operations.size());
+    for (const auto& operation : operations) {
+      if (operation.value) checked(Verb::apply, [&] { check_entry(operation.key, *operation.value); });
+      hashes.push_back(hash_of(operation.key));
     }
-    return plan.mutations();
+    edit_together<kMoves>(Verb::apply, hashes, [&](auto& plan, std::size_t i) {
+      auto& operation = operations[i];
+      plan.add(operation.action, &operation.key, operation.value ? &*operation.value : nullptr, hashes[i],
+               find(tables_.of(hashes[i]), hashes[i], operation.key));
+    });
+  }
+
+  /// An entry to be set.
+  struct EntryView {
+    const Key* key;
+    const Value* value;
+  };
+  /// Sets the entries as one step.
+  void upsert_together(const std::vector<EntryView>& entries) {
+    std::vector<std::uint64_t> hashes;
+    hashes.reserve(entries.size());
+    for (const EntryView& entry : entries) {
+      checked(Verb::upsert, [&] { check_entry(*entry.key, *entry.value); });
+      hashes.push_back(hash_of(*entry.key));
+    }
+    edit_together<false>(Verb::upsert, hashes, [&](auto& plan, std::size_t i) {
+      plan.add(WriteBatch<Key, Value>::Action::upsert, entries[i].key, entries[i].value, hashes[i],
+               find(tables_.of(hashes[i]), hashes[i], *entries[i].key));
+    });
   }
 
   // The tables. -------------------------------------------------------------------------------------------
@@ -279,6 +314,24 @@ class TableStore : ObjectTypes<Key, Value> {
       found |= std::uint32_t{1} << i;
     }
     return found;
+  }
+
+  /// Carries out the changes of which `add(plan, i)` adds one to a plan, for each of `hashes`. Searches for
+  /// sixteen keys at a time, so that their cache misses overlap.
+  template <bool kMoves, class Add>
+  void edit_together(Verb verb, std::span<const std::uint64_t> hashes, const Add& add) {
+    PlannedCopies<Key, Value> copies;
+    edit_tables(verb, hashes, [&] {
+      BatchPlan<Key, Value, KeyEqual, kMoves> plan{equal_, Hasher::kSeeded, hashes.size()};
+      for (std::size_t first = 0; first < hashes.size(); first += kGroup) {
+        const auto group = hashes.subspan(first, std::min(kGroup, hashes.size() - first));
+        for (const std::uint64_t hash : group) tables_.of(hash).prefetch(hash);
+        for (const std::uint64_t hash : group) tables_.of(hash).prefetch_likely(hash);
+        for (const std::uint64_t hash : group) tables_.of(hash).prefetch_texts(hash);
+        for (std::size_t i = first; i < first + group.size(); ++i) add(plan, i);
+      }
+      return plan.mutations([&](std::uint64_t hash) -> const Table& { return tables_.of(hash); }, copies);
+    });
   }
 
   Tables tables_;
