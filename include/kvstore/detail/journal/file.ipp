@@ -26,6 +26,9 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
+/// Bytes up to which storing through a mapping costs less than a call: a page that is touched first may cost
+/// several times what a call needs for it.
+inline constexpr std::size_t kLongestStored = std::size_t{4} << 10;
 /// Bytes from which letting go of pages costs less than taking them one by one.
 inline constexpr std::uint64_t kManyPages = std::uint64_t{16} << 10;
 
@@ -216,7 +219,8 @@ KVSTORE_INLINE bool JournalFile::map_step_at(std::uint64_t end) {
 }
 
 KVSTORE_INLINE bool JournalFile::store_mapped(std::uint64_t end, std::string_view text) {
-  if (!is_worth_mapping(end) || end % space_.step + text.size() > space_.step || !map_step_at(end))
+  if (text.size() > kLongestStored || !is_worth_mapping(end) ||
+      end % space_.step + text.size() > space_.step || !map_step_at(end))
     return false;
   std::memcpy(mapping_->bytes().data() + (end - mapped_at_), text.data(), text.size());
   return true;
