@@ -222,7 +222,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     bool removed = false;
     edit(Verb::remove, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
       const detail::CallbackScope scope{this};
-      removed = std::invoke(wanted, std::as_const(table[position].value));
+      removed = std::invoke(wanted, table.entry(position, hash).value);
       return removed ? Mutation::erase(hash, position) : Mutation{};
     });
     return removed;
@@ -253,7 +253,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     checked(Verb::compare_exchange, [&] { this->check_value(key, desired); });
     bool equal = false;
     edit(Verb::compare_exchange, key, [&](Table& table, std::uint64_t hash, std::size_t position) {
-      equal = table[position].value == expected;
+      equal = table.entry(position, hash).value == expected;
       return equal ? Mutation::replace(hash, position, desired) : Mutation{};
     });
     return equal;
@@ -375,7 +375,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   template <class Fn>
   Changed change(Table& table, std::uint64_t hash, std::size_t position, LookupKey key, Fn& fn,
                  std::optional<Value>& changed) {
-    changed = this->duplicate(table[position].value);
+    changed = this->duplicate(table.entry(position, hash).value);
     bool wanted = false;
     {
       const detail::CallbackScope scope{this};

@@ -5,12 +5,20 @@
 // beforehand. A new value comes by move; a key is copied where the map needs one of its own.
 
 #include <oneapi/tbb/concurrent_hash_map.h>
+#include <tkrzw_dbm_tiny.h>
 #include <libcuckoo/cuckoohash_map.hh>
+#if __has_include(<boost/unordered/concurrent_flat_map.hpp>)
+#include <boost/unordered/concurrent_flat_map.hpp>
+#define KVSTORE_BENCH_HAS_FLAT_MAP 1
+#else
+#define KVSTORE_BENCH_HAS_FLAT_MAP 0
+#endif
 
 #include <memory>
 #include <mutex>
 #include <shared_mutex>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 
@@ -24,6 +32,7 @@ class NoStorage final : public kvstore::Storage {
  public:
   void load(const kvstore::LoadRequest&, kvstore::LoadSink&) override {}
   [[nodiscard]] kvstore::SaveScope scope() const noexcept override { return kvstore::SaveScope::everything; }
+  [[nodiscard]] bool takes_changes() const noexcept override { return false; }
   void save(kvstore::ChangeSource&) override {}
 };
 
@@ -78,6 +87,53 @@ class CuckooMap {
 
  private:
   libcuckoo::cuckoohash_map<Key, Value> map_;
+};
+
+#if KVSTORE_BENCH_HAS_FLAT_MAP
+
+/// From Boost 1.83 on.
+template <class Key, class Value>
+class FlatMap {
+ public:
+  bool insert(const Key& key, Value&& value) { return map_.try_emplace(key, std::move(value)); }
+  void put(const Key& key, Value&& value) { map_.insert_or_assign(key, std::move(value)); }
+  template <class Fn>
+  bool visit(const Key& key, const Fn& fn) const {
+    return map_.cvisit(key, [&](const auto& entry) { fn(entry.second); }) != 0;
+  }
+
+ private:
+  boost::concurrent_flat_map<Key, Value> map_;
+};
+
+#endif
+
+/// A map of strings alone. Its table has about a million buckets from the start, and does not grow.
+class TinyMap {
+ public:
+  bool insert(const std::string& key, std::string&& value) { return map_.Set(key, value, false).IsOK(); }
+  void put(const std::string& key, std::string&& value) { map_.Set(key, value); }
+  template <class Fn>
+  bool visit(const std::string& key, const Fn& fn) const {
+    Visitor<Fn> visitor{fn};
+    map_.Process(key, &visitor, false);
+    return visitor.found;
+  }
+
+ private:
+  template <class Fn>
+  struct Visitor final : tkrzw::DBM::RecordProcessor {
+    explicit Visitor(const Fn& function) : fn{function} {}
+    std::string_view ProcessFull(std::string_view /*key*/, std::string_view value) override {
+      fn(value);
+      found = true;
+      return NOOP;
+    }
+    const Fn& fn;
+    bool found = false;
+  };
+
+  mutable tkrzw::TinyDBM map_;
 };
 
 /// What is at hand in every program.

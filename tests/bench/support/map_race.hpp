@@ -54,11 +54,12 @@ struct MapResult {
   return geometric_mean(ours.cells) / geometric_mean(theirs.cells);
 }
 
-/// The cells of more than one thread.
-[[nodiscard]] inline MapResult shared(const MapResult& result) {
+/// The cells whose number of threads is within these bounds.
+[[nodiscard]] inline MapResult with_threads(const MapResult& result, std::size_t least, std::size_t most) {
   MapResult some{result.name, {}};
   for (std::size_t i = 0; i < result.cells.size(); ++i) {
-    if (kThreads[i % kThreads.size()] > 1) some.cells.push_back(result.cells[i]);
+    const std::size_t threads = kThreads[i % kThreads.size()];
+    if (threads >= least && threads <= most) some.cells.push_back(result.cells[i]);
   }
   return some;
 }

@@ -66,7 +66,7 @@ void run_mixture(Map& map, const MapData<Key, Value>& data, Spread spread, const
   const std::vector<Key>& keys = data.drawn(spread);
   for (std::size_t i = first; i < last; ++i) {
     if (scatter(i) % 100 < mixture.reads)
-      map.visit(keys[i], [](const Value& value) { look_at(value); });
+      map.visit(keys[i], [](const auto& value) { look_at(value); });
     else
       map.put(keys[i], Value{data.value(i)});
   }

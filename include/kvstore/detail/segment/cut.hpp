@@ -94,8 +94,12 @@ class SegmentCut {
     const std::size_t most = out.bytes() + kSliceBytes;
     const Table& table = detached_ ? *detached_ : live;
     const std::size_t stop = std::min(table.size(), cursor_ + kSliceEntries);
+    for (std::size_t i = 0; cursor_ == 0 && i < std::min(table.size(), 2 * kPrefetchAhead); ++i)
+      table.prefetch_at(i);
     for (std::size_t i = cursor_; i < std::min(stop, cursor_ + kPrefetchAhead); ++i) prefetch(table[i]);
     for (; cursor_ < stop && out.bytes() < most; ++cursor_) {
+      // Also into the next slice, which finds its first entries at hand.
+      if (cursor_ + 2 * kPrefetchAhead < table.size()) table.prefetch_at(cursor_ + 2 * kPrefetchAhead);
       if (cursor_ + kPrefetchAhead < stop) prefetch(table[cursor_ + kPrefetchAhead]);
       const bool skip = cursor_ < passed_over_.size() && passed_over_[cursor_];
       if (!skip) out.put(table[cursor_].key, table[cursor_].value);

@@ -23,33 +23,11 @@
 #include "kvstore/detail/base/prefetch.hpp"
 #include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/table/block_vector.hpp"
+#include "kvstore/detail/table/entry.hpp"  // IWYU pragma: export
 #include "kvstore/detail/table/place_index.hpp"
+#include "kvstore/detail/table/slot_map.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
-
-/// Hashes a key with a table's secret; null if the hash of the store cannot do that.
-template <class Key>
-using SeededHash = std::uint64_t (*)(const Key&, const HashSeed&) noexcept;
-
-/// One key and its value.
-template <class Key, class Value>
-struct Entry {
-  Entry(Key&& k, Value&& v) noexcept : key(std::move(k)), value(std::move(v)) {}
-
-  Key key;
-  Value value;
-};
-
-/// A move that fails in the middle would leave a change half done: the index knows an entry that is not
-/// there.
-template <class T>
-consteval bool check_movable() {
-  static_assert(std::is_nothrow_move_constructible_v<T>,
-                "kvstore: keys and values must be movable without throwing, and this type is not, as "
-                "std::deque and std::atomic are not. Wrap it in a std::unique_ptr, use a std::vector or the "
-                "plain value, or declare a noexcept move constructor");
-  return true;
-}
 
 template <class Key, class Value>
 class alignas(64) DenseMap {
@@ -61,6 +39,11 @@ class alignas(64) DenseMap {
   [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
   [[nodiscard]] const BlockVector<Entry>& entries() const noexcept { return entries_; }
   [[nodiscard]] const Entry& operator[](std::size_t position) const noexcept { return entries_[position]; }
+
+  /// The entry at `position`, which a search for `hash` has found.
+  [[nodiscard]] const Entry& entry(std::size_t position, std::uint64_t /*hash*/) const noexcept {
+    return entries_[position];
+  }
 
   /// The value at `position`, to be modified in place.
   [[nodiscard]] Value& value(std::size_t position) noexcept { return entries_[position].value; }
@@ -84,6 +67,14 @@ class alignas(64) DenseMap {
     return find_or(hash, matches, [&] { return is_secret_ ? find(seeded(seed_), matches) : kNone; });
   }
 
+  /// As `find_or`, for a reader of the entry; `otherwise()` returns such a pointer.
+  template <class Matches, class Otherwise>
+  [[nodiscard]] const Entry* find_entry_or(std::uint64_t hash, const Matches& matches,
+                                           const Otherwise& otherwise) const {
+    const std::size_t position = find(hash, matches);
+    return position == kNone ? otherwise() : &entries_[position];
+  }
+
   /// Prefetches the memory that a search for `hash` reads first. Needs no lock.
   [[gnu::always_inline]] void prefetch(std::uint64_t hash) const noexcept { index_.prefetch(tag_of(hash)); }
 
@@ -102,6 +93,9 @@ class alignas(64) DenseMap {
     prefetch_text(entries_[position].key);
     prefetch_text(entries_[position].value);
   }
+
+  /// Does nothing: a scan reads entries one after another, which the hardware finds by itself.
+  void prefetch_at(std::size_t /*position*/) const noexcept {}
 
   /// Makes room for `count` more entries: the next `count` calls of `insert` cannot fail, unless an `erase`
   /// comes before them. Amortised O(1).
@@ -137,6 +131,11 @@ class alignas(64) DenseMap {
       std::destroy_at(std::addressof(old));
       std::construct_at(std::addressof(old), std::move(value));
     }
+  }
+
+  /// The same for an entry that a search for `hash` has found.
+  void replace(std::size_t position, Value& value, std::uint64_t /*hash*/) noexcept {
+    replace(position, value);
   }
 
   /// Removes the entry at `position`; the last entry takes its place. Releases memory when few of many
@@ -245,6 +244,13 @@ class alignas(64) DenseMap {
   bool is_secret_ = false;
   std::vector<std::uint32_t> tags_;  // of each entry, so that moving one needs no hash
   HashSeed seed_;                    // if `is_secret_`
+};
+
+/// A table of small entries.
+template <class Key, class Value>
+  requires LiesInIndex<Key, Value>
+class DenseMap<Key, Value> : public SlotMap<Key, Value> {
+  static_assert(check_movable<Key>() && check_movable<Value>());
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -55,6 +55,19 @@ class KeyHasher {
     });
   }
 
+  /// The entry of `key` in `table`, or null.
+  template <class Table, class Probe, class KeyEqual>
+  [[nodiscard]] static const typename Table::Entry* find_entry(const Table& table, std::uint64_t hash,
+                                                               const Probe& key, const KeyEqual& equal) {
+    const auto same = [&](const Key& other) { return equal(other, key); };
+    return table.find_entry_or(hash, same, [&]() -> const typename Table::Entry* {
+      if (!kCanKeepSecret || !table.is_secret()) [[likely]]
+        return nullptr;
+      const std::size_t position = find_by_secret(table, key, equal);
+      return position == Table::kNone ? nullptr : &table[position];
+    });
+  }
+
  private:
   /// Out of line, and without a closure of the caller, which would have to lie in memory before each search.
   template <class Table, class KeyEqual>

@@ -76,7 +76,7 @@ struct Mutation {
 
   /// The key concerned, before perform().
   [[nodiscard]] const Key& key_in(const Table& table) const noexcept {
-    return kind == Kind::insert ? *key : table[position].key;
+    return kind == Kind::insert ? *key : table.entry(position, hash).key;
   }
 
   /// Makes room and performs the mutation, for a store without steps of its own between the two. May throw;
@@ -89,7 +89,7 @@ struct Mutation {
   /// Performs the mutation. An insert needs `table.prepare_insert` first.
   void perform(Table& table) const noexcept {
     if (kind == Kind::replace)
-      table.replace(position, *value);
+      table.replace(position, *value, hash);
     else
       insert_or_erase(table);
   }

@@ -162,9 +162,9 @@ class TableStore : ObjectTypes<Key, Value> {
     const Search search = begin_search(key);
     CallbackScope::check_reentry(this);
     return read_table(verb, search.table, [&](const Table& table) {
-      const std::size_t position = find(table, search.hash, key);
-      if (position == Table::kNone) return false;
-      fn(table[position].value);
+      const auto* const entry = Hasher::find_entry(table, search.hash, key, equal_);
+      if (entry == nullptr) return false;
+      fn(entry->value);
       return true;
     });
   }
@@ -308,9 +308,9 @@ class TableStore : ObjectTypes<Key, Value> {
       const auto i = static_cast<std::size_t>(std::countr_zero(left));
       const Table& table = tables_.of(hashes[i]);
       const LookupKey key = group[i].get();
-      const std::size_t position = find(table, hashes[i], key);
-      if (position == Table::kNone) continue;
-      visit(i, table[position].value);
+      const auto* const entry = Hasher::find_entry(table, hashes[i], key, equal_);
+      if (entry == nullptr) continue;
+      visit(i, entry->value);
       found |= std::uint32_t{1} << i;
     }
     return found;
