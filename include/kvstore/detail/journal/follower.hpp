@@ -95,7 +95,7 @@ class JournalFollower {
     }
   }
 
-  [[nodiscard]] View open();
+  [[nodiscard]] View open(const JournalThreads& threads);
 
   [[nodiscard]] View open_together();
 
