@@ -31,6 +31,7 @@
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/journal/follower.hpp"
 #include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"

@@ -26,6 +26,7 @@
 #include "kvstore/detail/journal/follower.hpp"
 #include "kvstore/detail/journal/overlay.hpp"
 #include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/detail/json/object_cursor.hpp"
 #include "kvstore/detail/json_file/entry_reader.hpp"
