@@ -85,6 +85,34 @@ class LoadStage {
   virtual void clear() noexcept = 0;
 };
 
+/// Takes changes on behalf of a `LoadSink`, so that several threads can read and apply them. Each thread
+/// passes the changes of one stretch to a stage of its own. Then the parts of all stages are applied, each
+/// part of a stage after the same part of the stage before it. A part has the changes of some of the keys.
+/// *Thread safety*: none, but different stages take changes independently, and different parts are applied
+/// independently.
+class ChangeStage {
+ public:
+  ChangeStage() = default;
+  ChangeStage(const ChangeStage&) = delete;
+  ChangeStage& operator=(const ChangeStage&) = delete;
+  virtual ~ChangeStage() = default;
+
+  /// Takes one change, as `LoadSink::change` does. The sink does not have the change yet.
+  virtual void change(const Change& change) = 0;
+  /// Takes the change that removes every entry, as `LoadSink::clear` does.
+  virtual void clear() = 0;
+
+  /// The number of parts, which all stages of a sink have in common.
+  [[nodiscard]] virtual std::size_t parts() const noexcept = 0;
+  /// Passes the changes of one part to the sink, once.
+  virtual void apply(std::size_t part) = 0;
+  /// Ends the stage, once all parts are applied: the sink counts the changes, and the stage is empty. Call
+  /// from the thread that loads.
+  virtual void finish() = 0;
+  /// Forgets the changes.
+  virtual void forget() noexcept = 0;
+};
+
 /// Takes the entries of a storage while it loads.
 class LoadSink {
  public:
@@ -119,6 +147,10 @@ class LoadSink {
   /// Removing a key that does not exist is not an error. @throws ParseError as `put`; DuplicateEntryError as
   /// `finish`.
   virtual void change(const Change& change) = 0;
+
+  /// A stage for changes that come after the entries put so far, for `LoadRequest::threads` above 1; null if
+  /// changes are taken by `change` alone. Calls `finish` first if it was not called yet.
+  [[nodiscard]] virtual std::unique_ptr<ChangeStage> change_stage() { return nullptr; }
 
   /// Discards every entry received so far. What comes after it comes through `change`.
   virtual void clear() = 0;

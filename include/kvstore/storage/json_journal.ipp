@@ -31,6 +31,7 @@
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/journal/follower.hpp"
 #include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
@@ -66,9 +67,10 @@ KVSTORE_INLINE void JsonJournal::load(const LoadRequest& request, LoadSink& sink
   sink.finish();
   detail::JournalSet found{files_, path_};
   directory_.check_held(found);
-  found.survey();
+  const detail::JournalThreads threads{request.threads};
+  found.survey(threads);
   const auto chain = found.chain(snapshot);
-  for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink);
+  for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink, threads);
   detail::keep_torn_ends(files_, path_, found.torn(chain), sink);
   detail::note_recovery(chain, sink);
   found.close();

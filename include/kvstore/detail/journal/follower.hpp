@@ -22,6 +22,7 @@
 
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/followed_path.hpp"
+#include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
@@ -95,7 +96,7 @@ class JournalFollower {
     }
   }
 
-  [[nodiscard]] View open();
+  [[nodiscard]] View open(const JournalThreads& threads);
 
   [[nodiscard]] View open_together();
 

@@ -26,6 +26,7 @@
 #include "kvstore/detail/journal/follower.hpp"
 #include "kvstore/detail/journal/overlay.hpp"
 #include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/detail/json/object_cursor.hpp"
 #include "kvstore/detail/json_file/entry_reader.hpp"
@@ -53,13 +54,13 @@ KVSTORE_INLINE bool JournalFollower::follow_links() {
 
 KVSTORE_INLINE void JournalFollower::load(const LoadRequest& request, LoadSink& sink) {
   following_.reset();
-  View view = open();
+  View view = open({request.threads});
   if (view.is_missing()) sink.missing(path(), request);
   const auto chain = view.journals.chain(view.id);
   if (request.purpose == LoadPurpose::copy) return copy(view, chain, sink);
   load_snapshot(view, request.threads, sink);
   std::uint64_t end = 0;
-  for (const FoundJournal* journal : chain) end = replay_journal(*journal, sink);
+  for (const FoundJournal* journal : chain) end = replay_journal(*journal, sink, {request.threads});
   if (!chain.empty())
     following_ = Following{chain.back()->file, chain.back()->path, chain.back()->header.id, end};
 }
@@ -83,11 +84,11 @@ KVSTORE_INLINE bool JournalFollower::View::is_missing() const noexcept {
   return !snapshot && !journals.main.file && !journals.next.file && !journals.fresh.file;
 }
 
-KVSTORE_INLINE auto JournalFollower::open() -> View {
-  return retrying(bytes(), [this] {
+KVSTORE_INLINE auto JournalFollower::open(const JournalThreads& threads) -> View {
+  return retrying(bytes(), [&] {
     View view = open_together();
     if (view.snapshot) identify(view);
-    view.journals.survey();
+    view.journals.survey(threads);
     static_cast<void>(view.journals.chain(view.id));
     return view;
   });
@@ -170,7 +171,7 @@ KVSTORE_INLINE void JournalFollower::read_on(LoadSink& sink) {
   JournalReplay replay{sink, following_->end != 0};
   JournalReader reader{*following_->file, following_->path, following_->end, JournalTail::growing,
                        kFirstBlock};
-  following_->end = read_journal(std::move(reader), following_->path, replay).end();
+  following_->end = read_journal(std::move(reader), replay).end();
 }
 
 KVSTORE_INLINE bool JournalFollower::is_last(const Following& following) {

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/journal/line.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -35,6 +36,10 @@ class JournalReader {
   /// place; StorageError
   bool next(std::string_view& body);
 
+  /// Continues with the line at `offset`. The lines before it were read in another way; the last one of their
+  /// marks records `vouched` bytes as synced.
+  void go_on(std::uint64_t offset, std::uint64_t vouched);
+
   /// Call after `next` has thrown CorruptionError, for a tool that saves what it can: goes on behind the
   /// damaged line. If only its mark does not fit, goes on with this line, and takes all such lines as good
   /// from now on.
@@ -43,6 +48,10 @@ class JournalReader {
 
   /// The file that is read.
   [[nodiscard]] File& file() const noexcept { return file_; }
+  /// Its path.
+  [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
+  /// The offset of the line that `next` reads.
+  [[nodiscard]] std::uint64_t position() const noexcept { return next_; }
   /// The end of the good lines, once `next` has returned false.
   [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
   /// The number of bytes after that end, except for blocks of zeros.
@@ -53,21 +62,7 @@ class JournalReader {
   [[nodiscard]] std::uint64_t body_offset() const noexcept { return body_offset_; }
 
  private:
-  struct Line {
-    enum class Outcome {
-      good,
-      unreadable,  // its checksum fits, and its mark is no number
-      bad,
-      zeros,
-      nothing,
-    };
-    Outcome outcome = Outcome::nothing;
-    std::size_t bytes = 0;     // with the newline, or up to the point where the search gave up
-    std::uint64_t synced = 0;  // the offset that its mark records as synced; 0 = no mark
-    std::size_t body_at = 0;   // offset of the body in the line
-    std::string_view body;
-    std::string_view text = {};  // of a bad line, as far as it was read
-  };
+  using Line = JournalLine;
 
   /// The line at `position_`.
   Line read_line();
@@ -76,8 +71,6 @@ class JournalReader {
   Line zeros();
 
   static Line read_text(std::string_view line);
-
-  static Line parse(std::string_view line);
 
   /// Requires that the mark of the good line at `position_` is one that a writer can have made there: of more
   /// bytes than any mark before it, which end a line, and stand before this one.
@@ -118,7 +111,6 @@ class JournalReader {
   [[nodiscard]] std::size_t room_at(std::uint64_t offset, std::size_t most);
 
   static constexpr std::size_t kMinRoom = 512;
-  static constexpr std::size_t kRoomForFrame = 64;
 
   File& file_;
   std::filesystem::path path_;

@@ -4,23 +4,20 @@
 // The definitions of reader.hpp.
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/format.hpp"
+#include "kvstore/detail/journal/line.hpp"
 #include "kvstore/detail/journal/reader.hpp"
-#include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
 
@@ -29,6 +26,14 @@ namespace kvstore { inline namespace v1 { namespace detail {
 KVSTORE_INLINE JournalReader::JournalReader(File& file, std::filesystem::path path, std::uint64_t from,
                                             JournalTail tail, std::size_t block_bytes)
     : file_{file}, path_{std::move(path)}, tail_{tail}, block_bytes_{block_bytes}, base_{from}, next_{from} {}
+
+KVSTORE_INLINE void JournalReader::go_on(std::uint64_t offset, std::uint64_t vouched) {
+  next_ = offset;
+  position_ = offset;
+  base_ = offset;
+  buffer_.clear();
+  vouched_ = vouched;
+}
 
 KVSTORE_INLINE bool JournalReader::next(std::string_view& body) {
   position_ = next_;
@@ -101,28 +106,8 @@ KVSTORE_INLINE auto JournalReader::zeros() -> Line {
 }
 
 KVSTORE_INLINE auto JournalReader::read_text(std::string_view line) -> Line {
-  Line result = parse(line);
+  Line result = parse_line(line);
   if (result.outcome == Line::Outcome::bad) result.text = line;
-  return result;
-}
-
-KVSTORE_INLINE auto JournalReader::parse(std::string_view line) -> Line {
-  Line result{Line::Outcome::bad, line.size() + 1, 0, 0, {}};
-  if (line.size() <= kCrcDigits || line.size() > kMaxLine + kRoomForFrame) return result;
-  const auto crc = parse_crc(line.substr(0, kCrcDigits));
-  const std::string_view rest = line.substr(kCrcDigits);
-  if (!crc || *crc != crc32c(rest)) return result;
-  const std::size_t space = std::min(rest.find(' '), rest.size() - 1);
-  result.outcome = rest[space] == ' ' ? Line::Outcome::good : Line::Outcome::unreadable;
-  result.body_at = kCrcDigits + space + 1;
-  result.body = rest.substr(space + 1);
-  if (space == 0) return result;
-  const char* const end = rest.data() + space;
-  const auto parsed = std::from_chars(rest.data() + 1, end, result.synced);
-  if (rest.front() == '|' && parsed.ec == std::errc{} && parsed.ptr == end && result.synced != 0)
-    return result;
-  result.outcome = Line::Outcome::unreadable;
-  result.synced = 0;
   return result;
 }
 
@@ -174,7 +159,7 @@ KVSTORE_INLINE std::uint64_t JournalReader::believable_mark(const Line& line) co
   std::string_view text = line.text;
   for (std::uint64_t at = position_;;) {
     const std::size_t end = end_of_first(text);
-    const Line joined = parse(text.substr(0, end));
+    const Line joined = parse_line(text.substr(0, end));
     if (joined.outcome != Line::Outcome::good) return most;
     if (joined.synced <= at) most = std::max(most, joined.synced);
     if (end == text.size()) return most;

@@ -5,13 +5,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/storage.hpp"
 
@@ -74,9 +77,61 @@ class JournalReplay final : public JournalHandler {
   bool begun_;
 };
 
-/// Passes every good line from `reader`, of the journal `path`, to `handler`; returns the reader at the end.
+/// Collects the properties of a journal from several threads.
+class SurveyStretches final : public StretchTarget {
+ public:
+  explicit SurveyStretches(FoundJournal& found) : found_{found} {}
+
+  void reserve(std::size_t slots) override {
+    while (slots_.size() < slots) slots_.emplace_back();
+  }
+  JournalHandler& begin(std::size_t slot) override;
+  void take(std::size_t count) override;
+
+ private:
+  struct Slot {
+    FoundJournal found;
+    std::optional<JournalSurvey> survey;
+  };
+
+  FoundJournal& found_;
+  std::deque<Slot> slots_;
+};
+
+/// Applies a journal from several threads.
+class ReplayStretches final : public StretchTarget {
+ public:
+  /// `threads` apply changes. `sink` offers stages.
+  ReplayStretches(LoadSink& sink, std::size_t threads) : sink_{sink}, threads_{threads} {}
+
+  void reserve(std::size_t slots) override;
+  JournalHandler& begin(std::size_t slot) override { return *slots_[slot]; }  // `take` has emptied it
+  void take(std::size_t count) override;
+
+ private:
+  class Slot final : public JournalHandler {
+   public:
+    explicit Slot(std::unique_ptr<ChangeStage> stage) : stage_{std::move(stage)} {}
+    [[nodiscard]] ChangeStage& stage() noexcept { return *stage_; }
+    void on_header(const JournalHeader&) override { throw_second_header(); }
+    void on_base(const BaseId&) override {}
+    void on_change(const Change& change) override { stage_->change(change); }
+    void on_clear() override { stage_->clear(); }
+
+   private:
+    std::unique_ptr<ChangeStage> stage_;
+  };
+
+  LoadSink& sink_;
+  std::size_t threads_;
+  std::vector<std::unique_ptr<Slot>> slots_;
+};
+
+/// Passes every good line from `reader` to `handler`, or to `target` from several threads if there are
+/// several and it is not null; returns the reader at the end. The first line goes to `handler` in any case.
 /// @throws CorruptionError, StorageError
-JournalReader read_journal(JournalReader reader, const std::filesystem::path& path, JournalHandler& handler);
+JournalReader read_journal(JournalReader reader, JournalHandler& handler, StretchTarget* target = nullptr,
+                           const JournalThreads& threads = {});
 
 /// No disk writes fewer bytes at once, so a tear leaves them whole or as zeros.
 inline constexpr std::size_t kMinSector = 16;
@@ -87,11 +142,11 @@ bool is_torn_start(File& file, const std::filesystem::path& path);
 
 /// Surveys a journal. A journal that broke off before its header was safe does not count: nothing in it was
 /// acknowledged. @throws CorruptionError for any other file without a header; StorageError
-void survey_journal(FoundJournal& found);
+void survey_journal(FoundJournal& found, const JournalThreads& threads = {});
 
 /// Applies a journal that was surveyed. @returns its end, which may be further on than before if another
 /// process writes
-std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink);
+std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink, const JournalThreads& threads = {});
 
 /// The part of a journal that opening drops: bytes from some offset on that are not all zeros.
 struct TornEnd {
@@ -119,7 +174,7 @@ struct JournalSet {
   JournalSet(FileSystem& files, const std::filesystem::path& snapshot);
 
   /// Surveys the contents. @throws CorruptionError, StorageError
-  void survey();
+  void survey(const JournalThreads& threads = {});
 
   /// Closes the journals, since not every system can replace or remove an open file.
   void close();

@@ -11,8 +11,10 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/contract/entry_error.hpp"
@@ -21,6 +23,7 @@
 #include "kvstore/detail/file/text_place.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/detail/journal/torn_keeper.hpp"
 #include "kvstore/error.hpp"
@@ -72,18 +75,53 @@ KVSTORE_INLINE void JournalSurvey::on_header(const JournalHeader& header) {
   found_.counts = true;
 }
 
-KVSTORE_INLINE JournalReader read_journal(JournalReader reader, const std::filesystem::path& path,
-                                          JournalHandler& handler) {
+KVSTORE_INLINE JournalHandler& SurveyStretches::begin(std::size_t slot) {
+  Slot& mine = slots_[slot];
+  mine.found = {};
+  mine.found.counts = true;  // the header was read before
+  return mine.survey.emplace(mine.found);
+}
+
+KVSTORE_INLINE void SurveyStretches::take(std::size_t count) {
+  for (std::size_t slot = 0; slot < count; ++slot) {
+    const FoundJournal& part = slots_[slot].found;
+    found_.steps += part.steps;
+    found_.bases.insert(found_.bases.end(), part.bases.begin(), part.bases.end());
+  }
+}
+
+KVSTORE_INLINE void ReplayStretches::reserve(std::size_t slots) {
+  while (slots_.size() < slots) slots_.push_back(std::make_unique<Slot>(sink_.change_stage()));
+}
+
+KVSTORE_INLINE void ReplayStretches::take(std::size_t count) {
+  for (std::size_t slot = count; slot < slots_.size(); ++slot) slots_[slot]->stage().forget();
+  if (count == 0) return;
+  const std::size_t parts = slots_.front()->stage().parts();
+  for_each_index(parts, std::min(threads_, parts), [&](std::size_t part) {
+    for (std::size_t slot = 0; slot < count; ++slot) slots_[slot]->stage().apply(part);
+  });
+  for (std::size_t slot = 0; slot < count; ++slot) slots_[slot]->stage().finish();
+}
+
+KVSTORE_INLINE JournalReader read_journal(JournalReader reader, JournalHandler& handler,
+                                          StretchTarget* target, const JournalThreads& threads) {
   std::string key;
+  const bool alone = threads.count < 2 || target == nullptr;
+  std::uint64_t together_from = 0;
   try {
-    for (std::string_view body; reader.next(body);) read_body(body, handler, key);
+    for (std::string_view body; reader.next(body);) {
+      read_body(body, handler, key);
+      if (!alone && reader.position() >= together_from)
+        together_from = read_stretches(reader, *target, threads);
+    }
   } catch (const EntryError& error) {
-    throw_placed(reader.file(), {path,
+    throw_placed(reader.file(), {reader.path(),
                                  reader.body_offset() + error.offset(),
                                  error.what(),
                                  {0, 0, KeyText<std::string>::for_message(error.key())}});
   } catch (const ParseError& error) {
-    throw_placed(reader.file(), {path, reader.body_offset() + error.offset(), error.what()});
+    throw_placed(reader.file(), {reader.path(), reader.body_offset() + error.offset(), error.what()});
   } catch (const CorruptionError& error) { throw_placed(reader.file(), error); }
   return reader;
 }
@@ -111,10 +149,11 @@ KVSTORE_INLINE bool is_torn_start(File& file, const std::filesystem::path& path)
   }
 }
 
-KVSTORE_INLINE void survey_journal(FoundJournal& found) {
+KVSTORE_INLINE void survey_journal(FoundJournal& found, const JournalThreads& threads) {
   if (!found.file) return;
   JournalSurvey survey{found};
-  const JournalReader reader = read_journal({*found.file, found.path}, found.path, survey);
+  SurveyStretches stretches{found};
+  const JournalReader reader = read_journal({*found.file, found.path}, survey, &stretches, threads);
   if (!found.counts && reader.end() != 0) throw CorruptionError{found.path, 0, "expected a journal's header"};
   if (!found.counts && !is_torn_start(*found.file, found.path)) {
     throw CorruptionError{found.path, 0,
@@ -127,9 +166,13 @@ KVSTORE_INLINE void survey_journal(FoundJournal& found) {
   found.vouched = std::min(reader.vouched(), reader.end());
 }
 
-KVSTORE_INLINE std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink) {
+KVSTORE_INLINE std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink,
+                                            const JournalThreads& threads) {
   JournalReplay replay{sink};
-  return read_journal({*found.file, found.path, 0, JournalTail::growing}, found.path, replay).end();
+  JournalReader reader{*found.file, found.path, 0, JournalTail::growing};
+  if (threads.count < 2 || !sink.change_stage()) return read_journal(std::move(reader), replay).end();
+  ReplayStretches stretches{sink, threads.count};
+  return read_journal(std::move(reader), replay, &stretches, threads).end();
 }
 
 KVSTORE_INLINE void keep_torn_ends(FileSystem& files, const std::filesystem::path& snapshot,
@@ -155,8 +198,8 @@ KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::
       next{open(files, snapshot, ".next")},
       fresh{open(files, snapshot, ".new")} {}
 
-KVSTORE_INLINE void JournalSet::survey() {
-  for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found);
+KVSTORE_INLINE void JournalSet::survey(const JournalThreads& threads) {
+  for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found, threads);
 }
 
 KVSTORE_INLINE void JournalSet::close() {

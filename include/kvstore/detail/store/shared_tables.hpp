@@ -33,6 +33,7 @@
 #include "kvstore/detail/store/change_record.hpp"
 #include "kvstore/detail/store/change_trace.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
+#include "kvstore/detail/table/free_tables.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/detail/table/tables.hpp"
 #include "kvstore/error.hpp"
@@ -55,6 +56,7 @@ class SharedTables final : private SavedStore {
   /// `tables` outlives this object. @throws UsageError
   SharedTables(Tables& tables, std::unique_ptr<Storage> storage, Options options)
       : tables_{tables},
+        end_{tables, threads_to_load(options.threads)},
         driver_{std::in_place, std::move(storage), std::move(options), counters_,
                 static_cast<SavedStore&>(*this)} {}
 
@@ -88,10 +90,7 @@ class SharedTables final : private SavedStore {
 
   void for_each_table(Verb verb, FunctionRef<void(const Table&)> fn) const {
     driver_->check_process();
-    counted(verb, threads_.local(), [&] {
-      visit_tables(fn);
-      return true;
-    });
+    counted(verb, threads_.local(), [&] { return visit_tables(fn), true; });
   }
 
   void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
@@ -370,6 +369,7 @@ class SharedTables final : private SavedStore {
 
   const ForkGuard home_;
   Tables& tables_;
+  TablesEnd<Key, Value> end_;  // in a forked child the tables are empty by then
   mutable PerThread<ThreadState> threads_;
   Segments segments_;  // uses the slots of `threads_`
   mutable StoreCounters counters_{threads_};

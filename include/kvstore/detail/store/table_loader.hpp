@@ -21,9 +21,9 @@
 #include "kvstore/detail/change/stored_key.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/saving/progress_count.hpp"
+#include "kvstore/detail/store/table_parts.hpp"
 #include "kvstore/detail/store/value_loader.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
-#include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/detail/table/tables.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_writer.hpp"
@@ -89,25 +89,18 @@ class TableLoader final : public LoadSink {
   }
 
   void change(const Change& change) override {
-    finish();
-    Key key = change.value ? parse_stored_key<Key>(change.key) : parse_entry_key<Key>(change.key);
-    const std::uint64_t hash = hash_of_(key);
-    Table& table = tables_.of(hash);
-    if (table.size() == 0) note_filled(table);
-    const std::size_t position = HashOf::find(table, hash, key, equal_);
-    std::optional<Value> value;
-    if (change.value) value.emplace(values_.parse(change.key, *change.value));
-    Mutation<Key, Value>::change(hash, position, key, value, HashOf::kSeeded).apply(table);
-    count(1, change.key.size() + (change.value ? change.value->size() : 0));
+    Step step = parse(change);
+    parts().apply(step);
+    count(1, bytes_of(change));
+  }
+
+  [[nodiscard]] std::unique_ptr<ChangeStage> change_stage() override {
+    if (values_.outdated()) return nullptr;  // as `stage`
+    return std::make_unique<Changes>(*this);
   }
 
   void clear() override {
-    finish();
-    if (!std::exchange(filled_known_, true)) {
-      for (Table& table : tables_) table = Table{};
-    }
-    for (Table* table : filled_) *table = Table{};
-    filled_.clear();
+    for (std::size_t part = 0; part < parts().size(); ++part) parts().clear(part);
   }
 
   void note(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) override {
@@ -122,6 +115,9 @@ class TableLoader final : public LoadSink {
   [[nodiscard]] bool outdated() const noexcept { return values_.outdated(); }
 
  private:
+  using Parts = TableParts<Key, Value, HashOf, KeyEqual>;
+  using Step = typename Parts::Step;
+
   static constexpr std::uint64_t kLarge = std::uint64_t{4} << 20;  // from here on, threads build indexes
 
   struct Parsed {
@@ -156,6 +152,42 @@ class TableLoader final : public LoadSink {
     std::size_t bytes_ = 0;
   };
 
+  /// Changes that another thread has read ahead.
+  class Changes final : public ChangeStage {
+   public:
+    explicit Changes(TableLoader& loader) : loader_{loader}, steps_{loader.parts()} {}
+
+    void change(const Change& change) override {
+      steps_.add(loader_.parse(change));
+      ++changes_;
+      bytes_ += bytes_of(change);
+    }
+    void clear() override { steps_.clear(); }
+    [[nodiscard]] std::size_t parts() const noexcept override { return loader_.parts_->size(); }
+    void apply(std::size_t part) override { steps_.apply(part); }
+    void finish() override {
+      loader_.count(changes_, bytes_);
+      forget();
+    }
+    void forget() noexcept override {
+      steps_.forget();
+      changes_ = 0;
+      bytes_ = 0;
+    }
+
+   private:
+    TableLoader& loader_;
+    StagedSteps<Parts> steps_;
+    std::size_t changes_ = 0;
+    std::size_t bytes_ = 0;
+  };
+
+  /// The tables, to be changed.
+  [[nodiscard]] Parts& parts() {
+    finish();
+    return parts_ ? *parts_ : parts_.emplace(tables_, equal_);
+  }
+
   /// An entry that came later would not be in the index.
   void check_loading() const {
     if (finished_)
@@ -172,15 +204,16 @@ class TableLoader final : public LoadSink {
     return {hash, std::move(key), std::move(value)};
   }
 
-  /// Keeps in mind that a table is no longer empty. A `clear` costs no more than the changes before it, since
-  /// a journal may hold as many as lines.
-  void note_filled(Table& table) {
-    if (!filled_known_) return;
-    filled_known_ = filled_.size() < tables_.size();
-    if (filled_known_)
-      filled_.push_back(&table);
-    else
-      filled_.clear();
+  /// Several threads may call this at once.
+  [[nodiscard]] Step parse(const Change& change) const {
+    Key key = change.value ? parse_stored_key<Key>(change.key) : parse_entry_key<Key>(change.key);
+    std::optional<Value> value;
+    if (change.value) value.emplace(values_.parse(change.key, *change.value));
+    const std::uint64_t hash = hash_of_(key);
+    return {hash, std::move(key), std::move(value)};
+  }
+  [[nodiscard]] static std::size_t bytes_of(const Change& change) noexcept {
+    return change.key.size() + (change.value ? change.value->size() : 0);
   }
 
   void add(Parsed&& entry) {
@@ -217,8 +250,7 @@ class TableLoader final : public LoadSink {
   ProgressCount count_;
   bool is_large_ = false;  // the load is large
   bool finished_ = false;
-  bool filled_known_ = false;   // all tables but `filled_` are empty
-  std::vector<Table*> filled_;  // some may be empty again
+  std::optional<Parts> parts_;  // of `tables_`, once changes come
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -55,7 +55,12 @@ class BlockVector {
     return *this;
   }
   ~BlockVector() {
-    while (size_ > 0) pop_back();
+    while (size_ > 0) {
+      if constexpr (requires(const T& t) { t.prefetch_owned(); }) {
+        if (size_ > kAhead) (*this)[size_ - kAhead].prefetch_owned();
+      }
+      pop_back();
+    }
   }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
@@ -101,6 +106,9 @@ class BlockVector {
   void pop_back() noexcept { std::destroy_at(&(*this)[--size_]); }
 
  private:
+  // Elements whose memory is requested before their turn to be destroyed.
+  static constexpr std::size_t kAhead = 12;
+
   // Aligned to cache lines, so that an element of 64 bytes occupies one line and not two.
   static constexpr std::align_val_t kAlign{std::max<std::size_t>(alignof(T), 64)};
 

@@ -7,6 +7,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "kvstore/detail/base/prefetch.hpp"
 #include "kvstore/detail/base/sip_hash.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -19,6 +20,12 @@ using SeededHash = std::uint64_t (*)(const Key&, const HashSeed&) noexcept;
 template <class Key, class Value>
 struct Entry {
   Entry(Key&& k, Value&& v) noexcept : key(std::move(k)), value(std::move(v)) {}
+
+  /// Prefetches the memory that the destructor touches.
+  [[gnu::always_inline]] void prefetch_owned() const noexcept {
+    detail::prefetch_owned(key);
+    detail::prefetch_owned(value);
+  }
 
   Key key;
   Value value;
