@@ -3,13 +3,20 @@
 // When a journal is compacted by itself: where that gives back space, or an opening would take long, and
 // never while a store is only filled.
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
+#include <thread>
 #include <vector>
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
@@ -110,7 +117,7 @@ TEST_CASE("Compaction by need: a store that was emptied is") {
 namespace {
 
 /// Takes everything, keeps nothing, and always wants a compaction that is not worth it.
-class Curious final : public kvstore::Storage, public kvstore::Journal {
+class Curious : public kvstore::Storage, public kvstore::Journal {
  public:
   explicit Curious(std::uint64_t& entries) : entries_{entries} {}
 
@@ -175,5 +182,41 @@ TEST_CASE("Compaction by need: the journal hears how many entries there are, wha
   store.upsert("f", 8);
   CHECK(heard == 1);
 }
+
+#ifdef __linux__
+
+namespace {
+
+/// Wants one compaction, and notes the priority at the disk of the thread that writes it.
+class Noting final : public Curious {
+ public:
+  Noting(std::uint64_t& entries, std::atomic<long>& priority) : Curious{entries}, priority_{priority} {}
+  [[nodiscard]] Journal* journal() noexcept override { return this; }
+  [[nodiscard]] bool is_worth_compacting(std::uint64_t) noexcept override { return priority_ == -1; }
+  void write_base(kvstore::ChangeSource& everything) override {
+    Curious::write_base(everything);
+    priority_ = ::syscall(SYS_ioprio_get, 1, 0);
+  }
+
+ private:
+  std::atomic<long>& priority_;
+};
+
+}  // namespace
+
+TEST_CASE("Compaction by need: the background comes last at the disk") {
+  std::uint64_t heard = 0;
+  std::atomic<long> priority = -1;
+  kvstore::BatchPersistentKeyValueStore<std::string, int> store{std::make_unique<Noting>(heard, priority),
+                                                                {.auto_save_interval = 0s}};
+  const long own = ::syscall(SYS_ioprio_get, 1, 0);
+  store.create("a", 1);
+  while (priority == -1) std::this_thread::yield();
+  CHECK(priority == (2 << 13 | 7));
+  CHECK(::syscall(SYS_ioprio_get, 1, 0) == own);
+  store.close();
+}
+
+#endif
 
 }  // namespace compaction_need_test

@@ -9,6 +9,7 @@
 #include <optional>
 #include <utility>
 
+#include "kvstore/detail/base/disk_priority.hpp"
 #include "kvstore/detail/base/helper_threads.hpp"
 #include "kvstore/detail/base/waking_thread.hpp"
 
@@ -26,6 +27,7 @@ class SaveThreads {
   }
   void start_compactor(const std::filesystem::path& path, std::function<void()> compact) {
     const auto work = [this, compact = std::move(compact)] {
+      come_last_at_disk();
       if (outgrown_.exchange(false, std::memory_order_relaxed)) compact();
     };
     start_needed(path, [&] { compactor_.emplace([] { return Delay{}; }, work); });
