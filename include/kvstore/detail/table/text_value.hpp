@@ -2,7 +2,7 @@
 #pragma once
 
 // A value made from text, in memory that an earlier value of the thread has left. Replacing a value leaves
-// the old one to the caller, whose memory the next text can use: neither malloc nor free.
+// the old one to the caller, whose memory the next text can use.
 
 #include <concepts>
 #include <cstddef>
