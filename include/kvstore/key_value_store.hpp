@@ -20,6 +20,7 @@
 #include "kvstore/detail/base/callback.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/detail/table/table_store.hpp"
+#include "kvstore/detail/table/text_value.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/hash.hpp"  // IWYU pragma: export
 #include "kvstore/key_text.hpp"
@@ -154,6 +155,18 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   bool upsert(KeyArgument key, Value value) {
     return add(Verb::upsert, key, value, [&](Table&, std::uint64_t hash, std::size_t position) {
       return Mutation::replace(hash, position, value);
+    });
+  }
+
+  /// The same for text that is no string yet, in a store of strings: `upsert(key, std::string_view{line})`.
+  /// The text is copied into the memory of a value that the thread has replaced before, if that fits, so
+  /// that replacing values allocates nothing.
+  template <class Text>
+    requires detail::TextFor<Value, Text>
+  bool upsert(KeyArgument key, const Text& text) {
+    detail::TextValue<Value> value{text};
+    return add(Verb::upsert, key, *value, [&](Table&, std::uint64_t hash, std::size_t position) {
+      return Mutation::replace(hash, position, *value);
     });
   }
 

@@ -61,10 +61,11 @@ struct Model {
   }
   void require_same() const {
     REQUIRE(map.size() == expected.size());
-    for (const auto& [key, value] : expected) {
+    for (const auto& pair : expected) {
+      const Key key = pair.first;  // clang 14 captures no structured binding
       const std::size_t position = find(key);
       REQUIRE(position != Map::kNone);
-      REQUIRE(map[position].value == value);
+      REQUIRE(map[position].value == pair.second);
       REQUIRE(&map.entry(position, hash(key)) == &map[position]);
       const auto* const entry = map.find_entry_or(
           hash(key), [&](Key other) { return other == key; }, []() -> decltype(&map[0]) { return nullptr; });

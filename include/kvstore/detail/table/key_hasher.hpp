@@ -5,14 +5,24 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
 #include <type_traits>
 
 #include "kvstore/detail/base/lookup.hpp"
+#include "kvstore/detail/base/same_text.hpp"
 #include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/hash.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+/// Strings that compare as their bytes do.
+template <class Key>
+inline constexpr bool kIsPlainString = false;
+template <class Allocator>
+inline constexpr bool kIsPlainString<std::basic_string<char, std::char_traits<char>, Allocator>> = true;
 
 template <class Key, class Hash>
 class KeyHasher {
@@ -47,7 +57,7 @@ class KeyHasher {
   template <class Table, class Probe, class KeyEqual>
   [[nodiscard]] static std::size_t find(const Table& table, std::uint64_t hash, const Probe& key,
                                         const KeyEqual& equal) {
-    const auto same = [&](const Key& other) { return equal(other, key); };
+    const auto same = [&](const Key& other) { return is_same(other, key, equal); };
     return table.find_or(hash, same, [&]() -> std::size_t {
       if (!kCanKeepSecret || !table.is_secret()) [[likely]]
         return Table::kNone;
@@ -59,7 +69,7 @@ class KeyHasher {
   template <class Table, class Probe, class KeyEqual>
   [[nodiscard]] static const typename Table::Entry* find_entry(const Table& table, std::uint64_t hash,
                                                                const Probe& key, const KeyEqual& equal) {
-    const auto same = [&](const Key& other) { return equal(other, key); };
+    const auto same = [&](const Key& other) { return is_same(other, key, equal); };
     return table.find_entry_or(hash, same, [&]() -> const typename Table::Entry* {
       if (!kCanKeepSecret || !table.is_secret()) [[likely]]
         return nullptr;
@@ -69,6 +79,16 @@ class KeyHasher {
   }
 
  private:
+  template <class Probe, class KeyEqual>
+  [[nodiscard]] static bool is_same(const Key& key, const Probe& probe, const KeyEqual& equal) {
+    if constexpr (std::is_same_v<KeyEqual, std::equal_to<>> && kIsPlainString<Key> &&
+                  std::is_convertible_v<const Probe&, std::string_view>) {
+      return is_same_text(key, probe);
+    } else {
+      return equal(key, probe);
+    }
+  }
+
   /// Out of line, and without a closure of the caller, which would have to lie in memory before each search.
   template <class Table, class KeyEqual>
   [[nodiscard, gnu::noinline, gnu::cold]] static std::size_t find_by_secret(const Table& table, LookupKey key,
