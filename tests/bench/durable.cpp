@@ -31,6 +31,8 @@ using bench::Figure;
 using bench::Samples;
 using bench::Unit;
 
+constexpr std::size_t kLevelDbBuffer = std::size_t{64} << 20;
+
 /// Keys and values made beforehand, so that making them is not measured.
 class Data {
  public:
@@ -210,6 +212,58 @@ void compaction(bench::Report& report, const bench::Arguments& arguments, const 
   table.at_most("journal bytes per byte of payload, a sync every 100", {ratio, Unit::times}, 1.3);
 }
 
+/// Opening a filled store in a copy of its folder, and ending it again. A store leaves a part of a fill in
+/// its journal, and LevelDB in its log.
+void open_again(bench::Report& report, const bench::Arguments& arguments, const Data& data) {
+  auto table = report.section("open", "Opening a filled store again, and ending it",
+                              {"open", "its processor time", "end", "its processor time"});
+  struct Peer {
+    std::string name;
+    std::function<std::shared_ptr<void>(const std::filesystem::path&)> open;
+    bench::WorkFolder folder = {};
+  };
+  const auto open_store = [](const std::filesystem::path& folder) -> std::shared_ptr<void> {
+    return std::make_shared<bench::Kvstore>(folder, 1000);
+  };
+  const auto open_leveldb = [](const std::filesystem::path& folder) -> std::shared_ptr<void> {
+    return bench::open_leveldb(folder, kLevelDbBuffer);
+  };
+  Peer peers[] = {{"kvstore, with its journal", open_store},
+                  {"kvstore, the base file alone", open_store},
+                  {"LevelDB, 64 MiB of write buffer", open_leveldb}};
+  for (const std::size_t i : {0U, 1U}) {
+    bench::Kvstore store{peers[i].folder / "", 1000};
+    put_all(store, data, 0, data.size(), 1000);
+    if (i == 1) store.compact();
+  }
+  {
+    bench::LevelDb engine{peers[2].folder / "", 1000, kLevelDbBuffer};
+    put_all(engine, data, 0, data.size() / 1000 * 1000, 1000);
+  }
+  std::vector<bench::Contestant> contestants;
+  for (const Peer& peer : peers) {
+    contestants.push_back({peer.name, [&peer] {
+                             const bench::WorkFolder copy;
+                             std::filesystem::copy(peer.folder / "", copy / "",
+                                                   std::filesystem::copy_options::recursive);
+                             std::shared_ptr<void> opened;
+                             auto figures = bench::timed([&] { opened = peer.open(copy / ""); });
+                             const auto end = bench::timed([&] { opened.reset(); });
+                             figures.insert(figures.end(), end.begin(), end.end());
+                             return figures;
+                           }});
+  }
+  const auto results = bench::interleave(arguments.runs, contestants);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    std::vector<Figure> figures;
+    for (const Samples& samples : results[i]) figures.push_back({samples, Unit::seconds});
+    table.row(contestants[i].name, figures);
+  }
+  for (const std::size_t i : {0U, 1U})
+    table.at_least(contestants[i].name + ", against LevelDB", {results[2][0] / results[i][0], Unit::times},
+                   1.2);
+}
+
 /// Whether an operation costs the same however much is stored.
 void flat(bench::Report& report, const bench::Arguments& arguments) {
   auto table =
@@ -236,7 +290,7 @@ void flat(bench::Report& report, const bench::Arguments& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  constexpr std::string_view kSections[] = {"fill", "update", "compaction", "flat"};
+  constexpr std::string_view kSections[] = {"fill", "update", "compaction", "open", "flat"};
   const auto arguments = bench::parse_arguments(
       argc, argv, "Durable writes against LevelDB, RocksDB, LMDB, SQLite and the disk.", kSections);
   bench::Report report{arguments};
@@ -246,6 +300,7 @@ int main(int argc, char** argv) {
   }
   if (arguments.wants("update")) update(report, arguments, data);
   if (arguments.wants("compaction")) compaction(report, arguments, data);
+  if (arguments.wants("open")) open_again(report, arguments, data);
   if (arguments.wants("flat")) flat(report, arguments);
   report.finish();
 }

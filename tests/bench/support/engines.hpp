@@ -56,6 +56,7 @@ class Kvstore final : public Engine {
                {.batch_size = batch, .auto_save_interval = std::chrono::seconds{0}}} {}
   void put(const std::string& key, const std::string& value) override { store_.upsert(key, value); }
   void sync() override { store_.save(); }
+  void compact() { store_.compact(); }
 
  private:
   kvstore::BatchPersistentKeyValueStore<std::string, std::string> store_;
@@ -101,8 +102,10 @@ class Raw final : public Engine {
   std::string buffer_;
 };
 
-[[nodiscard]] inline std::unique_ptr<leveldb::DB> open_leveldb(const std::filesystem::path& folder) {
+[[nodiscard]] inline std::unique_ptr<leveldb::DB> open_leveldb(const std::filesystem::path& folder,
+                                                               std::size_t buffer = std::size_t{4} << 20) {
   leveldb::Options options;
+  options.write_buffer_size = buffer;
   options.create_if_missing = true;
   leveldb::DB* db = nullptr;
   require(leveldb::DB::Open(options, (folder / "leveldb").string(), &db).ok(), "LevelDB");
@@ -112,8 +115,8 @@ class Raw final : public Engine {
 /// Operation by operation: each is in the kernel's hands before put() returns, and every `batch`-th syncs.
 class LevelDb final : public Engine {
  public:
-  LevelDb(const std::filesystem::path& folder, std::size_t batch)
-      : db_{open_leveldb(folder)}, batch_{batch} {}
+  LevelDb(const std::filesystem::path& folder, std::size_t batch, std::size_t buffer = std::size_t{4} << 20)
+      : db_{open_leveldb(folder, buffer)}, batch_{batch} {}
   void put(const std::string& key, const std::string& value) override {
     leveldb::WriteOptions options;
     options.sync = ++puts_ % batch_ == 0;

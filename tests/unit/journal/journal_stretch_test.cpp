@@ -268,4 +268,19 @@ TEST_CASE("Journal stretches: lines longer than many stretches are read, and tho
   CHECK(open(folder / "journal", {2, 64, 0}).second > 0);
 }
 
+TEST_CASE("Journal stretches: a checksum is read from eight lower-case hex digits, and from nothing else") {
+  for (std::size_t at = 0; at < 8; ++at) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string digits = "12345678";
+      digits[at] = static_cast<char>(byte);
+      const bool is_digit = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f');
+      const auto crc = kvstore::detail::parse_crc(digits);
+      REQUIRE(crc.has_value() == is_digit);
+      if (crc) REQUIRE(*crc == std::stoul(digits, nullptr, 16));
+    }
+  }
+  CHECK_FALSE(kvstore::detail::parse_crc("1234567"));
+  CHECK_FALSE(kvstore::detail::parse_crc("123456789"));
+}
+
 }}  // namespace journal_stretch_test::(anonymous)

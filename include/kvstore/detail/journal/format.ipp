@@ -3,14 +3,12 @@
 
 // The definitions of format.hpp.
 
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include "kvstore/detail/base/hex.hpp"
 #include "kvstore/detail/base/inline.hpp"
@@ -25,15 +23,25 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
+/// The value of each byte as a lower-case hex digit; others have the highest bit.
+inline constexpr auto kHexValues = [] {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(0x80);
+  for (std::size_t i = 0; i < kHexDigits.size(); ++i)
+    values[static_cast<unsigned char>(kHexDigits[i])] = static_cast<std::uint8_t>(i);
+  return values;
+}();
+
 KVSTORE_INLINE std::optional<std::uint32_t> parse_crc(std::string_view digits) noexcept {
-  std::uint32_t crc = 0;
-  const char* const end = digits.data() + digits.size();
   if (digits.size() != kCrcDigits) return std::nullopt;
+  std::uint32_t crc = 0;
+  std::uint32_t all = 0;
   for (const char digit : digits) {
-    if (digit >= 'A' && digit <= 'F') return std::nullopt;
+    const std::uint32_t value = kHexValues[static_cast<unsigned char>(digit)];
+    all |= value;
+    crc = (crc << 4) | (value & 0xF);
   }
-  const auto parsed = std::from_chars(digits.data(), end, crc, 16);
-  if (parsed.ec != std::errc{} || parsed.ptr != end) return std::nullopt;
+  if (all > 0xF) return std::nullopt;
   return crc;
 }
 
