@@ -152,11 +152,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
 
   /// Replaces the value or adds an entry. @returns true if an entry was added. @throws ValueError as
   /// `create`.
-  bool upsert(KeyArgument key, Value value) {
-    return add(Verb::upsert, key, value, [&](Table&, std::uint64_t hash, std::size_t position) {
-      return Mutation::replace(hash, position, value);
-    });
-  }
+  bool upsert(KeyArgument key, Value value) { return set(key, value); }
 
   /// The same for text that is no string yet, in a store of strings: `upsert(key, std::string_view{line})`.
   /// The text is copied into the memory of a value that the thread has replaced before, if that fits, so
@@ -165,9 +161,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
     requires detail::TextFor<Value, Text>
   bool upsert(KeyArgument key, const Text& text) {
     detail::TextValue<Value> value{text};
-    return add(Verb::upsert, key, *value, [&](Table&, std::uint64_t hash, std::size_t position) {
-      return Mutation::replace(hash, position, *value);
-    });
+    return set(key, *value);
   }
 
   /// Runs `fn(Value&)` on the value as `modify` does, or adds `initial` if the key does not exist, as one
@@ -327,14 +321,10 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   void apply(const Batch& batch)
     requires std::copy_constructible<Value>
   {
-    detail::CallbackScope::check_reentry(this);
     this->apply_all(batch.operations());
   }
   /// The same; may move from the batch.
-  void apply(Batch&& batch) {
-    detail::CallbackScope::check_reentry(this);
-    this->apply_all(batch.operations());
-  }
+  void apply(Batch&& batch) { this->apply_all(batch.operations()); }
 
   /// Sets the value of each key, as `upsert` does: `upsert_many({{"a", 1}, {"b", 2}})`, or any range of
   /// pairs. Of equal keys, the last one counts. Each entry is set atomically, all together are not: see
@@ -345,14 +335,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   void upsert_many(const Entries& entries)
     requires std::copy_constructible<Key> && std::copy_constructible<Value>
   {
-    detail::CallbackScope::check_reentry(this);
-    std::vector<typename Base::EntryView> some;
-    for (auto at = std::ranges::begin(entries); at != std::ranges::end(entries);) {
-      some.clear();
-      for (; some.size() < 256 && at != std::ranges::end(entries); ++at)
-        some.push_back({&at->first, &at->second});
-      this->upsert_together(some);
-    }
+    this->upsert_all(entries);
   }
 
  protected:
@@ -373,6 +356,11 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
  private:
   bool add_new(KeyArgument& key, Value& value) {
     return add(Verb::create, key, value, [](Table&, std::uint64_t, std::size_t) { return Mutation{}; });
+  }
+  bool set(KeyArgument& key, Value& value) {
+    return add(Verb::upsert, key, value, [&](Table&, std::uint64_t hash, std::size_t position) {
+      return Mutation::replace(hash, position, value);
+    });
   }
   bool replace(LookupKey key, Value& value) {
     checked(Verb::update, [&] { this->check_value(key, value); });

@@ -241,6 +241,7 @@ class TableStore : ObjectTypes<Key, Value> {
   template <class Operations>
   void apply_all(Operations& operations) {
     constexpr bool kMoves = !std::is_const_v<Operations>;
+    CallbackScope::check_reentry(this);
     std::vector<std::uint64_t> hashes;
     hashes.reserve(operations.size());
     for (const auto& operation : operations) {
@@ -252,6 +253,20 @@ class TableStore : ObjectTypes<Key, Value> {
       plan.add(operation.action, &operation.key, operation.value ? &*operation.value : nullptr, hashes[i],
                find(tables_.of(hashes[i]), hashes[i], operation.key));
     });
+  }
+
+  /// Sets all entries of a range, a group in one step after another.
+  template <class Entries>
+  void upsert_all(const Entries& entries) {
+    constexpr std::size_t kTogether = 256;
+    CallbackScope::check_reentry(this);
+    std::vector<EntryView> group;
+    for (auto at = std::ranges::begin(entries); at != std::ranges::end(entries);) {
+      group.clear();
+      for (; group.size() < kTogether && at != std::ranges::end(entries); ++at)
+        group.push_back({&at->first, &at->second});
+      upsert_together(group);
+    }
   }
 
   /// An entry to be set.
