@@ -21,6 +21,8 @@
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
+#include "kvstore/detail/contract/line_window.hpp"
 #include "kvstore/detail/file/checksummed_file.hpp"
 #include "kvstore/detail/file/data_path.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
@@ -337,6 +339,7 @@ KVSTORE_INLINE void JsonJournal::tidy() noexcept {
     if (base_.state() == detail::FileState::missing) return current_->trim();  // the journal is the evidence
     detail::remove_leftover(files_, path_);  // from a compaction that failed as it began
     if (!compacting_ && !unfinished_ && steps_ == 0) return directory_.remove_own(current_path_, *current_);
+    if (current_->flush()) return;  // also finds the end of what operations have written themselves
     if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
     if (current_->flush()) return;
     static_cast<void>(current_->file().truncate(current_->end()));

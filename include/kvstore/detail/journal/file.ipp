@@ -19,6 +19,8 @@
 
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/process.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
+#include "kvstore/detail/contract/line_window.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/text/crc32c.hpp"

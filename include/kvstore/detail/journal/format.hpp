@@ -14,7 +14,6 @@
 #include <string>
 #include <string_view>
 
-#include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/json_writer.hpp"

@@ -3,6 +3,7 @@
 
 // The definitions of format.hpp.
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>

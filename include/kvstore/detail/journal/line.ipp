@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/line.hpp"
 #include "kvstore/detail/text/crc32c.hpp"

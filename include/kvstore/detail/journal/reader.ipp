@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "kvstore/detail/base/inline.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/file/file_system.hpp"
-#include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/line.hpp"
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/error.hpp"

@@ -3,10 +3,8 @@
 
 // The definitions of work.hpp.
 
-#include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>

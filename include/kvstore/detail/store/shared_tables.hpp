@@ -22,7 +22,6 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/base/per_thread.hpp"
 #include "kvstore/detail/base/process.hpp"
-#include "kvstore/detail/base/thread_object.hpp"
 #include "kvstore/detail/base/waiting.hpp"
 #include "kvstore/detail/saving/driver.hpp"
 #include "kvstore/detail/saving/work.hpp"

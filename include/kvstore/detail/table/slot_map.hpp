@@ -11,7 +11,6 @@
 #include <iterator>
 #include <memory>
 #include <new>
-#include <type_traits>
 #include <utility>
 
 #include "kvstore/detail/base/prefetch.hpp"
