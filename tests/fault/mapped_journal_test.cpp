@@ -35,7 +35,7 @@ const StorageKind& mapped_kind() {
   static const StorageKind kind{"JsonJournal, widely mapped",
                                 support::open_storage<kvstore::JsonJournal, kWideSpace>,
                                 true,
-                                {"data.json", "data.json.journal"}};
+                                {"data.json", "data.json.journal", "data.json.journal.torn"}};
   return kind;
 }
 

@@ -168,9 +168,9 @@ TEST_CASE(
 }
 
 TEST_CASE("Simulated disk: it maps what the contract allows, and says why it does not") {
-  SimulatedDisk disk{image_of("/sim/a", std::string(std::size_t{1} << 17, '-'))};
-  const auto file = open(disk, "/sim/a");
   constexpr std::size_t kUnit = std::size_t{64} << 10;
+  SimulatedDisk disk{image_of("/sim/a", std::string(std::size_t{1} << 17, '-')), {.map_unit = kUnit}};
+  const auto file = open(disk, "/sim/a");
   CHECK(map(*file, kUnit, kUnit)->bytes().size() == kUnit);
   CHECK(file->map(4096, kUnit).error == std::errc::invalid_argument);
   CHECK(file->map(0, 4096).error == std::errc::invalid_argument);

@@ -179,6 +179,21 @@ TEST_CASE("Journal window: the numbers of unsaved operations are those of operat
   CHECK(store->metrics().applied == 201);
 }
 
+TEST_CASE("Journal window: the bytes of all lines are counted, whichever way they went") {
+  SimulatedDisk disk;
+  const auto store = open(disk, kTiny);
+  const std::uint64_t begin = store->metrics().journal.bytes;
+  for (std::size_t i = 0; i < 50; ++i) store->upsert("a", text_of(i * 13 % 400, 'x'));
+  store->save();
+  const auto metrics = store->metrics();
+  CHECK(metrics.saves.bytes == metrics.journal.bytes - begin);
+  CHECK(metrics.saves.bytes > 50 * 20);
+  store->upsert("a", "y");
+  store->upsert("a", "y");
+  store->save();
+  CHECK(store->metrics().saves.bytes >= metrics.saves.bytes + 2 * 17);
+}
+
 TEST_CASE("Journal window: threads that fill windows lose nothing and disturb no order of a key") {
   constexpr int kThreads = 4;
   constexpr int kWrites = 2000;

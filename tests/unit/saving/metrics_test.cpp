@@ -278,7 +278,7 @@ TEST_CASE("Metrics: a journal's size, and its compactions") {
   store.save();
   const auto filled = store.metrics();
   CHECK(filled.journal.bytes > empty);
-  CHECK(filled.saves.bytes == std::string{"key\"value\""}.size());
+  CHECK(filled.saves.bytes == filled.journal.bytes - empty);  // of one line
   CHECK(filled.journal.compactions == 0);
   store.compact();
   const auto compacted = store.metrics();

@@ -33,7 +33,7 @@ template <class A, class B>
 inline constexpr bool kDestroyedAnywhere<std::pair<A, B>> = kDestroyedAnywhere<A> && kDestroyedAnywhere<B>;
 template <class... T>
 inline constexpr bool kDestroyedAnywhere<std::tuple<T...>> = (kDestroyedAnywhere<T> && ...);
-template <class T, std::size_t N>
-inline constexpr bool kDestroyedAnywhere<std::array<T, N>> = kDestroyedAnywhere<T>;
+template <class T, std::size_t kSize>
+inline constexpr bool kDestroyedAnywhere<std::array<T, kSize>> = kDestroyedAnywhere<T>;
 
 }}}  // namespace kvstore::v1::detail

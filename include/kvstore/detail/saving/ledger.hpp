@@ -134,8 +134,8 @@ class OperationLedger {
   }
 
  private:
-  static constexpr std::uint64_t kNeverOwed = kUnbounded;                 // a ticket for no number
-  static constexpr std::uint64_t kInJournal = std::uint64_t{1} << 63;     // in a ticket: the window has it
+  static constexpr std::uint64_t kNeverOwed = kUnbounded;              // a ticket for no number
+  static constexpr std::uint64_t kInJournal = std::uint64_t{1} << 63;  // in a ticket: the window has it
   // Bytes of a line. A longer one touches so many pages for the first time that a call costs less.
   static constexpr std::size_t kLongestInWindow = std::size_t{4} << 10;
 

@@ -3,8 +3,10 @@
 
 // The definitions of work.hpp.
 
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -106,11 +108,15 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
 
 KVSTORE_INLINE void SaveWork::append(StepResult& result) {
   breaking(result, [&] {
+    const std::uint64_t before = journal_->bytes();
     const bool told = append_outgoing();
-    result.done.bytes = outgoing_.bytes() + outgoing_lines_.text.size();
+    result.done.bytes = outgoing_.bytes();
     outgoing_.clear_and_shrink();
     outgoing_lines_.clear();
     journal_->flush();
+    // Lines that operations have written since the last flush count as well. A compaction may drop a journal
+    // meanwhile.
+    if (lines_ != nullptr) result.done.bytes = std::max(journal_->bytes(), before) - before;
     result.outgrown = journal_->wants_compaction() && journal_->is_worth_compacting(store_.count_entries());
     if (!told) result.outcome.declined = true;
   });

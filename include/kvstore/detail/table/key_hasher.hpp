@@ -80,12 +80,12 @@ class KeyHasher {
 
  private:
   template <class Probe, class KeyEqual>
-  [[nodiscard]] static bool is_same(const Key& key, const Probe& probe, const KeyEqual& equal) {
+  [[nodiscard]] static bool is_same(const Key& other, const Probe& key, const KeyEqual& equal) {
     if constexpr (std::is_same_v<KeyEqual, std::equal_to<>> && kIsPlainString<Key> &&
                   std::is_convertible_v<const Probe&, std::string_view>) {
-      return is_same_text(key, probe);
+      return is_same_text(other, key);
     } else {
-      return equal(key, probe);
+      return equal(other, key);
     }
   }
 

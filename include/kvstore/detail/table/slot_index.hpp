@@ -27,7 +27,7 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Entry>
 class SlotIndex {
  public:
-  static_assert(std::is_trivially_copyable_v<Entry> && sizeof(Entry) <= 16 && alignof(Entry) <= 16);
+  static_assert(std::is_trivially_copyable_v<Entry> && sizeof(Entry) <= 16);
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
   SlotIndex() = default;
@@ -109,7 +109,7 @@ class SlotIndex {
   /// The same for as much room as now. @returns false if there is no memory for that; then nothing has
   /// changed
   bool clear_into(SlotIndex& old) noexcept {
-    Chunk* const fresh = new (std::nothrow) Chunk[count()];
+    auto* const fresh = new (std::nothrow) Chunk[count()];
     if (fresh == nullptr) return false;
     const std::size_t as_many = count();
     old.swap(*this);
