@@ -219,15 +219,15 @@ TEST_CASE("Journal window: threads that fill windows lose nothing and disturb no
     threads.clear();
     CHECK(store.metrics().applied == std::uint64_t{2} * kThreads * kWrites);
     expected = contents_of(store);
+#ifndef _WIN32  // where nobody else may read a journal that is open
     // Without a close: what the kernel has is what a kill leaves.
     std::filesystem::copy_file(folder / "data.json.journal", folder / "copy.json.journal");
-    const auto base = folder / "data.json";
-    if (std::filesystem::exists(base)) std::filesystem::copy_file(base, folder / "copy.json");
+    const Store copy{std::make_unique<kvstore::JsonJournal>(folder / "copy.json")};
+    CHECK(contents_of(copy) == expected);
+#endif
   }
   Store store{storage()};
   CHECK(contents_of(store) == expected);
-  Store copy{std::make_unique<kvstore::JsonJournal>(folder / "copy.json")};
-  CHECK(contents_of(copy) == expected);
 }
 
 }  // namespace journal_window_test
