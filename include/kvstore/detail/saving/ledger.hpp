@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <string_view>
 
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/change_log.hpp"
@@ -127,7 +128,8 @@ class OperationLedger {
     lines_->open_window(logged.operations);
     if (logged.operations == 0) return;
     std::uint32_t last = 0;
-    if (window_.put({{}, logged.text.text()}, 0, last))
+    const std::string_view lines = logged.text.text();
+    if (window_.put({lines.substr(0, kCrcDigits), lines.substr(kCrcDigits)}, 0, last))
       logged.clear();
     else
       window_.close();
