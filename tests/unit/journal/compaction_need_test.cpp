@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <span>
 #include <string>
@@ -181,6 +182,39 @@ TEST_CASE("Compaction by need: the journal hears how many entries there are, wha
   CHECK(heard == 0);
   store.upsert("f", 8);
   CHECK(heard == 1);
+}
+
+namespace {
+
+/// The same for a store whose keys are numbers.
+class CuriousOfNumbers final : public Curious {
+ public:
+  using Curious::Curious;
+  void load(const kvstore::LoadRequest&, kvstore::LoadSink&) override {}
+  [[nodiscard]] Journal* journal() noexcept override { return this; }
+};
+
+std::vector<std::future<bool>> waiting;  // until the segment is free, where a defect makes them wait for it
+
+}  // namespace
+
+TEST_CASE("Compaction by need: a function that holds a segment may wait for a thread that appends") {
+  std::uint64_t heard = 0;
+  kvstore::BatchPersistentKeyValueStore<int, int> store{std::make_unique<CuriousOfNumbers>(heard),
+                                                        {.batch_size = 0, .auto_save_interval = 0s}};
+  for (int key = 0; key < 100; ++key) store.create(key, key);
+  int done = 0;
+  REQUIRE(store.modify(0, [&](int&) {
+    // Keys of many segments: at least most of them are not that of key 0.
+    std::vector<std::future<bool>> others;
+    for (int key = 1; key < 9; ++key) {
+      others.push_back(std::async(std::launch::async, [&store, key] { return store.upsert(key, -key); }));
+    }
+    for (auto& other : others) done += other.wait_for(5s) == std::future_status::ready ? 1 : 0;
+    waiting = std::move(others);
+  }));
+  CHECK(done >= 7);
+  waiting.clear();
 }
 
 #ifdef __linux__

@@ -12,11 +12,14 @@
 // says up to where lines are complete, and each thread waits until it says its own beginning.
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string_view>
 #include <thread>
+
+#include "kvstore/detail/base/no_cancellation.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -37,7 +40,7 @@ struct StandardWords {
   static std::uint64_t await(const Word& word, const Done& done) noexcept {
     std::uint64_t value = word.load(std::memory_order_acquire);
     for (int round = 0; !done(value); ++round) {
-      if (round >= kSpins) std::this_thread::yield();  // the other thread may wait for this processor
+      pause(round);
       value = word.load(std::memory_order_acquire);
     }
     return value;
@@ -45,6 +48,17 @@ struct StandardWords {
 
  private:
   static constexpr int kSpins = 64;
+  static constexpr int kTurns = 200;
+  static constexpr std::chrono::microseconds kPause{50};
+
+  /// The other thread may wait for this processor. If this one has the higher priority, giving up its turn is
+  /// not enough: it must sleep.
+  static void pause(int round) noexcept {
+    if (round < kSpins) return;
+    if (round < kTurns) return std::this_thread::yield();
+    const NoCancellation asleep;
+    std::this_thread::sleep_for(kPause);
+  }
 };
 
 /// *Thread safety*: `put`, `number`, `settled` and `is_open` from any thread; the other functions under the
@@ -52,9 +66,6 @@ struct StandardWords {
 template <class Words>
 class BasicLineWindow {
  public:
-  /// The greatest size of the memory, in bytes.
-  static constexpr std::size_t kMaxBytes = std::size_t{1} << 30;
-
   BasicLineWindow() = default;
   BasicLineWindow(const BasicLineWindow&) = delete;
   BasicLineWindow& operator=(const BasicLineWindow&) = delete;
@@ -100,8 +111,8 @@ class BasicLineWindow {
     return {number_in(complete), used(complete)};
   }
 
-  /// Call before the window is used: the size of each memory that it will be opened on, in bytes, at most
-  /// `kMaxBytes`.
+  /// Call before the window is used: the size of each memory that it will be opened on, in bytes, less
+  /// than 2 GiB.
   void set_size(std::size_t bytes) noexcept { bytes_ = bytes; }
 
   [[nodiscard]] bool is_open() const noexcept {

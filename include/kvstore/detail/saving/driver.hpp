@@ -72,6 +72,7 @@ class SaveDriver final : private OpenStore {
     const Storage& storage = *work_.storage();
     ledger_.start(work_.journal() != nullptr, storage.takes_changes(), work_.lines(), wants_everything);
     ledger_.log_locked().expect(entries);
+    ledger_.count_growth(nullptr, entries, 0);
     if (work_.journal() != nullptr) reports_.set_journal_bytes(work_.journal()->bytes());
     start_threads();
     if (options_.complain) listed_.emplace(static_cast<const OpenStore&>(*this));

@@ -90,6 +90,11 @@ class OperationLedger {
     return numbers_.count(1);
   }
 
+  /// Counts entries that come and go, where a journal asks for their number.
+  void count_growth(ThreadState* local, std::uint64_t inserted, std::uint64_t erased) noexcept {
+    if (has_journal_) numbers_.count_growth(local, inserted, erased);
+  }
+
   [[nodiscard]] static std::uint64_t number_of(std::uint64_t ticket) noexcept { return ticket & ~kInJournal; }
   /// Whether nothing is left to do for the operation: the journal has it, and the bound holds.
   [[nodiscard]] bool is_settled(std::uint64_t ticket) const noexcept {

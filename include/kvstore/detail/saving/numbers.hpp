@@ -43,6 +43,17 @@ class SaveNumbers {
     counters_.add(local, kUnnumberedChanges, operations);
   }
 
+  /// Counts entries that come and go, for the calling thread, whose counters are `local`.
+  void count_growth(ThreadState* local, std::uint64_t inserted, std::uint64_t erased) noexcept {
+    if (inserted != 0) counters_.add(local, kInserted, inserted);
+    if (erased != 0) counters_.add(local, kErased, erased);
+  }
+  /// Roughly the number of entries, if their growth was counted. Takes no lock.
+  [[nodiscard]] std::uint64_t entries() const noexcept {
+    const std::uint64_t erased = counters_.sum(kErased);
+    return std::max(counters_.sum(kInserted), erased) - erased;
+  }
+
   /// The last number given to an operation.
   [[nodiscard]] std::uint64_t numbered() const noexcept {
     if (by_window_) return whole(window_.number());

@@ -49,7 +49,11 @@ class SavedStore {
 
   /// All entries as of the call. One at a time; it ends before the store does.
   [[nodiscard]] virtual std::unique_ptr<ChangeSource> snapshot() = 0;
+  /// Waits for the locks of all entries.
   [[nodiscard]] virtual std::uint64_t count_entries() const = 0;
+  /// Roughly the same, for a store with a journal. Takes no lock: a function of the program may hold one, and
+  /// wait for a thread that appends.
+  [[nodiscard]] virtual std::uint64_t estimate_entries() const noexcept = 0;
 
  protected:
   ~SavedStore() = default;

@@ -117,7 +117,8 @@ KVSTORE_INLINE void SaveWork::append(StepResult& result) {
     // Lines that operations have written since the last flush count as well. A compaction may drop a journal
     // meanwhile.
     if (lines_ != nullptr) result.done.bytes = std::max(journal_->bytes(), before) - before;
-    result.outgrown = journal_->wants_compaction() && journal_->is_worth_compacting(store_.count_entries());
+    result.outgrown =
+        journal_->wants_compaction() && journal_->is_worth_compacting(store_.estimate_entries());
     if (!told) result.outcome.declined = true;
   });
 }

@@ -37,7 +37,10 @@ template <class Counters>
 
 /// Counts changes without a number, which are used when nothing compares them with what is durable.
 inline constexpr std::size_t kUnnumberedChanges = kOperationCounters;
-inline constexpr std::size_t kStoreCounters = kOperationCounters + 1;
+/// Count the entries that came and went.
+inline constexpr std::size_t kInserted = kOperationCounters + 1;
+inline constexpr std::size_t kErased = kOperationCounters + 2;
+inline constexpr std::size_t kStoreCounters = kOperationCounters + 3;
 
 struct ThreadState : ReaderSlot, LocalCounters<kStoreCounters> {};
 

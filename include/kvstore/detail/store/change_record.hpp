@@ -4,6 +4,7 @@
 // Records changes in the ledger of a store's saves, in the form that its storage takes. Called under the
 // locks of the tables, before the changes are made.
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 
@@ -59,6 +60,15 @@ template <class Lock, class Key, class Value>
 template <class Lock, class Key, class Value>
 std::uint64_t record_changes(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
                              std::span<const Mutation<Key, Value>> mutations, ThreadState* local) {
+  using Kind = typename Mutation<Key, Value>::Kind;
+  if (ledger.has_journal()) {
+    const auto of = [&](Kind kind) {
+      return static_cast<std::uint64_t>(
+          std::count_if(mutations.begin(), mutations.end(),
+                        [kind](const auto& mutation) { return mutation.kind == kind; }));
+    };
+    ledger.count_growth(local, of(Kind::insert), of(Kind::erase));
+  }
   if (ledger.form() == EntryForm::line) return record_line(ledger, tables, mutations);
   if (ledger.form() == EntryForm::changes) return record_buffer(ledger, tables, mutations);
   return ledger.record(mutations.size(), local);

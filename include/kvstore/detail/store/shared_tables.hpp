@@ -144,6 +144,10 @@ class SharedTables final : private SavedStore {
     return entries;
   }
 
+  [[nodiscard]] std::uint64_t estimate_entries() const noexcept override {
+    return driver_->ledger().numbers().entries();
+  }
+
   /// Call before threads use the store: takes the loaded tables, one for each segment.
   void begin_with(Tables&& tables) {
     tables_ = std::move(tables);
@@ -262,6 +266,13 @@ class SharedTables final : private SavedStore {
     return true;
   }
 
+  /// Under the locks of all segments, or of tables that no thread uses.
+  [[nodiscard]] static std::uint64_t size_of(const Tables& tables) noexcept {
+    std::uint64_t entries = 0;
+    for (const Table& table : tables) entries += table.size();
+    return entries;
+  }
+
   void visit_tables(FunctionRef<void(const Table&)> fn) const {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const std::shared_lock lock{segments_[i].mutex};
@@ -311,6 +322,7 @@ class SharedTables final : private SavedStore {
 
   /// Under the locks of all segments: exchanges the current tables for `tables`, which receives the old ones.
   void exchange_tables(Tables& tables) noexcept {
+    driver_->ledger().count_growth(nullptr, size_of(tables), size_of(tables_));
     const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < tables.size(); ++i) {
       Table old = segments_[i].cut.clear(cut, tables_[i]);
@@ -342,10 +354,10 @@ class SharedTables final : private SavedStore {
 
   std::uint64_t clear_locked(std::vector<Table>& old, ThreadState* local) {
     const std::vector<Lock> locks = segments_.lock_all();
-    std::uint64_t entries = 0;
-    for (const Table& table : tables_) entries += table.size();
+    const std::uint64_t entries = size_of(tables_);
     check_open();
     const std::uint64_t ticket = entries == 0 ? 0 : record_clear(driver_->ledger(), tables_, local);
+    driver_->ledger().count_growth(local, 0, entries);
     const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(cut, tables_[i]); }
     return ticket;
