@@ -17,6 +17,7 @@
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/base/random_bits.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/rights.hpp"
 #include "kvstore/detail/file/side_file.hpp"
