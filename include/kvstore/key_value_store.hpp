@@ -323,7 +323,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   {
     this->apply_all(batch.operations());
   }
-  /// The same; may move from the batch.
+  /// The same, and moves from the batch, which is empty then. If nothing was changed, it is as before.
   void apply(Batch&& batch) { this->apply_all(batch.operations()); }
 
   /// Sets the value of each key, as `upsert` does: `upsert_many({{"a", 1}, {"b", 2}})`, or any range of

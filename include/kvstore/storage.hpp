@@ -250,6 +250,12 @@ class Journal {
   /// store passes nothing to `append` and `append_clear`.
   [[nodiscard]] virtual detail::LineJournal* lines() noexcept { return nullptr; }
 
+  /// Whether changes are recorded only when the store saves: `Storage::save` takes them then, each changed
+  /// entry once and removals first, and a compaction is a save of everything. The store calls none of the
+  /// other functions of this class then, except `bytes`, `wants_compaction` and `is_worth_compacting`, after
+  /// a save, and `compacts_on_close`.
+  [[nodiscard]] virtual bool records_at_save() const noexcept { return false; }
+
   /// Whether closing the store should compact the journal first. If the compaction fails, the store closes
   /// all the same, since the journal has everything.
   [[nodiscard]] virtual bool compacts_on_close() const noexcept { return false; }

@@ -14,7 +14,6 @@
 
 namespace thread_object_test { namespace {
 
-using kvstore::detail::Reused;
 using kvstore::detail::TakenOut;
 using kvstore::detail::thread_object;
 
@@ -45,18 +44,21 @@ TEST_CASE("Thread object: there is none once it has ended") {
                [] { CHECK((thread_object<std::string, Owner>()) == nullptr); });
 }
 
-TEST_CASE("Reused: it is the thread's object, or a temporary one once that has ended") {
+TEST_CASE("TakenOut: it is the thread's object, or a temporary one once that has ended") {
   struct Owner {};
   live_and_die(
       [] {
-        *Reused<std::string, Owner>{} = "early";
-        CHECK((*Reused<std::string, Owner>{}) == "early");
+        TakenOut<std::string, Owner> early;
+        *early = "early";
+        early.give_back();
+        CHECK((*TakenOut<std::string, Owner>{}) == "early");
       },
       [] {
-        Reused<std::string, Owner> late;
+        TakenOut<std::string, Owner> late;
         CHECK((*late).empty());
         *late = "late";
-        CHECK((*Reused<std::string, Owner>{}).empty());
+        late.give_back();
+        CHECK((*TakenOut<std::string, Owner>{}).empty());
       });
 }
 

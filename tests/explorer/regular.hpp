@@ -45,6 +45,10 @@ inline constexpr std::array kRegular{Regular{"journal/each/put+put", 1, 0},
                                      Regular{"journal/saving handler/put+put", 0, 1},
                                      Regular{"file/each/put+save", 0, 1},
                                      Regular{"file/background/put+close", 0, 1},
-                                     Regular{"mapped/each/put+compact", 0, 1}};
+                                     Regular{"mapped/each/put+compact", 0, 1},
+                                     Regular{"marked/each/put+put", 0, 1},
+                                     Regular{"marked/two/put+save", 1, 0},
+                                     Regular{"marked/each/put+checkpoint", 1, 0},
+                                     Regular{"marked/background/put+close", 0, 1}};
 
 }  // namespace explorer

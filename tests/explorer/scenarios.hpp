@@ -110,7 +110,7 @@ struct NamedSetup {
   std::vector<NamedSetup> all;
   for (const auto& [name, keeping] :
        {std::pair{"journal", Keeping::journal}, std::pair{"file", Keeping::file},
-        std::pair{"mapped", Keeping::mapped_journal}}) {
+        std::pair{"mapped", Keeping::mapped_journal}, std::pair{"marked", Keeping::marked_journal}}) {
     const std::string prefix = std::string{name} + '/';
     all.push_back({prefix + "each", {.keeping = keeping, .batch_size = 1}});
     if (keeping == Keeping::mapped_journal) continue;

@@ -209,7 +209,7 @@ class Lives {
       disk_ = std::make_unique<SimulatedDisk>(images[random_() % images.size()]);
     } else {
       disk_ = session.disk().after_kill();
-      if (kind_.journals) oldest = timeline.acknowledged();
+      if (kind_.outlives_kill) oldest = timeline.acknowledged();
     }
     start_ = judge_.state_of(disk_->visible());
     return judge_.judge(disk_->visible(), timeline.states(oldest, timeline.begun()));

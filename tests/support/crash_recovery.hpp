@@ -251,7 +251,7 @@ class CrashWatch {
   };
 
   [[nodiscard]] std::size_t must_have() const {
-    const bool nothing_lost = kind_ == Kind::kill && session_.kind().journals;
+    const bool nothing_lost = kind_ == Kind::kill && session_.kind().outlives_kill;
     return nothing_lost ? session_.timeline().acknowledged() : session_.timeline().durable();
   }
   [[nodiscard]] std::span<const State> states(std::size_t oldest, std::size_t newest) const {

@@ -40,8 +40,9 @@ using State = std::map<std::string, int>;
 struct StorageKind {
   std::string name;
   std::function<std::unique_ptr<kvstore::Storage>(kvstore::detail::FileSystem&)> make;
-  bool journals;                ///< a killed process loses nothing acknowledged; few crash states are alike
-  std::set<std::string> files;  ///< files that a clean close may leave; after compact() only data.json
+  bool journals;                  ///< few crash states are alike
+  std::set<std::string> files;    ///< files that a clean close may leave; after compact() only data.json
+  bool outlives_kill = journals;  ///< a killed process loses nothing acknowledged
 };
 
 inline constexpr std::size_t kBlock = 64;  // small, so that a save takes several writes
@@ -57,6 +58,12 @@ inline constexpr kvstore::detail::JournalSpace kMappedSpace{
 template <class AnyStorage, auto... kMore>
 std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& files) {
   return std::make_unique<AnyStorage>("/sim/data.json", files, kMore...);
+}
+
+[[nodiscard]] inline std::unique_ptr<kvstore::Storage> open_marked_journal(
+    kvstore::detail::FileSystem& files) {
+  return std::make_unique<kvstore::JsonJournal>(
+      "/sim/data.json", kvstore::JsonJournalOptions{.record = kvstore::Record::at_save}, files);
 }
 
 /// All storages under test. A new one is one more line here.
@@ -75,6 +82,11 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
        open_storage<kvstore::JsonJournal, kMappedSpace>,
        true,
        {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
+      {"JsonJournal, at save",
+       open_marked_journal,
+       true,
+       {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"},
+       false},
   };
   return kinds;
 }

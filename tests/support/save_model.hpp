@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kvstore/detail/saving/state.hpp"
@@ -21,6 +22,7 @@ namespace support {
 struct ModelSetup {
   std::size_t threads = 2;
   bool journal = true;
+  bool marks = false;            ///< operations mark what a save takes; without `journal`
   bool wants_everything = true;  ///< of a storage without a journal
   bool background = false;       ///< no operation waits for a save
   OperationNumber bound = 0;     ///< the number of operations that may stay unsaved
@@ -33,7 +35,7 @@ struct ModelSetup {
 class SaveModel {
  public:
   explicit SaveModel(const ModelSetup& setup) : setup_{&setup}, faults_left_{setup.faults} {
-    state_.start(setup.journal, !setup.journal && setup.wants_everything);
+    state_.start(setup.journal, setup.marks, !setup.journal && setup.wants_everything);
   }
 
   bool operator==(const SaveModel&) const = default;
@@ -49,7 +51,7 @@ class SaveModel {
       add(one);
     add(state_.handed_over() | state_.durable() << 8U | state_.failures() << 16U |
         std::uint64_t{applied_} << 24U | std::uint64_t{faults_left_} << 32U |
-        std::uint64_t{replaced_} << 40U);
+        std::uint64_t{replaced_} << 40U | std::uint64_t{marked_from_} << 56U);
     return static_cast<std::size_t>(sum);
   }
 
@@ -239,6 +241,8 @@ class SaveModel {
     thread.step = step;
     thread.afresh = state_.begins_afresh();
     thread.upto = step == Step::sync || step == Step::sync_joined ? disk_.written : applied_;
+    if (step == Step::save_marked || step == Step::save_all)
+      taken_from_ = std::exchange(marked_from_, applied_);
     thread.awaited = Turn::none;
     for (const ModelThread& other : threads_) {
       const bool waits = other.want.compacting && other.stage != ModelThread::Stage::working;
@@ -279,6 +283,8 @@ class SaveModel {
         return disk_.sync(thread.upto);
       case Step::save_changes:
         return is_logged(thread.upto) ? disk_.save(thread.upto) : void();
+      case Step::save_marked:
+        return taken_from_ <= disk_.power && is_logged(thread.upto) ? disk_.save(thread.upto) : void();
       case Step::save_all:
         return disk_.save(thread.upto);
       case Step::rotate:
@@ -306,17 +312,21 @@ class SaveModel {
   [[nodiscard]] std::vector<StepOutcome> outcomes(const ModelThread& thread) const {
     const bool everything = !setup_->journal && setup_->wants_everything;
     std::vector<StepOutcome> all{{.wants_everything = everything}};
+    const bool outgrows = setup_->marks && thread.step == Step::save_marked;
+    if (outgrows) all.push_back({.wants_everything = true});
     if (faults_left_ == 0 || thread.step == Step::close) return all;
-    if (thread.step == Step::save_changes || thread.step == Step::save_all)
+    const bool loses_marks = outgrows || (setup_->marks && thread.step == Step::save_all);
+    if (outgrows) all.push_back({.failed = true, .declined = true, .broke = true});
+    if (thread.step == Step::save_changes || (thread.step == Step::save_all && !loses_marks))
       all.push_back({.failed = true, .wants_everything = true});
     if (thread.step == Step::save_changes) all.push_back({.wants_everything = true, .refused = true});
     if (thread.step == Step::sync) all.push_back({.failed = true, .declined = true, .broke = true});
     if (thread.step == Step::check) all.push_back({.broke = true});
-    const bool may_break = thread.step == Step::append || thread.step == Step::sync ||
+    const bool may_break = loses_marks || thread.step == Step::append || thread.step == Step::sync ||
                            thread.step == Step::join || thread.step == Step::sync_joined ||
                            (thread.step == Step::rotate && !thread.afresh);
     if (may_break) all.push_back({.failed = true, .broke = true, .wants_everything = everything});
-    const bool only_breaks = thread.step == Step::append || thread.step == Step::sync ||
+    const bool only_breaks = loses_marks || thread.step == Step::append || thread.step == Step::sync ||
                              thread.step == Step::join || thread.step == Step::sync_joined;
     if (!only_breaks) all.push_back({.failed = true, .wants_everything = everything});
     return all;
@@ -328,7 +338,9 @@ class SaveModel {
   std::array<ModelThread, 3> threads_{};
   ModelDisk disk_;
   OperationNumber applied_ = 0;
-  std::uint32_t replaced_ = 0;  // one bit for each operation that replaced all entries
+  OperationNumber marked_from_ = 0;  // marks stand for the operations after this one
+  OperationNumber taken_from_ = 0;   // the same for those that a save under way has taken
+  std::uint32_t replaced_ = 0;       // one bit for each operation that replaced all entries
   std::uint8_t faults_left_;
   bool closing_ = false;
   const char* wrong_ = nullptr;

@@ -21,9 +21,10 @@ using kvstore::detail::Want;
 enum class ModelCall : std::uint8_t { put, replace, save, auto_save, compact, copy, take_over, close };
 inline constexpr std::array kModelCalls{"put",     "replace", "save",      "auto_save",
                                         "compact", "copy",    "take_over", "close"};
-inline constexpr std::array kModelSteps{
-    "done", "wait",      "fail",    "closed", "append",     "sync", "save_changes", "save_all",     "check",
-    "copy", "take_over", "prepare", "rotate", "write_base", "join", "sync_joined",  "replace_base", "close"};
+inline constexpr std::array kModelSteps{"done", "wait",         "fail",         "closed",   "append",
+                                        "sync", "save_changes", "save_marked",  "save_all", "check",
+                                        "copy", "take_over",    "prepare",      "rotate",   "write_base",
+                                        "join", "sync_joined",  "replace_base", "close"};
 
 struct ModelThread {
   enum class Stage : std::uint8_t { idle, ready, waiting, working };
@@ -62,6 +63,7 @@ struct ModelThread {
       case Step::sync:
       case Step::save_changes:
         return kSave;
+      case Step::save_marked:
       case Step::save_all:
       case Step::check:
       case Step::take_over:

@@ -57,6 +57,11 @@ auto in_file(const char* name) {
   return [name](const std::filesystem::path& folder) { return std::make_unique<Storage>(folder / name); };
 }
 
+inline std::unique_ptr<kvstore::Storage> open_at_save(const std::filesystem::path& folder) {
+  return std::make_unique<kvstore::JsonJournal>(
+      folder / "data.json", kvstore::JsonJournalOptions{.record = kvstore::Record::at_save});
+}
+
 #ifdef KVSTORE_TEST_REDIS
 inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::path& folder) {
   return std::make_unique<kvstore::RedisClusterStorage>(RedisServers{}.options(), folder.string());
@@ -72,6 +77,7 @@ inline std::unique_ptr<kvstore::Storage> open_on_redis(const std::filesystem::pa
 #else
       {"JsonFile", in_file<kvstore::JsonFile>("data.json"), {.in_file = true}},
       {"JsonJournal", in_file<kvstore::JsonJournal>("data.json"), {.in_file = true, .reads_only_news = true}},
+      {"JsonJournal, at save", open_at_save, {.in_file = true, .reads_only_news = true}},
 #if __has_include(<sqlite3.h>)
       {"SqliteFile", in_file<kvstore::SqliteFile>("data.db"), {.in_file = true}},
 #endif

@@ -34,11 +34,25 @@
 
 namespace kvstore { inline namespace v1 {
 
+/// The time at which a change reaches a journal.
+enum class Record : std::uint8_t {
+  at_once,  ///< before its operation returns: a killed process loses nothing that it acknowledged
+  at_save,  ///< at a save: a killed process loses what is unsaved, as with `JsonFile`
+};
+
 /// The options of `JsonJournal`.
 struct JsonJournalOptions {
   /// Closing the store compacts the journal, so that only the JSON file is left, for people and for other
   /// programs. This costs a save of all entries if any has changed.
   bool compact_on_close = false;
+
+  /// With `Record::at_save` an operation only marks its entry, which costs little more than a store without a
+  /// storage. A save then adds each marked entry once, as it is at that moment, all in one line: after a kill
+  /// or power loss the store is as of one of its saves. Choose `Options::batch_size` and
+  /// `Options::auto_save_interval` by what may be lost. Changes of more than 64 MiB, and `clear`, make the
+  /// next save write all entries, and so does a journal that has outgrown the snapshot: nothing compacts it
+  /// in the background.
+  Record record = Record::at_once;
 };
 
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
@@ -69,12 +83,13 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
   /// Names the file, which need not exist; its folder must exist. @throws as `JsonFile`
   explicit JsonJournal(const std::filesystem::path& path,
                        detail::FileSystem& files = detail::system_file_system(),
-                       const detail::JournalSpace& space = {});
+                       const detail::JournalSpace& space = {})
+      : JsonJournal{path, Options{}, files, space} {}
 
   /// The same, with options.
-  JsonJournal(const std::filesystem::path& path, const Options& options) : JsonJournal{path} {
-    compact_on_close_ = options.compact_on_close;
-  }
+  JsonJournal(const std::filesystem::path& path, const Options& options,
+              detail::FileSystem& files = detail::system_file_system(),
+              const detail::JournalSpace& space = {});
 
   /// Trims the journal to the length of its lines, or removes it if it has no steps.
   ~JsonJournal() override;
@@ -90,7 +105,8 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::changes; }
 
-  /// A save of everything becomes a new snapshot; changes are appended, each as a step of its own.
+  /// A save of everything becomes a new snapshot. Changes are appended: with `Record::at_save` all as one
+  /// step, otherwise each as a step of its own.
   void save(ChangeSource& source) override;
 
   /// Whether the snapshot and the journal are those that this object has written, under its own lock.
@@ -107,6 +123,8 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
 
   // Journal ---------------------------------------------------------------------------------------
 
+  [[nodiscard]] bool records_at_save() const noexcept override { return options_.record == Record::at_save; }
+
   [[nodiscard]] bool append(std::span<const Change> step) override;
 
   void append_clear() override;
@@ -121,7 +139,7 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
   [[nodiscard]] bool wants_compaction() const noexcept override;
   [[nodiscard]] bool is_worth_compacting(std::uint64_t entries) noexcept override;
   [[nodiscard]] bool compacts_on_close() const noexcept override {
-    return compact_on_close_ && (steps_ != 0 || compacting_);
+    return options_.compact_on_close && (steps_ != 0 || compacting_);
   }
 
   void prepare(bool afresh) override;
@@ -156,7 +174,9 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
   void use(detail::LineWindow& window) noexcept override;
   void append_lines(std::string_view lines, std::uint64_t operations) override;
   [[nodiscard]] bool prepare_window() noexcept override { return current_->prepare_window(); }
-  void open_window(std::uint64_t logged) noexcept override { current_->open_window(*window_, logged); }
+  [[nodiscard]] bool open_window(std::string_view lines, std::uint64_t operations) noexcept override {
+    return current_->open_window(*window_, lines, operations);
+  }
 
   template <class Write>
   void add(const Write& write, std::uint64_t steps = 1) {
@@ -180,6 +200,9 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
 
   void save_everything(ChangeSource& source);
 
+  /// Appends all changes as one step. @throws detail::TooLongForLine
+  void save_step(ChangeSource& source);
+
   /// Call once the snapshot has its name: makes the name durable, then drops the journals that it replaces.
   void finish();
 
@@ -195,7 +218,7 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
   std::optional<detail::FileLock> lock_;  // none before the file is locked
   detail::ForkGuard home_;                // of the owning process
 
-  bool compact_on_close_ = false;
+  Options options_;
   detail::LineWindow* window_ = nullptr;  // open on current_, or closed; none without a store
   std::size_t window_bytes_;
   std::uint64_t compact_from_;  // bytes

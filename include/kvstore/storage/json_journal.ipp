@@ -44,13 +44,14 @@
 
 namespace kvstore { inline namespace v1 {
 
-KVSTORE_INLINE JsonJournal::JsonJournal(const std::filesystem::path& path, detail::FileSystem& files,
-                                        const detail::JournalSpace& space)
+KVSTORE_INLINE JsonJournal::JsonJournal(const std::filesystem::path& path, const Options& options,
+                                        detail::FileSystem& files, const detail::JournalSpace& space)
     : files_{files},
       path_{detail::usable_path(files, path)},
       directory_{files_, path_, space},
       follower_{files_, path},
       base_{files_, path_},
+      options_{options},
       window_bytes_{static_cast<std::size_t>(space.step)},
       compact_from_{space.compact_from},
       long_from_{space.long_from} {}
@@ -91,6 +92,7 @@ KVSTORE_INLINE void JsonJournal::save(ChangeSource& source) {
   if (!current_)
     throw UsageError{detail::path_text(path_) + ": load it for LoadPurpose::exclusive before saving"};
   if (source.scope() == SaveScope::everything) return save_everything(source);
+  if (records_at_save()) return save_step(source);
   for (Change change; source.next(change);) {
     if (!append({&change, 1})) throw StorageError{path_, {}, "a change is too long for a journal's line"};
   }
@@ -100,7 +102,10 @@ KVSTORE_INLINE void JsonJournal::save(ChangeSource& source) {
 
 KVSTORE_INLINE bool JsonJournal::is_intact() {
   lock_->check_still_held();
-  return directory_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
+  const bool intact = directory_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
+  // The store does not say afresh how the journal is to be replaced.
+  if (!intact && records_at_save()) failed_ = true;
+  return intact;
 }
 
 KVSTORE_INLINE bool JsonJournal::take_over(const LoadRequest& request, LoadSink& sink) {
@@ -304,7 +309,7 @@ KVSTORE_INLINE void JsonJournal::sync(detail::JournalFile& journal) {
 
 KVSTORE_INLINE void JsonJournal::save_everything(ChangeSource& source) {
   try {
-    prepare(failed_);
+    prepare(true);  // the journal does not lead to these entries
     rotate();
     write_base(source);
     join();
@@ -316,12 +321,36 @@ KVSTORE_INLINE void JsonJournal::save_everything(ChangeSource& source) {
   }
 }
 
+KVSTORE_INLINE void JsonJournal::save_step(ChangeSource& source) {
+  Change change;
+  if (!source.next(change)) return;  // an empty step would stand for "all removed"
+  std::uint64_t changes = 0;
+  current_->add([&](JsonWriter& out) {
+    const std::size_t begin = out.size();
+    for (bool more = true; more; more = source.next(change)) {
+      out.raw(changes++ == 0 ? '[' : ',');
+      detail::write_change(out, change);
+      if (out.size() - begin >= detail::kMaxLine)
+        throw detail::TooLongForLine{path_, {}, "the changes are too long for a journal's line"};
+    }
+    out.raw(']');
+  });
+  detail::FailureMark mark{failed_};
+  ++steps_;
+  changes_ += changes;
+  flush();
+  sync();
+  mark.passed();
+}
+
 KVSTORE_INLINE void JsonJournal::finish() {
   directory_.sync();
   auto main = detail::JournalSet::name(path_, "");
   if (current_path_ != main) {
     directory_.check_other(main);
-    const auto error = files_.rename(current_path_, main);
+    auto error = files_.rename(current_path_, main);
+    // One that was reported as failed may have been made all the same.
+    if (error == std::errc::no_such_file_or_directory && directory_.is_at(main, *current_)) error.clear();
     if (!error) current_path_.swap(main);  // before anything can run out of memory: the old name is gone
     directory_.check(error, "cannot rename a journal to " + detail::path_text(main));
   }

@@ -26,6 +26,25 @@
 
 namespace compaction_need_test {
 
+/// A value that only `encode` refuses, if it is negative.
+struct Picky {
+  int value = 0;
+};
+
+}  // namespace compaction_need_test
+
+template <>
+struct kvstore::Codec<compaction_need_test::Picky> {
+  static void encode(const compaction_need_test::Picky& picky, JsonWriter& out) {
+    if (picky.value < 0) throw ValueError{"negative"};
+    out.integer(picky.value);
+  }
+  static compaction_need_test::Picky decode(JsonReader& in) { return {in.integer<int>()}; }
+  static void check(const compaction_need_test::Picky& /*picky*/) {}
+};
+
+namespace compaction_need_test {
+
 using namespace std::chrono_literals;
 using kvstore::Change;
 using kvstore::JsonJournal;
@@ -252,5 +271,17 @@ TEST_CASE("Compaction by need: the background comes last at the disk") {
 }
 
 #endif
+
+TEST_CASE("Compaction: operations that could not be recorded do not count as entries") {
+  const TempFolder folder;
+  using Store = kvstore::BatchPersistentKeyValueStore<int, Picky>;
+  Store store{std::make_unique<JsonJournal>(folder / "data.json"), {.batch_size = 100'000}};
+  for (int i = 0; i < 100'000; ++i) REQUIRE_THROWS_AS(store.create(i, Picky{-1}), kvstore::ValueError);
+  for (int i = 0; i < 70'000; ++i) store.upsert(i % 100, Picky{i});
+  store.save();
+  for (int i = 0; i < 300 && store.metrics().journal.compactions == 0; ++i)
+    std::this_thread::sleep_for(10ms);
+  CHECK(store.metrics().journal.compactions != 0);
+}
 
 }  // namespace compaction_need_test

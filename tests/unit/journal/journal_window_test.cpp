@@ -4,6 +4,7 @@
 // follow each other, lines that no window has room for, threads, and what a killed process leaves.
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -228,6 +229,65 @@ TEST_CASE("Journal window: threads that fill windows lose nothing and disturb no
   }
   Store store{storage()};
   CHECK(contents_of(store) == expected);
+}
+
+TEST_CASE(
+    "Journal window: where space cannot be reserved, from any moment on, nothing is lost behind the end") {
+  // On real files: what is stored behind the end of one is lost silently, or meets a signal.
+  constexpr JournalSpace kPages{
+      .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
+  for (const bool forever : {true, false}) {
+    for (std::uint64_t nth = 1; nth <= 5; ++nth) {
+      const support::TempFolder folder;
+      FaultFileSystem files;
+      files.inject({.nth = nth,
+                    .error = std::make_error_code(std::errc::no_space_on_device),
+                    .call = Call::allocate,
+                    .forever = forever});
+      State held;
+      {
+        Store store{std::make_unique<kvstore::JsonJournal>(folder / "data.json", files, kPages),
+                    {.batch_size = 100, .auto_save_interval = std::chrono::milliseconds{0}}};
+        for (int i = 0; i < 2500; ++i) store.upsert(std::to_string(i), text_of(100, 'v'));
+        held = contents_of(store);
+        store.close();
+      }
+      CHECK(files.failed() != 0);
+      const Store again{std::make_unique<kvstore::JsonJournal>(folder / "data.json"), {}};
+      CHECK(contents_of(again) == held);
+    }
+  }
+}
+
+TEST_CASE("Journal window: lines that were logged stand in it before any other, or it stays closed") {
+  SimulatedDisk disk;
+  auto file = disk.open("/sim/journal", kvstore::detail::OpenMode::exclusive, 0666);
+  REQUIRE_FALSE(file.error);
+  kvstore::detail::JournalFile journal{std::move(file.value), "id", 0, 0, kTiny};
+  kvstore::detail::LineWindow window;
+  window.set_size(kTiny.step);
+  journal.add([](kvstore::JsonWriter& out) { out.raw("first"); });
+  REQUIRE_FALSE(journal.flush());
+  const std::uint64_t begin = journal.end();
+
+  REQUIRE(journal.prepare_window());
+  CHECK_FALSE(journal.open_window(window, text_of(kTiny.step - begin + 1, 'x'), 1));
+  CHECK_FALSE(window.is_open());
+
+  REQUIRE(journal.prepare_window());
+  static_cast<void>(window.count(2));  // they were logged
+  REQUIRE(journal.open_window(window, "11111111 older\n22222222 old\n", 2));
+  std::uint32_t last = 0;
+  REQUIRE(window.put({"33333333", " new\n"}, 1, last));
+  CHECK(last == 3);
+  window.close();
+  REQUIRE_FALSE(journal.flush());
+  CHECK(journal.take_operations() == 3);
+  CHECK(journal.end() == begin + 41);
+  std::array<char, 41> text{};
+  const auto got = kvstore::detail::read_full(journal.file(), begin, {text.data(), text.size()});
+  CHECK(got.value == text.size());
+  CHECK(std::string_view{text.data(), text.size()} == "11111111 older\n22222222 old\n33333333 new\n");
 }
 
 }  // namespace journal_window_test

@@ -158,6 +158,15 @@ TEST_CASE("Save state: a storage that takes changes may want everything after al
       77'000);
 }
 
+TEST_CASE("Save state: marked changes are saved, or everything is, whichever two steps fail") {
+  require_no_wrong_state({.journal = false,
+                          .marks = true,
+                          .wants_everything = false,
+                          .faults = 2,
+                          .calls = {put, replace, save, auto_save, copy, close}},
+                         100'000);
+}
+
 TEST_CASE("Save state: three threads beside a journal come to an end, whichever step fails") {
   require_no_wrong_state({.threads = 3, .changes = 1, .calls = {put, save, compact}}, 262'000);
 }

@@ -18,6 +18,8 @@
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/catch.hpp"
+#include "support/fault_file_system.hpp"
+#include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
 
 namespace together_test {
@@ -181,6 +183,39 @@ TEST_CASE("upsert_many: an entry that cannot be stored is named, and those of it
   CHECK_THROWS_WITH(store.upsert_many({{"a", "1"}, {"bad", "\xFF"}}),
                     Catch::Matchers::ContainsSubstring("\"bad\""));
   CHECK(store.empty());
+}
+
+TEST_CASE("Together: a batch that was moved from is empty, and one that was refused is as before") {
+  Store store;
+  Batch batch;
+  batch.create("a key that is not short", "a value that is not short either").create("b", "2");
+  store.apply(std::move(batch));
+  CHECK(batch.empty());  // NOLINT(bugprone-use-after-move): that is promised
+  store.apply(batch);
+  CHECK(contents_of(store).size() == 2);
+
+  batch.update("a key that is not short", "another").create("b", "twice");
+  CHECK_THROWS_AS(store.apply(std::move(batch)), kvstore::DuplicateKeyError);
+  REQUIRE(batch.size() == 2);
+  CHECK(batch.operations()[0].key == "a key that is not short");
+  CHECK(batch.operations()[0].value == "another");
+}
+
+TEST_CASE("Together: a batch that is applied and not on disk yet is empty too") {
+  using support::SimulatedDisk;
+  SimulatedDisk disk;
+  support::FaultFileSystem files{disk};
+  kvstore::BatchPersistentKeyValueStore<std::string, std::string> store{
+      std::make_unique<kvstore::JsonFile>("/sim/data.json", files),
+      {.batch_size = 1, .auto_save_interval = std::chrono::milliseconds{0}, .complain = false}};
+  files.inject({.error = std::make_error_code(std::errc::io_error), .forever = true});
+  Batch batch;
+  batch.create("a key that is not short", "a value that is not short either");
+  CHECK_THROWS_AS(store.apply(std::move(batch)), kvstore::StorageError);
+  CHECK(batch.empty());  // NOLINT(bugprone-use-after-move): that is promised
+  CHECK(store.read("a key that is not short") == "a value that is not short either");
+  files.heal();
+  store.close();
 }
 
 }  // namespace together_test

@@ -3,7 +3,6 @@
 
 // Objects of which each thread has one, to be reused.
 
-#include <optional>
 #include <utility>
 
 #ifdef __MINGW32__
@@ -23,7 +22,7 @@ inline constinit thread_local bool thread_object_ended = false;
 /// The calling thread's own `T` of this `Owner`, which is destroyed with the thread; null afterwards. The
 /// main thread's objects are destroyed before the first static object, and before handlers of `exit` run. The
 /// objects of one thread are destroyed in an unspecified order. Code that a destructor can call must
-/// therefore do without: see `Reused`.
+/// therefore do without: see `TakenOut`.
 ///
 /// A plain `thread_local` would not do: mingw-w64 frees a thread's memory of that kind before it destroys the
 /// objects in it.
@@ -53,23 +52,6 @@ template <class T, class Owner>
   return &guarded.object;
 #endif
 }
-
-/// The calling thread's own `T` of this `Owner`; once that is destroyed, a `T` that dies with this object.
-template <class T, class Owner>
-class Reused {
- public:
-  Reused() : object_{thread_object<T, Owner>()} {
-    if (object_ == nullptr) object_ = &spare_.emplace();
-  }
-  Reused(const Reused&) = delete;
-  Reused& operator=(const Reused&) = delete;
-
-  [[nodiscard]] T& operator*() noexcept { return *object_; }
-
- private:
-  std::optional<T> spare_;
-  T* object_;
-};
 
 /// The calling thread's own `T` of this `Owner`, taken out while this object lives, so that a second one at
 /// the same time gets a second `T`; a new `T` once the thread's own is destroyed.

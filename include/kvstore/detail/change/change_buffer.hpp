@@ -33,6 +33,7 @@ class ChangeBuffer {
     append([&] {
       text_.raw(change.key);
       const std::size_t key_end = text_.size();
+      if (!change.value) return Ends{key_end, 0, Kind::removed};
       text_.raw(*change.value);
       return Ends{key_end, text_.size(), Kind::put};
     });

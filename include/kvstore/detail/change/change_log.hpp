@@ -87,7 +87,7 @@ class ChangeLog {
 
   [[nodiscard]] bool keeps() noexcept {
     const std::size_t bytes = fresh_.bytes() + taken_.bytes() + lines_.text.size();
-    const std::size_t count = fresh_.count() + taken_.count() + lines_.operations;
+    const std::uint64_t count = fresh_.count() + taken_.count() + lines_.operations;
     if (bytes <= kAlwaysKept || count <= entries_) return true;
     give_up();
     return false;

@@ -12,12 +12,18 @@
 #include "kvstore/detail/base/hex.hpp"
 #include "kvstore/detail/contract/line_window.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
+#include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
 inline constexpr std::size_t kCrcDigits = 8;
 /// A longer line is not a valid line. A step that would need one is saved by a new base file instead.
 inline constexpr std::size_t kMaxLine = std::size_t{64} << 20;
+
+/// Thrown by a save of marked changes that need a longer line. Nothing was saved.
+class TooLongForLine final : public StorageError {
+  using StorageError::StorageError;
+};
 
 [[nodiscard]] inline std::array<char, kCrcDigits> crc_digits(std::uint32_t crc) noexcept {
   std::array<char, kCrcDigits> digits{};
@@ -57,9 +63,10 @@ class LineJournal {
   /// once they are stored. False if lines are better written by a call, or the window was open in the last
   /// `Journal::flush`.
   [[nodiscard]] virtual bool prepare_window() noexcept = 0;
-  /// Opens the window on that stretch, if nothing was flushed since. The lines of the last `logged`
-  /// operations that it has numbered are put there first. Performs no input or output.
-  virtual void open_window(std::uint64_t logged) noexcept = 0;
+  /// Opens the window on that stretch, if nothing was flushed since. `lines`, of the last `operations` that
+  /// it has numbered, come first there. False if it stays closed: then they have no place yet. Performs no
+  /// input or output.
+  [[nodiscard]] virtual bool open_window(std::string_view lines, std::uint64_t operations) noexcept = 0;
 
  protected:
   ~LineJournal() = default;

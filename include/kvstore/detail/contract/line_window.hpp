@@ -105,10 +105,10 @@ class BasicLineWindow {
   };
   /// Waits until the lines reserved before the call are complete. The window stays the same meanwhile.
   [[nodiscard]] Lines settled() const noexcept {
-    const std::size_t until = used(reserved_.load(std::memory_order_acquire)) & ~kClosed;
+    const std::uint64_t until = used(reserved_.load(std::memory_order_acquire)) & ~kClosed;
     const std::uint64_t complete =
         Words::await(complete_, [until](std::uint64_t word) { return used(word) >= until; });
-    return {number_in(complete), used(complete)};
+    return {number_in(complete), static_cast<std::size_t>(used(complete))};
   }
 
   /// Call before the window is used: the size of each memory that it will be opened on, in bytes, less

@@ -83,9 +83,10 @@ class JournalFile {
 
   /// Maps the space behind the lines, for `open_window`. False if lines are better written by a call.
   [[nodiscard]] bool prepare_window() noexcept;
-  /// Opens `window` on that space, unless something was flushed since; see `LineJournal`. It is closed before
-  /// anything is added, and before this object ends.
-  void open_window(LineWindow& window, std::uint64_t logged) noexcept;
+  /// Opens `window` on that space, with `lines` in it, unless something was flushed since; see `LineJournal`.
+  /// It is closed before anything is added, and before this object ends.
+  [[nodiscard]] bool open_window(LineWindow& window, std::string_view lines,
+                                 std::uint64_t operations) noexcept;
   /// Puts a line into `window`, which is open on this file or closed, that vouches for what was synced, so
   /// that later damage to that is not taken for a torn end.
   void vouch(LineWindow& window) noexcept;
@@ -108,7 +109,9 @@ class JournalFile {
 
   [[nodiscard]] std::uint64_t round_up(std::uint64_t bytes) const noexcept;
 
-  /// Reserves space in growing steps. If the file system cannot reserve, files simply grow.
+  void note_reserved(std::uint64_t to) noexcept;
+
+  /// Reserves space in growing steps. Where that fails although lines may still fit, files simply grow.
   std::error_code allocate(std::uint64_t end, std::uint64_t bytes);
 
   /// The offset to vouch for in the next line, given to one caller; 0 if there is none.
@@ -145,7 +148,8 @@ class JournalFile {
   std::atomic<std::uint64_t> vouched_ = 0;  // the last offset that a line has recorded as synced
   std::mutex extending_;                    // one thread at a time extends the file
   bool trimmed_ = false;
-  std::atomic<std::uint64_t> allocated_ = 0;  // bytes; lines are written only below this offset
+  std::atomic<std::uint64_t> reserved_ = 0;  // bytes; there is space for lines below this offset
+  std::atomic<std::uint64_t> asked_ = 0;     // lines below it are written whether or not there is
   JsonWriter body_;
   JsonWriter lines_;
   ForkGuard home_;

@@ -91,11 +91,18 @@ KVSTORE_INLINE bool JournalFile::prepare_window() noexcept {
   }
 }
 
-KVSTORE_INLINE void JournalFile::open_window(LineWindow& window, std::uint64_t logged) noexcept {
-  if (!std::exchange(prepared_, false)) return;
+KVSTORE_INLINE bool JournalFile::open_window(LineWindow& window, std::string_view lines,
+                                             std::uint64_t operations) noexcept {
+  if (!std::exchange(prepared_, false)) return false;
+  const auto begin = static_cast<std::size_t>(end() - mapped_at_);
+  char* const memory = mapping_->bytes().data();
+  if (lines.size() > static_cast<std::size_t>(space_.step) - begin) return false;
+  // Before any thread can reserve: these operations are older than all that come through the window.
+  std::memcpy(memory + begin, lines.data(), lines.size());
   window_ = &window;
-  last_operation_ = window.number() - static_cast<std::uint32_t>(logged);
-  window.open(mapping_->bytes().data(), static_cast<std::size_t>(end() - mapped_at_));
+  last_operation_ = window.number() - static_cast<std::uint32_t>(operations);
+  window.open(memory, begin + lines.size());
+  return true;
 }
 
 KVSTORE_INLINE void JournalFile::settle_window() noexcept {
@@ -159,7 +166,7 @@ KVSTORE_INLINE void JournalFile::extend(std::uint64_t end) {
   if (end < space_.zero_from || last_batch_.load(std::memory_order_relaxed) >= space_.zero_batch) return;
   const std::scoped_lock lock{extending_};
   if (trimmed_) return;
-  const std::uint64_t from = std::max(allocated_.load(std::memory_order_relaxed), end);
+  const std::uint64_t from = std::max(reserved_.load(std::memory_order_relaxed), end);
   const std::uint64_t step = std::clamp(end, space_.step, space_.zero_at_most);
   if (from - end > step / 2) return;
   const std::uint64_t target = round_up(end + step);
@@ -172,7 +179,12 @@ KVSTORE_INLINE void JournalFile::extend(std::uint64_t end) {
     if (write_all(*file_, at, {kZeros.data(), static_cast<std::size_t>(bytes)})) return;
     at += bytes;
   }
-  allocated_.store(target, std::memory_order_release);
+  note_reserved(target);
+}
+
+KVSTORE_INLINE void JournalFile::note_reserved(std::uint64_t to) noexcept {
+  reserved_.store(to, std::memory_order_release);
+  asked_.store(std::max(to, asked_.load(std::memory_order_relaxed)), std::memory_order_release);
 }
 
 KVSTORE_INLINE std::uint64_t JournalFile::round_up(std::uint64_t bytes) const noexcept {
@@ -180,16 +192,19 @@ KVSTORE_INLINE std::uint64_t JournalFile::round_up(std::uint64_t bytes) const no
 }
 
 KVSTORE_INLINE std::error_code JournalFile::allocate(std::uint64_t end, std::uint64_t bytes) {
-  if (end + bytes <= allocated_.load(std::memory_order_acquire)) return {};
+  if (end + bytes <= asked_.load(std::memory_order_acquire)) return {};
   const std::scoped_lock lock{extending_};
-  if (end + bytes <= allocated_.load(std::memory_order_relaxed)) return {};
+  if (end + bytes <= asked_.load(std::memory_order_relaxed)) return {};
   const std::uint64_t step = std::clamp(end, space_.step, space_.allocate_at_most);
   const std::uint64_t target = round_up(end + std::max(bytes, step));
   const auto error = uninterrupted([&] { return file_->allocate(end, target - end); });
-  mappable_ = mappable_ && !error;  // storing into what is not allocated could meet a full disk, and a signal
+  if (!error) {
+    note_reserved(target);
+    return {};
+  }
   // Near a full disk, a quota or a limit, the line itself may still fit.
-  if (error && !only_reserving_failed(error)) return error;
-  allocated_.store(error ? end + bytes : target, std::memory_order_release);
+  if (!only_reserving_failed(error)) return error;
+  asked_.store(end + bytes, std::memory_order_release);
   return {};
 }
 
@@ -208,7 +223,9 @@ KVSTORE_INLINE void JournalFile::let_go(std::uint64_t end) noexcept {
 
 KVSTORE_INLINE bool JournalFile::map_step_at(std::uint64_t end) {
   const std::uint64_t step = end - end % space_.step;
-  if (step + space_.step > allocated_.load(std::memory_order_relaxed)) return false;
+  // What is stored where no space is reserved would be lost behind the end of the file, or meet a full disk,
+  // and a signal.
+  if (step + space_.step > reserved_.load(std::memory_order_acquire)) return false;
   if (mapping_ && mapped_at_ == step) return true;
   const std::scoped_lock lock{mapping_exchanged_};
   mapping_.reset();

@@ -69,11 +69,10 @@ class SaveDriver final : private OpenStore {
   void start(std::uint64_t entries, bool outdated) {
     if (options_.read_only) return observer_.log(LogLevel::info, "opened", {{"entries", entries}});
     const bool wants_everything = work_.start();
-    const Storage& storage = *work_.storage();
-    ledger_.start(work_.journal() != nullptr, storage.takes_changes(), work_.lines(), wants_everything);
+    ledger_.start(work_.form(), work_.journal() != nullptr, work_.lines(), wants_everything);
     ledger_.log_locked().expect(entries);
     ledger_.count_growth(nullptr, entries, 0);
-    if (work_.journal() != nullptr) reports_.set_journal_bytes(work_.journal()->bytes());
+    if (work_.any_journal() != nullptr) reports_.set_journal_bytes(work_.any_journal()->bytes());
     start_threads();
     if (options_.complain) listed_.emplace(static_cast<const OpenStore&>(*this));
     if (outdated) {
@@ -120,7 +119,7 @@ class SaveDriver final : private OpenStore {
   void compact() {
     check_process();
     if (options_.read_only) throw UsageError{"compact() of a store that was opened read-only"};
-    if (!ledger_.has_journal()) return save();
+    if (work_.any_journal() == nullptr) return save();
     run({.want = {.kind = Want::Kind::all}, .counts_as_compaction = true});
   }
 

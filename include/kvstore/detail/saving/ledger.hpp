@@ -19,14 +19,12 @@
 #include "kvstore/detail/change/change_log.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/contract/line_window.hpp"
+#include "kvstore/detail/saving/entry_form.hpp"
 #include "kvstore/detail/saving/numbers.hpp"
 #include "kvstore/detail/saving/state.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
-
-/// The form in which a storage takes an operation, if it does.
-enum class EntryForm : std::uint8_t { none, changes, line };
 
 /// *Thread safety*: `record` and `settled` from any thread; members named `locked`, and what the first of
 /// them return, under the mutex.
@@ -41,15 +39,13 @@ class OperationLedger {
   static constexpr std::uint64_t kUnbounded = ~std::uint64_t{0};
 
   /// Call before the first operation. `lines` is the journal, if operations write its lines.
-  void start(bool has_journal, bool takes_changes, LineJournal* lines, bool wants_everything) {
+  void start(EntryForm form, bool has_journal, LineJournal* lines, bool wants_everything) {
     has_journal_ = has_journal;
     lines_ = lines;
     if (lines_ != nullptr) lines_->use(window_);
     if (lines_ != nullptr) numbers_.number_by_window();
-    form_ = lines_ != nullptr               ? EntryForm::line
-            : has_journal_ || takes_changes ? EntryForm::changes
-                                            : EntryForm::none;
-    state_.start(has_journal_, wants_everything);
+    form_ = form;
+    state_.start(has_journal_, form_ == EntryForm::mark, wants_everything);
   }
 
   [[nodiscard]] bool has_journal() const noexcept { return has_journal_; }
@@ -90,9 +86,11 @@ class OperationLedger {
     return numbers_.count(1);
   }
 
-  /// Counts entries that come and go, where a journal asks for their number.
+  /// Whether a journal asks for the number of entries.
+  [[nodiscard]] bool counts_growth() const noexcept { return has_journal_ || form_ == EntryForm::mark; }
+  /// Counts entries that come and go, where that is so.
   void count_growth(ThreadState* local, std::uint64_t inserted, std::uint64_t erased) noexcept {
-    if (has_journal_) numbers_.count_growth(local, inserted, erased);
+    if (counts_growth()) numbers_.count_growth(local, inserted, erased);
   }
 
   [[nodiscard]] static std::uint64_t number_of(std::uint64_t ticket) noexcept { return ticket & ~kInJournal; }
@@ -130,14 +128,7 @@ class OperationLedger {
   void open_window_locked() noexcept {
     ChangeLog::Lines& logged = log_.lines();
     if (!state_.journal_is_good() || logged.text.size() > kLongestInWindow) return;
-    lines_->open_window(logged.operations);
-    if (logged.operations == 0) return;
-    std::uint32_t last = 0;
-    const std::string_view lines = logged.text.text();
-    if (window_.put({lines.substr(0, kCrcDigits), lines.substr(kCrcDigits)}, 0, last))
-      logged.clear();
-    else
-      window_.close();
+    if (lines_->open_window(logged.text.text(), logged.operations)) logged.clear();
   }
 
  private:

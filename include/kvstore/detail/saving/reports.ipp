@@ -25,7 +25,7 @@ KVSTORE_INLINE void SaveReports::note(Step step, Errand& errand, const StepResul
                                       Time now) noexcept {
   if (step != Step::copy) figures_.add(result.done.bytes);
   if (result.journal_bytes) figures_.set_journal_bytes(*result.journal_bytes);
-  if (result.whole || step == Step::save_changes) errand.done = result.done;
+  if (result.whole || step == Step::save_changes || step == Step::save_marked) errand.done = result.done;
   errand.whole |= result.whole;
   errand.taken_over |= step == Step::take_over && !result.outcome.refused;
   if (step == Step::check) return note_check(errand, result, now);

@@ -14,6 +14,7 @@
 //   append        append          append          Journal::append, flush: what was logged is the kernel's
 //   sync          save            save            Journal::sync: what was handed over is on disk
 //   save_changes  save            save            Storage::save of what was logged
+//   save_marked   save, snapshot  save, snapshot  Storage::save of what was marked
 //   save_all      save, snapshot  save, snapshot  Storage::save of everything
 //   check         save, snapshot  save, snapshot  Storage::is_intact, before a save that a user asks for
 //   copy          snapshot        snapshot        Storage::save of another storage: a checkpoint
@@ -66,6 +67,7 @@ enum class Step : std::uint8_t {
   append,
   sync,
   save_changes,
+  save_marked,
   save_all,
   check,
   copy,
@@ -118,8 +120,9 @@ class SaveState {
   /// For tests that enumerate all states.
   bool operator==(const SaveState&) const = default;
 
-  /// Before the first operation. `wants_everything`: see `StepOutcome`.
-  void start(bool has_journal, bool wants_everything) noexcept;
+  /// Before the first operation. `marks`: operations mark what a save takes; such a store has no journal that
+  /// takes operations. `wants_everything`: see `StepOutcome`.
+  void start(bool has_journal, bool marks, bool wants_everything) noexcept;
 
   // Queries ---------------------------------------------------------------------------------------
 
@@ -177,6 +180,7 @@ class SaveState {
       case Step::save_changes:
       case Step::sync_joined:
         return Turn::save;
+      case Step::save_marked:
       case Step::save_all:
       case Step::check:
       case Step::take_over:
@@ -220,6 +224,7 @@ class SaveState {
   void note_failure(Step step, const Want& want, const StepOutcome& outcome, Time now) noexcept;
 
   bool has_journal_ = false;
+  bool marks_ = false;
   bool wants_everything_ = true;  // the storage's next save
   bool closed_ = false;
 

@@ -13,8 +13,9 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-KVSTORE_INLINE void SaveState::start(bool has_journal, bool wants_everything) noexcept {
+KVSTORE_INLINE void SaveState::start(bool has_journal, bool marks, bool wants_everything) noexcept {
   has_journal_ = has_journal;
+  marks_ = marks;
   wants_everything_ = wants_everything;
 }
 
@@ -65,6 +66,7 @@ KVSTORE_INLINE void SaveState::note_begun(Step step, Want& want, std::uint64_t a
       covered_ = breaks_;
       [[fallthrough]];
     case Step::save_changes:
+    case Step::save_marked:
       saving_ = applied;
       return;
     case Step::prepare:
@@ -85,7 +87,8 @@ KVSTORE_INLINE void SaveState::note_begun(Step step, Want& want, std::uint64_t a
 
 KVSTORE_INLINE void SaveState::note(Step step, Want& want, const StepOutcome& outcome, Time now) noexcept {
   if (outcome.broke) owe_everything();
-  if (step == Step::save_changes || step == Step::save_all) wants_everything_ = outcome.wants_everything;
+  if (step == Step::save_changes || step == Step::save_marked || step == Step::save_all)
+    wants_everything_ = outcome.wants_everything;
   if (outcome.failed) return note_failure(step, want, outcome, now);
   switch (step) {
     case Step::append:
@@ -94,6 +97,7 @@ KVSTORE_INLINE void SaveState::note(Step step, Want& want, const StepOutcome& ou
     case Step::sync:
       return note_saved(saving_);
     case Step::save_changes:
+    case Step::save_marked:
     case Step::save_all:
       if (outcome.refused) return;
       if (step == Step::save_all) healed_ = begun_ = std::max(healed_, covered_);
@@ -169,7 +173,8 @@ KVSTORE_INLINE Step SaveState::next_to_settle(const Want& want, std::uint64_t lo
   const bool appends = has_journal_ && !owes_everything() && handed_ < want.ticket;
   if (appends) return Step::append;  // even while saves fail
   if (failures_ != 0 && !want.insist && now < retry_at_) return Step::fail;
-  if (!has_journal_) return wants_everything_ || owes_everything() ? Step::save_all : Step::save_changes;
+  if (!has_journal_ && (wants_everything_ || owes_everything())) return Step::save_all;
+  if (!has_journal_) return marks_ ? Step::save_marked : Step::save_changes;
   if (owes_everything()) return Step::prepare;
   // A sync covers all that was handed over, so operations gathered meanwhile are appended first, unless
   // another thread is appending.

@@ -13,9 +13,11 @@
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/change_log.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
+#include "kvstore/detail/saving/entry_form.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/saving/progress_source.hpp"
 #include "kvstore/detail/saving/state.hpp"
+#include "kvstore/detail/segment/cut_number.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
 
@@ -47,8 +49,11 @@ class SavedStore {
   SavedStore(const SavedStore&) = delete;
   SavedStore& operator=(const SavedStore&) = delete;
 
-  /// All entries as of the call. One at a time; it ends before the store does.
-  [[nodiscard]] virtual std::unique_ptr<ChangeSource> snapshot() = 0;
+  /// The entries as of the call that `kind` names. One at a time; it ends before the store does. Marks that a
+  /// source has taken over are lost if it is not read to its end.
+  [[nodiscard]] virtual std::unique_ptr<ChangeSource> snapshot(CutKind kind) = 0;
+  /// Call before the first operation: changed entries are marked from now on.
+  virtual void keep_marks() noexcept = 0;
   /// Waits for the locks of all entries.
   [[nodiscard]] virtual std::uint64_t count_entries() const = 0;
   /// Roughly the same, for a store with a journal. Takes no lock: a function of the program may hold one, and
@@ -69,14 +74,26 @@ class SaveWork final {
   [[nodiscard]] Storage* storage() const noexcept { return storage_.get(); }
 
   /// Whether the journal wants to be compacted before the storage is closed.
-  [[nodiscard]] bool compacts_on_close() const noexcept { return journal_ && journal_->compacts_on_close(); }
+  [[nodiscard]] bool compacts_on_close() const noexcept {
+    return any_journal() != nullptr && any_journal()->compacts_on_close();
+  }
 
   /// Call before the first step, once the store is loaded: gets the journal. @returns whether the storage
   /// wants everything next
   bool start();
 
-  /// Null if the storage keeps none.
+  /// The journal that takes operations as they happen; null if there is none.
   [[nodiscard]] Journal* journal() const noexcept { return journal_; }
+  /// The journal, whenever its changes reach it; null if the storage keeps none.
+  [[nodiscard]] Journal* any_journal() const noexcept { return journal_ != nullptr ? journal_ : marked_; }
+  /// Whether operations only mark the entries that they change.
+  [[nodiscard]] bool marks() const noexcept { return marked_ != nullptr; }
+  /// The form in which operations are recorded.
+  [[nodiscard]] EntryForm form() const noexcept {
+    if (lines_ != nullptr) return EntryForm::line;
+    if (marks()) return EntryForm::mark;
+    return journal_ != nullptr || storage_->takes_changes() ? EntryForm::changes : EntryForm::none;
+  }
   /// The journal, if operations write its lines.
   [[nodiscard]] LineJournal* lines() const noexcept { return lines_; }
 
@@ -109,7 +126,10 @@ class SaveWork final {
 
   void save_changes(const ChangeLog& log, StepResult& result);
 
-  void save_all(Storage& to, StepResult& result);
+  /// A failure loses the marks of the changes, so that everything is owed.
+  void save_marked(StepResult& result);
+
+  void save_all(Storage& to, CutKind kind, StepResult& result);
 
   void write_base(StepResult& result);
 
@@ -123,7 +143,8 @@ class SaveWork final {
   std::unique_ptr<Storage> storage_;  // null once closed
   const Options& options_;
   SavedStore& store_;
-  Journal* journal_ = nullptr;
+  Journal* journal_ = nullptr;  // if it takes operations as they happen
+  Journal* marked_ = nullptr;   // if it takes what they have marked
   LineJournal* lines_ = nullptr;
 
   // Under the append turn.

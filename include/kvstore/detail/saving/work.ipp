@@ -17,10 +17,12 @@
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/change_log.hpp"
+#include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/saving/observer.hpp"
 #include "kvstore/detail/saving/progress_source.hpp"
 #include "kvstore/detail/saving/state.hpp"
 #include "kvstore/detail/saving/work.hpp"
+#include "kvstore/detail/segment/cut_number.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/options.hpp"
 #include "kvstore/storage.hpp"
@@ -36,7 +38,9 @@ KVSTORE_INLINE SaveWork::SaveWork(std::unique_ptr<Storage> storage, const Option
 }
 
 KVSTORE_INLINE bool SaveWork::start() {
-  journal_ = storage_->journal();
+  Journal* const journal = storage_->journal();
+  (journal != nullptr && journal->records_at_save() ? marked_ : journal_) = journal;
+  if (marks()) store_.keep_marks();
   lines_ = journal_ != nullptr ? journal_->lines() : nullptr;
   return storage_->scope() == SaveScope::everything;
 }
@@ -83,11 +87,14 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
       return;
     case Step::save_changes:
       return save_changes(log, result);
+    case Step::save_marked:
+      return breaking(result, [&] { save_marked(result); });
     case Step::save_all:
-      return save_all(*storage_, result);
+      if (!marks()) return save_all(*storage_, CutKind::copy, result);
+      return breaking(result, [&] { save_all(*storage_, CutKind::everything, result); });
     case Step::copy:
       if (storage_) targets.copy->make_like(storage_->path());
-      return save_all(*targets.copy, result);
+      return save_all(*targets.copy, CutKind::copy, result);
     case Step::prepare:
       return journal_->prepare(afresh);
     case Step::rotate:
@@ -156,9 +163,23 @@ KVSTORE_INLINE void SaveWork::save_changes(const ChangeLog& log, StepResult& res
   result.done = {changes.entries(), changes.bytes(), {}};
 }
 
-KVSTORE_INLINE void SaveWork::save_all(Storage& to, StepResult& result) {
+KVSTORE_INLINE void SaveWork::save_marked(StepResult& result) {
+  if (!storage_->is_intact()) {
+    result.outcome.declined = true;
+    return;
+  }
+  const auto snapshot = store_.snapshot(CutKind::changes);
+  ProgressSource changes{*snapshot, options_.on_progress};
+  try {
+    storage_->save(changes);
+  } catch (const TooLongForLine&) { result.outcome.declined = true; }
+  result.done = {changes.entries(), changes.bytes(), {}};
+  result.outgrown = marked_->wants_compaction() && marked_->is_worth_compacting(store_.estimate_entries());
+}
+
+KVSTORE_INLINE void SaveWork::save_all(Storage& to, CutKind kind, StepResult& result) {
   const auto start = std::chrono::steady_clock::now();
-  const auto snapshot = store_.snapshot();
+  const auto snapshot = store_.snapshot(kind);
   ProgressSource all{*snapshot, options_.on_progress};
   to.save(all);
   note_all(all, result);
@@ -166,7 +187,7 @@ KVSTORE_INLINE void SaveWork::save_all(Storage& to, StepResult& result) {
 }
 
 KVSTORE_INLINE void SaveWork::write_base(StepResult& result) {
-  const auto snapshot = store_.snapshot();
+  const auto snapshot = store_.snapshot(CutKind::copy);
   ProgressSource all{*snapshot, options_.on_progress, Progress::Phase::compact};
   journal_->write_base(all);
   note_all(all, result);
@@ -180,10 +201,13 @@ KVSTORE_INLINE void SaveWork::note_all(const ProgressSource& all, StepResult& re
 
 KVSTORE_INLINE void SaveWork::note_state(Step step, StepResult& result) noexcept {
   if (result.outcome.failed) abandon(step);
-  if (step == Step::append || step == Step::replace_base) result.journal_bytes = journal_->bytes();
+  const bool changes_journal = step == Step::append || step == Step::replace_base ||
+                               (marks() && (step == Step::save_marked || step == Step::save_all));
+  if (changes_journal) result.journal_bytes = any_journal()->bytes();
   if (step == Step::close) result.journal_bytes = 0;
-  if (step != Step::save_changes && step != Step::save_all) return;
-  result.outcome.wants_everything = storage_->scope() == SaveScope::everything;
+  if (step != Step::save_changes && step != Step::save_marked && step != Step::save_all) return;
+  result.outcome.wants_everything =
+      storage_->scope() == SaveScope::everything || std::exchange(result.outgrown, false);
   // While saves fail, the log must stay smaller than the store.
   if (result.outcome.failed) result.entries = store_.count_entries();
 }

@@ -18,6 +18,7 @@
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/reader_slots.hpp"
 #include "kvstore/detail/segment/cut.hpp"
+#include "kvstore/detail/segment/cut_number.hpp"
 #include "kvstore/detail/segment/shared_group.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 
@@ -142,8 +143,15 @@ class Segments {
 
   /// The current cut, for a writer, which must read it under the segment's exclusive lock.
   [[nodiscard]] CutNumber cut() const noexcept { return cut_.load(std::memory_order_seq_cst); }
-  CutNumber open_cut() noexcept { return cut_.fetch_add(1, std::memory_order_seq_cst) + 1; }
-  void close_cut() noexcept { cut_.fetch_add(1, std::memory_order_seq_cst); }
+  /// One cut at a time.
+  CutNumber open_cut(CutKind kind) noexcept {
+    const CutNumber next = cut() + kNextCut + static_cast<CutNumber>(kind);
+    cut_.store(next, std::memory_order_seq_cst);
+    return next;
+  }
+  void close_cut() noexcept { cut_.store(cut() & ~kCutKinds, std::memory_order_seq_cst); }
+  /// Call before threads use the store: marks are kept from now on.
+  void keep_marks() noexcept { cut_.store(cut() | kKeepsMarks, std::memory_order_seq_cst); }
 
  private:
   /// The open ones among some segments, held by the calling thread's slot.

@@ -13,6 +13,7 @@
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/line_buffer.hpp"
 #include "kvstore/detail/segment/cut.hpp"
+#include "kvstore/detail/segment/cut_number.hpp"
 #include "kvstore/detail/segment/guards.hpp"
 #include "kvstore/detail/segment/parallel_encode.hpp"
 #include "kvstore/detail/table/tables.hpp"
@@ -25,8 +26,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 template <class Key, class Value, class Mutex>
 class OpenCut {
  public:
-  OpenCut(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments)
-      : tables_{tables}, segments_{segments}, number_{segments.open_cut()} {}
+  OpenCut(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments, CutKind kind)
+      : tables_{tables}, segments_{segments}, number_{segments.open_cut(kind)} {}
   OpenCut(const OpenCut&) = delete;
   OpenCut& operator=(const OpenCut&) = delete;
   ~OpenCut() {
@@ -58,16 +59,17 @@ class OpenCut {
   std::atomic<std::size_t> ended_ = 0;  // segments read to the end
 };
 
-/// Every entry of a store as of the moment of its construction, while writers go on. One at a time.
+/// Every entry of a store as of the moment of its construction, or every marked one, while writers go on. One
+/// at a time.
 template <class Key, class Value, class Mutex>
 class SnapshotSource final : public ChangeSource, private LineSource {
  public:
   using Cut = OpenCut<Key, Value, Mutex>;
 
   /// `threads` encode lines, if there are many.
-  SnapshotSource(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments,
+  SnapshotSource(const Tables<Key, Value>& tables, Segments<Key, Value, Mutex>& segments, CutKind kind,
                  std::uint32_t schema_version, std::size_t threads)
-      : ChangeSource{SaveScope::everything, schema_version}, threads_{threads}, cut_{tables, segments} {}
+      : ChangeSource{scope_of(kind), schema_version}, threads_{threads}, cut_{tables, segments, kind} {}
 
   bool next(Change& change) override {
     while (index_ == slice_.count()) {
@@ -80,13 +82,19 @@ class SnapshotSource final : public ChangeSource, private LineSource {
     return true;
   }
 
-  [[nodiscard]] LineSource* lines() noexcept override { return this; }
+  [[nodiscard]] LineSource* lines() noexcept override {
+    return scope() == SaveScope::everything ? this : nullptr;
+  }
 
   [[nodiscard]] double fraction() const noexcept override {
     return lines_ ? lines_->fraction() : static_cast<double>(segment_) / static_cast<double>(cut_.segments());
   }
 
  private:
+  [[nodiscard]] static SaveScope scope_of(CutKind kind) noexcept {
+    return kind == CutKind::changes ? SaveScope::changes : SaveScope::everything;
+  }
+
   bool next_lines(EntryLines& lines) override {
     if (!lines_) {
       const auto encode = [&cut = cut_](std::size_t segment, LineBuffer& out) {

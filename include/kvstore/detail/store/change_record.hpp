@@ -11,6 +11,7 @@
 #include "kvstore/detail/base/thread_object.hpp"
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/change_line.hpp"
+#include "kvstore/detail/saving/entry_form.hpp"
 #include "kvstore/detail/saving/ledger.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
 #include "kvstore/detail/table/mutation.hpp"
@@ -34,44 +35,53 @@ void put_changes(const Tables<Key, Value>& tables, std::span<const Mutation<Key,
 template <class Lock, class Key, class Value>
 std::uint64_t record_line(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
                           std::span<const Mutation<Key, Value>> mutations) {
-  Reused<ChangeLine, ChangeLine> reused;
-  ChangeLine& line = *reused;
+  TakenOut<ChangeLine, ChangeLine> own;  // a codec may write to another store, which needs a second one
+  ChangeLine& line = *own;
   line.begin(mutations.size() > 1);
   put_changes(tables, mutations, line);
   const std::uint64_t ticket = ledger.record(mutations.size(), line.end());
   line.shrink();
+  own.give_back();
   return ticket;
 }
 
 template <class Lock, class Key, class Value>
 [[gnu::noinline]] std::uint64_t record_buffer(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
                                               std::span<const Mutation<Key, Value>> mutations) {
-  Reused<ChangeBuffer, ChangeBuffer> reused;
-  ChangeBuffer& changes = *reused;
+  TakenOut<ChangeBuffer, ChangeBuffer> own;  // as above
+  ChangeBuffer& changes = *own;
   changes.clear();
   put_changes(tables, mutations, changes);
   changes.end_group();
   const std::uint64_t ticket = ledger.record(mutations.size(), changes);
   changes.clear_and_shrink();
+  own.give_back();
   return ticket;
 }
 
-/// The same in the form that the storage takes. `local` are the counters of the calling thread.
+/// Counts the entries that the mutations add and remove, where a journal asks for their number.
+template <class Lock, class Key, class Value>
+void count_growth(OperationLedger<Lock>& ledger, std::span<const Mutation<Key, Value>> mutations,
+                  ThreadState* local) noexcept {
+  using Kind = typename Mutation<Key, Value>::Kind;
+  if (!ledger.counts_growth()) return;
+  const auto of = [&](Kind kind) {
+    return static_cast<std::uint64_t>(std::count_if(
+        mutations.begin(), mutations.end(), [kind](const auto& mutation) { return mutation.kind == kind; }));
+  };
+  ledger.count_growth(local, of(Kind::insert), of(Kind::erase));
+}
+
+/// Records the mutations in the form that the storage takes. `local` are the counters of the calling thread.
 template <class Lock, class Key, class Value>
 std::uint64_t record_changes(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
                              std::span<const Mutation<Key, Value>> mutations, ThreadState* local) {
-  using Kind = typename Mutation<Key, Value>::Kind;
-  if (ledger.has_journal()) {
-    const auto of = [&](Kind kind) {
-      return static_cast<std::uint64_t>(
-          std::count_if(mutations.begin(), mutations.end(),
-                        [kind](const auto& mutation) { return mutation.kind == kind; }));
-    };
-    ledger.count_growth(local, of(Kind::insert), of(Kind::erase));
-  }
-  if (ledger.form() == EntryForm::line) return record_line(ledger, tables, mutations);
-  if (ledger.form() == EntryForm::changes) return record_buffer(ledger, tables, mutations);
-  return ledger.record(mutations.size(), local);
+  const EntryForm form = ledger.form();
+  const std::uint64_t ticket = form == EntryForm::line      ? record_line(ledger, tables, mutations)
+                               : form == EntryForm::changes ? record_buffer(ledger, tables, mutations)
+                                                            : ledger.record(mutations.size(), local);
+  count_growth(ledger, mutations, local);  // last: what could not be recorded does not happen
+  return ticket;
 }
 
 /// Records that all entries go. A journal has a line for this; other storages that take changes get a removal
@@ -80,6 +90,7 @@ template <class Lock, class Key, class Value>
 std::uint64_t record_clear(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
                            ThreadState* local) {
   if (ledger.form() == EntryForm::none) return ledger.record(1, local);
+  if (ledger.form() == EntryForm::mark) return ledger.record_replacement();
   if (ledger.form() == EntryForm::line) {
     ChangeLine line;
     line.begin(false);

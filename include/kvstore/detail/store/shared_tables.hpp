@@ -25,7 +25,7 @@
 #include "kvstore/detail/base/waiting.hpp"
 #include "kvstore/detail/saving/driver.hpp"
 #include "kvstore/detail/saving/work.hpp"
-#include "kvstore/detail/segment/cut.hpp"
+#include "kvstore/detail/segment/cut_number.hpp"
 #include "kvstore/detail/segment/guards.hpp"
 #include "kvstore/detail/segment/snapshot_source.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
@@ -294,10 +294,10 @@ class SharedTables final : private SavedStore {
       trace.add(mutation.key_in(table));
     if (mutation.kind == Mutation::Kind::insert) table.prepare_insert(1);
     const CutNumber cut = segments_.cut();
-    if (is_open(cut)) [[unlikely]]
+    if (is_told(cut)) [[unlikely]]
       guard.cut.prepare(cut, table, mutation);
     const std::uint64_t ticket = record_changes(driver_->ledger(), tables_, std::span{&mutation, 1}, local);
-    if (is_open(cut)) [[unlikely]]
+    if (is_told(cut)) [[unlikely]]
       guard.cut.perform(cut, table, mutation);
     else
       mutation.perform(table);
@@ -372,10 +372,12 @@ class SharedTables final : private SavedStore {
     return segments_.lock_each(indices);
   }
 
-  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot() override {
+  void keep_marks() noexcept override { segments_.keep_marks(); }
+
+  [[nodiscard]] std::unique_ptr<ChangeSource> snapshot(CutKind kind) override {
     const Options& options = driver_->options();
-    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(tables_, segments_, options.schema_version,
-                                                               threads_to_save(options.threads));
+    return std::make_unique<SnapshotSource<Key, Value, Mutex>>(
+        tables_, segments_, kind, options.schema_version, threads_to_save(options.threads));
   }
 
   const ForkGuard home_;

@@ -181,7 +181,8 @@ class SlotIndex {
     [[nodiscard]] bool is_full() const noexcept { return matches(0) == 0; }
 
     [[nodiscard]] std::size_t position(std::size_t place) const noexcept {
-      return load_word<std::uint32_t>(&bytes[kHead + place * sizeof(std::uint32_t)]);
+      return static_cast<std::uint32_t>(
+          load_word<std::uint32_t>(&bytes[kHead + place * sizeof(std::uint32_t)]));
     }
     void set_position(std::size_t place, std::size_t position) noexcept {
       const auto word = static_cast<std::uint32_t>(position);

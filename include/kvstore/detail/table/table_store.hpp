@@ -237,9 +237,24 @@ class TableStore : ObjectTypes<Key, Value> {
     return found;
   }
 
-  /// Carries out the operations of a batch as one step. Moves from them if they are not constant.
+  /// Carries out the operations of a batch as one step. Moves from them if they are not constant: then none
+  /// are left.
   template <class Operations>
   void apply_all(Operations& operations) {
+    if constexpr (std::is_const_v<Operations>) {
+      apply_each(operations);
+    } else {
+      try {
+        apply_each(operations);
+      } catch (const StorageError&) {  // applied, and not on disk yet
+        operations.clear();
+        throw;
+      }
+      operations.clear();
+    }
+  }
+  template <class Operations>
+  void apply_each(Operations& operations) {
     constexpr bool kMoves = !std::is_const_v<Operations>;
     CallbackScope::check_reentry(this);
     std::vector<std::uint64_t> hashes;
