@@ -143,7 +143,7 @@ class SimulatedFile : public kvstore::detail::File {
     if (!disk_.model.can_allocate) return make_error_code(std::errc::operation_not_supported);
     return edit([&] { inode_->resize(std::max(inode_->live.size, offset + bytes)); });
   }
-  /// @throws std::logic_error if not all of the range is allocated: a program would meet SIGBUS there
+  /// Ends the test if not all of the range is allocated: a program would meet SIGBUS there.
   Result<std::unique_ptr<kvstore::detail::Mapping>> map(std::uint64_t offset, std::size_t bytes) override {
     const std::lock_guard guard{disk_.mutex};
     if (!inode_) return {nullptr, closed()};

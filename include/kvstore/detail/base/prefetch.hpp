@@ -30,7 +30,7 @@ template <class T>
                   object.capacity();
                 }) {
     // The heap keeps the length of the piece in front of it.
-    prefetch(reinterpret_cast<const char*>(object.data()) - sizeof(std::size_t));
+    if (object.capacity() != 0) prefetch(reinterpret_cast<const char*>(object.data()) - sizeof(std::size_t));
   }
 }
 
