@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/file/file_lock.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/file/followed_path.hpp"
@@ -52,10 +53,10 @@ class JsonFile : public Storage {
   /// CorruptionError with the offset at which the file stops making sense; StorageError if the file cannot be
   /// read, the folder is not writable, or the journal of a `JsonJournal` is beside the file; also (ENOENT) if
   /// there is no file and the load is not exclusive. The file is only read.
-  void load(const LoadRequest& request, LoadSink& sink) override;
+  KVSTORE_INLINE void load(const LoadRequest& request, LoadSink& sink) override;
 
   /// Nothing has changed if the path still refers to the file that was loaded, with the same status.
-  bool load_changes(LoadSink&) override;
+  KVSTORE_INLINE bool load_changes(LoadSink&) override;
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
   [[nodiscard]] bool takes_changes() const noexcept override { return false; }
@@ -64,14 +65,14 @@ class JsonFile : public Storage {
   /// contents are in place but not safe from power loss. @throws ConflictError if another program has changed
   /// the file since it was loaded or saved; StorageError, also if the lock file was removed or its folder
   /// exchanged, since another store may then own the current file
-  void save(ChangeSource& source) override;
+  KVSTORE_INLINE void save(ChangeSource& source) override;
 
   /// An edit by another program is not a loss, but a missing file is.
-  [[nodiscard]] bool is_intact() override;
+  [[nodiscard]] KVSTORE_INLINE bool is_intact() override;
 
   void make_like(const std::filesystem::path& source) override { like_ = source; }
 
-  bool take_over(const LoadRequest& request, LoadSink& sink) override;
+  KVSTORE_INLINE bool take_over(const LoadRequest& request, LoadSink& sink) override;
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
 

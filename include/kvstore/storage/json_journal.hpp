@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "kvstore/detail/base/failure_mark.hpp"
+#include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/contract/line_window.hpp"
@@ -92,30 +93,30 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
               const detail::JournalSpace& space = {});
 
   /// Trims the journal to the length of its lines, or removes it if it has no steps.
-  ~JsonJournal() override;
+  KVSTORE_INLINE ~JsonJournal() override;
 
   /// Passes on the snapshot and the changes since. A reader follows links anew in each load. An exclusive
   /// load takes the file's lock first, and completes a step that a crash interrupted. @throws LockedError if
   /// another store has the lock, or still has a journal open although its lock file was removed;
   /// CorruptionError for damage in either file, or if they do not belong together; StorageError. The stored
   /// entries are unchanged then, although a torn end may be dropped, or the interrupted step be complete.
-  void load(const LoadRequest& request, LoadSink& sink) override;
+  KVSTORE_INLINE void load(const LoadRequest& request, LoadSink& sink) override;
 
-  bool load_changes(LoadSink& sink) override;
+  KVSTORE_INLINE bool load_changes(LoadSink& sink) override;
 
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::changes; }
 
   /// A save of everything becomes a new snapshot. Changes are appended: with `Record::at_save` all as one
   /// step, otherwise each as a step of its own.
-  void save(ChangeSource& source) override;
+  KVSTORE_INLINE void save(ChangeSource& source) override;
 
   /// Whether the snapshot and the journal are those that this object has written, under its own lock.
-  [[nodiscard]] bool is_intact() override;
+  [[nodiscard]] KVSTORE_INLINE bool is_intact() override;
 
   void make_like(const std::filesystem::path& source) override { directory_.make_like(source); }
 
   /// Loads only the snapshot, as another program has left it: the journal continues the old one.
-  bool take_over(const LoadRequest& request, LoadSink& sink) override;
+  KVSTORE_INLINE bool take_over(const LoadRequest& request, LoadSink& sink) override;
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
@@ -125,36 +126,36 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
 
   [[nodiscard]] bool records_at_save() const noexcept override { return options_.record == Record::at_save; }
 
-  [[nodiscard]] bool append(std::span<const Change> step) override;
+  [[nodiscard]] KVSTORE_INLINE bool append(std::span<const Change> step) override;
 
-  void append_clear() override;
+  KVSTORE_INLINE void append_clear() override;
 
   [[nodiscard]] detail::LineJournal* lines() noexcept override { return this; }
 
-  void flush() override;
+  KVSTORE_INLINE void flush() override;
 
-  void sync() override;
+  KVSTORE_INLINE void sync() override;
 
-  [[nodiscard]] std::uint64_t bytes() const noexcept override;
-  [[nodiscard]] bool wants_compaction() const noexcept override;
-  [[nodiscard]] bool is_worth_compacting(std::uint64_t entries) noexcept override;
+  [[nodiscard]] KVSTORE_INLINE std::uint64_t bytes() const noexcept override;
+  [[nodiscard]] KVSTORE_INLINE bool wants_compaction() const noexcept override;
+  [[nodiscard]] KVSTORE_INLINE bool is_worth_compacting(std::uint64_t entries) noexcept override;
   [[nodiscard]] bool compacts_on_close() const noexcept override {
     return options_.compact_on_close && (steps_ != 0 || compacting_);
   }
 
-  void prepare(bool afresh) override;
+  KVSTORE_INLINE void prepare(bool afresh) override;
 
-  void rotate() override;
+  KVSTORE_INLINE void rotate() override;
 
-  void write_base(ChangeSource& everything) override;
+  KVSTORE_INLINE void write_base(ChangeSource& everything) override;
 
   /// The new snapshot gets the name of the old one only once the journal records that it continues the new
   /// one, and both are durable. Whichever snapshot has the name after a crash, the journal fits it.
-  void join() override;
+  KVSTORE_INLINE void join() override;
 
-  void replace_base() override;
+  KVSTORE_INLINE void replace_base() override;
 
-  void abandon() noexcept override;
+  KVSTORE_INLINE void abandon() noexcept override;
 
  private:
   // Opening ---------------------------------------------------------------------------------------
@@ -171,8 +172,8 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
 
   // Appending -------------------------------------------------------------------------------------
 
-  void use(detail::LineWindow& window) noexcept override;
-  void append_lines(std::string_view lines, std::uint64_t operations) override;
+  KVSTORE_INLINE void use(detail::LineWindow& window) noexcept override;
+  KVSTORE_INLINE void append_lines(std::string_view lines, std::uint64_t operations) override;
   [[nodiscard]] bool prepare_window() noexcept override { return current_->prepare_window(); }
   [[nodiscard]] bool open_window(std::string_view lines, std::uint64_t operations) noexcept override {
     return current_->open_window(*window_, lines, operations);

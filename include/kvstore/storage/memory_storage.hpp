@@ -16,6 +16,7 @@
 #include <string>
 #include <utility>
 
+#include "kvstore/detail/base/inline.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 {
@@ -60,14 +61,14 @@ class MemoryStorage final : public Storage {
   explicit MemoryStorage(std::shared_ptr<Contents> contents = std::make_shared<Contents>())
       : contents_{std::move(contents)} {}
 
-  ~MemoryStorage() override;
+  KVSTORE_INLINE ~MemoryStorage() override;
 
-  void load(const LoadRequest& request, LoadSink& sink) override;
+  KVSTORE_INLINE void load(const LoadRequest& request, LoadSink& sink) override;
 
   [[nodiscard]] SaveScope scope() const noexcept override { return contents_->wanted; }
-  [[nodiscard]] bool takes_changes() const noexcept override;
+  [[nodiscard]] KVSTORE_INLINE bool takes_changes() const noexcept override;
 
-  void save(ChangeSource& source) override;
+  KVSTORE_INLINE void save(ChangeSource& source) override;
 
   [[nodiscard]] bool keeps_schema_version() const noexcept override { return true; }
   [[nodiscard]] std::filesystem::path path() const override { return "memory"; }

@@ -258,4 +258,21 @@ TEST_CASE("At save: threads write, save, checkpoint and clear, and every save is
   CHECK(contents_of(Pairs{at_save(folder / "data.json"), kManual}) == held);
 }
 
+TEST_CASE("At save: a thread saves, and no operation waits for that") {
+  const TempFolder folder;
+  const fs::path path = folder / "counters.json";
+  const auto at_most_ten_seconds = std::chrono::steady_clock::now() + 10s;
+  // clang-format off
+  kvstore::JsonJournalOptions at_save{.record = kvstore::Record::at_save};
+  kvstore::DurableMap<std::string, int> counters{
+      std::make_unique<kvstore::JsonJournal>(path, at_save),
+      {.auto_save_interval = 1s, .batch_save = kvstore::BatchSave::background}};
+  // clang-format on
+  for (int i = 0; i < 5000; ++i) counters.upsert("clicks", i);
+  while (counters.unsaved() != 0 && std::chrono::steady_clock::now() < at_most_ten_seconds)
+    std::this_thread::sleep_for(10ms);
+  CHECK(counters.unsaved() == 0);
+  CHECK(counters.metrics().saves.bytes < 5000);  // each save has the entry once
+}
+
 }  // namespace at_save_test

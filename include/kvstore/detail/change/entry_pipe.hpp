@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kvstore/detail/base/inline.hpp"
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -57,8 +58,8 @@ class EntryPipe {
     explicit Sink(EntryPipe& pipe) : pipe_{pipe} {}
     void expect(std::uint64_t bytes) override { pipe_.expected_.store(bytes, std::memory_order_relaxed); }
     void schema_version(std::uint32_t stored) override { pipe_.set_version(stored); }
-    void put(std::string_view key, std::string_view value) override;
-    void finish() override;
+    KVSTORE_INLINE void put(std::string_view key, std::string_view value) override;
+    KVSTORE_INLINE void finish() override;
     void change(const Change&) override { throw_change(); }
     void clear() override { throw_change(); }
 

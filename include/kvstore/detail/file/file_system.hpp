@@ -15,6 +15,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "kvstore/detail/base/inline.hpp"
+
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The number of bytes to write or read at a time.
@@ -90,14 +92,15 @@ class File {
   virtual std::error_code allocate(std::uint64_t offset, std::uint64_t bytes) = 0;
   /// Maps a piece that was allocated; `offset` and `bytes` are multiples of 64 KiB. A `sync` covers the bytes
   /// stored in it. EOPNOTSUPP if mappings are not available, or if storing could meet a full disk.
-  virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t /*offset*/, std::size_t /*bytes*/);
+  KVSTORE_INLINE virtual Result<std::unique_ptr<Mapping>> map(std::uint64_t /*offset*/,
+                                                              std::size_t /*bytes*/);
   virtual Result<FileStatus> status() = 0;
   virtual std::error_code set_mode(std::uint32_t mode) = 0;
   virtual std::error_code set_owner(std::uint32_t owner, std::uint32_t group) = 0;
   /// The access control list, as the attribute system.posix_acl_access; empty if there is none.
   virtual Result<std::string> acl() { return {}; }
   /// Sets the list, and with it the mode; an empty one is removed.
-  virtual std::error_code set_acl(std::string_view acl);
+  KVSTORE_INLINE virtual std::error_code set_acl(std::string_view acl);
   /// Takes the exclusive advisory lock, or fails at once with EWOULDBLOCK. A second open file in this process
   /// conflicts too.
   virtual std::error_code try_lock() = 0;
@@ -106,7 +109,7 @@ class File {
   /// way of it; whatever such a user locks, the writer goes on.
   virtual std::error_code try_lock_to_write() { return try_lock(); }
   /// EWOULDBLOCK if another open file has the lock of the one who writes. Any open file may ask.
-  virtual std::error_code check_no_writer();
+  KVSTORE_INLINE virtual std::error_code check_no_writer();
   /// Releases both locks. A forked child has the file open as well, and would keep a lock after a mere
   /// `close`.
   virtual void unlock() noexcept {}

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/stretch.hpp"
@@ -46,8 +47,8 @@ class JournalSurvey final : public JournalHandler {
   explicit JournalSurvey(FoundJournal& found) : found_{found} {}
 
   /// @throws ParseError, as every member, unless the header is the first line, and the only one
-  void on_header(const JournalHeader& header) override;
-  void on_base(const BaseId& id) override;
+  KVSTORE_INLINE void on_header(const JournalHeader& header) override;
+  KVSTORE_INLINE void on_base(const BaseId& id) override;
   void on_change(const Change&) override { count_step(); }
   void on_clear() override { count_step(); }
   void on_mark() override { check_begun(); }
@@ -85,8 +86,8 @@ class SurveyStretches final : public StretchTarget {
   void reserve(std::size_t slots) override {
     while (slots_.size() < slots) slots_.emplace_back();
   }
-  JournalHandler& begin(std::size_t slot) override;
-  void take(std::size_t count) override;
+  KVSTORE_INLINE JournalHandler& begin(std::size_t slot) override;
+  KVSTORE_INLINE void take(std::size_t count) override;
 
  private:
   struct Slot {
@@ -104,9 +105,9 @@ class ReplayStretches final : public StretchTarget {
   /// `threads` apply changes. `sink` offers stages.
   ReplayStretches(LoadSink& sink, std::size_t threads) : sink_{sink}, threads_{threads} {}
 
-  void reserve(std::size_t slots) override;
+  KVSTORE_INLINE void reserve(std::size_t slots) override;
   JournalHandler& begin(std::size_t slot) override { return *slots_[slot]; }  // `take` has emptied it
-  void take(std::size_t count) override;
+  KVSTORE_INLINE void take(std::size_t count) override;
 
  private:
   class Slot final : public JournalHandler {
