@@ -41,26 +41,32 @@ struct Way {
   kvstore::BatchSave batch_save = kvstore::BatchSave::wait;
   bool memory = false;  ///< the files are in a file system without a disk
   bool spins = false;
-  bool batches = false;  ///< a WriteBatch a sync
-  bool journal = true;   ///< else entries are in memory only
+  bool batches = false;        ///< a WriteBatch a sync
+  std::size_t batch = kBatch;  ///< operations between two syncs
+  kvstore::Record record = kvstore::Record::at_once;
+  bool journal = true;  ///< else entries are in memory only
 };
 
 std::vector<Way> ways() {
-  return {{.name = "as it is"},
-          {.name = "a WriteBatch a sync", .batches = true},
-          {.name = "no compaction", .space = {.compact_from = kNever}},
-          {.name = "no zeroing ahead", .space = {.zero_from = kNever}},
-          {.name = "zeroing ahead whatever the batch", .space = {.zero_batch = kNever}},
-          {.name = "neither", .space = {.zero_from = kNever, .compact_from = kNever}},
-          {.name = "no mapping", .space = {.map_from = kNever}},
-          {.name = "SpinSharedMutex", .spins = true},
-          {.name = "keys of 15 bytes", .key_bytes = 15},
-          {.name = "BatchSave::background", .batch_save = kvstore::BatchSave::background},
-          {.name = "files in memory", .memory = true},
-          {.name = "files in memory, no compaction", .space = {.compact_from = kNever}, .memory = true},
-          {.name = "no storage", .journal = false},
-          {.name = "no storage, SpinSharedMutex", .spins = true, .journal = false},
-          {.name = "no storage, WriteBatch", .batches = true, .journal = false}};
+  return {
+      {.name = "as it is"},
+      {.name = "a WriteBatch a sync", .batches = true},
+      {.name = "no compaction", .space = {.compact_from = kNever}},
+      {.name = "no zeroing ahead", .space = {.zero_from = kNever}},
+      {.name = "zeroing ahead whatever the batch", .space = {.zero_batch = kNever}},
+      {.name = "neither", .space = {.zero_from = kNever, .compact_from = kNever}},
+      {.name = "no mapping", .space = {.map_from = kNever}},
+      {.name = "SpinSharedMutex", .spins = true},
+      {.name = "keys of 15 bytes", .key_bytes = 15},
+      {.name = "BatchSave::background", .batch_save = kvstore::BatchSave::background},
+      {.name = "Record::at_save", .record = kvstore::Record::at_save},
+      {.name = "Record::at_save, a WriteBatch a sync", .batches = true, .record = kvstore::Record::at_save},
+      {.name = "Record::at_save, a sync every 100,000", .batch = 100'000, .record = kvstore::Record::at_save},
+      {.name = "files in memory", .memory = true},
+      {.name = "files in memory, no compaction", .space = {.compact_from = kNever}, .memory = true},
+      {.name = "no storage", .journal = false},
+      {.name = "no storage, SpinSharedMutex", .spins = true, .journal = false},
+      {.name = "no storage, WriteBatch", .batches = true, .journal = false}};
 }
 
 /// Takes nothing, so that operations cost what they cost in memory.
@@ -112,7 +118,7 @@ class Race {
                                                       std::equal_to<>, Mutex>;
 
   Race(const Way& way, const Data& data) : way_{way}, data_{data}, folder_{way.memory} {
-    const std::size_t batch = !way.journal ? 0 : way.batches ? 1 : kBatch;
+    const std::size_t batch = !way.journal ? 0 : way.batches ? 1 : way.batch;
     store_ =
         std::make_unique<Store>(storage(), kvstore::Options{.batch_size = batch,
                                                             .auto_save_interval = std::chrono::seconds{0},
@@ -141,8 +147,9 @@ class Race {
  private:
   std::unique_ptr<kvstore::Storage> storage() const {
     if (!way_.journal) return std::make_unique<Nowhere>();
-    return std::make_unique<kvstore::JsonJournal>(folder_.file(), kvstore::detail::system_file_system(),
-                                                  way_.space);
+    return std::make_unique<kvstore::JsonJournal>(folder_.file(),
+                                                  kvstore::JsonJournalOptions{.record = way_.record},
+                                                  kvstore::detail::system_file_system(), way_.space);
   }
 
   Way way_;

@@ -257,16 +257,17 @@ class SegmentCut {
     table.erase(position);
   }
 
+  // Each change of a store that keeps marks looks at these.
   CutNumber number_ = 0;    // of the last cut this segment took part in
   bool pending_ = false;    // the saver has not read it to the end
   bool reads_set_ = false;  // the saver reads the entries whose bits are set, not the others
+  Marks marks_;
+
   std::size_t cursor_ = 0;
   PositionBits positions_;  // shorter than the table until something changes
   Captured captured_;
   Captured removed_;  // keys
   std::optional<Table> detached_;
-
-  Marks marks_;
 };
 
 }}}  // namespace kvstore::v1::detail
