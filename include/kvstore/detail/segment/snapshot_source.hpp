@@ -12,7 +12,6 @@
 
 #include "kvstore/detail/change/change_buffer.hpp"
 #include "kvstore/detail/change/line_buffer.hpp"
-#include "kvstore/detail/segment/cut.hpp"
 #include "kvstore/detail/segment/cut_number.hpp"
 #include "kvstore/detail/segment/guards.hpp"
 #include "kvstore/detail/segment/parallel_encode.hpp"

@@ -30,6 +30,7 @@
 #include "kvstore/detail/table/object_types.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/detail/table/tables.hpp"
+#include "kvstore/error.hpp"
 #include "kvstore/metrics.hpp"
 #include "kvstore/write_batch.hpp"
 
