@@ -94,7 +94,7 @@ struct SaveMetrics {
   std::uint64_t succeeded = 0;                ///< saves that succeeded
   std::uint64_t failed = 0;                   ///< saves that threw; a retry that fails counts again
   std::uint64_t bytes = 0;                    ///< of keys and values that were handed to the storage; with a
-                                              ///< `JsonJournal`, of their lines
+                                              ///< `JsonJournal` that records at once, of their lines
   std::chrono::nanoseconds last_duration{0};  ///< of the last save, failed or not
   Histogram durations;                        ///< of all of them
   std::optional<std::string> last_error;      ///< the reason why the last one failed; empty if it succeeded

@@ -123,6 +123,7 @@ class SaveModel {
  private:
   using Kind = Want::Kind;
 
+  static constexpr OperationNumber kNeverTaken = 255;
   static constexpr std::uint64_t kAnyNumber = ~std::uint64_t{0};
 
   template <class Do>
@@ -150,6 +151,8 @@ class SaveModel {
     if (call == ModelCall::put || call == ModelCall::replace) ++applied_;
     if (call == ModelCall::replace) {
       replaced_ |= 1U << applied_;
+      marked_from_ = applied_;  // marks are given up, at worst also those that a save is about to take
+      taken_from_ = kNeverTaken;
       state_.owe_everything();
     }
     closing_ = closing_ || call == ModelCall::close;

@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -24,6 +25,7 @@
 #include "kvstore/journal_lines.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/fault_file_system.hpp"
 #include "support/temp_folder.hpp"
 
 namespace at_save_test {
@@ -273,6 +275,84 @@ TEST_CASE("At save: a thread saves, and no operation waits for that") {
     std::this_thread::sleep_for(10ms);
   CHECK(counters.unsaved() == 0);
   CHECK(counters.metrics().saves.bytes < 5000);  // each save has the entry once
+}
+
+TEST_CASE("At save: removals are saved although the store that they have emptied is cleared") {
+  const TempFolder folder;
+  Store store{at_save(folder / "data.json"), kManual};
+  store.upsert("a", 1);
+  store.upsert("b", 2);
+  store.save();
+  store.remove("a");
+  store.remove("b");
+  store.clear();
+  CHECK(store.unsaved() == 2);
+  store.upsert("c", 3);
+  store.close();
+  CHECK(contents(Store{at_save(folder / "data.json"), kManual}) == std::map<std::string, int>{{"c", 3}});
+}
+
+TEST_CASE("At save: keys that come and go are kept once, and given up where they outnumber the entries") {
+  const TempFolder folder;
+  Store store{at_save(folder / "data.json"), {.batch_size = 0, .auto_save_interval = 0s, .segments = 2}};
+  for (int i = 0; i < 100; ++i) store.upsert("stays " + std::to_string(i), i);
+  store.upsert("goes", 1);
+  store.save();
+  const std::uint64_t before = store.metrics().saves.bytes;
+  store.remove("goes");
+  for (int i = 0; i < 30'000; ++i) {
+    store.create("comes and goes", i);
+    store.remove("comes and goes");
+  }
+  store.save();
+  CHECK(store.metrics().saves.bytes - before < 100'000);
+  CHECK(after_kill(folder) == contents(store));
+  CHECK(store.metrics().journal.compactions == 0);
+  for (int i = 0; i < 30'000; ++i) {
+    store.create("comes and goes " + std::to_string(i), i);
+    store.remove("comes and goes " + std::to_string(i));
+  }
+  store.update("stays 1", -1);
+  store.save();
+  CHECK(store.metrics().journal.compactions == 1);
+  CHECK(store.metrics().saves.bytes - before < 100'000);
+  CHECK(after_kill(folder) == contents(store));
+}
+
+TEST_CASE("At save: a follower sees what counts, also while the names of the files are not exchanged yet") {
+  const TempFolder folder;
+  support::FaultFileSystem files;
+  Store store{std::make_unique<JsonJournal>(folder / "data.json", kAtSave, files), kManual};
+  store.upsert("a", 1);
+  store.save();
+  Store follower{at_save(folder / "data.json"), {.read_only = true}};
+  CHECK_FALSE(follower.refresh());
+  store.upsert("a", 2);
+  // The snapshot gets its name, the journal does not.
+  files.inject({.nth = 2, .error = std::make_error_code(std::errc::io_error), .call = support::Call::rename});
+  CHECK_THROWS_AS(store.compact(), kvstore::StorageError);
+  REQUIRE(files.failed() == 1);
+  CHECK(follower.refresh());
+  CHECK(follower.read("a") == 2);
+  files.heal();
+  store.upsert("a", 3);
+  store.save();
+  CHECK(follower.refresh());
+  CHECK(follower.read("a") == 3);
+  CHECK_FALSE(follower.refresh());
+}
+
+TEST_CASE("At save: a journal that somebody has cut is replaced by a save of everything") {
+  const TempFolder folder;
+  Store store{at_save(folder / "data.json"), kManual};
+  store.upsert("a", 1);
+  store.save();
+  store.upsert("b", 2);
+  store.save();
+  fs::resize_file(folder / "data.json.journal", 100);
+  store.upsert("c", 3);
+  store.save();
+  CHECK(after_kill(folder) == contents(store));
 }
 
 }  // namespace at_save_test

@@ -41,6 +41,9 @@ class JournalDirectory {
   /// the plain name, which is therefore checked both first and last. @throws StorageError
   [[nodiscard]] bool has_name(JournalFile& journal) const;
 
+  /// Whether the open journal still has all that was added to it. @throws StorageError
+  [[nodiscard]] bool is_whole(JournalFile& journal) const;
+
   /// Whether `name` belongs to the open journal. @throws StorageError
   [[nodiscard]] bool is_at(const std::filesystem::path& name, JournalFile& journal) const;
 

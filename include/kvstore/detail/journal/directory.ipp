@@ -85,6 +85,12 @@ KVSTORE_INLINE void JournalDirectory::narrow(File& journal) const {
   if (!base.error && base.value.known) static_cast<void>(give_rights(journal, side_rights(base.value)));
 }
 
+KVSTORE_INLINE bool JournalDirectory::is_whole(JournalFile& journal) const {
+  const auto mine = uninterrupted([&] { return journal.file().status(); });
+  check(mine.error, "cannot look at it");
+  return mine.value.size >= journal.end();
+}
+
 KVSTORE_INLINE bool JournalDirectory::has_name(JournalFile& journal) const {
   for (const char* suffix : {"", ".next", ".new", ""}) {
     if (is_at(JournalSet::name(path_, suffix), journal)) return true;

@@ -131,6 +131,9 @@ class JournalFollower {
 
   /// Whether the current base file has values of the same schema version.
   [[nodiscard]] bool same_version();
+  /// Whether there is a journal that follows none. It counts, and not the one that is followed, once its base
+  /// file has its name, and its writer may have ended in between.
+  [[nodiscard]] bool has_rival();
 
   [[nodiscard]] std::uint32_t version_of(File& file) const;
 

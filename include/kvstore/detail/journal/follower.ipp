@@ -73,11 +73,16 @@ KVSTORE_INLINE bool JournalFollower::load_changes(LoadSink& sink) {
     const std::uint64_t before = following_->end;
     retrying(bytes_from(*following_->file, before), [&] { read_on(sink); });
     if (following_->end != before && !same_version()) return false;
-    if (current) return true;
+    if (current) return !has_rival();
     if (following_->end != before) continue;
     const Successor successor = go_to_successor();
     if (successor != Successor::followed) return successor == Successor::unwritten;
   }
+}
+
+KVSTORE_INLINE bool JournalFollower::has_rival() {
+  const auto fresh = JournalSet::name(path(), ".new");
+  return following_->path != fresh && !is_at(nullptr, fresh);
 }
 
 KVSTORE_INLINE bool JournalFollower::View::is_missing() const noexcept {

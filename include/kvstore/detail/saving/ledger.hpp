@@ -87,6 +87,13 @@ class OperationLedger {
 
   /// Whether a journal asks for the number of entries.
   [[nodiscard]] bool counts_growth() const noexcept { return has_journal_ || form_ == EntryForm::mark; }
+  /// From now on only a save of everything can bring the storage up to date: marks were given up. Call under
+  /// the lock of the data that they were of.
+  void owe_everything() noexcept {
+    const std::scoped_lock lock{mutex_};
+    owe_everything_locked();
+  }
+
   /// Counts entries that come and go, where that is so.
   void count_growth(ThreadState* local, std::uint64_t inserted, std::uint64_t erased) noexcept {
     if (counts_growth()) numbers_.count_growth(local, inserted, erased);

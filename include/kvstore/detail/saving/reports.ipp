@@ -35,6 +35,8 @@ KVSTORE_INLINE void SaveReports::note(Step step, Errand& errand, const StepResul
     figures_.note_compaction(errand.done.duration, result.failure);
   else
     figures_.note_save(errand.done.duration, result.failure);
+  if (result.replaced_base && !errand.counts_as_compaction)
+    figures_.note_compaction(errand.done.duration, {});
 }
 
 KVSTORE_INLINE bool SaveReports::tell(Step step, const Errand& errand,

@@ -65,8 +65,10 @@ KVSTORE_INLINE void SaveState::note_begun(Step step, Want& want, std::uint64_t a
     case Step::save_all:
       covered_ = breaks_;
       [[fallthrough]];
-    case Step::save_changes:
     case Step::save_marked:
+      covered_ = breaks_;
+      [[fallthrough]];
+    case Step::save_changes:
       saving_ = applied;
       return;
     case Step::prepare:
@@ -99,7 +101,8 @@ KVSTORE_INLINE void SaveState::note(Step step, Want& want, const StepOutcome& ou
     case Step::save_changes:
     case Step::save_marked:
     case Step::save_all:
-      if (outcome.refused) return;
+      // Marks may have been given up before the save took them.
+      if (outcome.refused || (step == Step::save_marked && breaks_ != covered_)) return;
       if (step == Step::save_all) healed_ = begun_ = std::max(healed_, covered_);
       if (want.kind == Want::Kind::all) want.met = step == Step::save_all;
       return note_saved(saving_);

@@ -29,6 +29,7 @@ struct StepResult {
   std::exception_ptr failure = nullptr;                       ///< set if it failed
   WorkDone done;                                              ///< the amount saved
   bool whole = false;                                         ///< everything was saved
+  bool replaced_base = false;                                 ///< a save of everything compacted the journal
   bool outgrown = false;                                      ///< the journal wants to be compacted
   std::optional<std::uint64_t> entries = std::nullopt;        ///< in the store, if they were counted
   std::optional<std::uint64_t> journal_bytes = std::nullopt;  ///< its size, if that may have changed

@@ -91,7 +91,9 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
       return breaking(result, [&] { save_marked(result); });
     case Step::save_all:
       if (!marks()) return save_all(*storage_, CutKind::copy, result);
-      return breaking(result, [&] { save_all(*storage_, CutKind::everything, result); });
+      breaking(result, [&] { save_all(*storage_, CutKind::everything, result); });
+      result.replaced_base = true;
+      return;
     case Step::copy:
       if (storage_) targets.copy->make_like(storage_->path());
       return save_all(*targets.copy, CutKind::copy, result);

@@ -33,6 +33,7 @@
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/codec/fields.hpp"
 #include "kvstore/detail/segment/cut_number.hpp"
+#include "kvstore/detail/segment/marks.hpp"
 #include "kvstore/detail/segment/position_bits.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/mutation.hpp"
@@ -53,7 +54,7 @@ class SegmentCut {
   /// Makes room to track `inserts` new entries. May throw; then nothing has changed.
   void make_room(CutNumber cut, const Table& table, std::size_t inserts) {
     if (takes_part(cut)) positions_.cover(table.size(), inserts);
-    if (keeps_marks(cut)) marks_.entries.cover(table.size(), inserts);
+    if (keeps_marks(cut)) marks_.entries().cover(table.size(), inserts);
   }
 
   /// Captures the entry that `mutation` is about to change, and makes room as above. May throw; then nothing
@@ -63,8 +64,8 @@ class SegmentCut {
     if (takes_part(cut)) capture(table, mutation);
     // Marked as well, in case that the removal does not come about.
     if (keeps_marks(cut) && mutation.kind == Mutation::Kind::erase) {
-      marks_.removed.remove(table[mutation.position].key);
-      marks_.entries.set(mutation.position);
+      marks_.removed().remove(table[mutation.position].key);
+      marks_.entries().set(mutation.position);
     }
   }
 
@@ -77,17 +78,23 @@ class SegmentCut {
     mutation.perform(table);
     if (mutation.kind == Kind::insert) {
       if (part) positions_.push_back(!reads_set_);
-      if (marks) marks_.entries.push_back(true);
+      if (marks) marks_.entries().push_back(true);
     } else if (marks) {
-      marks_.entries.set(mutation.position);
+      marks_.entries().set(mutation.position);
     }
+  }
+
+  /// False if there were more marks of removals than are worth keeping in a table of `entries`. All are
+  /// forgotten then, and everything is owed.
+  [[nodiscard]] bool keeps_marks_within(std::size_t entries) noexcept {
+    return !marks_.is_long() || marks_.look_through(entries);
   }
 
   /// Empties `table`, and forgets its marks. The entries of a snapshot under way move here until the saver
   /// has read them. The caller destroys the returned table after releasing the lock.
   [[nodiscard]] Table clear(CutNumber cut, Table& table) noexcept {
     const bool part = takes_part(cut);
-    if (keeps_marks(cut)) marks_ = Marks{};
+    if (keeps_marks(cut)) marks_.forget();
     if (part) {
       detached_ = std::exchange(table, Table{});
       return Table{};
@@ -122,11 +129,6 @@ class SegmentCut {
   }
 
  private:
-  /// The changes since the last cut that took them.
-  struct Marks {
-    PositionBits entries;  // shorter than the table until something changes
-    ChangeBuffer removed;
-  };
   /// Changes as text that the saver reads.
   struct Captured {
     ChangeBuffer changes;
@@ -234,13 +236,10 @@ class SegmentCut {
     const CutKind kind = kind_of(cut);
     reads_set_ = kind == CutKind::changes;
     if (kind == CutKind::copy || !keeps_marks(cut)) return;
-    if (reads_set_) {
-      std::swap(positions_, marks_.entries);  // which keeps the memory of both
-      std::swap(removed_.changes, marks_.removed);
-    } else {
-      marks_.entries.reset();
-      marks_.removed = ChangeBuffer{};
-    }
+    if (reads_set_)
+      marks_.take(positions_, removed_.changes);
+    else
+      marks_.forget();
   }
 
   // Positions before the cursor have been read. To preserve that, an entry to be removed there first swaps
@@ -253,7 +252,7 @@ class SegmentCut {
       position = cursor_;
     }
     if (part) positions_.erase(position);
-    if (marks) marks_.entries.erase(position);
+    if (marks) marks_.entries().erase(position);
     table.erase(position);
   }
 

@@ -158,8 +158,9 @@ class SharedTables final : private SavedStore {
   void replace_locked(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
     check_open();
+    const CutNumber cut = segments_.cut();  // first, as in every change: a save may begin meanwhile
     driver_->ledger().record_replacement();
-    exchange_tables(tables);
+    exchange_tables(cut, tables);
   }
 
   // For a store that follows another process: unrecorded changes, made as one step for readers and for a
@@ -167,7 +168,7 @@ class SharedTables final : private SavedStore {
 
   void follow(Tables& tables) {
     const std::vector<Lock> locks = segments_.lock_all();
-    exchange_tables(tables);
+    exchange_tables(segments_.cut(), tables);
   }
   void follow(std::span<const Mutation> mutations) {
     std::vector<std::uint64_t> hashes;
@@ -298,7 +299,7 @@ class SharedTables final : private SavedStore {
       guard.cut.prepare(cut, table, mutation);
     const std::uint64_t ticket = record_changes(driver_->ledger(), tables_, std::span{&mutation, 1}, local);
     if (is_told(cut)) [[unlikely]]
-      guard.cut.perform(cut, table, mutation);
+      perform(guard, cut, table, mutation);
     else
       mutation.perform(table);
     return ticket;
@@ -321,9 +322,8 @@ class SharedTables final : private SavedStore {
   }
 
   /// Under the locks of all segments: exchanges the current tables for `tables`, which receives the old ones.
-  void exchange_tables(Tables& tables) noexcept {
+  void exchange_tables(CutNumber cut, Tables& tables) noexcept {
     driver_->ledger().count_growth(nullptr, size_of(tables), size_of(tables_));
-    const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < tables.size(); ++i) {
       Table old = segments_[i].cut.clear(cut, tables_[i]);
       tables_[i] = std::exchange(tables[i], std::move(old));
@@ -348,17 +348,24 @@ class SharedTables final : private SavedStore {
   void perform_all(CutNumber cut, std::span<const Mutation> mutations) noexcept {
     for (const Mutation& mutation : mutations) {
       const std::size_t index = tables_.index_of(mutation.hash);
-      segments_[index].cut.perform(cut, tables_[index], mutation);
+      perform(segments_[index], cut, tables_[index], mutation);
     }
+  }
+  void perform(typename Segments::Guard& guard, CutNumber cut, Table& table,
+               const Mutation& mutation) noexcept {
+    guard.cut.perform(cut, table, mutation);
+    if (!guard.cut.keeps_marks_within(table.size())) [[unlikely]]
+      driver_->ledger().owe_everything();
   }
 
   std::uint64_t clear_locked(std::vector<Table>& old, ThreadState* local) {
     const std::vector<Lock> locks = segments_.lock_all();
     const std::uint64_t entries = size_of(tables_);
     check_open();
+    const CutNumber cut = segments_.cut();           // first, as in every change
+    if (entries == 0 && keeps_marks(cut)) return 0;  // there may be removals to save
     const std::uint64_t ticket = entries == 0 ? 0 : record_clear(driver_->ledger(), tables_, local);
     driver_->ledger().count_growth(local, 0, entries);
-    const CutNumber cut = segments_.cut();
     for (std::size_t i = 0; i < old.size(); ++i) { old[i] = segments_[i].cut.clear(cut, tables_[i]); }
     return ticket;
   }
