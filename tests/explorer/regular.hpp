@@ -16,12 +16,14 @@ struct Regular {
   std::string_view scenario;
   unsigned preemptions;
   unsigned faults;
+  bool every_lock = false;
 
   [[nodiscard]] support::SearchLimits limits() const {
-    return {.preemptions = preemptions, .time_outs = 0, .faults = faults};
+    return {.preemptions = preemptions, .time_outs = 0, .faults = faults, .every_lock = every_lock};
   }
   /// The same limits, as options of the program.
   [[nodiscard]] const char* options() const {
+    if (every_lock) return " --preemptions 2 --time-outs 0 --no-reads --every-lock";
     return faults == 0 ? " --preemptions 1 --time-outs 0 --no-reads"
                        : " --preemptions 0 --time-outs 0 --no-reads --faults";
   }
@@ -49,6 +51,8 @@ inline constexpr std::array kRegular{Regular{"journal/each/put+put", 1, 0},
                                      Regular{"marked/each/put+put", 0, 1},
                                      Regular{"marked/two/put+save", 1, 0},
                                      Regular{"marked/each/put+checkpoint", 1, 0},
-                                     Regular{"marked/background/put+close", 0, 1}};
+                                     Regular{"marked/background/put+close", 0, 1},
+                                     Regular{"file/two/save+load_from", 2, 0, true},
+                                     Regular{"marked/two/clear+save", 2, 0, true}};
 
 }  // namespace explorer
