@@ -62,10 +62,8 @@ KVSTORE_INLINE void SaveState::note_begun(Step step, Want& want, std::uint64_t a
       saving_ = handed_;
       want.appended = false;
       return;
-    case Step::save_all:
-      covered_ = breaks_;
-      [[fallthrough]];
     case Step::save_marked:
+    case Step::save_all:
       covered_ = breaks_;
       [[fallthrough]];
     case Step::save_changes:

@@ -129,6 +129,8 @@ class SaveWork final {
 
   /// A failure loses the marks of the changes, so that everything is owed.
   void save_marked(StepResult& result);
+  /// The same, of every entry.
+  void save_base(StepResult& result);
 
   void save_all(Storage& to, CutKind kind, StepResult& result);
 

@@ -90,10 +90,7 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
     case Step::save_marked:
       return breaking(result, [&] { save_marked(result); });
     case Step::save_all:
-      if (!marks()) return save_all(*storage_, CutKind::copy, result);
-      breaking(result, [&] { save_all(*storage_, CutKind::everything, result); });
-      result.replaced_base = true;
-      return;
+      return marks() ? save_base(result) : save_all(*storage_, CutKind::copy, result);
     case Step::copy:
       if (storage_) targets.copy->make_like(storage_->path());
       return save_all(*targets.copy, CutKind::copy, result);
@@ -177,6 +174,11 @@ KVSTORE_INLINE void SaveWork::save_marked(StepResult& result) {
   } catch (const TooLongForLine&) { result.outcome.declined = true; }
   result.done = {changes.entries(), changes.bytes(), {}};
   result.outgrown = marked_->wants_compaction() && marked_->is_worth_compacting(store_.estimate_entries());
+}
+
+KVSTORE_INLINE void SaveWork::save_base(StepResult& result) {
+  breaking(result, [&] { save_all(*storage_, CutKind::everything, result); });
+  result.replaced_base = true;
 }
 
 KVSTORE_INLINE void SaveWork::save_all(Storage& to, CutKind kind, StepResult& result) {
