@@ -319,6 +319,8 @@ TEST_CASE("At save: keys that come and go are kept once, and given up where they
   CHECK(after_kill(folder) == contents(store));
 }
 
+#ifndef _WIN32  // Wine replaces no file that is open for reading, and cuts none that is open
+
 TEST_CASE("At save: a follower sees what counts, also while the names of the files are not exchanged yet") {
   const TempFolder folder;
   support::FaultFileSystem files;
@@ -354,5 +356,7 @@ TEST_CASE("At save: a journal that somebody has cut is replaced by a save of eve
   store.save();
   CHECK(after_kill(folder) == contents(store));
 }
+
+#endif
 
 }  // namespace at_save_test
