@@ -279,8 +279,7 @@ TEST_CASE("Compaction: operations that could not be recorded do not count as ent
   for (int i = 0; i < 100'000; ++i) REQUIRE_THROWS_AS(store.create(i, Picky{-1}), kvstore::ValueError);
   for (int i = 0; i < 70'000; ++i) store.upsert(i % 100, Picky{i});
   store.save();
-  for (int i = 0; i < 300 && store.metrics().journal.compactions == 0; ++i)
-    std::this_thread::sleep_for(10ms);
+  for (int i = 0; i < 300 && store.metrics().journal.compactions == 0; ++i) std::this_thread::sleep_for(10ms);
   CHECK(store.metrics().journal.compactions != 0);
 }
 
