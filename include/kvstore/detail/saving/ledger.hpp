@@ -85,8 +85,6 @@ class OperationLedger {
     return numbers_.count(1);
   }
 
-  /// Whether a journal asks for the number of entries.
-  [[nodiscard]] bool counts_growth() const noexcept { return has_journal_ || form_ == EntryForm::mark; }
   /// From now on only a save of everything can bring the storage up to date: marks were given up. Call under
   /// the lock of the data that they were of.
   void owe_everything() noexcept {
@@ -94,6 +92,8 @@ class OperationLedger {
     owe_everything_locked();
   }
 
+  /// Whether a journal asks for the number of entries.
+  [[nodiscard]] bool counts_growth() const noexcept { return has_journal_ || form_ == EntryForm::mark; }
   /// Counts entries that come and go, where that is so.
   void count_growth(ThreadState* local, std::uint64_t inserted, std::uint64_t erased) noexcept {
     if (counts_growth()) numbers_.count_growth(local, inserted, erased);

@@ -85,7 +85,7 @@ class SegmentCut {
   }
 
   /// False if there were more marks of removals than are worth keeping in a table of `entries`. All are
-  /// forgotten then, and everything is owed.
+  /// forgotten then, and everything is owed. Call only after `perform` of all that was prepared.
   [[nodiscard]] bool keeps_marks_within(std::size_t entries) noexcept {
     return !marks_.is_long() || marks_.look_through(entries);
   }

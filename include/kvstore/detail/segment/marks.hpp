@@ -18,9 +18,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// *Thread safety*: none.
 class Marks {
  public:
-  [[nodiscard]] PositionBits& entries() noexcept {
-    return entries_;
-  }  // shorter than the table until something changes
+  /// Shorter than the table until something changes.
+  [[nodiscard]] PositionBits& entries() noexcept { return entries_; }
   [[nodiscard]] ChangeBuffer& removed() noexcept { return removed_; }
 
   /// Whether there are so many removals that they should be looked through.

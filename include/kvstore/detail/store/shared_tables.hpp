@@ -298,10 +298,12 @@ class SharedTables final : private SavedStore {
     if (is_told(cut)) [[unlikely]]
       guard.cut.prepare(cut, table, mutation);
     const std::uint64_t ticket = record_changes(driver_->ledger(), tables_, std::span{&mutation, 1}, local);
-    if (is_told(cut)) [[unlikely]]
-      perform(guard, cut, table, mutation);
-    else
+    if (is_told(cut)) [[unlikely]] {
+      guard.cut.perform(cut, table, mutation);
+      limit_marks(cut, index);
+    } else {
       mutation.perform(table);
+    }
     return ticket;
   }
 
@@ -324,10 +326,8 @@ class SharedTables final : private SavedStore {
   /// Under the locks of all segments: exchanges the current tables for `tables`, which receives the old ones.
   void exchange_tables(CutNumber cut, Tables& tables) noexcept {
     driver_->ledger().count_growth(nullptr, size_of(tables), size_of(tables_));
-    for (std::size_t i = 0; i < tables.size(); ++i) {
-      Table old = segments_[i].cut.clear(cut, tables_[i]);
-      tables_[i] = std::exchange(tables[i], std::move(old));
-    }
+    for (std::size_t i = 0; i < tables.size(); ++i)
+      tables_[i] = std::exchange(tables[i], segments_[i].cut.clear(cut, tables_[i]));
   }
 
   /// Makes room for `mutations`, and captures the entries that they change for a snapshot under way. May
@@ -348,13 +348,13 @@ class SharedTables final : private SavedStore {
   void perform_all(CutNumber cut, std::span<const Mutation> mutations) noexcept {
     for (const Mutation& mutation : mutations) {
       const std::size_t index = tables_.index_of(mutation.hash);
-      perform(segments_[index], cut, tables_[index], mutation);
+      segments_[index].cut.perform(cut, tables_[index], mutation);
     }
+    // Last: each change relies on the marks that were made ready for all of them.
+    for (const Mutation& mutation : mutations) limit_marks(cut, tables_.index_of(mutation.hash));
   }
-  void perform(typename Segments::Guard& guard, CutNumber cut, Table& table,
-               const Mutation& mutation) noexcept {
-    guard.cut.perform(cut, table, mutation);
-    if (!guard.cut.keeps_marks_within(table.size())) [[unlikely]]
+  void limit_marks(CutNumber cut, std::size_t index) noexcept {
+    if (keeps_marks(cut) && !segments_[index].cut.keeps_marks_within(tables_[index].size()))
       driver_->ledger().owe_everything();
   }
 
