@@ -103,11 +103,7 @@ KVSTORE_INLINE void JsonJournal::save(ChangeSource& source) {
 KVSTORE_INLINE bool JsonJournal::is_intact() {
   lock_->check_still_held();
   const bool cut_short = records_at_save() && !directory_.is_whole(*current_);
-  const bool intact =
-      !cut_short && directory_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
-  // The store does not say afresh how the journal is to be replaced.
-  if (!intact && records_at_save()) failed_ = true;
-  return intact;
+  return !cut_short && directory_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
 }
 
 KVSTORE_INLINE bool JsonJournal::take_over(const LoadRequest& request, LoadSink& sink) {

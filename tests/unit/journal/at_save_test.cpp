@@ -195,6 +195,7 @@ TEST_CASE("At save: changes that are too long for a line are saved with everythi
   CHECK(errors.empty());
   CHECK(store.unsaved() == 0);
   CHECK(fs::file_size(folder / "data.json") > std::size_t{75} << 20U);
+  CHECK(store.metrics().saves.bytes < std::size_t{80} << 20U);  // what was thrown away does not count
   store.upsert(0, "other");
   store.close();
   const Texts again{at_save(folder / "data.json"), kManual};

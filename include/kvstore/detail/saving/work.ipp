@@ -171,7 +171,10 @@ KVSTORE_INLINE void SaveWork::save_marked(StepResult& result) {
   ProgressSource changes{*snapshot, options_.on_progress};
   try {
     storage_->save(changes);
-  } catch (const TooLongForLine&) { result.outcome.declined = true; }
+  } catch (const TooLongForLine&) {
+    result.outcome.declined = true;
+    return;
+  }
   result.done = {changes.entries(), changes.bytes(), {}};
   result.outgrown = marked_->wants_compaction() && marked_->is_worth_compacting(store_.estimate_entries());
 }
