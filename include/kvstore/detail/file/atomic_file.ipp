@@ -3,8 +3,8 @@
 
 // The definitions of atomic_file.hpp.
 
+#include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -48,7 +48,7 @@ KVSTORE_INLINE std::filesystem::path AtomicFile::temporary_path(std::filesystem:
 
 KVSTORE_INLINE void AtomicFile::append(std::string_view text) {
   if (text.size() > block_bytes_ - used_ || text.size() >= block_bytes_ / 8) return append_across(text);
-  std::memcpy(block_.get() + used_, text.data(), text.size());
+  std::copy_n(text.data(), text.size(), block_.get() + used_);  // it may be empty
   used_ += text.size();
 }
 
@@ -105,7 +105,7 @@ KVSTORE_INLINE bool AtomicFile::has_temporary_name() {
 KVSTORE_INLINE void AtomicFile::append_across(std::string_view text) {
   flush();
   if (text.size() >= block_bytes_ / 8) return write(text);  // not worth copying
-  std::memcpy(block_.get(), text.data(), text.size());
+  std::copy_n(text.data(), text.size(), block_.get());
   used_ = text.size();
 }
 

@@ -98,7 +98,7 @@ KVSTORE_INLINE bool JournalFile::open_window(LineWindow& window, std::string_vie
   char* const memory = mapping_->bytes().data();
   if (lines.size() > static_cast<std::size_t>(space_.step) - begin) return false;
   // Before any thread can reserve: these operations are older than all that come through the window.
-  std::memcpy(memory + begin, lines.data(), lines.size());
+  std::copy_n(lines.data(), lines.size(), memory + begin);  // there may be none
   window_ = &window;
   last_operation_ = window.number() - static_cast<std::uint32_t>(operations);
   window.open(memory, begin + lines.size());

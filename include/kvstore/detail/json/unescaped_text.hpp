@@ -24,7 +24,7 @@ class UnescapedText {
   void advance(std::size_t bytes) noexcept { size_ += bytes; }
 
   void append(std::string_view bytes) {
-    std::memcpy(room(bytes.size()), bytes.data(), bytes.size());
+    std::copy_n(bytes.data(), bytes.size(), room(bytes.size()));  // it may be empty
     advance(bytes.size());
   }
 
