@@ -25,8 +25,8 @@ namespace kvctl {
 inline void check_not_beside(const Place& source, const Place& fresh) {
   const std::string name = fs::weakly_canonical(fresh.path).string();
   const std::string store = fs::weakly_canonical(source.path).string();
-  for (const char* suffix : {".journal", ".journal.next", ".journal.new", ".journal.torn", ".lock", ".tmp",
-                             "-wal", "-shm", "-journal"}) {
+  for (const char* suffix : {".journal", ".journal.next", ".journal.new", ".journal.torn", ".journal.tail",
+                             ".lock", ".tmp", "-wal", "-shm", "-journal"}) {
     if (name != store + suffix) continue;
     throw Failure{kUsage, fresh.path.string() + ": has a name that the store " + source.path.string() +
                               " keeps for its own files; name another file"};

@@ -16,8 +16,8 @@
 
 namespace kvstore { inline namespace v1 {
 
-/// The version of the format that this library writes, and the only one that it reads.
-inline constexpr std::uint64_t kJournalVersion = 1;
+/// The version of the format that this library writes. It reads all versions up to this one.
+inline constexpr std::uint64_t kJournalVersion = 2;
 
 /// Identifies the JSON file that a journal continues: by size and CRC-32C, or as missing.
 struct BaseId {
@@ -37,9 +37,13 @@ struct BaseId {
 struct JournalHeader {
   std::uint64_t version = kJournalVersion;  ///< of the format
   std::string id;                           ///< random, to distinguish journals
+  std::uint64_t revision = 0;               ///< of the store before the first step of this journal
   std::optional<BaseId> base;               ///< none if it follows another journal or a failure
   std::string follows;                      ///< id of the journal that it continues; empty if none
   std::uint64_t follows_bytes = 0;          ///< the length of that journal
+
+  /// Whether its newest lines may stand in `<file>.journal.tail`.
+  [[nodiscard]] bool may_have_tail() const noexcept { return version >= 2; }
 };
 
 /// Receives the contents of a journal's line: one call, or one for each change of a step.

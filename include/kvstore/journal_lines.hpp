@@ -17,11 +17,13 @@
 #include "kvstore/detail/file/native.hpp"
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/journal_format.hpp"
 
 namespace kvstore { inline namespace v1 {
 
-/// The lines of one journal, which no store may have open for writing. The file is only read.
+/// The lines of one journal, which no store may have open for writing, with those of its tail. The files are
+/// only read.
 ///
 /// *Thread safety*: none; one thread at a time.
 ///
@@ -34,7 +36,11 @@ class JournalLines {
   /// Opens a journal. A journal that does not exist has no lines. @throws StorageError
   explicit JournalLines(const std::filesystem::path& file)
       : path_{file}, file_{detail::open_if_exists(detail::system_file_system(), file)} {
-    if (file_) reader_.emplace(*file_, path_);
+    if (!file_) return;
+    reader_.emplace(*file_, path_);
+    const auto tail = detail::TailFile::path_beside(path_);
+    tail_ = detail::open_if_exists(detail::system_file_system(), tail);
+    if (tail_) reader_->use_tail(*tail_, tail);
   }
 
   /// Whether the file exists.
@@ -53,7 +59,8 @@ class JournalLines {
   /// Passes the contents of the line to `handler`. @throws ParseError with an offset relative to `offset`
   void read(JournalHandler& handler) { detail::read_body(body_, handler, key_); }
 
-  /// The offset in the file at which the JSON of the line begins.
+  /// The offset in the file at which the JSON of the line begins; of a line of the tail, the one that it will
+  /// have.
   [[nodiscard]] std::uint64_t offset() const noexcept { return reader_ ? reader_->body_offset() : 0; }
   /// The offset at which the lines end, once `next` has returned false.
   [[nodiscard]] std::uint64_t end() const noexcept { return reader_ ? reader_->end() : 0; }
@@ -63,6 +70,7 @@ class JournalLines {
  private:
   std::filesystem::path path_;
   std::shared_ptr<detail::File> file_;
+  std::shared_ptr<detail::File> tail_;
   std::optional<detail::JournalReader> reader_;
   std::string_view body_;
   std::string key_;

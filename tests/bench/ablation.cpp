@@ -55,7 +55,7 @@ std::vector<Way> ways() {
       {.name = "no zeroing ahead", .space = {.zero_from = kNever}},
       {.name = "zeroing ahead whatever the batch", .space = {.zero_batch = kNever}},
       {.name = "neither", .space = {.zero_from = kNever, .compact_from = kNever}},
-      {.name = "no mapping", .space = {.map_from = kNever}},
+      {.name = "no mapping", .space = {.stage_from = kNever}},
       {.name = "SpinSharedMutex", .spins = true},
       {.name = "keys of 15 bytes", .key_bytes = 15},
       {.name = "BatchSave::background", .batch_save = kvstore::BatchSave::background},

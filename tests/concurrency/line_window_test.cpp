@@ -24,7 +24,6 @@ namespace line_window_test {
 
 using kvstore::detail::BasicLineWindow;
 using kvstore::detail::LinePieces;
-using kvstore::detail::LineWindow;
 using support::Scheduler;
 using support::Search;
 using toy_search::require;
@@ -96,7 +95,17 @@ struct ScheduledWords {
   }
 };
 
-using Window = BasicLineWindow<ScheduledWords>;
+/// Lines as they are, so that they can be read in the memory.
+struct PlainLines {
+  struct Mask {};
+  static void store(char* memory, std::uint64_t position, const LinePieces& line, const Mask&) {
+    std::copy_n(line.rest.data(), line.rest.size(),
+                std::copy_n(line.checksum.data(), line.checksum.size(), memory + position));
+  }
+};
+
+using Window = BasicLineWindow<ScheduledWords, PlainLines>;
+using StandardWindow = BasicLineWindow<kvstore::detail::StandardWords, PlainLines>;
 constexpr std::size_t kBytes = 8;
 using Memory = std::array<char, kBytes>;
 
@@ -124,7 +133,7 @@ TEST_CASE("LineWindow: when a line was put, no hole lies before it, in whatever 
     Window window;
     Memory memory{};
     window.set_size(kBytes);
-    window.open(memory.data(), 0);
+    window.open(memory.data(), 0, {});
     std::vector<Put> puts;
     const auto writer = [&](char letter) {
       return [&, letter] {
@@ -160,7 +169,7 @@ TEST_CASE("LineWindow: a line is in the old window, in the new one, or refused, 
     Memory old{};
     Memory next{};
     window.set_size(kBytes);
-    window.open(old.data(), 0);
+    window.open(old.data(), 0, {});
     std::string taken;
     const auto writer = [&](char letter) {
       return [&, letter] {
@@ -177,7 +186,7 @@ TEST_CASE("LineWindow: a line is in the old window, in the new one, or refused, 
       require(lines.last * 2 == lines.bytes, "the number of the last line is another one");
       window.count(1);  // of a line that goes elsewhere
       require(lines_in(old).size() == lines.bytes, "a line came after settled()");
-      window.open(next.data(), 0);
+      window.open(next.data(), 0, {});
     };
     run.run_together({{"a", writer('a')}, {"b", writer('b')}, {"owner", owner}});
     std::string both{lines_in(old)};
@@ -192,14 +201,14 @@ TEST_CASE("LineWindow: a line is in the old window, in the new one, or refused, 
 }
 
 TEST_CASE("LineWindow: a line without room is refused, and a closed window takes none") {
-  LineWindow window;
+  StandardWindow window;
   Memory memory{};
   window.set_size(kBytes);
   std::uint32_t last = 0;
   CHECK_FALSE(window.is_open());
   CHECK_FALSE(window.put({"a", "b"}, 1, last));
   CHECK(window.count(7) == 7);
-  window.open(memory.data(), 3);
+  window.open(memory.data(), 3, {});
   CHECK(window.is_open());
   CHECK_FALSE(window.put({"abc", "def"}, 1, last));
   CHECK(window.put({"ab", "cde"}, 2, last));
@@ -213,11 +222,11 @@ TEST_CASE("LineWindow: a line without room is refused, and a closed window takes
 }
 
 TEST_CASE("LineWindow: numbers go on beyond 32 bits") {
-  LineWindow window;
+  StandardWindow window;
   Memory memory{};
   window.set_size(kBytes);
   window.count(0xFFFF'FFFF);
-  window.open(memory.data(), 0);
+  window.open(memory.data(), 0, {});
   std::uint32_t last = 1;
   CHECK(window.put({"a", "b"}, 1, last));
   CHECK(last == 0);
@@ -229,11 +238,11 @@ TEST_CASE("LineWindow: many threads put lines while the window is exchanged") {
   constexpr std::size_t kSize = 4096;
   constexpr int kThreads = 4;
   constexpr int kLines = 20'000;
-  LineWindow window;
+  StandardWindow window;
   std::vector<std::string> memories;
   std::string current(kSize, '\0');
   window.set_size(kSize);
-  window.open(current.data(), 0);
+  window.open(current.data(), 0, {});
   std::atomic<int> running = kThreads;
   {
     std::vector<std::jthread> threads;
@@ -254,7 +263,7 @@ TEST_CASE("LineWindow: many threads put lines while the window is exchanged") {
       window.close();
       current.resize(window.settled().bytes);
       memories.push_back(std::exchange(current, std::string(kSize, '\0')));
-      window.open(current.data(), 0);
+      window.open(current.data(), 0, {});
       std::this_thread::yield();
     }
   }

@@ -110,10 +110,10 @@ struct NamedSetup {
   std::vector<NamedSetup> all;
   for (const auto& [name, keeping] :
        {std::pair{"journal", Keeping::journal}, std::pair{"file", Keeping::file},
-        std::pair{"mapped", Keeping::mapped_journal}, std::pair{"marked", Keeping::marked_journal}}) {
+        std::pair{"staged", Keeping::staged_journal}, std::pair{"marked", Keeping::marked_journal}}) {
     const std::string prefix = std::string{name} + '/';
     all.push_back({prefix + "each", {.keeping = keeping, .batch_size = 1}});
-    if (keeping == Keeping::mapped_journal) continue;
+    if (keeping == Keeping::staged_journal) continue;
     all.push_back({prefix + "two", {.keeping = keeping, .batch_size = 2}});
     all.push_back({prefix + "manual", {.keeping = keeping, .batch_size = 0}});
     all.push_back({prefix + "auto", {.keeping = keeping, .batch_size = 0, .auto_save_interval = seconds{1}}});

@@ -35,7 +35,7 @@
 namespace explorer {
 
 /// The storage of the store.
-enum class Keeping { file, journal, mapped_journal, marked_journal };
+enum class Keeping { file, journal, staged_journal, marked_journal };
 
 /// The reaction of the handler to a failure.
 enum class OnError { nothing, upsert, save };
@@ -54,14 +54,16 @@ struct Setup {
 [[nodiscard]] inline std::unique_ptr<kvstore::Storage> make_storage(Keeping keeping,
                                                                     kvstore::detail::FileSystem& files) {
   static constexpr kvstore::detail::JournalSpace kSmall{.step = 4096};  // quick to read
-  static constexpr kvstore::detail::JournalSpace kMapped{
-      .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
+  static constexpr kvstore::detail::JournalSpace kStaged{.step = std::uint64_t{64} << 10,
+                                                         .tail = std::size_t{64} << 10,
+                                                         .zero_from = std::uint64_t{1} << 20,
+                                                         .stage_from = 1};
   if (keeping == Keeping::file) return std::make_unique<kvstore::JsonFile>("/sim/data.json", files);
   const auto record =
       keeping == Keeping::marked_journal ? kvstore::Record::at_save : kvstore::Record::at_once;
   return std::make_unique<kvstore::JsonJournal>("/sim/data.json",
                                                 kvstore::JsonJournalOptions{.record = record}, files,
-                                                keeping == Keeping::mapped_journal ? kMapped : kSmall);
+                                                keeping == Keeping::staged_journal ? kStaged : kSmall);
 }
 
 class World {
@@ -244,7 +246,7 @@ class World {
   /// A journal has each line before its operation returns. An operation that comes while the journal is
   /// broken waits for a new journal, or fails.
   [[nodiscard]] bool loses_nothing_when_killed() const {
-    return setup_.keeping == Keeping::journal || setup_.keeping == Keeping::mapped_journal;
+    return setup_.keeping == Keeping::journal || setup_.keeping == Keeping::staged_journal;
   }
 
   void require_all(const std::string& when, const State& held) {

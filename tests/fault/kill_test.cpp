@@ -61,11 +61,21 @@ std::unique_ptr<kvstore::Storage> open_in_small_blocks(const Path& path, FileSys
   return std::make_unique<kvstore::JsonFile>(path, files, 64);
 }
 
+/// Uses the tail from the second line on, and goes round and round in it.
+std::unique_ptr<kvstore::Storage> open_staged(const Path& path, FileSystem& files) {
+  return std::make_unique<kvstore::JsonJournal>(
+      path, files, kvstore::detail::JournalSpace{.tail = std::size_t{64} << 10, .stage_from = 1});
+}
+
 const std::array kTested{
     Tested{"JsonFile", open_storage<kvstore::JsonFile>, false, {"data.json"}},
     Tested{"JsonFile in small blocks", open_in_small_blocks, false, {"data.json"}},
     Tested{"JsonJournal",
            open_storage<kvstore::JsonJournal>,
+           true,
+           {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
+    Tested{"JsonJournal, staged",
+           open_staged,
            true,
            {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
 };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
 
 // Any bytes as a snapshot and its journals. The input is the files one after another, with a line "%%"
-// between: data.json, .journal, .journal.next, .journal.new; a file that is empty does not exist. A fuzzer
-// does not find checksums, so they are filled in: "~" at the start of a line becomes the line's checksum, and
-// "$" in such a line becomes the snapshot's identity.
+// between: data.json, .journal, .journal.next, .journal.new, and the lines of .journal.tail; a file that is
+// empty does not exist. A fuzzer does not find checksums, so they are filled in: "~" at the start of a line
+// becomes the line's checksum, and "$" in such a line becomes the snapshot's identity.
 
 #include <algorithm>
 #include <array>
@@ -51,9 +51,23 @@ std::string framed(std::string_view line, const std::string& identity) {
   return std::string{digits.data(), digits.size()} + rest;
 }
 
+/// A tail with these lines, behind those of the journal in `image`, if they fit.
+std::string tail_of(std::string_view lines, const support::DiskImage& image) {
+  constexpr std::size_t kRound = 4096;
+  const auto journal = image.find(std::string{kPath} + ".journal");
+  const std::uint64_t from = journal == image.end() ? 0 : journal->second.bytes.size();
+  const std::size_t begin = from % kRound;
+  std::string tail{kvstore::detail::kTailMark};
+  tail.resize(kvstore::detail::kTailHead + kRound);
+  const kvstore::detail::LineMask mask{0xAA, from - begin};
+  if (lines.size() <= kRound - begin)
+    kvstore::detail::copy_masked(lines, tail.data() + kvstore::detail::kTailHead, mask, begin);
+  return tail;
+}
+
 /// The files that an input stands for.
 support::DiskImage image_of(std::string_view text) {
-  constexpr std::array kSuffixes{"", ".journal", ".journal.next", ".journal.new"};
+  constexpr std::array kSuffixes{"", ".journal", ".journal.next", ".journal.new", ".journal.tail"};
   constexpr std::string_view kBetween = "%%\n";
   support::DiskImage image;
   std::string identity = identity_of({});
@@ -70,6 +84,7 @@ support::DiskImage image_of(std::string_view text) {
     }
     if (file.empty()) continue;
     if (*suffix == '\0') identity = identity_of(file);
+    if (suffix == kSuffixes.back()) file = tail_of(file, image);
     image[std::string{kPath} + suffix] = support::SparseText{file};
   }
   return image;

@@ -51,9 +51,9 @@ inline constexpr std::size_t kBlock = 64;  // small, so that a save takes severa
 inline constexpr kvstore::detail::JournalSpace kTinySpace{
     .step = 64, .zero_from = 1, .zero_at_most = 256, .allocate_at_most = 256, .page = 32};
 
-/// Makes operations put their lines into windows, each with room for a few.
-inline constexpr kvstore::detail::JournalSpace kMappedSpace{
-    .step = 128, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
+/// Makes operations put their lines into a tail, each round of which has room for a few.
+inline constexpr kvstore::detail::JournalSpace kStagedSpace{
+    .step = 128, .tail = 192, .zero_from = std::uint64_t{1} << 20, .stage_from = 1};
 
 template <class AnyStorage, auto... kMore>
 std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& files) {
@@ -78,8 +78,8 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
        open_storage<kvstore::JsonJournal, kTinySpace>,
        true,
        {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
-      {"JsonJournal, mapped",
-       open_storage<kvstore::JsonJournal, kMappedSpace>,
+      {"JsonJournal, staged",
+       open_storage<kvstore::JsonJournal, kStagedSpace>,
        true,
        {"data.json", "data.json.journal", "data.json.journal.next", "data.json.journal.torn"}},
       {"JsonJournal, at save",

@@ -58,7 +58,9 @@ struct JsonJournalOptions {
 
 /// Keeps a store in a JSON file and `<file>.journal`, to which every operation adds a checksummed line.
 ///
-/// An operation's line is passed to the operating system before the operation returns; a save syncs it. The
+/// An operation's line is passed to the operating system before the operation returns; a save syncs it. While
+/// many operations come between two saves, their lines go to `<file>.journal.tail`, by way of memory that is
+/// mapped, and from there to the journal; a tail that a killed process has left is read with its journal. The
 /// journal is compacted into a new snapshot in the background, while operations go on, once it has outgrown
 /// the snapshot and a mebibyte, and either a third of both is out of date, or the journal is so long that it
 /// delays an opening: twice as long as the snapshot, and 48 MiB. A store that is only filled has nothing out
@@ -191,6 +193,7 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
   void count(std::uint64_t operations) noexcept {
     steps_ += operations;
     changes_ += operations;
+    revision_ += operations;
   }
 
   void fail(std::error_code error, const char* what) const;
@@ -242,6 +245,7 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
   std::atomic<std::uint64_t> steps_ = 0;  // in current_ and not in the snapshot
   std::uint64_t covered_ = 0;             // of these, covered by the snapshot being taken
   std::uint64_t changes_ = 0;             // added to current_ by this object
+  std::uint64_t revision_ = 0;            // the number of the last operation that a journal has
   std::uint64_t measured_from_ = 0;       // the offset of the first of them
   std::atomic<std::uint64_t> previous_bytes_ = 0;  // of journals that the current one follows
   std::atomic<bool> interrupted_ = false;          // a crash has interrupted a compaction

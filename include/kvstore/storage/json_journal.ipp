@@ -35,6 +35,7 @@
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
@@ -52,7 +53,7 @@ KVSTORE_INLINE JsonJournal::JsonJournal(const std::filesystem::path& path, const
       follower_{files_, path},
       base_{files_, path_},
       options_{options},
-      window_bytes_{static_cast<std::size_t>(space.step)},
+      window_bytes_{space.tail - detail::kTailHead},
       compact_from_{space.compact_from},
       long_from_{space.long_from} {}
 
@@ -117,11 +118,13 @@ KVSTORE_INLINE bool JsonJournal::append(std::span<const Change> step) {
   if (detail::longest_line(step) > detail::kMaxLine) return false;
   add([step](JsonWriter& out) { detail::write_step(out, step); });
   changes_ += step.size();
+  revision_ += step.size();
   return true;
 }
 
 KVSTORE_INLINE void JsonJournal::append_clear() {
   add([](JsonWriter& out) { out.raw("[]"); });
+  ++revision_;
 }
 
 KVSTORE_INLINE void JsonJournal::use(detail::LineWindow& window) noexcept {
@@ -188,6 +191,7 @@ KVSTORE_INLINE void JsonJournal::rotate() {
   if (!successor_) return;
   JournalHeader header;
   header.id = successor_->id();
+  header.revision = afresh_ ? ++revision_ : revision_;  // what replaces all entries is an operation
   if (!afresh_) {
     header.follows = current_->id();
     header.follows_bytes = current_->end();
@@ -197,6 +201,8 @@ KVSTORE_INLINE void JsonJournal::rotate() {
   previous_bytes_ = afresh_ ? 0 : current_->end();
   previous_ = afresh_ ? nullptr : std::move(current_);
   current_ = std::move(successor_);
+  if (!afresh_)
+    current_->take_tail();  // a journal that failed keeps it: its last lines may stand there alone
   current_path_ = std::move(successor_path_);  // not copied: nothing may throw here
   compacting_ = true;
   joined_ = false;
@@ -259,8 +265,10 @@ KVSTORE_INLINE BaseId JsonJournal::load_snapshot(std::size_t threads, LoadSink& 
 
 KVSTORE_INLINE void JsonJournal::begin(const BaseId& snapshot) {
   for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
+  directory_.remove_tail();
   current_path_ = detail::JournalSet::name(path_, "");
   current_ = directory_.make(current_path_);
+  current_->take_tail();
   JournalHeader header;
   header.id = current_->id();
   header.base = snapshot;
@@ -281,14 +289,18 @@ KVSTORE_INLINE void JsonJournal::go_on(const std::vector<const detail::FoundJour
   current_ = directory_.reopen(last);
   measured_from_ = current_->end();
   steps_ = last.steps;
+  revision_ = last.header.revision + last.steps;
   if (chain.size() == 2) {
     previous_ = directory_.reopen(*chain.front());
     previous_bytes_ = previous_->end();
     compacting_ = true;  // still to be done
     interrupted_ = true;
+    directory_.remove_tail();
+    current_->take_tail();
     directory_.remove(detail::JournalSet::name(path_, ".new"));
     return;
   }
+  directory_.remove_tail();
   finish();
 }
 
@@ -336,6 +348,7 @@ KVSTORE_INLINE void JsonJournal::save_step(ChangeSource& source) {
   detail::FailureMark mark{failed_};
   ++steps_;
   changes_ += changes;
+  revision_ += changes;
   flush();
   sync();
   mark.passed();
@@ -355,6 +368,7 @@ KVSTORE_INLINE void JsonJournal::finish() {
   unfinished_ = false;
   compacting_ = false;
   previous_bytes_ = 0;
+  current_->take_tail();
   for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
   directory_.sync();
 }
@@ -362,11 +376,13 @@ KVSTORE_INLINE void JsonJournal::finish() {
 KVSTORE_INLINE void JsonJournal::tidy() noexcept {
   try {
     lock_->check_still_held();
+    if (current_->flush()) return;  // what operations have written themselves
+    count(current_->take_operations());
+    directory_.drop_tail();
     if (previous_) previous_->trim();
     if (base_.state() == detail::FileState::missing) return current_->trim();  // the journal is the evidence
     detail::remove_leftover(files_, path_);  // from a compaction that failed as it began
     if (!compacting_ && !unfinished_ && steps_ == 0) return directory_.remove_own(current_path_, *current_);
-    if (current_->flush()) return;  // also finds the end of what operations have written themselves
     if (current_->synced() == current_->end()) current_->add([](JsonWriter& out) { out.null(); });
     if (current_->flush()) return;
     static_cast<void>(current_->file().truncate(current_->end()));

@@ -27,8 +27,9 @@ using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 namespace {
 
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = 0s};
-constexpr const char* kSuffixes[] = {".tmp",          ".lock", ".journal", ".journal.next", ".journal.new",
-                                     ".journal.torn", "-wal",  "-shm",     "-journal"};
+constexpr const char* kSuffixes[] = {".tmp",         ".lock",         ".journal",      ".journal.next",
+                                     ".journal.new", ".journal.torn", ".journal.tail", "-wal",
+                                     "-shm",         "-journal"};
 
 const auto kRefused = ContainsSubstring("data.json keeps for its own files; name another file");
 

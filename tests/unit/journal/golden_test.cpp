@@ -23,8 +23,9 @@ using Contents = std::map<std::string, nlohmann::json>;
 
 namespace {
 
+/// `name` is the folder of the version, and in it that of the store.
 void copy_golden(const char* name, const support::TempFolder& to) {
-  const std::filesystem::path folder = std::filesystem::path{support::test_folder()} / "format" / "v1" / name;
+  const std::filesystem::path folder = std::filesystem::path{support::test_folder()} / "format" / name;
   std::filesystem::copy(folder, to.path(), std::filesystem::copy_options::recursive);
 }
 
@@ -47,28 +48,39 @@ TEST_CASE("Golden files: version 1 of a plain JSON file opens") {
   Contents expected = kFilled;
   expected["key \"\n\u20ac"] = -0.0;
   expected["big"] = 18446744073709551615U;
-  REQUIRE(golden<kvstore::JsonFile>("plain") == expected);
-  REQUIRE(golden<kvstore::JsonJournal>("plain") == expected);
+  REQUIRE(golden<kvstore::JsonFile>("v1/plain") == expected);
+  REQUIRE(golden<kvstore::JsonJournal>("v1/plain") == expected);
 }
 
 TEST_CASE("Golden files: version 1 of a journal without a snapshot opens") {
-  REQUIRE(golden<kvstore::JsonJournal>("empty_start") == kFilled);
+  REQUIRE(golden<kvstore::JsonJournal>("v1/empty_start") == kFilled);
 }
 
 TEST_CASE("Golden files: version 1 of a snapshot with its journal opens") {
   Contents expected = kFilled;
   expected["key \"\n\u20ac"] = -0.0;
   expected.erase("r");
-  REQUIRE(golden<kvstore::JsonJournal>("snapshot_and_journal") == expected);
+  REQUIRE(golden<kvstore::JsonJournal>("v1/snapshot_and_journal") == expected);
 }
 
 TEST_CASE("Golden files: version 1 of an interrupted compaction opens") {
-  REQUIRE(golden<kvstore::JsonJournal>("interrupted_fold") == Contents{{"old", 1}, {"new", 2}});
+  REQUIRE(golden<kvstore::JsonJournal>("v1/interrupted_fold") == Contents{{"old", 1}, {"new", 2}});
+}
+
+TEST_CASE("Golden files: version 2 of a killed store opens, with the lines that only the tail has") {
+  const Contents expected{{"x", {{"y", 2}}}, {"z", {1, 2}}, {"r", 2}, {"after", 1}};
+  REQUIRE(golden<kvstore::JsonJournal>("v2/killed") == expected);
+}
+
+TEST_CASE("Golden files: version 2 of a store that was killed during a compaction opens") {
+  Contents expected = kFilled;
+  expected["w"] = "next";
+  REQUIRE(golden<kvstore::JsonJournal>("v2/interrupted_compaction") == expected);
 }
 
 TEST_CASE("Journal: compact ends an interrupted compaction, and close leaves the JSON file alone") {
   const support::TempFolder folder;
-  copy_golden("interrupted_fold", folder);
+  copy_golden("v1/interrupted_fold", folder);
   {
     Store store{std::make_unique<kvstore::JsonJournal>(folder / "data.json")};
     store.compact();

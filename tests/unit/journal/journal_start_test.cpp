@@ -86,7 +86,7 @@ std::vector<Foreign> foreign_journals() {
           {"JSON", R"({"a": 1})"},
           {"a header with one bit flipped", flipped},
           {"a header with a byte of zeros", zeroed},
-          {"a header of a newer version, cut", R"(0000aaaa {"kvstore_journal":2,"id":")"},
+          {"a header of a newer version, cut", R"(0000aaaa {"kvstore_journal":3,"id":")"},
           {"a line that is no header, cut", R"(0000aaaa ["k",1)"}};
 }
 
@@ -156,9 +156,14 @@ TEST_CASE("Journal start: what another program made of a journal is reported to 
 TEST_CASE(
     "Journal start: one that power loss has torn at any byte counts for nothing, whatever follows zeros") {
   const std::string headers[] = {
-      kHeader, line(R"({"kvstore_journal":1,"id":"00000000000000aa"})"),
+      kHeader,
+      line(R"({"kvstore_journal":1,"id":"00000000000000aa"})"),
       line(R"({"kvstore_journal":1,"id":"00000000000000aa","snapshot":{"size":8,"crc32c":"0123abcd"}})"),
-      line(R"({"kvstore_journal":1,"id":"00000000000000aa","follows":"00000000000000ab","bytes":71})")};
+      line(R"({"kvstore_journal":1,"id":"00000000000000aa","follows":"00000000000000ab","bytes":71})"),
+      line(R"({"kvstore_journal":2,"id":"00000000000000aa","revision":0,"snapshot":null})"),
+      line(R"({"kvstore_journal":2,"id":"00000000000000aa","revision":170})"),
+      line(
+          R"({"kvstore_journal":2,"id":"00000000000000aa","revision":17,"follows":"00000000000000ab","bytes":7})")};
   for (const std::string& header : headers) {
     for (std::size_t length = 0; length < header.size(); length += support::kRunStride) {
       std::vector<std::string> torn{header.substr(0, length),

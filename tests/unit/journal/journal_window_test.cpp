@@ -40,8 +40,8 @@ using State = std::map<std::string, std::string>;
 namespace {
 
 constexpr JournalSpace kWide{
-    .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 30, .map_from = 1};
-constexpr JournalSpace kTiny{.step = 256, .zero_from = std::uint64_t{1} << 30, .map_from = 1};
+    .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 30, .stage_from = 1};
+constexpr JournalSpace kTiny{.step = 256, .tail = 320, .zero_from = std::uint64_t{1} << 30, .stage_from = 1};
 
 constexpr std::string_view kPath = "/sim/data.json";
 
@@ -203,7 +203,8 @@ TEST_CASE("Journal window: threads that fill windows lose nothing and disturb no
   const auto storage = [&] {
     return std::make_unique<kvstore::JsonJournal>(
         path, kvstore::detail::system_file_system(),
-        JournalSpace{.step = std::uint64_t{64} << 10, .map_from = 1, .compact_from = std::uint64_t{1} << 40});
+        JournalSpace{
+            .step = std::uint64_t{64} << 10, .stage_from = 1, .compact_from = std::uint64_t{1} << 40});
   };
   State expected;
   {
@@ -222,7 +223,9 @@ TEST_CASE("Journal window: threads that fill windows lose nothing and disturb no
     expected = contents_of(store);
 #ifndef _WIN32  // where nobody else may read a journal that is open
     // Without a close: what the kernel has is what a kill leaves.
-    std::filesystem::copy_file(folder / "data.json.journal", folder / "copy.json.journal");
+    for (const char* suffix : {"", ".tail"})
+      std::filesystem::copy_file(folder / "data.json.journal" += suffix,
+                                 folder / "copy.json.journal" += suffix);
     const Store copy{std::make_unique<kvstore::JsonJournal>(folder / "copy.json")};
     CHECK(contents_of(copy) == expected);
 #endif
@@ -235,7 +238,7 @@ TEST_CASE(
     "Journal window: where space cannot be reserved, from any moment on, nothing is lost behind the end") {
   // On real files: what is stored behind the end of one is lost silently, or meets a signal.
   constexpr JournalSpace kPages{
-      .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
+      .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .stage_from = 1};
   int met = 0;
   for (const bool forever : {true, false}) {
     for (std::uint64_t nth = 1; nth <= 5; ++nth) {
@@ -265,15 +268,17 @@ TEST_CASE("Journal window: lines that were logged stand in it before any other, 
   SimulatedDisk disk;
   auto file = disk.open("/sim/journal", kvstore::detail::OpenMode::exclusive, 0666);
   REQUIRE_FALSE(file.error);
-  kvstore::detail::JournalFile journal{std::move(file.value), "id", 0, 0, kTiny};
+  const auto tail = std::make_shared<kvstore::detail::TailFile>(disk, "/sim/data.json", kTiny.tail);
+  kvstore::detail::JournalFile journal{std::move(file.value), "0123456789abcdef", 0, 0, kTiny, tail};
+  journal.take_tail();
   kvstore::detail::LineWindow window;
-  window.set_size(kTiny.step);
+  window.set_size(tail->round());
   journal.add([](kvstore::JsonWriter& out) { out.raw("first"); });
   REQUIRE_FALSE(journal.flush());
   const std::uint64_t begin = journal.end();
 
   REQUIRE(journal.prepare_window());
-  CHECK_FALSE(journal.open_window(window, text_of(kTiny.step - begin + 1, 'x'), 1));
+  CHECK_FALSE(journal.open_window(window, text_of(tail->round() - begin + 1, 'x'), 1));
   CHECK_FALSE(window.is_open());
 
   REQUIRE(journal.prepare_window());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// A stretch of a journal's file, mapped into memory, in which many threads put lines at once without a lock.
+// The memory of a journal's tail, in which many threads put lines at once without a lock.
 //
 // One word has the number of the last operation and the bytes reserved. A thread reserves the place of its
 // line by one exchange of that word, which numbers its operation as well, and copies the line there. So lines
@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "kvstore/detail/base/no_cancellation.hpp"
+#include "kvstore/detail/contract/line_mask.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -61,9 +62,19 @@ struct StandardWords {
   }
 };
 
+/// How lines stand in the memory: the checksum masked, the rest as it is. Tests substitute plain lines.
+struct MaskedLines {
+  using Mask = LineMask;
+  static void store(char* memory, std::uint64_t position, const LinePieces& line, const Mask& mask) noexcept {
+    char* const at = memory + position;
+    mask.store(at, line.checksum.data(), position);
+    std::memcpy(at + line.checksum.size(), line.rest.data(), line.rest.size());
+  }
+};
+
 /// *Thread safety*: `put`, `number`, `settled` and `is_open` from any thread; the other functions under the
 /// owner's lock.
-template <class Words>
+template <class Words, class Form = MaskedLines>
 class BasicLineWindow {
  public:
   BasicLineWindow() = default;
@@ -84,9 +95,7 @@ class BasicLineWindow {
       to = from + word(operations, line.size());
     } while (
         !reserved_.compare_exchange_weak(from, to, std::memory_order_acq_rel, std::memory_order_acquire));
-    char* const at = memory_ + used(from);
-    std::memcpy(at, line.checksum.data(), line.checksum.size());
-    std::memcpy(at + line.checksum.size(), line.rest.data(), line.rest.size());
+    Form::store(memory_, used(from), line, mask_);
     Words::await(complete_, [from](std::uint64_t complete) { return complete == from; });
     complete_.store(to, std::memory_order_release);
     last = number_in(to);
@@ -122,8 +131,9 @@ class BasicLineWindow {
   // For the owner. ----------------------------------------------------------------------------------------
 
   /// Lets threads put lines into `memory`, from `begin` on. The window must be closed and settled.
-  void open(char* memory, std::size_t begin) noexcept {
+  void open(char* memory, std::size_t begin, const typename Form::Mask& mask) noexcept {
     memory_ = memory;
+    mask_ = mask;
     const std::uint64_t start = word(number(), begin);
     complete_.store(start, std::memory_order_release);
     reserved_.store(start, std::memory_order_release);
@@ -156,6 +166,7 @@ class BasicLineWindow {
   alignas(64) typename Words::Word reserved_{kClosed};
   alignas(64) typename Words::Word complete_{0};
   char* memory_ = nullptr;  // written while the window is closed, and published by `reserved_`
+  typename Form::Mask mask_{};
   std::size_t bytes_ = 0;
 };
 

@@ -37,9 +37,9 @@ void check_writable_folder(FileSystem& files, const std::filesystem::path& path)
 
 /// The suffixes of the files that a store writes and removes beside its own. `.ours` is not among them, since
 /// such a file is as good as a store's own.
-inline constexpr std::string_view kSideSuffixes[] = {".tmp",          ".lock",        ".journal",
-                                                     ".journal.next", ".journal.new", ".journal.torn",
-                                                     "-wal",          "-shm",         "-journal"};
+inline constexpr std::string_view kSideSuffixes[] = {
+    ".tmp",          ".lock",         ".journal", ".journal.next", ".journal.new",
+    ".journal.torn", ".journal.tail", "-wal",     "-shm",          "-journal"};
 
 /// Throws for `path` if the file that it leads to, `target`, has a name that the store of a neighbouring file
 /// writes and removes.

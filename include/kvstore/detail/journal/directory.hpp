@@ -21,7 +21,10 @@ class JournalDirectory {
  public:
   /// `files` outlives this object. `path` is that of the base file.
   JournalDirectory(FileSystem& files, std::filesystem::path path, const JournalSpace& space)
-      : files_{files}, path_{std::move(path)}, space_{space} {}
+      : files_{files},
+        path_{std::move(path)},
+        space_{space},
+        tail_{std::make_shared<TailFile>(files_, path_, space.tail)} {}
 
   /// The first journal of a new store gets the rights of that store.
   void make_like(const std::filesystem::path& source) { like_ = source; }
@@ -31,10 +34,10 @@ class JournalDirectory {
   /// added here
   void check_held(const JournalSet& found) const;
 
-  /// Makes a new journal, in place of any journal with that name.
+  /// Makes a new journal, in place of any journal with that name. It does not use the tail yet.
   [[nodiscard]] std::shared_ptr<JournalFile> make(const std::filesystem::path& name) const;
 
-  /// Opens a journal to continue it, without its torn end, and synced.
+  /// Opens a journal to continue it, without its torn end, with its lines that were in the tail, and synced.
   [[nodiscard]] std::shared_ptr<JournalFile> reopen(const FoundJournal& found) const;
 
   /// Whether one of our names belongs to the open journal. A compaction may rename the journal meanwhile to
@@ -46,6 +49,14 @@ class JournalDirectory {
 
   /// Whether `name` belongs to the open journal. @throws StorageError
   [[nodiscard]] bool is_at(const std::filesystem::path& name, JournalFile& journal) const;
+
+  /// Removes a tail that was found, durably, before anything is added: no line of it may come back behind new
+  /// ones. Its lines are on disk in their journals. @throws StorageError
+  void remove_tail() const;
+
+  /// Removes our own tail, when all of its lines are in their journal. Failing does no harm: none of its
+  /// lines belongs behind the journal's.
+  void drop_tail() const noexcept;
 
   /// Removes the journal, unless the name belongs to another file by now.
   void remove_own(const std::filesystem::path& name, JournalFile& journal) const;
@@ -87,9 +98,13 @@ class JournalDirectory {
 
   [[nodiscard]] static std::string random_id();
 
+  /// @returns whether there was one
+  bool remove_found_tail() const;
+
   FileSystem& files_;
   std::filesystem::path path_;
   JournalSpace space_;
+  std::shared_ptr<TailFile> tail_;
   std::filesystem::path like_;
   mutable bool unsure_ = false;
 };

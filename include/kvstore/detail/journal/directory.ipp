@@ -26,9 +26,13 @@
 #include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+inline constexpr const char* kNotOurs =
+    "is where the store beside it keeps its changes, and holds something else; move it away";
 
 KVSTORE_INLINE void JournalDirectory::check_held(const JournalSet& found) const {
   for (const FoundJournal* journal : {&found.main, &found.next, &found.fresh}) {
@@ -50,7 +54,7 @@ KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::make(const std::fi
     throw;
   }
   take_lock(*opened.value, name);
-  return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_);
+  return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_, tail_);
 }
 
 KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::reopen(const FoundJournal& found) const {
@@ -60,13 +64,17 @@ KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::reopen(const Found
   take_lock(*file, found.path);
   check_same(*file, found);
   narrow(*file);
+  for (const StagedLines& lines : found.staged)
+    check(write_all(*file, lines.from, lines.text), "cannot write lines from its tail");
   if (found.torn_bytes != 0)
     check(uninterrupted([&] { return file->truncate(found.end); }), "cannot drop the torn end");
   rewrite(*file, found.vouched, found.end);
   // Lines left by a killed process may not be on disk yet. Until they are, nothing that relies on them may
   // be added.
   check(uninterrupted([&] { return file->sync(); }), "cannot sync");
-  return std::make_shared<JournalFile>(std::move(file), found.header.id, found.end, found.end, space_);
+  auto tail = found.header.may_have_tail() ? tail_ : nullptr;
+  return std::make_shared<JournalFile>(std::move(file), found.header.id, found.end, found.end, space_,
+                                       std::move(tail));
 }
 
 KVSTORE_INLINE void JournalDirectory::check_same(File& journal, const FoundJournal& found) const {
@@ -107,20 +115,40 @@ KVSTORE_INLINE bool JournalDirectory::is_at(const std::filesystem::path& name, J
   return named.value.device == mine.value.device || mine.value.device == 0;
 }
 
+KVSTORE_INLINE void JournalDirectory::remove_tail() const {
+  if (remove_found_tail()) sync();
+}
+
+KVSTORE_INLINE void JournalDirectory::drop_tail() const noexcept {
+  tail_->unmap();
+  try {
+    if (tail_->may_exist()) static_cast<void>(remove_found_tail());
+  } catch (...) {  // the next opening removes it
+  }
+}
+
+KVSTORE_INLINE bool JournalDirectory::remove_found_tail() const {
+  const auto name = TailFile::path_for(path_);
+  auto file = open_side_file(files_, path_, name);
+  if (!file) return false;
+  if (!is_tail(*file, name)) throw StorageError{name, {}, kNotOurs};
+  file.reset();
+  check(uninterrupted([&] { return files_.remove(name); }), "cannot remove " + path_text(name));
+  return true;
+}
+
 KVSTORE_INLINE void JournalDirectory::remove_own(const std::filesystem::path& name,
                                                  JournalFile& journal) const {
   if (is_at(name, journal)) remove(name);
 }
 
 KVSTORE_INLINE void JournalDirectory::check_other(const std::filesystem::path& name) const {
-  constexpr const char* kWhy =
-      "is where the store beside it keeps its changes, and holds something else; move it away";
   const auto link = uninterrupted([&] { return files_.read_link(name); });
   if (link.error == std::errc::no_such_file_or_directory) return;
-  if (!link.error) throw StorageError{name, {}, kWhy};
+  if (!link.error) throw StorageError{name, {}, kNotOurs};
   const auto file = open_side_file(files_, path_, name);
   if (!file) return;
-  if (!is_journal(*file, name) && !is_torn_start(*file, name)) throw StorageError{name, {}, kWhy};
+  if (!is_journal(*file, name) && !is_torn_start(*file, name)) throw StorageError{name, {}, kNotOurs};
 }
 
 KVSTORE_INLINE void JournalDirectory::remove(const std::filesystem::path& name) const {

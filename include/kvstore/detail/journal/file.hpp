@@ -2,7 +2,8 @@
 #pragma once
 
 // One journal file that is being written. Lines go into a buffer, from there to the operating system, and a
-// sync makes them durable.
+// sync makes them durable. Where many come between two syncs, operations store them in the tail, which is in
+// the operating system's hands as well, and they follow into the file before it is synced.
 //
 // Space is allocated ahead, so that a sync need not record a new size. Once the journal has grown a little,
 // space is zeroed ahead as well, so that a sync need not record newly used blocks either; on ext4 that takes
@@ -20,22 +21,24 @@
 
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
+#include "kvstore/detail/contract/line_mask.hpp"
 #include "kvstore/detail/contract/line_window.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// The layout of a journal's space ahead, in bytes. Tests make it tiny.
 struct JournalSpace {
-  std::uint64_t step = std::uint64_t{256} << 10;        ///< allocated in multiples of this, and mapped one at
-                                                        ///< a time
-  std::uint64_t zero_from = std::uint64_t{64} << 10;    ///< length from which zeroing ahead is worth it
-  std::uint64_t zero_batch = std::uint64_t{64} << 10;   ///< bytes between two syncs from which it is not
-  std::uint64_t zero_at_most = std::uint64_t{4} << 20;  ///< zeroed ahead at a time
+  std::uint64_t step = std::uint64_t{256} << 10;             ///< allocated in multiples of this
+  std::size_t tail = std::size_t{256} << 10;                 ///< length of the tail's file
+  std::uint64_t zero_from = std::uint64_t{64} << 10;         ///< length from which zeroing ahead is worth it
+  std::uint64_t zero_batch = std::uint64_t{64} << 10;        ///< bytes between two syncs from which it is not
+  std::uint64_t zero_at_most = std::uint64_t{4} << 20;       ///< zeroed ahead at a time
   std::uint64_t allocate_at_most = std::uint64_t{32} << 20;  ///< allocated ahead by a writer
   std::size_t page = 4096;                                   ///< zeroed in one write; at most 4096
-  std::uint64_t map_from = std::uint64_t{4} << 10;      ///< bytes between two syncs that are worth mapping
+  std::uint64_t stage_from = std::uint64_t{4} << 10;    ///< bytes between two syncs that are worth a tail
   std::uint64_t compact_from = std::uint64_t{1} << 20;  ///< length from which a compaction may be worth it
   std::uint64_t long_from = std::uint64_t{48} << 20;    ///< length that delays an opening
 };
@@ -44,9 +47,10 @@ struct JournalSpace {
 /// another, syncs and vouches at the same time. Any thread puts lines into the window.
 class JournalFile {
  public:
-  /// Continues an open file at `end`; its first `synced` bytes are durable.
+  /// Continues an open file at `end`; its first `synced` bytes are durable. `tail` is null if its lines may
+  /// stand in no other file.
   JournalFile(std::unique_ptr<File> file, std::string id, std::uint64_t end, std::uint64_t synced,
-              const JournalSpace& space = {});
+              const JournalSpace& space = {}, std::shared_ptr<TailFile> tail = nullptr);
 
   JournalFile(const JournalFile&) = delete;
   JournalFile& operator=(const JournalFile&) = delete;
@@ -81,9 +85,12 @@ class JournalFile {
   /// used.
   std::error_code sync();
 
-  /// Maps the space behind the lines, for `open_window`. False if lines are better written by a call.
+  /// From now on operations may use the tail: lines of another journal there are not needed any more.
+  void take_tail() noexcept { has_tail_.store(tail_ != nullptr, std::memory_order_release); }
+
+  /// Makes the tail ready for `open_window`. False if lines are better written by a call.
   [[nodiscard]] bool prepare_window() noexcept;
-  /// Opens `window` on that space, with `lines` in it, unless something was flushed since; see `LineJournal`.
+  /// Opens `window` on the tail, with `lines` in it, unless something was flushed since; see `LineJournal`.
   /// It is closed before anything is added, and before this object ends.
   [[nodiscard]] bool open_window(LineWindow& window, std::string_view lines,
                                  std::uint64_t operations) noexcept;
@@ -120,26 +127,22 @@ class JournalFile {
 
   /// Takes over what was put into the window. Waits for threads that are copying their lines.
   void settle_window() noexcept;
+  /// Writes what has settled in the tail since the last call.
+  std::error_code write_settled();
 
-  /// Whether lines are worth a mapping: a sync covers many of them.
-  [[nodiscard]] bool is_worth_mapping(std::uint64_t end) const noexcept;
-  /// Lets go of the mapped pages that the next sync covers: up to `end`.
-  void let_go(std::uint64_t end) noexcept;
-  /// Maps the step of the file that `end` is in. False if lines there must be written by a call.
-  bool map_step_at(std::uint64_t end);
-  /// Stores `text` at the end through a mapping. @returns false, having done nothing, if `text` must be
-  /// written by a call.
-  bool store_mapped(std::uint64_t end, std::string_view text);
+  /// Whether lines are worth staging in the tail: a sync covers many of them.
+  [[nodiscard]] bool is_worth_staging(std::uint64_t end) const noexcept;
 
   std::unique_ptr<File> file_;
   JournalSpace space_;
-  std::mutex mapping_exchanged_;      // held to exchange the mapping, and by the thread that syncs
-  std::unique_ptr<Mapping> mapping_;  // of one step, from mapped_at_
-  std::uint64_t mapped_at_ = 0;
-  bool mappable_ = true;
-  bool prepared_ = false;             // the mapping has room for lines behind the end
-  LineWindow* window_ = nullptr;      // that has lines behind the end
-  std::uint32_t last_operation_ = 0;  // of those in `operations_`, as the window numbers them
+  std::shared_ptr<TailFile> tail_;
+  std::atomic<bool> has_tail_ = false;
+  std::unique_ptr<char[]> settled_text_;  // as long as the tail
+  bool prepared_ = false;                 // the tail has room for lines behind the end
+  LineWindow* window_ = nullptr;          // that has lines behind the end
+  std::uint64_t round_at_ = 0;            // the offset of its memory
+  std::uint64_t settled_ = 0;             // the end of the lines in it
+  std::uint32_t last_operation_ = 0;      // of those in `operations_`, as the window numbers them
   std::uint64_t operations_ = 0;
   std::atomic<std::uint64_t> last_batch_ = 0;  // bytes that the last sync covered
   std::string id_;

@@ -20,23 +20,25 @@
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
+#include "kvstore/detail/contract/line_mask.hpp"
 #include "kvstore/detail/contract/line_window.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/json_writer.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Bytes up to which storing through a mapping costs less than a call: a page that is touched first may cost
-/// several times what a call needs for it.
-inline constexpr std::size_t kLongestStored = std::size_t{4} << 10;
-/// Bytes from which letting go of pages costs less than taking them one by one.
-inline constexpr std::uint64_t kManyPages = std::uint64_t{16} << 10;
-
 KVSTORE_INLINE JournalFile::JournalFile(std::unique_ptr<File> file, std::string id, std::uint64_t end,
-                                        std::uint64_t synced, const JournalSpace& space)
-    : file_{std::move(file)}, space_{space}, id_{std::move(id)}, end_{end}, synced_{synced} {}
+                                        std::uint64_t synced, const JournalSpace& space,
+                                        std::shared_ptr<TailFile> tail)
+    : file_{std::move(file)},
+      space_{space},
+      tail_{std::move(tail)},
+      id_{std::move(id)},
+      end_{end},
+      synced_{synced} {}
 
 KVSTORE_INLINE JournalFile::~JournalFile() {
   if (home_.is_foreign_by_id()) return;
@@ -84,9 +86,12 @@ KVSTORE_INLINE bool JournalFile::prepare_window() noexcept {
   try {
     const std::uint64_t end = this->end();
     if (window_ != nullptr) return false;  // lines are still coming, though it may be closed by now
-    if (!is_worth_mapping(end) || allocate(end, space_.step)) return false;
-    return prepared_ = map_step_at(end);
-  } catch (...) {  // no memory for the mapping's object
+    if (!is_worth_staging(end) || allocate(end, tail_->round())) return false;
+    // Lines that have no place in the file would be acknowledged, and then lost to all but the tail's reader.
+    if (end + tail_->round() > reserved_.load(std::memory_order_acquire)) return false;
+    if (!settled_text_) settled_text_ = std::make_unique_for_overwrite<char[]>(tail_->round());
+    return prepared_ = tail_->map();
+  } catch (...) {  // no memory
     return false;
   }
 }
@@ -94,14 +99,16 @@ KVSTORE_INLINE bool JournalFile::prepare_window() noexcept {
 KVSTORE_INLINE bool JournalFile::open_window(LineWindow& window, std::string_view lines,
                                              std::uint64_t operations) noexcept {
   if (!std::exchange(prepared_, false)) return false;
-  const auto begin = static_cast<std::size_t>(end() - mapped_at_);
-  char* const memory = mapping_->bytes().data();
-  if (lines.size() > static_cast<std::size_t>(space_.step) - begin) return false;
+  settled_ = end();
+  const auto begin = static_cast<std::size_t>(settled_ % tail_->round());
+  if (lines.size() > tail_->round() - begin) return false;
+  round_at_ = settled_ - begin;
+  const LineMask mask{number_of_id(id_), round_at_};
   // Before any thread can reserve: these operations are older than all that come through the window.
-  std::copy_n(lines.data(), lines.size(), memory + begin);  // there may be none
+  copy_masked(lines, tail_->memory(), mask, begin);
   window_ = &window;
   last_operation_ = window.number() - static_cast<std::uint32_t>(operations);
-  window.open(memory, begin + lines.size());
+  window.open(tail_->memory(), begin + lines.size(), mask);
   return true;
 }
 
@@ -110,8 +117,20 @@ KVSTORE_INLINE void JournalFile::settle_window() noexcept {
   const bool closed = !window_->is_open();  // asked first: lines may come until it is closed
   const LineWindow::Lines lines = window_->settled();
   operations_ += lines.last - std::exchange(last_operation_, lines.last);  // modulo 2^32
-  end_.store(mapped_at_ + lines.bytes, std::memory_order_release);
+  settled_ = round_at_ + lines.bytes;
   if (closed) window_ = nullptr;
+}
+
+KVSTORE_INLINE std::error_code JournalFile::write_settled() {
+  const std::uint64_t end = this->end();
+  if (settled_ <= end) return {};
+  const auto bytes = static_cast<std::size_t>(settled_ - end);
+  const std::uint64_t at = end - round_at_;
+  const LineMask mask{number_of_id(id_), round_at_};
+  copy_unmasked({tail_->memory() + at, bytes}, settled_text_.get(), mask, at);
+  if (const auto error = write_all(*file_, end, {settled_text_.get(), bytes})) return error;
+  end_.store(settled_, std::memory_order_release);
+  return {};
 }
 
 KVSTORE_INLINE void JournalFile::vouch(LineWindow& window) noexcept {
@@ -130,13 +149,12 @@ KVSTORE_INLINE void JournalFile::vouch(LineWindow& window) noexcept {
 
 KVSTORE_INLINE std::error_code JournalFile::flush() {
   settle_window();
+  if (const auto error = write_settled()) return error;
   if (lines_.size() == 0) return {};
   prepared_ = false;
   const std::uint64_t end = this->end();
   if (const auto error = allocate(end, lines_.size())) return error;
-  if (!store_mapped(end, lines_.text())) {
-    if (const auto error = write_all(*file_, end, lines_.text())) return error;
-  }
+  if (const auto error = write_all(*file_, end, lines_.text())) return error;
   end_.store(end + lines_.size(), std::memory_order_release);
   lines_.clear();
   for (JsonWriter* const buffer : {&body_, &lines_}) buffer->shrink(kKept);
@@ -147,7 +165,6 @@ KVSTORE_INLINE std::error_code JournalFile::sync() {
   const std::uint64_t end = this->end();
   if (synced() >= end) return {};
   extend(end);
-  let_go(end);
   if (const auto error = uninterrupted([&] { return file_->sync(); })) return error;
   last_batch_.store(end - synced(), std::memory_order_relaxed);
   synced_.store(end, std::memory_order_release);  // and the next line records it
@@ -156,8 +173,7 @@ KVSTORE_INLINE std::error_code JournalFile::sync() {
 
 KVSTORE_INLINE void JournalFile::trim() {
   settle_window();
-  const std::scoped_lock lock{extending_, mapping_exchanged_};
-  mapping_.reset();
+  const std::scoped_lock lock{extending_};
   prepared_ = false;
   if (!std::exchange(trimmed_, true)) static_cast<void>(file_->truncate(end()));
 }
@@ -208,41 +224,9 @@ KVSTORE_INLINE std::error_code JournalFile::allocate(std::uint64_t end, std::uin
   return {};
 }
 
-KVSTORE_INLINE bool JournalFile::is_worth_mapping(std::uint64_t end) const noexcept {
+KVSTORE_INLINE bool JournalFile::is_worth_staging(std::uint64_t end) const noexcept {
   const std::uint64_t batch = std::max(last_batch_.load(std::memory_order_relaxed), end - synced());
-  return mappable_ && batch >= space_.map_from;
-}
-
-KVSTORE_INLINE void JournalFile::let_go(std::uint64_t end) noexcept {
-  const std::scoped_lock lock{mapping_exchanged_};
-  const std::uint64_t from = std::max(synced(), mapped_at_);
-  const std::uint64_t to = std::min(end, mapped_at_ + space_.step);
-  if (!mapping_ || from >= to || to - from < kManyPages) return;
-  mapping_->let_go(static_cast<std::size_t>(from - mapped_at_), static_cast<std::size_t>(to - mapped_at_));
-}
-
-KVSTORE_INLINE bool JournalFile::map_step_at(std::uint64_t end) {
-  const std::uint64_t step = end - end % space_.step;
-  // What is stored where no space is reserved would be lost behind the end of the file, or meet a full disk,
-  // and a signal.
-  if (step + space_.step > reserved_.load(std::memory_order_acquire)) return false;
-  if (mapping_ && mapped_at_ == step) return true;
-  const std::scoped_lock lock{mapping_exchanged_};
-  mapping_.reset();
-  auto mapped = file_->map(step, static_cast<std::size_t>(space_.step));
-  mappable_ = !mapped.error;
-  if (mapped.error) return false;
-  mapping_ = std::move(mapped.value);
-  mapped_at_ = step;
-  return true;
-}
-
-KVSTORE_INLINE bool JournalFile::store_mapped(std::uint64_t end, std::string_view text) {
-  if (text.size() > kLongestStored || !is_worth_mapping(end) ||
-      end % space_.step + text.size() > space_.step || !map_step_at(end))
-    return false;
-  std::memcpy(mapping_->bytes().data() + (end - mapped_at_), text.data(), text.size());
-  return true;
+  return has_tail_.load(std::memory_order_acquire) && batch >= space_.stage_from;
 }
 
 }}}  // namespace kvstore::v1::detail

@@ -68,6 +68,7 @@ class JournalFollower {
     std::shared_ptr<File> file;
     std::filesystem::path path;
     std::string id;
+    bool may_have_tail = false;
     std::uint64_t end = 0;
   };
 

@@ -28,6 +28,7 @@
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/detail/json/object_cursor.hpp"
 #include "kvstore/detail/json_file/entry_reader.hpp"
 #include "kvstore/detail/json_file/load_and_write.hpp"
@@ -62,7 +63,8 @@ KVSTORE_INLINE void JournalFollower::load(const LoadRequest& request, LoadSink& 
   std::uint64_t end = 0;
   for (const FoundJournal* journal : chain) end = replay_journal(*journal, sink, {request.threads});
   if (!chain.empty())
-    following_ = Following{chain.back()->file, chain.back()->path, chain.back()->header.id, end};
+    following_ = Following{chain.back()->file, chain.back()->path, chain.back()->header.id,
+                           chain.back()->header.may_have_tail(), end};
 }
 
 KVSTORE_INLINE bool JournalFollower::load_changes(LoadSink& sink) {
@@ -176,6 +178,9 @@ KVSTORE_INLINE void JournalFollower::read_on(LoadSink& sink) {
   JournalReplay replay{sink, following_->end != 0};
   JournalReader reader{*following_->file, following_->path, following_->end, JournalTail::growing,
                        kFirstBlock};
+  const auto tail = TailFile::path_for(path());
+  const auto file = following_->may_have_tail ? open_side_file(files_, path(), tail) : nullptr;
+  if (file) reader.use_tail(*file, tail, following_->id);
   following_->end = read_journal(std::move(reader), replay).end();
 }
 
@@ -204,7 +209,8 @@ KVSTORE_INLINE auto JournalFollower::go_to_successor() -> Successor {
       otherwise = Successor::unwritten;
     if (!found.counts || found.header.follows != following_->id) continue;
     if (found.header.follows_bytes != following_->end) return Successor::unknown;
-    following_ = Following{std::move(found.file), found.path, found.header.id, 0};
+    following_ =
+        Following{std::move(found.file), found.path, found.header.id, found.header.may_have_tail(), 0};
     return Successor::followed;
   }
   return otherwise;

@@ -61,6 +61,8 @@ KVSTORE_INLINE void write_header(JsonWriter& out, const JournalHeader& header) {
   out.integer(header.version);
   out.raw(R"(,"id":)");
   out.string(header.id);
+  out.raw(R"(,"revision":)");
+  out.integer(header.revision);
   if (header.base) {
     out.raw(R"(,"snapshot":)");
     write_base_id(out, *header.base);
@@ -74,30 +76,34 @@ KVSTORE_INLINE void write_header(JsonWriter& out, const JournalHeader& header) {
   out.raw('}');
 }
 
+/// Removes the part of `text` that matches `pattern` from its front; false if the rest of `text` does not
+/// match. In a pattern, x is a hex digit, and # any number of digits.
+KVSTORE_INLINE bool remove_matching(std::string_view& text, std::string_view pattern) noexcept {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const auto is_hex = [](char c) { return kHexDigits.find(c) != std::string_view::npos; };
+  for (; !pattern.empty() && !text.empty(); pattern.remove_prefix(1)) {
+    if (pattern.front() == '#') {
+      while (!text.empty() && is_digit(text.front())) text.remove_prefix(1);
+      continue;
+    }
+    if (pattern.front() == 'x' ? !is_hex(text.front()) : text.front() != pattern.front()) return false;
+    text.remove_prefix(1);
+  }
+  return true;
+}
+
 KVSTORE_INLINE bool begins_header(std::string_view text) noexcept {
-  // x: a hex digit; #: any number of digits.
-  constexpr std::string_view kStart = R"(xxxxxxxx {"kvstore_journal":1,"id":"xxxxxxxxxxxxxxxx")";
+  constexpr std::string_view kStarts[] = {
+      R"(xxxxxxxx {"kvstore_journal":1,"id":"xxxxxxxxxxxxxxxx")",
+      R"(xxxxxxxx {"kvstore_journal":2,"id":"xxxxxxxxxxxxxxxx","revision":#)"};
   constexpr std::string_view kRests[] = {"}", R"(,"snapshot":null})",
                                          R"(,"snapshot":{"size":#,"crc32c":"xxxxxxxx"}})",
                                          R"(,"follows":"xxxxxxxxxxxxxxxx","bytes":#})"};
-  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-  const auto is_hex = [](char c) { return kHexDigits.find(c) != std::string_view::npos; };
-  // Removes the matching part from the front of `text`; false if the rest does not match.
-  const auto fits = [&](std::string_view& part, std::string_view pattern) {
-    for (; !pattern.empty() && !part.empty(); pattern.remove_prefix(1)) {
-      if (pattern.front() == '#') {
-        while (!part.empty() && is_digit(part.front())) part.remove_prefix(1);
-        continue;
-      }
-      if (pattern.front() == 'x' ? !is_hex(part.front()) : part.front() != pattern.front()) return false;
-      part.remove_prefix(1);
+  for (const std::string_view start : kStarts) {
+    for (const std::string_view end : kRests) {
+      std::string_view rest = text;
+      if (remove_matching(rest, start) && remove_matching(rest, end) && rest.empty()) return true;
     }
-    return true;
-  };
-  if (!fits(text, kStart)) return false;
-  for (const std::string_view pattern : kRests) {
-    std::string_view rest = text;
-    if (fits(rest, pattern) && rest.empty()) return true;
   }
   return false;
 }
@@ -182,6 +188,8 @@ KVSTORE_INLINE void read_object(JsonReader& in, JournalHandler& handler) {
       header.version = in.integer<std::uint64_t>();
     } else if (name == "id")
       header.id = in.string();
+    else if (name == "revision")
+      header.revision = in.integer<std::uint64_t>();
     else if (name == "snapshot")
       header.base = read_base_id(in);
     else if (name == "follows")
@@ -208,6 +216,8 @@ KVSTORE_INLINE void read_change(JsonReader& in, JournalHandler& handler, std::st
   if (in.try_consume(',')) {
     change.value = in.skip_value();
     value_at = in.position() - change.value->size();
+    if (in.peek() == ',')
+      throw ParseError{in.position(), "expected no expiry; a newer release has written it, and can read it"};
   }
   in.expect(']');
   try {

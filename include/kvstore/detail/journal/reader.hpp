@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +25,12 @@ enum class JournalTail {
   growing,  ///< the writer is at work: the reader stops at zeros or at an incomplete line
 };
 
+/// Lines that stand in a journal's tail, and belong to the journal at an offset.
+struct StagedLines {
+  std::uint64_t from;
+  std::string text;
+};
+
 class JournalReader {
  public:
   /// Begins at the line at offset `from`. `path` is for messages. Reads `block_bytes` at first, then twice as
@@ -35,6 +42,10 @@ class JournalReader {
   /// @throws CorruptionError for damage before that end, and for a good line whose mark does not fit its
   /// place; StorageError
   bool next(std::string_view& body);
+
+  /// Reads lines that are missing in the file from `tail` as well, which outlives this object. `id` is the
+  /// journal's; empty if the first line is still to be read.
+  void use_tail(File& tail, std::filesystem::path path, std::string id = {});
 
   /// Continues with the line at `offset`. The lines before it were read in another way; the last one of their
   /// marks records `vouched` bytes as synced.
@@ -54,6 +65,8 @@ class JournalReader {
   [[nodiscard]] std::uint64_t position() const noexcept { return next_; }
   /// The end of the good lines, once `next` has returned false.
   [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
+  /// The lines before that end which only the tail has.
+  [[nodiscard]] std::vector<StagedLines>& staged() noexcept { return staged_; }
   /// The number of bytes after that end, except for blocks of zeros.
   [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
   /// The number of bytes of the file that a line recorded as synced.
@@ -66,6 +79,13 @@ class JournalReader {
 
   /// The line at `position_`.
   Line read_line();
+  /// Passes on a good line.
+  void accept(const Line& line, std::string_view& body);
+
+  /// Goes on with the tail's lines from `position_` on; false if there are none.
+  bool go_to_tail();
+  /// Reads from the file again, from `position_` on.
+  void go_to_file() noexcept;
 
   /// Zeros are not a line: the file was allocated ahead. They are skipped block by block.
   Line zeros();
@@ -124,6 +144,11 @@ class JournalReader {
   std::uint64_t torn_bytes_ = 0;
   std::uint64_t vouched_ = 0;
   std::uint64_t synced_ahead_ = 0;  // the most bytes that a line behind the first bad one records as synced
+  File* tail_file_ = nullptr;
+  std::filesystem::path tail_path_;
+  std::string id_;
+  std::vector<StagedLines> staged_;
+  bool in_tail_ = false;  // the buffer has lines of the tail
   bool checks_marks_ = true;
   bool is_damaged_ = false;  // `next` has thrown for a line that cannot be read
 };

@@ -16,12 +16,36 @@
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/file/file_system.hpp"
+#include "kvstore/detail/journal/format.hpp"
 #include "kvstore/detail/journal/line.hpp"
 #include "kvstore/detail/journal/reader.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/journal_format.hpp"
 #include "kvstore/json_reader.hpp"
+#include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+/// The id in the first line of a journal; empty if that is no header, or of a version without a tail.
+KVSTORE_INLINE std::string id_in_header(std::string_view body) {
+  class Header final : public JournalHandler {
+   public:
+    void on_header(const JournalHeader& header) override {
+      if (header.may_have_tail()) id = header.id;
+    }
+    void on_base(const BaseId&) override {}
+    void on_change(const Change&) override {}
+    void on_clear() override {}
+    std::string id;
+  };
+  Header header;
+  std::string key;
+  try {
+    read_body(body, header, key);
+  } catch (const ParseError&) { return {}; }  // the handler of the lines meets the same
+  return std::move(header.id);
+}
 
 KVSTORE_INLINE JournalReader::JournalReader(File& file, std::filesystem::path path, std::uint64_t from,
                                             JournalTail tail, std::size_t block_bytes)
@@ -33,21 +57,59 @@ KVSTORE_INLINE void JournalReader::go_on(std::uint64_t offset, std::uint64_t vou
   base_ = offset;
   buffer_.clear();
   vouched_ = vouched;
+  in_tail_ = false;
+}
+
+KVSTORE_INLINE void JournalReader::use_tail(File& tail, std::filesystem::path path, std::string id) {
+  tail_file_ = &tail;
+  tail_path_ = std::move(path);
+  id_ = std::move(id);
 }
 
 KVSTORE_INLINE bool JournalReader::next(std::string_view& body) {
   position_ = next_;
-  const Line line = read_line();
-  if (line.outcome == Line::Outcome::good || line.outcome == Line::Outcome::unreadable) {
-    if (checks_marks_) check_mark(line);
-    body = line.body;
-    body_offset_ = position_ + line.body_at;
-    next_ = position_ + line.bytes;
-    vouched_ = std::max(vouched_, line.synced);
-    return true;
+  // A writer may move lines from the tail to the file, and put others in their place, between two looks. So
+  // the end is where the file has no line although the tail was looked at before.
+  for (bool had_tail = tail_file_ == nullptr;; had_tail = true) {
+    const Line line = read_line();
+    if (line.outcome == Line::Outcome::good || line.outcome == Line::Outcome::unreadable) {
+      accept(line, body);
+      return true;
+    }
+    if (in_tail_) {
+      go_to_file();
+      continue;
+    }
+    if (line.outcome != Line::Outcome::nothing) check_damage(line);
+    if (had_tail) return false;
+    if (!go_to_tail()) go_to_file();
   }
-  if (line.outcome != Line::Outcome::nothing) check_damage(line);
-  return false;
+}
+
+KVSTORE_INLINE void JournalReader::accept(const Line& line, std::string_view& body) {
+  if (checks_marks_) check_mark(line);
+  body = line.body;
+  body_offset_ = position_ + line.body_at;
+  next_ = position_ + line.bytes;
+  vouched_ = std::max(vouched_, line.synced);
+  if (position_ == 0 && tail_file_ != nullptr) id_ = id_in_header(body);
+}
+
+KVSTORE_INLINE bool JournalReader::go_to_tail() {
+  if (id_.empty()) return false;
+  std::string text = read_tail(*tail_file_, tail_path_, id_, position_);
+  if (text.empty()) return false;
+  base_ = position_;
+  buffer_.assign(text.begin(), text.end());
+  staged_.push_back({position_, std::move(text)});
+  return in_tail_ = true;
+}
+
+KVSTORE_INLINE void JournalReader::go_to_file() noexcept {
+  in_tail_ = false;
+  base_ = position_;
+  buffer_.clear();
+  torn_bytes_ = 0;
 }
 
 KVSTORE_INLINE void JournalReader::check_mark(const Line& line) {
@@ -185,6 +247,7 @@ KVSTORE_INLINE std::string_view JournalReader::buffered() const noexcept {
 }
 
 KVSTORE_INLINE bool JournalReader::fetch() {
+  if (in_tail_) return false;
   const std::size_t kept = buffered().size();
   if (kept != 0) std::memmove(buffer_.data(), buffer_.data() + (buffer_.size() - kept), kept);
   const std::uint64_t offset = position_ + kept;

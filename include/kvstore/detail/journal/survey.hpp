@@ -25,15 +25,21 @@ namespace kvstore { inline namespace v1 { namespace detail {
 struct FoundJournal {
   std::filesystem::path path;
   std::shared_ptr<File> file = nullptr;  ///< null if there is none
-  bool counts = false;                   ///< it exists and has a header
+  std::shared_ptr<File> tail = nullptr;  ///< of all journals of the store; null if there is none
+  std::filesystem::path tail_path = {};
+  bool counts = false;  ///< it exists and has a header
   JournalHeader header;
   std::vector<BaseId> bases;  ///< base files that it continues as well, in order
   std::uint64_t steps = 0;
-  std::uint64_t end = 0;         ///< the end of its good lines
-  std::uint64_t torn_bytes = 0;  ///< bytes after that end
-  bool marked = false;           ///< some line records a sync
-  std::uint64_t vouched = 0;     ///< bytes that a line records as synced
-  FileStatus seen{};             ///< of the file, since `JournalSet::close`
+  std::uint64_t end = 0;            ///< the end of its good lines
+  std::vector<StagedLines> staged;  ///< the lines before that end which only the tail has
+  std::uint64_t torn_bytes = 0;     ///< bytes after that end
+  bool marked = false;              ///< some line records a sync
+  std::uint64_t vouched = 0;        ///< bytes that a line records as synced
+  FileStatus seen{};                ///< of the file, since `JournalSet::close`
+
+  /// Reads the journal from its first line on, with those of the tail.
+  [[nodiscard]] JournalReader reader(JournalTail tail_end = JournalTail::judged) const;
 
   [[nodiscard]] bool compacted_into(const BaseId& snapshot) const;
   [[nodiscard]] bool continues(const BaseId& snapshot) const;
@@ -191,8 +197,10 @@ struct JournalSet {
   [[nodiscard]] std::vector<TornEnd> torn(const std::vector<const FoundJournal*>& chain) const;
 
  private:
+  JournalSet(FileSystem& files, const std::filesystem::path& snapshot, const std::shared_ptr<File>& tail);
+
   [[nodiscard]] static FoundJournal open(FileSystem& files, const std::filesystem::path& snapshot,
-                                         const char* suffix);
+                                         const char* suffix, const std::shared_ptr<File>& tail);
 
   /// Whether `.next` follows a journal other than `main`. A journal begun after a failure follows none.
   [[nodiscard]] bool follows_another(const FoundJournal& found) const;

@@ -25,6 +25,7 @@
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/stretch.hpp"
 #include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/detail/journal/torn_keeper.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/journal_format.hpp"
@@ -33,6 +34,12 @@
 #include "kvstore/storage.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
+
+KVSTORE_INLINE JournalReader FoundJournal::reader(JournalTail tail_end) const {
+  JournalReader reader{*file, path, 0, tail_end};
+  if (tail) reader.use_tail(*tail, tail_path);
+  return reader;
+}
 
 KVSTORE_INLINE bool FoundJournal::compacted_into(const BaseId& snapshot) const {
   return counts && std::find(bases.begin(), bases.end(), snapshot) != bases.end();
@@ -63,14 +70,16 @@ KVSTORE_INLINE void JournalSurvey::on_base(const BaseId& id) {
 KVSTORE_INLINE void JournalSurvey::on_header(const JournalHeader& header) {
   if (found_.counts) throw_second_header();
   if (header.version == 0) throw ParseError{0, "expected a version of the format from 1 on"};
-  if (header.version != kJournalVersion) {
+  if (header.version > kJournalVersion) {
     throw StorageError{found_.path,
                        {},
                        "is a journal of format version " + std::to_string(header.version) +
-                           ", and this library reads version " + std::to_string(kJournalVersion) +
+                           ", and this library reads versions up to " + std::to_string(kJournalVersion) +
                            "; open it with a newer release"};
   }
   if (header.id.empty()) throw ParseError{0, "expected the id of the journal in its header"};
+  if (header.may_have_tail() && !is_tail_id(header.id))
+    throw ParseError{0, "expected an id of 16 lower-case hex digits"};
   found_.header = header;
   found_.counts = true;
 }
@@ -153,7 +162,7 @@ KVSTORE_INLINE void survey_journal(FoundJournal& found, const JournalThreads& th
   if (!found.file) return;
   JournalSurvey survey{found};
   SurveyStretches stretches{found};
-  const JournalReader reader = read_journal({*found.file, found.path}, survey, &stretches, threads);
+  JournalReader reader = read_journal(found.reader(), survey, &stretches, threads);
   if (!found.counts && reader.end() != 0) throw CorruptionError{found.path, 0, "expected a journal's header"};
   if (!found.counts && !is_torn_start(*found.file, found.path)) {
     throw CorruptionError{found.path, 0,
@@ -161,6 +170,7 @@ KVSTORE_INLINE void survey_journal(FoundJournal& found, const JournalThreads& th
                           "converted, compressed or replaced this file"};
   }
   found.end = reader.end();
+  found.staged = std::move(reader.staged());
   found.torn_bytes = reader.torn_bytes();
   found.marked = reader.vouched() != 0;
   found.vouched = std::min(reader.vouched(), reader.end());
@@ -169,7 +179,7 @@ KVSTORE_INLINE void survey_journal(FoundJournal& found, const JournalThreads& th
 KVSTORE_INLINE std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink,
                                             const JournalThreads& threads) {
   JournalReplay replay{sink};
-  JournalReader reader{*found.file, found.path, 0, JournalTail::growing};
+  JournalReader reader = found.reader(JournalTail::growing);
   if (threads.count < 2 || !sink.change_stage()) return read_journal(std::move(reader), replay).end();
   ReplayStretches stretches{sink, threads.count};
   return read_journal(std::move(reader), replay, &stretches, threads).end();
@@ -194,9 +204,13 @@ KVSTORE_INLINE void note_recovery(const std::vector<const FoundJournal*>& chain,
 }
 
 KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::path& snapshot)
-    : main{open(files, snapshot, "")},
-      next{open(files, snapshot, ".next")},
-      fresh{open(files, snapshot, ".new")} {}
+    : JournalSet{files, snapshot, open_side_file(files, snapshot, TailFile::path_for(snapshot))} {}
+
+KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::path& snapshot,
+                                      const std::shared_ptr<File>& tail)
+    : main{open(files, snapshot, "", tail)},
+      next{open(files, snapshot, ".next", tail)},
+      fresh{open(files, snapshot, ".new", tail)} {}
 
 KVSTORE_INLINE void JournalSet::survey(const JournalThreads& threads) {
   for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found, threads);
@@ -204,6 +218,7 @@ KVSTORE_INLINE void JournalSet::survey(const JournalThreads& threads) {
 
 KVSTORE_INLINE void JournalSet::close() {
   for (FoundJournal* found : {&main, &next, &fresh}) {
+    found->tail.reset();
     if (!found->file) continue;
     const auto seen = uninterrupted([&] { return found->file->status(); });
     if (seen.error) throw StorageError{found->path, seen.error, "cannot look at it"};
@@ -243,8 +258,10 @@ KVSTORE_INLINE std::vector<TornEnd> JournalSet::torn(const std::vector<const Fou
 }
 
 KVSTORE_INLINE FoundJournal JournalSet::open(FileSystem& files, const std::filesystem::path& snapshot,
-                                             const char* suffix) {
+                                             const char* suffix, const std::shared_ptr<File>& tail) {
   FoundJournal found;
+  found.tail = tail;
+  found.tail_path = TailFile::path_for(snapshot);
   found.path = name(snapshot, suffix);
   found.file = open_side_file(files, snapshot, found.path);
   return found;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// A journal that is stored through a mapping. The tests of crashes reach the mapping, and its pages may
+// A journal whose lines are stored in its tail first. The tests of crashes reach the tail, and its pages may
 // survive power loss in any combination.
 
 #include <cstddef>
@@ -16,7 +16,7 @@
 #include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
 
-namespace mapped_journal_test {
+namespace staged_journal_test {
 
 using support::CrashJudge;
 using support::FaultFileSystem;
@@ -27,12 +27,14 @@ using support::Store;
 
 namespace {
 
-/// Windows with room for many lines.
-constexpr kvstore::detail::JournalSpace kWideSpace{
-    .step = std::uint64_t{64} << 10, .zero_from = std::uint64_t{1} << 20, .map_from = 1};
+/// A round has room for many lines.
+constexpr kvstore::detail::JournalSpace kWideSpace{.step = std::uint64_t{64} << 10,
+                                                   .tail = std::size_t{64} << 10,
+                                                   .zero_from = std::uint64_t{1} << 20,
+                                                   .stage_from = 1};
 
-const StorageKind& mapped_kind() {
-  static const StorageKind kind{"JsonJournal, widely mapped",
+const StorageKind& staged_kind() {
+  static const StorageKind kind{"JsonJournal, widely staged",
                                 support::open_storage<kvstore::JsonJournal, kWideSpace>,
                                 true,
                                 {"data.json", "data.json.journal", "data.json.journal.torn"}};
@@ -41,25 +43,25 @@ const StorageKind& mapped_kind() {
 
 }  // namespace
 
-TEST_CASE("Mapped journal: all but its first lines are stored through a mapping, and none is written") {
+TEST_CASE("Staged journal: all but its first lines are stored in the tail, and written once a save") {
   SimulatedDisk disk;
   FaultFileSystem files{disk};
-  Store store{mapped_kind().make(files), support::quiet_options(1)};
+  Store store{staged_kind().make(files), support::quiet_options(1)};
   store.create("a", 1);
   CHECK(disk.mappings() == 1);
   files.reset_counts();
   for (int i = 0; i < 20; ++i) store.upsert("a", i);
-  CHECK(files.count(support::Call::write) == 0);
+  CHECK(files.count(support::Call::write) == 20);
   CHECK(files.count(support::Call::sync) == 20);
   CHECK(files.count(support::Call::map) == 0);
 }
 
-TEST_CASE("Mapped journal: where files cannot be mapped or space not be reserved, lines are written") {
+TEST_CASE("Staged journal: where files cannot be mapped or space not be reserved, lines are written") {
   for (const support::DiskModel& model :
        {support::DiskModel{.can_allocate = false}, support::DiskModel{.can_map = false}}) {
     SimulatedDisk disk{{}, model};
     FaultFileSystem files{disk};
-    Store store{mapped_kind().make(files), support::quiet_options(1)};
+    Store store{staged_kind().make(files), support::quiet_options(1)};
     files.reset_counts();
     for (int i = 0; i < 3; ++i) store.upsert("a", i);
     CHECK(disk.mappings() == 0);
@@ -67,12 +69,12 @@ TEST_CASE("Mapped journal: where files cannot be mapped or space not be reserved
   }
 }
 
-TEST_CASE("Mapped journal: of lines over many pages power loss leaves a prefix, whichever pages survive") {
+TEST_CASE("Staged journal: of lines over many pages power loss leaves a prefix, whichever pages survive") {
   constexpr std::size_t kPage = 4096;
   constexpr int kMaxLines = 400;  // lines of about 25 bytes
-  CrashJudge judge{mapped_kind(), 16};
+  CrashJudge judge{staged_kind(), 16};
   SimulatedDisk disk{{}, {.sector = kPage}};
-  Store store{mapped_kind().make(disk), support::quiet_options(0)};
+  Store store{staged_kind().make(disk), support::quiet_options(0)};
   store.create("start", 0);
   store.save();
   std::vector<State> states{{{"start", 0}}};
@@ -87,4 +89,4 @@ TEST_CASE("Mapped journal: of lines over many pages power loss leaves a prefix, 
   CHECK(judge.opened() >= 3);
 }
 
-}  // namespace mapped_journal_test
+}  // namespace staged_journal_test

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The file `<journal>.tail`: where operations store their lines, through a mapping, before they get into the
+// journal, so that a killed process loses none of them. It is written round and round: the line at offset X
+// of the journal stands at X modulo the round's length. It is never synced. A journal's own pages would be
+// new to the file system all the time, which costs several times what storing a line does.
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "kvstore/detail/contract/line_mask.hpp"
+#include "kvstore/detail/file/file_system.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+/// What a tail begins with; the round follows at `kTailHead`.
+inline constexpr std::string_view kTailMark = "kvstore: the newest lines of the journal beside this file\n";
+inline constexpr std::size_t kTailHead = 64;
+
+/// Whether the id of a journal is a number, as those are that may have a tail.
+[[nodiscard]] bool is_tail_id(std::string_view id) noexcept;
+[[nodiscard]] std::uint64_t number_of_id(std::string_view id) noexcept;
+
+/// Adds masked lines to `memory`, whose round `mask` is for, or takes them out of it, at `position`.
+void copy_masked(std::string_view lines, char* memory, const LineMask& mask, std::uint64_t position) noexcept;
+void copy_unmasked(std::string_view masked, char* lines, const LineMask& mask,
+                   std::uint64_t position) noexcept;
+
+/// The tail that a store writes. *Thread safety*: that of `JournalFile`, which adds lines.
+class TailFile {
+ public:
+  /// Nothing is made before `map`. `store` is the base file's path, and `bytes` the length of the tail's
+  /// file.
+  TailFile(FileSystem& files, std::filesystem::path store, std::size_t bytes)
+      : files_{files}, store_{std::move(store)}, name_{path_for(store_)}, bytes_{bytes} {}
+
+  [[nodiscard]] static std::filesystem::path path_for(std::filesystem::path store) {
+    return store += ".journal.tail";
+  }
+  /// The tail of the journal with this name, which may be one of a compaction.
+  [[nodiscard]] static std::filesystem::path path_beside(std::filesystem::path journal) {
+    const auto last = journal.extension();
+    if (last == ".next" || last == ".new") journal.replace_extension();
+    return journal += ".tail";
+  }
+
+  /// Makes and maps the file, unless that was done. False if that is not possible; then it is tried again
+  /// only after many more calls.
+  [[nodiscard]] bool map() noexcept;
+
+  /// Where the round begins, once the file is mapped, and its length.
+  [[nodiscard]] char* memory() const noexcept { return mapping_->bytes().data() + kTailHead; }
+  [[nodiscard]] std::size_t round() const noexcept { return bytes_ - kTailHead; }
+
+  /// Lets go of the memory.
+  void unmap() noexcept { mapping_.reset(); }
+  /// Whether `map` may have made the file, even if it has failed.
+  [[nodiscard]] bool may_exist() const noexcept { return may_exist_; }
+
+ private:
+  void make();
+
+  FileSystem& files_;
+  std::filesystem::path store_;
+  std::filesystem::path name_;
+  std::size_t bytes_;
+  bool may_exist_ = false;
+  std::unique_ptr<Mapping> mapping_;
+  unsigned calls_until_next_ = 0;  // that fail at once
+};
+
+/// The lines of the journal `id` that wait in its tail, from offset `from` of the journal on, as they belong
+/// there. Empty if there are none. `path` is for messages. @throws StorageError
+[[nodiscard]] std::string read_tail(File& tail, const std::filesystem::path& path, std::string_view id,
+                                    std::uint64_t from);
+
+/// Whether a file may be a tail, or what is left of one after power loss. @throws StorageError
+[[nodiscard]] bool is_tail(File& file, const std::filesystem::path& path);
+
+}}}  // namespace kvstore::v1::detail
+
+#ifndef KVSTORE_COMPILED
+#include "kvstore/detail/journal/tail_file.ipp"
+#endif
