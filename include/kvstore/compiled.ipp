@@ -36,6 +36,7 @@
 #include "kvstore/detail/journal/reader.ipp"
 #include "kvstore/detail/journal/stretch.ipp"
 #include "kvstore/detail/journal/survey.ipp"
+#include "kvstore/detail/journal/tail_file.ipp"
 #include "kvstore/detail/journal/torn_keeper.ipp"
 #include "kvstore/detail/json_file/entry_reader.ipp"
 #include "kvstore/detail/json_file/line_ranges.ipp"

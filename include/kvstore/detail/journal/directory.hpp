@@ -13,6 +13,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
 #include "kvstore/detail/journal/survey.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 

@@ -21,7 +21,6 @@
 
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
-#include "kvstore/detail/contract/line_mask.hpp"
 #include "kvstore/detail/contract/line_window.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/tail_file.hpp"

@@ -13,7 +13,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <utility>
 
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
