@@ -75,6 +75,7 @@ template <class Key, class Value, class Hash, class KeyEqual, class Mutex>
 class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash, KeyEqual> {
   using Base = KeyValueStore<Key, Value, Hash, KeyEqual>;
   using typename Base::CheckedKey;
+  using typename Base::Intended;
   using typename Base::Mutation;
   using typename Base::Table;
   using typename Base::Tables;
@@ -237,8 +238,9 @@ class BatchPersistentKeyValueStore final : public KeyValueStore<Key, Value, Hash
   void for_each_table(Verb verb, FunctionRef<void(const Table&)> fn) const override {
     shared_.for_each_table(verb, fn);
   }
-  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) override {
-    shared_.edit_table(verb, index, decide);
+  void edit_table(Verb verb, std::size_t index, const Intended* intended,
+                  FunctionRef<Mutation(Table&)> decide) override {
+    shared_.edit_table(verb, index, intended, decide);
   }
   void edit_tables(Verb verb, Hashes hashes, FunctionRef<std::vector<Mutation>()> decide) override {
     shared_.edit_tables(verb, hashes, decide);

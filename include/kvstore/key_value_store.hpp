@@ -347,6 +347,7 @@ class KeyValueStore : protected detail::TableStore<Key, Value, Hash, KeyEqual> {
   using Base::read_entries;
   using Base::read_entry;
   using typename Base::Hasher;
+  using typename Base::Intended;
   using typename Base::Mutation;
   using typename Base::Table;
 

@@ -4,6 +4,7 @@
 // Changes in the final form of a journal's line, written straight from keys and values. The format's page is
 // tests/format/JOURNAL.md.
 
+#include <concepts>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -66,7 +67,10 @@ class ChangeLine {
   void begin_change(const Key& key) {
     out_.raw(empty_ ? std::string_view{"["} : std::string_view{",["});
     empty_ = false;
-    write_name(key, out_);
+    if constexpr (std::same_as<Key, std::string_view>)
+      out_.string(key);
+    else
+      write_name(key, out_);
   }
 
   /// JSON may have line feeds between its tokens, where a space means the same.

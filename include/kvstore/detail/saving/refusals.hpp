@@ -13,6 +13,11 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 [[noreturn]] inline void throw_closed() { throw UsageError{"the store is closed; open another one"}; }
 
+[[noreturn]] inline void throw_read_only(const std::filesystem::path& path) {
+  throw UsageError{path_text(path) +
+                   ": the store was opened read-only; open it without Options::read_only to write"};
+}
+
 [[noreturn]] inline void throw_foreign(const std::filesystem::path& path) {
   throw UsageError{
       path_text(path) +

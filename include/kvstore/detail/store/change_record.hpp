@@ -14,41 +14,16 @@
 #include "kvstore/detail/saving/entry_form.hpp"
 #include "kvstore/detail/saving/ledger.hpp"
 #include "kvstore/detail/segment/thread_state.hpp"
+#include "kvstore/detail/store/line_ahead.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/detail/table/tables.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-template <class Key, class Value, class Out>
-void put_changes(const Tables<Key, Value>& tables, std::span<const Mutation<Key, Value>> mutations,
-                 Out& out) {
-  for (const auto& mutation : mutations) {
-    const Key& key = mutation.key_in(tables.of(mutation.hash));
-    if (mutation.kind == Mutation<Key, Value>::Kind::erase)
-      out.remove(key);
-    else
-      out.put(key, mutation.new_value());
-  }
-}
-
-/// Records the mutations as one step. @returns its ticket
-template <class Lock, class Key, class Value>
-std::uint64_t record_line(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
-                          std::span<const Mutation<Key, Value>> mutations) {
-  TakenOut<ChangeLine, ChangeLine> own;  // a codec may write to another store, which needs a second one
-  ChangeLine& line = *own;
-  line.begin(mutations.size() > 1);
-  put_changes(tables, mutations, line);
-  const std::uint64_t ticket = ledger.record(mutations.size(), line.end());
-  line.shrink();
-  own.give_back();
-  return ticket;
-}
-
 template <class Lock, class Key, class Value>
 [[gnu::noinline]] std::uint64_t record_buffer(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
                                               std::span<const Mutation<Key, Value>> mutations) {
-  TakenOut<ChangeBuffer, ChangeBuffer> own;  // as above
+  TakenOut<ChangeBuffer, ChangeBuffer> own;  // a codec may write to another store, which needs a second one
   ChangeBuffer& changes = *own;
   changes.clear();
   put_changes(tables, mutations, changes);
@@ -75,11 +50,12 @@ void count_growth(OperationLedger<Lock>& ledger, std::span<const Mutation<Key, V
 /// Records the mutations in the form that the storage takes. `local` are the counters of the calling thread.
 template <class Lock, class Key, class Value>
 std::uint64_t record_changes(OperationLedger<Lock>& ledger, const Tables<Key, Value>& tables,
-                             std::span<const Mutation<Key, Value>> mutations, ThreadState* local) {
-  const EntryForm form = ledger.form();
-  const std::uint64_t ticket = form == EntryForm::line      ? record_line(ledger, tables, mutations)
-                               : form == EntryForm::changes ? record_buffer(ledger, tables, mutations)
-                                                            : ledger.record(mutations.size(), local);
+                             std::span<const Mutation<Key, Value>> mutations, LineAhead<Key, Value>& line,
+                             ThreadState* local) {
+  const std::uint64_t ticket = line.is_wanted() ? ledger.record(mutations.size(), line.of(tables, mutations))
+                               : ledger.form() == EntryForm::changes
+                                   ? record_buffer(ledger, tables, mutations)
+                                   : ledger.record(mutations.size(), local);
   count_growth(ledger, mutations, local);  // last: what could not be recorded does not happen
   return ticket;
 }

@@ -24,6 +24,7 @@
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/waiting.hpp"
 #include "kvstore/detail/saving/driver.hpp"
+#include "kvstore/detail/saving/refusals.hpp"
 #include "kvstore/detail/saving/work.hpp"
 #include "kvstore/detail/segment/cut_number.hpp"
 #include "kvstore/detail/segment/guards.hpp"
@@ -31,6 +32,7 @@
 #include "kvstore/detail/segment/thread_state.hpp"
 #include "kvstore/detail/store/change_record.hpp"
 #include "kvstore/detail/store/change_trace.hpp"
+#include "kvstore/detail/store/line_ahead.hpp"
 #include "kvstore/detail/table/dense_map.hpp"
 #include "kvstore/detail/table/free_tables.hpp"
 #include "kvstore/detail/table/mutation.hpp"
@@ -92,12 +94,15 @@ class SharedTables final : private SavedStore {
     counted(verb, threads_.local(), [&] { return visit_tables(fn), true; });
   }
 
-  void edit_table(Verb verb, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
+  template <class Intended>
+  void edit_table(Verb verb, std::size_t index, const Intended* intended,
+                  FunctionRef<Mutation(Table&)> decide) {
     driver_->check_process();
     ThreadState* const local = threads_.local();
     counted(verb, local, [&] {
       ChangeTrace trace{driver_->observer()};
-      return settled(verb, edit_locked(index, decide, local, trace), trace);
+      LineAhead<Key, Value> line{writes_lines(), intended};
+      return settled(verb, edit_locked(index, decide, line, local, trace), trace);
     });
   }
 
@@ -108,7 +113,8 @@ class SharedTables final : private SavedStore {
     // A batch counts once, even if it had nothing to change.
     counted(verb, local, verb == Verb::apply ? 1 : hashes.size(), [&] {
       ChangeTrace trace{driver_->observer()};
-      settled(verb, edit_locked(hashes, decide, local, trace), trace);
+      LineAhead<Key, Value> line{writes_lines()};
+      settled(verb, edit_locked(hashes, decide, line, local, trace), trace);
     });
   }
 
@@ -184,7 +190,7 @@ class SharedTables final : private SavedStore {
   void check_open() const {
     const State state = state_.load(std::memory_order_relaxed);
     if (state != State::open) [[unlikely]]
-      throw_refusal(state);
+      state == State::closed ? throw_closed() : throw_read_only(driver_->path());
   }
 
   /// When this returns, every writer sees `closed`: writers inside have released their segment's lock.
@@ -195,12 +201,6 @@ class SharedTables final : private SavedStore {
 
  private:
   enum class State : std::uint8_t { open, closed, read_only };
-
-  [[noreturn]] void throw_refusal(State state) const {
-    if (state == State::closed) throw UsageError{"the store is closed; open another one to write"};
-    throw UsageError{path_text(driver_->path()) +
-                     ": the store was opened read-only; open it without Options::read_only to write"};
-  }
 
   // Counting ----------------------------------------------------------------------------------------------
 
@@ -267,13 +267,6 @@ class SharedTables final : private SavedStore {
     return true;
   }
 
-  /// Under the locks of all segments, or of tables that no thread uses.
-  [[nodiscard]] static std::uint64_t size_of(const Tables& tables) noexcept {
-    std::uint64_t entries = 0;
-    for (const Table& table : tables) entries += table.size();
-    return entries;
-  }
-
   void visit_tables(FunctionRef<void(const Table&)> fn) const {
     for (std::size_t i = 0; i < segments_.size(); ++i) {
       const std::shared_lock lock{segments_[i].mutex};
@@ -283,8 +276,10 @@ class SharedTables final : private SavedStore {
 
   // Editing: decide, prepare what may fail, then do what cannot -------------------------------------------
 
-  std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide, ThreadState* local,
-                            ChangeTrace& trace) {
+  [[nodiscard]] bool writes_lines() const noexcept { return driver_->ledger().form() == EntryForm::line; }
+
+  std::uint64_t edit_locked(std::size_t index, FunctionRef<Mutation(Table&)> decide,
+                            LineAhead<Key, Value>& line, ThreadState* local, ChangeTrace& trace) {
     auto& guard = segments_[index];
     Table& table = tables_[index];
     const typename Segments::Writing writing{segments_, index};
@@ -297,7 +292,8 @@ class SharedTables final : private SavedStore {
     const CutNumber cut = segments_.cut();
     if (is_told(cut)) [[unlikely]]
       guard.cut.prepare(cut, table, mutation);
-    const std::uint64_t ticket = record_changes(driver_->ledger(), tables_, std::span{&mutation, 1}, local);
+    const std::uint64_t ticket =
+        record_changes(driver_->ledger(), tables_, std::span{&mutation, 1}, line, local);
     if (is_told(cut)) [[unlikely]] {
       guard.cut.perform(cut, table, mutation);
       limit_marks(cut, index);
@@ -308,8 +304,8 @@ class SharedTables final : private SavedStore {
   }
 
   std::uint64_t edit_locked(std::span<const std::uint64_t> hashes,
-                            FunctionRef<std::vector<Mutation>()> decide, ThreadState* local,
-                            ChangeTrace& trace) {
+                            FunctionRef<std::vector<Mutation>()> decide, LineAhead<Key, Value>& line,
+                            ThreadState* local, ChangeTrace& trace) {
     const std::vector<Lock> locks = lock_segments(hashes);
     check_open();
     const std::vector<Mutation> mutations = decide();
@@ -318,14 +314,15 @@ class SharedTables final : private SavedStore {
       if (trace.wanted()) trace.add(mutation.key_in(tables_.of(mutation.hash)));
     }
     const CutNumber cut = prepare_all(mutations);
-    const std::uint64_t ticket = record_changes(driver_->ledger(), tables_, std::span{mutations}, local);
+    const std::uint64_t ticket =
+        record_changes(driver_->ledger(), tables_, std::span{mutations}, line, local);
     perform_all(cut, mutations);
     return ticket;
   }
 
   /// Under the locks of all segments: exchanges the current tables for `tables`, which receives the old ones.
   void exchange_tables(CutNumber cut, Tables& tables) noexcept {
-    driver_->ledger().count_growth(nullptr, size_of(tables), size_of(tables_));
+    driver_->ledger().count_growth(nullptr, tables.entries(), tables_.entries());
     for (std::size_t i = 0; i < tables.size(); ++i)
       tables_[i] = std::exchange(tables[i], segments_[i].cut.clear(cut, tables_[i]));
   }
@@ -360,7 +357,7 @@ class SharedTables final : private SavedStore {
 
   std::uint64_t clear_locked(std::vector<Table>& old, ThreadState* local) {
     const std::vector<Lock> locks = segments_.lock_all();
-    const std::uint64_t entries = size_of(tables_);
+    const std::uint64_t entries = tables_.entries();
     check_open();
     const CutNumber cut = segments_.cut();           // first, as in every change
     if (entries == 0 && keeps_marks(cut)) return 0;  // there may be removals to save

@@ -30,6 +30,14 @@ void assign_in_place(Value& old, const Value& value) noexcept {
   if constexpr (std::is_copy_assignable_v<Value>) old = value;
 }
 
+/// The entry that an operation will set, unless it finds that it must not. `CheckedKey` is a key or a view of
+/// one.
+template <class CheckedKey, class Value>
+struct Intended {
+  CheckedKey key;
+  const Value* value;
+};
+
 template <class Key, class Value>
 struct Mutation {
   enum class Kind : std::uint8_t { none, insert, replace, assign, erase };

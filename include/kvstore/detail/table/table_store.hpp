@@ -73,6 +73,7 @@ class TableStore : ObjectTypes<Key, Value> {
   using Table = DenseMap<Key, Value>;
   using Tables = detail::Tables<Key, Value>;
   using Mutation = detail::Mutation<Key, Value>;
+  using Intended = detail::Intended<CheckedKey, Value>;
   using Hasher = KeyHasher<Key, Hash>;
   static constexpr std::size_t kGroup = Tables::kGroup;
 
@@ -100,8 +101,10 @@ class TableStore : ObjectTypes<Key, Value> {
   virtual void for_each_table(Verb /*verb*/, FunctionRef<void(const Table&)> fn) const {
     for (const Table& table : tables_) fn(table);
   }
-  /// Performs the mutation that `decide` returns for a table.
-  virtual void edit_table(Verb /*verb*/, std::size_t index, FunctionRef<Mutation(Table&)> decide) {
+  /// Performs the mutation that `decide` returns for a table. `intended` is null if the operation learns the
+  /// new value only there.
+  virtual void edit_table(Verb /*verb*/, std::size_t index, const Intended* /*intended*/,
+                          FunctionRef<Mutation(Table&)> decide) {
     decide(tables_[index]).apply(tables_[index]);
   }
   /// Carries out what `decide` decides, which concerns the tables of `hashes` only: all of it or nothing.
@@ -177,7 +180,7 @@ class TableStore : ObjectTypes<Key, Value> {
     bool found = false;
     const Search search = begin_search(key);
     CallbackScope::check_reentry(this);
-    edit_table(verb, search.table, [&](Table& table) {
+    edit_table(verb, search.table, nullptr, [&](Table& table) {
       const std::size_t position = find(table, search.hash, key);
       found = position != Table::kNone;
       return found ? decide(table, search.hash, position) : Mutation{};
@@ -198,7 +201,8 @@ class TableStore : ObjectTypes<Key, Value> {
     });
     bool added = false;
     CallbackScope::check_reentry(this);
-    edit_table(verb, search.table, [&](Table& table) {
+    const Intended intended{view, &value};
+    edit_table(verb, search.table, &intended, [&](Table& table) {
       const std::size_t position = find(table, search.hash, view);
       added = position == Table::kNone;
       return added ? Mutation::insert(search.hash, owned_key(key), value, Hasher::kSeeded)

@@ -26,6 +26,12 @@ class Tables {
   explicit Tables(std::size_t count) : tables_(count) {}
 
   [[nodiscard]] std::size_t size() const noexcept { return tables_.size(); }
+  /// The number of entries in all of them, which no thread may change meanwhile.
+  [[nodiscard]] std::uint64_t entries() const noexcept {
+    std::uint64_t entries = 0;
+    for (const Table& table : tables_) entries += table.size();
+    return entries;
+  }
   [[nodiscard]] Table& operator[](std::size_t index) noexcept { return tables_[index]; }
   [[nodiscard]] const Table& operator[](std::size_t index) const noexcept { return tables_[index]; }
   [[nodiscard]] auto begin() noexcept { return tables_.begin(); }
