@@ -140,8 +140,9 @@ class OperationLedger {
  private:
   static constexpr std::uint64_t kNeverOwed = kUnbounded;              // a ticket for no number
   static constexpr std::uint64_t kInJournal = std::uint64_t{1} << 63;  // in a ticket: the window has it
-  // Bytes of a line. A longer one touches so many pages for the first time that a call costs less.
-  static constexpr std::size_t kLongestInWindow = std::size_t{4} << 10;
+  // Bytes of a line. Longer ones would fill the tail after a few operations, and gain nothing by another
+  // copy.
+  static constexpr std::size_t kLongestInWindow = std::size_t{32} << 10;
 
   /// From now on only a save of everything can bring the storage up to date.
   void owe_everything_locked() noexcept {
