@@ -176,7 +176,7 @@ class JsonJournal final : public Storage, public Journal, private detail::LineJo
 
   KVSTORE_INLINE void use(detail::LineWindow& window) noexcept override;
   KVSTORE_INLINE void append_lines(std::string_view lines, std::uint64_t operations) override;
-  [[nodiscard]] bool prepare_window() noexcept override { return current_->prepare_window(); }
+  [[nodiscard]] KVSTORE_INLINE bool prepare_window() noexcept override;
   [[nodiscard]] bool open_window(std::string_view lines, std::uint64_t operations) noexcept override {
     return current_->open_window(*window_, lines, operations);
   }

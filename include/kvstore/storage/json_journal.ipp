@@ -104,7 +104,8 @@ KVSTORE_INLINE void JsonJournal::save(ChangeSource& source) {
 KVSTORE_INLINE bool JsonJournal::is_intact() {
   lock_->check_still_held();
   const bool cut_short = records_at_save() && !directory_.is_whole(*current_);
-  return !cut_short && directory_.has_name(*current_) && base_.serves(steps_ != 0 || compacting_);
+  return !cut_short && directory_.has_name(*current_) && directory_.tail_has_name() &&
+         base_.serves(steps_ != 0 || compacting_);
 }
 
 KVSTORE_INLINE bool JsonJournal::take_over(const LoadRequest& request, LoadSink& sink) {
@@ -137,6 +138,11 @@ KVSTORE_INLINE void JsonJournal::append_lines(std::string_view lines, std::uint6
   current_->add_lines(lines);
   count(operations);
   mark.passed();
+}
+
+KVSTORE_INLINE bool JsonJournal::prepare_window() noexcept {
+  // In a folder that took the place of ours, nothing is made.
+  return current_->prepare_window([this] { return directory_.has_name(*current_); });
 }
 
 KVSTORE_INLINE void JsonJournal::flush() {
@@ -368,7 +374,7 @@ KVSTORE_INLINE void JsonJournal::finish() {
   unfinished_ = false;
   compacting_ = false;
   previous_bytes_ = 0;
-  current_->take_tail();
+  directory_.give_tail(*current_);
   for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
   directory_.sync();
 }
@@ -378,7 +384,7 @@ KVSTORE_INLINE void JsonJournal::tidy() noexcept {
     lock_->check_still_held();
     if (current_->flush()) return;  // what operations have written themselves
     count(current_->take_operations());
-    directory_.drop_tail();
+    if (current_->has_tail()) directory_.drop_tail();  // otherwise a journal that failed needs it
     if (previous_) previous_->trim();
     if (base_.state() == detail::FileState::missing) return current_->trim();  // the journal is the evidence
     detail::remove_leftover(files_, path_);  // from a compaction that failed as it began

@@ -11,6 +11,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "kvstore/kvstore.hpp"
@@ -104,6 +106,54 @@ TEST_CASE("Following a journal: a look reads what is new, and not what was alloc
   CHECK(reader.refresh());
   CHECK(reader.read("new") == 1);
   CHECK(files.bytes <= 18'000);
+}
+
+/// A file system in which the first reads of `.next` find a line that is only half written.
+class HalfWritten final : public support::FaultFileSystem {
+ public:
+  Result<std::unique_ptr<kvstore::detail::File>> open(const Path& path, kvstore::detail::OpenMode mode,
+                                                      std::uint32_t permissions) override {
+    auto opened = kvstore::detail::system_file_system().open(path, mode, permissions);
+    if (opened.error || path.extension() != ".next") return opened;
+    return {std::make_unique<Next>(*this, path, std::move(opened.value)), {}};
+  }
+
+  int reads = 0;  // that find it so
+
+ private:
+  class Next final : public support::FaultFile {
+   public:
+    Next(HalfWritten& files, const Path& path, std::unique_ptr<kvstore::detail::File> real)
+        : FaultFile{files, path, std::move(real)}, files_{files} {}
+    Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) override {
+      const auto got = FaultFile::read_at(offset, out);
+      const std::size_t at = std::string_view{out.data(), got.value}.find("\"half\"");
+      if (at != std::string_view::npos && files_.reads > 0 && files_.reads-- > 0) out[at] = '\0';
+      return got;
+    }
+
+   private:
+    HalfWritten& files_;
+  };
+};
+
+TEST_CASE("Following a journal: a line of the next one that is half written at a look is read again") {
+  const TempFolder folder;
+  support::FaultFileSystem broken;
+  kvstore::Options options = kManual;
+  options.batch_size = 1;
+  Store writer{std::make_unique<JsonJournal>(folder / "data.json", broken), options};
+  writer.upsert("first", 1);
+  options.read_only = true;
+  HalfWritten files;
+  Store reader{std::make_unique<JsonJournal>(folder / "data.json", files), options};
+  broken.inject({.error = std::make_error_code(std::errc::io_error), .call = support::Call::rename});
+  CHECK_THROWS_AS(writer.compact(), kvstore::StorageError);  // from now on lines go to `.next`
+  for (const char* key : {"before", "half", "behind", "last"}) writer.upsert(key, 1);
+  files.reads = 2;
+  CHECK(reader.refresh());
+  CHECK(files.reads == 0);
+  CHECK(reader.size() == writer.size());
 }
 
 TEST_CASE("Following a journal: as long as nothing was written after a compaction began, there is no news") {

@@ -264,6 +264,42 @@ TEST_CASE(
   CHECK(met >= 8);  // without mappings there are fewer calls
 }
 
+TEST_CASE(
+    "Journal: zeros written ahead overwrite no line that was written where no space could be reserved") {
+  const support::TempFolder folder;
+  FaultFileSystem files;
+  auto made = files.open(folder / "journal", kvstore::detail::OpenMode::exclusive, 0666);
+  REQUIRE_FALSE(made.error);
+  kvstore::detail::File& file = *made.value;
+  constexpr JournalSpace kZeroing{.step = 4096, .zero_from = 1, .zero_batch = std::uint64_t{1} << 30};
+  kvstore::detail::JournalFile journal{std::move(made.value), "0123456789abcdef", 0, 0, kZeroing};
+  const auto add = [&] {
+    journal.add([](kvstore::JsonWriter& out) { out.raw(text_of(64, 'x')); });
+    REQUIRE_FALSE(journal.flush());
+  };
+  do { add(); } while (journal.end() + 80 < file.status().value.size);
+  // The syncing thread has seen where the lines end, and waits, while the next line finds no space and is
+  // written.
+  using namespace std::chrono_literals;
+  std::jthread syncing;
+  int allocations = 0;
+  files.before_each([&](Call call, const std::filesystem::path&) {
+    if (call != Call::allocate) return;
+    if (++allocations > 1) return std::this_thread::sleep_for(100ms);
+    syncing = std::jthread{[&] { static_cast<void>(journal.sync()); }};
+    std::this_thread::sleep_for(100ms);
+    files.inject({.error = std::make_error_code(std::errc::no_space_on_device), .call = call});
+  });
+  add();
+  syncing.join();
+  files.before_each({});
+  CHECK(allocations == 2);
+  CHECK(files.failed() == 1);
+  std::string text(static_cast<std::size_t>(journal.end()), '?');
+  CHECK(kvstore::detail::read_full(journal.file(), 0, {text.data(), text.size()}).value == text.size());
+  CHECK(text.find('\0') == std::string::npos);
+}
+
 TEST_CASE("Journal window: lines that were logged stand in it before any other, or it stays closed") {
   SimulatedDisk disk;
   auto file = disk.open("/sim/journal", kvstore::detail::OpenMode::exclusive, 0666);
@@ -277,11 +313,11 @@ TEST_CASE("Journal window: lines that were logged stand in it before any other, 
   REQUIRE_FALSE(journal.flush());
   const std::uint64_t begin = journal.end();
 
-  REQUIRE(journal.prepare_window());
+  REQUIRE(journal.prepare_window([] { return true; }));
   CHECK_FALSE(journal.open_window(window, text_of(tail->round() - begin + 1, 'x'), 1));
   CHECK_FALSE(window.is_open());
 
-  REQUIRE(journal.prepare_window());
+  REQUIRE(journal.prepare_window([] { return true; }));
   static_cast<void>(window.count(2));  // they were logged
   REQUIRE(journal.open_window(window, "11111111 older\n22222222 old\n", 2));
   std::uint32_t last = 0;

@@ -282,6 +282,33 @@ TEST_CASE("Tail: a reader that a writer overtakes, by any number of lines, misse
   }
 }
 
+TEST_CASE("Tail: a reader whose journal is replaced after a failure, just as it looks, misses nothing") {
+  const TempFolder folder;
+  JournalSpace space = kSmall;
+  space.tail = std::size_t{64} << 10;
+  FaultFileSystem broken;
+  DisturbedFiles files;
+  Store writer{std::make_unique<JsonJournal>(folder / "data.json", broken, space), kManual};
+  writer.upsert("first", "0");
+  writer.save();
+  kvstore::Options reading = kManual;
+  reading.read_only = true;
+  Store reader{std::make_unique<JsonJournal>(folder / "data.json", files, space), reading};
+  const auto replace = [&] {
+    broken.inject({.error = std::make_error_code(std::errc::io_error), .call = support::Call::write});
+    writer.save();  // fails, and goes to a new base and a new journal, which has the tail from now on
+    CHECK(broken.failed() != 0);
+    for (int i = 0; i < 20; ++i) writer.upsert("later" + std::to_string(i), "1");
+  };
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 10; ++i) writer.upsert("staged" + std::to_string(i), std::to_string(round));
+    files.before_read = replace;
+    CHECK(reader.refresh());
+    CHECK(files.before_read == nullptr);
+    CHECK(contents_of(reader) == contents_of(writer));
+  }
+}
+
 TEST_CASE("Tail: the journal's tool reads its lines") {
   const TempFolder folder;
   JournalSpace space = kSmall;

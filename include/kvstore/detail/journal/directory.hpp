@@ -55,6 +55,11 @@ class JournalDirectory {
   /// ones. Its lines are on disk in their journals. @throws StorageError
   void remove_tail() const;
 
+  /// Whether the tail that is mapped, if any, still has its name.
+  [[nodiscard]] bool tail_has_name() const { return tail_->has_name(); }
+  /// Lets a journal use the tail, or another one if its name was lost. No window may be open.
+  void give_tail(JournalFile& journal) const;
+
   /// Removes our own tail, when all of its lines are in their journal. Failing does no harm: none of its
   /// lines belongs behind the journal's.
   void drop_tail() const noexcept;

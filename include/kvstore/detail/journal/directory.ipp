@@ -54,6 +54,7 @@ KVSTORE_INLINE std::shared_ptr<JournalFile> JournalDirectory::make(const std::fi
     throw;
   }
   take_lock(*opened.value, name);
+  tail_->renew_rights();
   return std::make_shared<JournalFile>(std::move(opened.value), random_id(), 0, 0, space_, tail_);
 }
 
@@ -125,6 +126,12 @@ KVSTORE_INLINE void JournalDirectory::drop_tail() const noexcept {
     if (tail_->may_exist()) static_cast<void>(remove_found_tail());
   } catch (...) {  // the next opening removes it
   }
+}
+
+KVSTORE_INLINE void JournalDirectory::give_tail(JournalFile& journal) const {
+  if (journal.has_tail()) return;
+  if (!tail_->has_name()) tail_->unmap();
+  journal.take_tail();
 }
 
 KVSTORE_INLINE bool JournalDirectory::remove_found_tail() const {

@@ -19,6 +19,7 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/contract/line_window.hpp"
@@ -86,9 +87,11 @@ class JournalFile {
 
   /// From now on operations may use the tail: lines of another journal there are not needed any more.
   void take_tail() noexcept { has_tail_.store(tail_ != nullptr, std::memory_order_release); }
+  [[nodiscard]] bool has_tail() const noexcept { return has_tail_.load(std::memory_order_acquire); }
 
-  /// Makes the tail ready for `open_window`. False if lines are better written by a call.
-  [[nodiscard]] bool prepare_window() noexcept;
+  /// Makes the tail ready for `open_window`; `may_make` is asked before its file is made. False if lines are
+  /// better written by a call.
+  [[nodiscard]] bool prepare_window(FunctionRef<bool()> may_make) noexcept;
   /// Opens `window` on the tail, with `lines` in it, unless something was flushed since; see `LineJournal`.
   /// It is closed before anything is added, and before this object ends.
   [[nodiscard]] bool open_window(LineWindow& window, std::string_view lines,

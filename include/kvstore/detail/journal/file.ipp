@@ -17,6 +17,7 @@
 #include <system_error>
 #include <utility>
 
+#include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
@@ -82,7 +83,7 @@ KVSTORE_INLINE void JournalFile::write_separator(JsonWriter& out, std::uint64_t 
   out.raw(' ');
 }
 
-KVSTORE_INLINE bool JournalFile::prepare_window() noexcept {
+KVSTORE_INLINE bool JournalFile::prepare_window(FunctionRef<bool()> may_make) noexcept {
   try {
     const std::uint64_t end = this->end();
     if (window_ != nullptr) return false;  // lines are still coming, though it may be closed by now
@@ -90,7 +91,7 @@ KVSTORE_INLINE bool JournalFile::prepare_window() noexcept {
     // Lines that have no place in the file would be acknowledged, and then lost to all but the tail's reader.
     if (end + tail_->round() > reserved_.load(std::memory_order_acquire)) return false;
     if (!settled_text_) settled_text_ = std::make_unique_for_overwrite<char[]>(tail_->round());
-    return prepared_ = tail_->map();
+    return prepared_ = tail_->map(may_make);
   } catch (...) {  // no memory
     return false;
   }
@@ -182,7 +183,8 @@ KVSTORE_INLINE void JournalFile::extend(std::uint64_t end) {
   if (end < space_.zero_from || last_batch_.load(std::memory_order_relaxed) >= space_.zero_batch) return;
   const std::scoped_lock lock{extending_};
   if (trimmed_) return;
-  const std::uint64_t from = std::max(reserved_.load(std::memory_order_relaxed), end);
+  // Not below what lines may have been written to without space: zeros would overwrite them.
+  const std::uint64_t from = std::max(asked_.load(std::memory_order_relaxed), end);
   const std::uint64_t step = std::clamp(end, space_.step, space_.zero_at_most);
   if (from - end > step / 2) return;
   const std::uint64_t target = round_up(end + step);
@@ -226,7 +228,7 @@ KVSTORE_INLINE std::error_code JournalFile::allocate(std::uint64_t end, std::uin
 
 KVSTORE_INLINE bool JournalFile::is_worth_staging(std::uint64_t end) const noexcept {
   const std::uint64_t batch = std::max(last_batch_.load(std::memory_order_relaxed), end - synced());
-  return has_tail_.load(std::memory_order_acquire) && batch >= space_.stage_from;
+  return has_tail() && batch >= space_.stage_from;
 }
 
 }}}  // namespace kvstore::v1::detail

@@ -75,7 +75,8 @@ KVSTORE_INLINE bool JournalFollower::load_changes(LoadSink& sink) {
     const std::uint64_t before = following_->end;
     retrying(bytes_from(*following_->file, before), [&] { read_on(sink); });
     if (following_->end != before && !same_version()) return false;
-    if (current) return !has_rival();
+    // A writer whose journal failed may have replaced it meanwhile, and its last lines in the tail.
+    if (current && is_last(*following_)) return !has_rival();
     if (following_->end != before) continue;
     const Successor successor = go_to_successor();
     if (successor != Successor::followed) return successor == Successor::unwritten;
@@ -84,7 +85,7 @@ KVSTORE_INLINE bool JournalFollower::load_changes(LoadSink& sink) {
 
 KVSTORE_INLINE bool JournalFollower::has_rival() {
   const auto fresh = JournalSet::name(path(), ".new");
-  return following_->path != fresh && !is_at(nullptr, fresh);
+  return !is_at(nullptr, fresh) && !is_at(following_->file.get(), fresh);
 }
 
 KVSTORE_INLINE bool JournalFollower::View::is_missing() const noexcept {
@@ -92,13 +93,17 @@ KVSTORE_INLINE bool JournalFollower::View::is_missing() const noexcept {
 }
 
 KVSTORE_INLINE auto JournalFollower::open(const JournalThreads& threads) -> View {
-  return retrying(bytes(), [&] {
-    View view = open_together();
-    if (view.snapshot) identify(view);
-    view.journals.survey(threads);
-    static_cast<void>(view.journals.chain(view.id));
-    return view;
-  });
+  for (std::uint64_t attempt = 1;; ++attempt) {
+    View view = retrying(bytes(), [&] {
+      View found = open_together();
+      if (found.snapshot) identify(found);
+      found.journals.survey(threads);
+      static_cast<void>(found.journals.chain(found.id));
+      return found;
+    });
+    // A writer may have replaced a journal meanwhile, and then its lines in the tail.
+    if (!view.journals.main.tail || attempt == kAttempts || has_names(view)) return view;
+  }
 }
 
 KVSTORE_INLINE std::uint64_t JournalFollower::bytes() const {
@@ -198,10 +203,15 @@ KVSTORE_INLINE bool JournalFollower::is_unchanged() {
 KVSTORE_INLINE auto JournalFollower::go_to_successor() -> Successor {
   Successor otherwise = Successor::unknown;
   for (const char* suffix : {".next", ""}) {
-    FoundJournal found;
-    found.path = JournalSet::name(path(), suffix);
-    found.file = open_side_file(files_, path(), found.path);
-    retrying(found.file ? bytes_from(*found.file, 0) : 0, [&] { survey_journal(found); });
+    const auto name = JournalSet::name(path(), suffix);
+    const std::shared_ptr<File> file = open_side_file(files_, path(), name);
+    FoundJournal found = retrying(file ? bytes_from(*file, 0) : 0, [&] {
+      FoundJournal attempt;  // a new one each time: an attempt may fail behind the header
+      attempt.path = name;
+      attempt.file = file;
+      survey_journal(attempt);
+      return attempt;
+    });
     // A journal has lines before its base file replaces the old one, so until then the old journal is
     // complete.
     const bool begun = found.file && !found.counts && found.end == 0;

@@ -103,6 +103,8 @@ class JournalReader {
   /// Reads from a bad line to the end of the file, once for all damage behind it: finds `synced_ahead_`, and
   /// adds up the torn bytes.
   void survey(Line line);
+  /// The same for the lines of the tail that belong behind those of the file, which end at `end`.
+  void survey_tail(std::uint64_t end);
 
   /// Goes behind the next line feed.
   void skip_line();

@@ -184,14 +184,29 @@ KVSTORE_INLINE void JournalReader::check_damage(Line line) {
 
 KVSTORE_INLINE void JournalReader::survey(Line line) {
   const std::uint64_t bad = position_;
+  std::uint64_t end = bad;  // of the last line
   for (; line.outcome != Line::Outcome::nothing; line = read_line()) {
     synced_ahead_ = std::max(synced_ahead_, believable_mark(line));
     if (line.outcome != Line::Outcome::zeros) torn_bytes_ += line.bytes;
     position_ += line.bytes;
+    if (line.outcome != Line::Outcome::zeros) end = position_;
   }
+  survey_tail(end);
   position_ = bad;
   base_ = bad;
   buffer_.clear();
+}
+
+KVSTORE_INLINE void JournalReader::survey_tail(std::uint64_t end) {
+  if (tail_file_ == nullptr || id_.empty()) return;
+  const std::string lines = read_tail(*tail_file_, tail_path_, id_, end);
+  for (std::string_view text = lines; !text.empty();) {
+    const std::size_t feed = text.find('\n');
+    const Line line = parse_line(text.substr(0, feed));
+    if (line.synced <= end) synced_ahead_ = std::max(synced_ahead_, line.synced);
+    end += feed + 1;
+    text.remove_prefix(feed + 1);
+  }
 }
 
 KVSTORE_INLINE std::uint64_t JournalReader::pass_damage() {

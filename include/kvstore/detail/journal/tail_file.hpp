@@ -10,10 +10,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/contract/line_mask.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 
@@ -22,6 +24,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// What a tail begins with; the round follows at `kTailHead`.
 inline constexpr std::string_view kTailMark = "kvstore: the newest lines of the journal beside this file\n";
 inline constexpr std::size_t kTailHead = 64;
+/// A larger file is no tail.
+inline constexpr std::size_t kMaxTail = std::size_t{16} << 20;
 
 /// Whether the id of a journal is a number, as those are that may have a tail.
 [[nodiscard]] bool is_tail_id(std::string_view id) noexcept;
@@ -32,7 +36,7 @@ void copy_masked(std::string_view lines, char* memory, const LineMask& mask, std
 void copy_unmasked(std::string_view masked, char* lines, const LineMask& mask,
                    std::uint64_t position) noexcept;
 
-/// The tail that a store writes. *Thread safety*: that of `JournalFile`, which adds lines.
+/// The tail that a store writes. *Thread safety*: that of adding lines to the `JournalFile` that has it.
 class TailFile {
  public:
   /// Nothing is made before `map`. `store` is the base file's path, and `bytes` the length of the tail's
@@ -52,25 +56,34 @@ class TailFile {
 
   /// Makes and maps the file, unless that was done. False if that is not possible; then it is tried again
   /// only after many more calls.
-  [[nodiscard]] bool map() noexcept;
+  /// `may_make` is asked first whether the folder is still that of the journal.
+  [[nodiscard]] bool map(FunctionRef<bool()> may_make) noexcept;
 
   /// Where the round begins, once the file is mapped, and its length.
   [[nodiscard]] char* memory() const noexcept { return mapping_->bytes().data() + kTailHead; }
   [[nodiscard]] std::size_t round() const noexcept { return bytes_ - kTailHead; }
 
-  /// Lets go of the memory.
-  void unmap() noexcept { mapping_.reset(); }
+  /// Lets go of the file. No window may be open on it.
+  void unmap() noexcept;
   /// Whether `map` may have made the file, even if it has failed.
   [[nodiscard]] bool may_exist() const noexcept { return may_exist_; }
 
+  /// Whether the name still belongs to the file that is mapped; true if none is. Any thread.
+  [[nodiscard]] bool has_name() const;
+  /// Gives the file the rights that a new one would get now, as far as that is allowed. Any thread.
+  void renew_rights() const;
+
  private:
   void make();
+  [[nodiscard]] std::shared_ptr<File> file() const;
 
   FileSystem& files_;
   std::filesystem::path store_;
   std::filesystem::path name_;
   std::size_t bytes_;
   bool may_exist_ = false;
+  mutable std::mutex exchanging_;  // guards file_
+  std::shared_ptr<File> file_;     // that is mapped
   std::unique_ptr<Mapping> mapping_;
   unsigned calls_until_next_ = 0;  // that fail at once
 };

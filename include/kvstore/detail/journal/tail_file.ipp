@@ -10,10 +10,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
+#include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/contract/line_mask.hpp"
@@ -56,13 +59,13 @@ KVSTORE_INLINE void copy_unmasked(std::string_view masked, char* lines, const Li
   }
 }
 
-KVSTORE_INLINE bool TailFile::map() noexcept {
+KVSTORE_INLINE bool TailFile::map(FunctionRef<bool()> may_make) noexcept {
   constexpr unsigned kCalls = 1024;
   if (mapping_) return true;
   if (calls_until_next_ != 0 && --calls_until_next_ != 0) return false;
   calls_until_next_ = kCalls;
   try {
-    make();
+    if (may_make()) make();
   } catch (...) {  // no memory
   }
   return mapping_ != nullptr;
@@ -71,20 +74,51 @@ KVSTORE_INLINE bool TailFile::map() noexcept {
 KVSTORE_INLINE void TailFile::make() {
   may_exist_ = true;
   auto made = make_file(files_, name_, side_rights(store_rights(files_, store_)));
+  if (made.error == std::errc::file_exists) may_exist_ = false;  // somebody else's
   if (made.error) return;
   // Where space cannot be reserved, a store through the mapping might meet a full disk, and a signal.
   if (!uninterrupted([&] { return made.value->allocate(0, bytes_); }))
     mapping_ = made.value->map(0, bytes_).value;
-  made.value.reset();
-  if (!mapping_) return static_cast<void>(files_.remove(name_));
+  if (!mapping_) {
+    made.value.reset();
+    return static_cast<void>(files_.remove(name_));
+  }
   std::copy_n(kTailMark.data(), kTailMark.size(), mapping_->bytes().data());
+  const std::scoped_lock lock{exchanging_};
+  file_ = std::move(made.value);
+}
+
+KVSTORE_INLINE std::shared_ptr<File> TailFile::file() const {
+  const std::scoped_lock lock{exchanging_};
+  return file_;
+}
+
+KVSTORE_INLINE void TailFile::unmap() noexcept {
+  mapping_.reset();
+  calls_until_next_ = 0;
+  const std::scoped_lock lock{exchanging_};
+  file_.reset();
+}
+
+KVSTORE_INLINE bool TailFile::has_name() const {
+  const auto file = this->file();
+  if (!file) return true;
+  const auto mine = uninterrupted([&] { return file->status(); });
+  const auto named = uninterrupted([&] { return files_.status(name_); });
+  return !mine.error && !named.error && mine.value.inode == named.value.inode &&
+         mine.value.device == named.value.device;
+}
+
+KVSTORE_INLINE void TailFile::renew_rights() const {
+  const auto file = this->file();
+  if (file) static_cast<void>(give_rights(*file, side_rights(store_rights(files_, store_))));
 }
 
 KVSTORE_INLINE std::string read_tail(File& tail, const std::filesystem::path& path, std::string_view id,
                                      std::uint64_t from) {
   const auto status = uninterrupted([&] { return tail.status(); });
   if (status.error) throw StorageError{path, status.error, "cannot look at it"};
-  if (status.value.size <= kTailHead) return {};
+  if (status.value.size <= kTailHead || status.value.size > kMaxTail) return {};
   const std::uint64_t round = status.value.size - kTailHead;
   const std::uint64_t begin = from % round;
   const LineMask mask{number_of_id(id), from - begin};
@@ -107,6 +141,9 @@ KVSTORE_INLINE std::string read_tail(File& tail, const std::filesystem::path& pa
 }
 
 KVSTORE_INLINE bool is_tail(File& file, const std::filesystem::path& path) {
+  const auto status = uninterrupted([&] { return file.status(); });
+  if (status.error) throw StorageError{path, status.error, "cannot look at it"};
+  if (status.value.size > kMaxTail) return false;
   std::array<char, kTailMark.size()> head{};
   const auto got = read_full(file, 0, head);
   if (got.error) throw StorageError{path, got.error, "cannot read"};
