@@ -65,6 +65,8 @@ void fill(Store& store, const std::string& name, int count = 5) {
   for (int i = 0; i < count; ++i) store.upsert(name + std::to_string(i), "value");
 }
 
+#ifndef _WIN32  // where nothing is mapped
+
 /// What a process finds that opens a copy of the files: what a kill leaves now.
 State in_a_copy_of(const fs::path& folder) {
   const TempFolder copy;
@@ -74,6 +76,8 @@ State in_a_copy_of(const fs::path& folder) {
   }
   return contents_of(*open_there(copy.path()));
 }
+
+#endif
 
 }  // namespace
 
@@ -202,7 +206,7 @@ TEST_CASE("Tail: a huge file at its name is no tail, and is not read") {
   { fill(*open_there(folder.path()), "first"); }
   const fs::path tail = folder / "data.json.journal.tail";
   support::write_file(tail, kvstore::detail::kTailMark);
-  fs::resize_file(tail, std::uintmax_t{1} << 40);
+  fs::resize_file(tail, std::uintmax_t{17} << 20);
   CHECK_THROWS_WITH(open_there(folder.path()), Catch::Contains("data.json.journal.tail"));
   kvstore::Options reading = kManual;
   reading.read_only = true;
