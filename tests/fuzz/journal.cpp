@@ -99,7 +99,7 @@ support::DiskImage normalised(support::DiskImage image) {
 std::string lines_of(SimulatedDisk& disk, const std::string& path, std::size_t block_bytes) {
   const auto file = kvstore::detail::open_if_exists(disk, path);
   std::string words;
-  kvstore::detail::JournalReader reader{*file, path, 0, kvstore::detail::JournalTail::judged, block_bytes};
+  kvstore::detail::JournalReader reader{*file, path, 0, kvstore::detail::JournalEnd::judged, block_bytes};
   try {
     for (std::string_view body; reader.next(body);) {
       words.append(std::to_string(reader.body_offset())).append(body).append("\n");

@@ -64,10 +64,6 @@ class Mapping {
 
   [[nodiscard]] std::span<char> bytes() const noexcept { return bytes_; }
 
-  /// Lets go of the pages of these bytes, which stay as they are: the next access maps them again. Call
-  /// before a sync of many stored pages, which would otherwise take them from each processor one by one.
-  virtual void let_go(std::size_t /*begin*/, std::size_t /*end*/) noexcept {}
-
  private:
   std::span<char> bytes_;
 };

@@ -157,14 +157,6 @@ class PosixMapping final : public Mapping {
     if (!bytes().empty()) ::munmap(bytes().data(), bytes().size());
   }
 
-  void let_go(std::size_t begin, std::size_t end) noexcept override {
-#ifdef __linux__  // elsewhere, the same advice may mean that the bytes are not needed any more
-    static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
-    begin -= begin % page;
-    ::madvise(bytes().data() + begin, std::min(end - begin, bytes().size() - begin), MADV_DONTNEED);
-#endif
-  }
-
  private:
   static std::span<char> map(int descriptor, ::off_t offset, std::size_t bytes) noexcept {
     void* const start = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, offset);

@@ -57,11 +57,12 @@ class JournalDirectory {
 
   /// Whether the tail that is mapped, if any, still has its name.
   [[nodiscard]] bool tail_has_name() const { return tail_->has_name(); }
-  /// Lets a journal use the tail, or another one if its name was lost. No window may be open.
+  /// Lets a journal that replaces a failed one use a tail of its own: readers may still need the lines that
+  /// only the old tail has. No window may be open.
   void give_tail(JournalFile& journal) const;
 
-  /// Removes our own tail, when all of its lines are in their journal. Failing does no harm: none of its
-  /// lines belongs behind the journal's.
+  /// Removes our own tail, when no journal needs its lines any more. Failing does no harm: none of them
+  /// belongs behind those of a journal.
   void drop_tail() const noexcept;
 
   /// Removes the journal, unless the name belongs to another file by now.

@@ -121,16 +121,16 @@ KVSTORE_INLINE void JournalDirectory::remove_tail() const {
 }
 
 KVSTORE_INLINE void JournalDirectory::drop_tail() const noexcept {
-  tail_->unmap();
   try {
-    if (tail_->may_exist()) static_cast<void>(remove_found_tail());
-  } catch (...) {  // the next opening removes it
-  }
+    const bool is_ours = tail_->may_exist() && tail_->has_name();
+    tail_->unmap();
+    if (is_ours) static_cast<void>(remove_found_tail());
+  } catch (...) { tail_->unmap(); }  // the next opening removes it
 }
 
 KVSTORE_INLINE void JournalDirectory::give_tail(JournalFile& journal) const {
   if (journal.has_tail()) return;
-  if (!tail_->has_name()) tail_->unmap();
+  drop_tail();
   journal.take_tail();
 }
 

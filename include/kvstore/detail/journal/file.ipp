@@ -190,7 +190,7 @@ KVSTORE_INLINE void JournalFile::extend(std::uint64_t end) {
   const std::uint64_t target = round_up(end + step);
   if (uninterrupted([&] { return file_->allocate(from, target - from); })) return;
   // Page by page: zeros written in one piece would be kept in large folios of the page cache, and a sync
-  // writes a folio whole even if only a single line was stored in it through a mapping.
+  // writes a folio whole even if only a single line was written to it.
   static constexpr std::array<char, 4096> kZeros{};
   for (std::uint64_t at = from; at < target;) {
     const std::uint64_t bytes = std::min(target - at, space_.page - at % space_.page);

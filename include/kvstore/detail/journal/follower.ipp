@@ -75,7 +75,7 @@ KVSTORE_INLINE bool JournalFollower::load_changes(LoadSink& sink) {
     const std::uint64_t before = following_->end;
     retrying(bytes_from(*following_->file, before), [&] { read_on(sink); });
     if (following_->end != before && !same_version()) return false;
-    // A writer whose journal failed may have replaced it meanwhile, and its last lines in the tail.
+    // A writer whose journal failed may have replaced it meanwhile, and the tail with its last lines.
     if (current && is_last(*following_)) return !has_rival();
     if (following_->end != before) continue;
     const Successor successor = go_to_successor();
@@ -93,17 +93,13 @@ KVSTORE_INLINE bool JournalFollower::View::is_missing() const noexcept {
 }
 
 KVSTORE_INLINE auto JournalFollower::open(const JournalThreads& threads) -> View {
-  for (std::uint64_t attempt = 1;; ++attempt) {
-    View view = retrying(bytes(), [&] {
-      View found = open_together();
-      if (found.snapshot) identify(found);
-      found.journals.survey(threads);
-      static_cast<void>(found.journals.chain(found.id));
-      return found;
-    });
-    // A writer may have replaced a journal meanwhile, and then its lines in the tail.
-    if (!view.journals.main.tail || attempt == kAttempts || has_names(view)) return view;
-  }
+  return retrying(bytes(), [&] {
+    View view = open_together();
+    if (view.snapshot) identify(view);
+    view.journals.survey(threads);
+    static_cast<void>(view.journals.chain(view.id));
+    return view;
+  });
 }
 
 KVSTORE_INLINE std::uint64_t JournalFollower::bytes() const {
@@ -181,7 +177,7 @@ KVSTORE_INLINE void JournalFollower::copy(View& view, const std::vector<const Fo
 
 KVSTORE_INLINE void JournalFollower::read_on(LoadSink& sink) {
   JournalReplay replay{sink, following_->end != 0};
-  JournalReader reader{*following_->file, following_->path, following_->end, JournalTail::growing,
+  JournalReader reader{*following_->file, following_->path, following_->end, JournalEnd::growing,
                        kFirstBlock};
   const auto tail = TailFile::path_for(path());
   const auto file = following_->may_have_tail ? open_side_file(files_, path(), tail) : nullptr;

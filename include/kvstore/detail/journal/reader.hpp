@@ -20,7 +20,7 @@
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// How to treat the bytes after the last good line.
-enum class JournalTail {
+enum class JournalEnd {
   judged,   ///< torn by a crash, or damaged: all of it is examined
   growing,  ///< the writer is at work: the reader stops at zeros or at an incomplete line
 };
@@ -36,7 +36,7 @@ class JournalReader {
   /// Begins at the line at offset `from`. `path` is for messages. Reads `block_bytes` at first, then twice as
   /// many each time, up to a full block.
   JournalReader(File& file, std::filesystem::path path, std::uint64_t from = 0,
-                JournalTail tail = JournalTail::judged, std::size_t block_bytes = kBlockBytes);
+                JournalEnd tail = JournalEnd::judged, std::size_t block_bytes = kBlockBytes);
 
   /// Fetches the body of the next good line; false after the last one. Views live until the next call.
   /// @throws CorruptionError for damage before that end, and for a good line whose mark does not fit its
@@ -136,7 +136,7 @@ class JournalReader {
 
   File& file_;
   std::filesystem::path path_;
-  JournalTail tail_;
+  JournalEnd tail_;
   std::size_t block_bytes_;
   std::vector<char> buffer_;
   std::uint64_t base_ = 0;      // offset in the file of the buffer's start

@@ -48,7 +48,7 @@ KVSTORE_INLINE std::string id_in_header(std::string_view body) {
 }
 
 KVSTORE_INLINE JournalReader::JournalReader(File& file, std::filesystem::path path, std::uint64_t from,
-                                            JournalTail tail, std::size_t block_bytes)
+                                            JournalEnd tail, std::size_t block_bytes)
     : file_{file}, path_{std::move(path)}, tail_{tail}, block_bytes_{block_bytes}, base_{from}, next_{from} {}
 
 KVSTORE_INLINE void JournalReader::go_on(std::uint64_t offset, std::uint64_t vouched) {
@@ -145,9 +145,9 @@ KVSTORE_INLINE auto JournalReader::read_line() -> Line {
   while (true) {
     const std::string_view text = buffered();
     const bool at_zeros = !text.empty() && text.front() == '\0';
-    if (at_zeros && tail_ == JournalTail::judged) return zeros();
+    if (at_zeros && tail_ == JournalEnd::judged) return zeros();
     const std::size_t newline = text.find('\n', searched);
-    if (tail_ == JournalTail::growing &&
+    if (tail_ == JournalEnd::growing &&
         text.substr(0, newline).find('\0', searched) != std::string_view::npos)
       return {};
     if (newline != std::string_view::npos) return read_text(text.substr(0, newline));
@@ -155,7 +155,7 @@ KVSTORE_INLINE auto JournalReader::read_line() -> Line {
     searched = text.size();
     if (!fetch()) break;
   }
-  const std::size_t left = tail_ == JournalTail::growing ? 0 : buffered().size();
+  const std::size_t left = tail_ == JournalEnd::growing ? 0 : buffered().size();
   return {left == 0 ? Line::Outcome::nothing : Line::Outcome::bad, left, 0, 0, {}};
 }
 
@@ -277,7 +277,7 @@ KVSTORE_INLINE bool JournalReader::fetch() {
 }
 
 KVSTORE_INLINE std::size_t JournalReader::room_at(std::uint64_t offset, std::size_t most) {
-  if (tail_ == JournalTail::growing) return most;
+  if (tail_ == JournalEnd::growing) return most;
   const auto status = uninterrupted([&] { return file_.status(); });
   if (status.error) return most;
   const std::uint64_t left = status.value.size - std::min(status.value.size, offset);

@@ -39,7 +39,7 @@ struct FoundJournal {
   FileStatus seen{};                ///< of the file, since `JournalSet::close`
 
   /// Reads the journal from its first line on, with those of the tail.
-  [[nodiscard]] JournalReader reader(JournalTail tail_end = JournalTail::judged) const;
+  [[nodiscard]] JournalReader reader(JournalEnd tail_end = JournalEnd::judged) const;
 
   [[nodiscard]] bool compacted_into(const BaseId& snapshot) const;
   [[nodiscard]] bool continues(const BaseId& snapshot) const;

@@ -35,7 +35,7 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-KVSTORE_INLINE JournalReader FoundJournal::reader(JournalTail tail_end) const {
+KVSTORE_INLINE JournalReader FoundJournal::reader(JournalEnd tail_end) const {
   JournalReader reader{*file, path, 0, tail_end};
   if (tail) reader.use_tail(*tail, tail_path);
   return reader;
@@ -179,7 +179,7 @@ KVSTORE_INLINE void survey_journal(FoundJournal& found, const JournalThreads& th
 KVSTORE_INLINE std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink,
                                             const JournalThreads& threads) {
   JournalReplay replay{sink};
-  JournalReader reader = found.reader(JournalTail::growing);
+  JournalReader reader = found.reader(JournalEnd::growing);
   if (threads.count < 2 || !sink.change_stage()) return read_journal(std::move(reader), replay).end();
   ReplayStretches stretches{sink, threads.count};
   return read_journal(std::move(reader), replay, &stretches, threads).end();
