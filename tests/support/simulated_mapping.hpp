@@ -27,39 +27,59 @@ class MappedPages {
   [[nodiscard]] std::span<char> bytes() noexcept { return stored_; }
 
   /// Calls `write(offset, text)` for each sector with a store, up to `size`, the end of the file. Stores
-  /// beyond that are lost.
+  /// beyond that are lost. Threads may store meanwhile, as a kernel reads pages while they do.
   template <class Write>
   void take_over(std::uint64_t size, std::size_t sector, const Write& write) {
-    if (std::memcmp(stored_.data(), known_.data(), stored_.size()) == 0) return;
-    for (std::size_t at = 0; at < stored_.size();) {
-      const std::size_t bytes = std::min(sector - (offset_ + at) % sector, stored_.size() - at);
-      if (std::memcmp(&stored_[at], &known_[at], bytes) != 0) take_over(at, bytes, size, write);
+    const std::vector<char> now = read();
+    if (now == known_) return;
+    for (std::size_t at = 0; at < now.size();) {
+      const std::size_t bytes = std::min(sector - (offset_ + at) % sector, now.size() - at);
+      if (std::memcmp(&now[at], &known_[at], bytes) != 0) {
+        take_over(std::string_view{&now[at], bytes}, at, size, write);
+      }
       at += bytes;
     }
   }
 
-  /// Updates the mapped bytes between `from` and `to` from the file, which `text` reads.
+  /// Updates the mapped bytes between `from` and `to` from the file, which `text` reads. Bytes that the file
+  /// has not changed stay untouched: a thread may be storing there.
   template <class Text>
   void show(const Text& text, std::uint64_t from, std::uint64_t to) {
     from = std::max(from, offset_);
     to = std::min(to, offset_ + stored_.size());
     if (from >= to) return;
+    std::vector<char> shown(static_cast<std::size_t>(to - from));  // zeros behind the end of the file
+    text.read(from, shown);
     const auto at = static_cast<std::size_t>(from - offset_);
-    const std::span<char> shown = std::span{stored_}.subspan(at, static_cast<std::size_t>(to - from));
-    const std::size_t there = text.read(from, shown);
-    std::fill(shown.begin() + static_cast<std::ptrdiff_t>(there), shown.end(), '\0');
-    std::copy(shown.begin(), shown.end(), known_.begin() + static_cast<std::ptrdiff_t>(at));
+    for (std::size_t i = 0; i < shown.size(); ++i) set(at + i, shown[i]);
   }
 
  private:
+  void set(std::size_t at, char byte) {
+    if (known_[at] != byte) stored_[at] = known_[at] = byte;
+  }
+
   template <class Write>
-  void take_over(std::size_t at, std::size_t bytes, std::uint64_t size, const Write& write) {
+  void take_over(std::string_view now, std::size_t at, std::uint64_t size, const Write& write) {
     const std::uint64_t from = offset_ + at;
-    const auto inside = static_cast<std::size_t>(std::min<std::uint64_t>(bytes, size - std::min(size, from)));
-    std::fill_n(stored_.begin() + static_cast<std::ptrdiff_t>(at + inside), bytes - inside, '\0');
-    std::copy_n(stored_.begin() + static_cast<std::ptrdiff_t>(at), bytes,
-                known_.begin() + static_cast<std::ptrdiff_t>(at));
-    if (inside != 0) write(from, std::string_view{&known_[at], inside});
+    const auto inside =
+        static_cast<std::size_t>(std::min<std::uint64_t>(now.size(), size - std::min(size, from)));
+    std::copy(now.begin(), now.end(), known_.begin() + static_cast<std::ptrdiff_t>(at));
+    for (std::size_t i = inside; i < now.size(); ++i) set(at + i, '\0');
+    if (inside != 0) write(from, now.substr(0, inside));
+  }
+
+  /// ThreadSanitizer does not see a kernel's reads either.
+#if defined(__GNUC__)
+  __attribute__((no_sanitize("thread")))
+#endif
+  [[nodiscard]] std::vector<char>
+  read() const {
+    std::vector<char> now(stored_.size());
+    const volatile char* from = stored_.data();
+    char* to = now.data();
+    for (std::size_t i = now.size(); i != 0; --i) *to++ = *from++;
+    return now;
   }
 
   std::uint64_t offset_;
