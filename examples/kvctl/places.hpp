@@ -58,7 +58,7 @@ inline constexpr const char* kJournals[] = {".journal", ".journal.next", ".journ
   for (const char* suffix : kJournals) {
     if (is_there(beside(path, suffix))) return true;
   }
-  return false;
+  return is_there(beside(path, ".journal.tail"));
 }
 
 /// What a file begins with says it: nothing else does, since any name may be given to any storage.

@@ -84,6 +84,11 @@ class JournalSalvage {
       compare_with_snapshot(main);
       carry_out(main);
     }
+    if (!main.exists && !next.exists && !fresh.exists && is_there(beside(path_, ".journal.tail"))) {
+      result_.lose(
+          beside(path_, ".journal.tail").string() +
+          ": has the newest changes of a journal that is not here; without that they cannot be read");
+    }
     const bool follows = !main.header || !next.header || next.header->follows == main.header->id;
     if (next.exists && follows && !(until_damage_ && !main.losses.empty())) carry_out(next);
   }
@@ -127,10 +132,16 @@ class JournalSalvage {
                                "; the entries that this was about have the values of before");
       return true;
     }
+    const std::string place = journal.path.string() + ": byte " + std::to_string(lines.end());
     if (lines.torn_bytes() != 0) {
-      journal.notes.push_back(
-          journal.path.string() + ": byte " + std::to_string(lines.end()) +
-          ": what follows was torn by a crash and never promised to be on disk; it is left out");
+      journal.notes.push_back(place + ": what follows was torn by a crash, or was damaged; it is left out");
+    }
+    if (lines.torn_tail_bytes() != 0) {
+      journal.losses.push_back(place +
+                               ": the line that follows is missing or damaged in the journal's tail, and " +
+                               std::to_string(lines.torn_tail_bytes()) +
+                               " bytes from there on are left out; a store that opens keeps them in " +
+                               beside(path_, ".journal.torn").string());
     }
     return false;
   }
@@ -161,6 +172,12 @@ class JournalSalvage {
       if (id == snapshot_) return;
     }
     if (known.empty()) return;
+    if (!snapshot_.exists) {
+      result_.lose(path_.string() + ": is missing: the entries that it had when the journal was begun, " +
+                   std::to_string(known.back().size) +
+                   " bytes of JSON, are lost where no change is about them");
+      return;
+    }
     result_.lose(
         path_.string() + ": is not what the journal beside it continues (" +
         (known.back().exists ? std::to_string(known.back().size) + " bytes, and another checksum"

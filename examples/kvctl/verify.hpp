@@ -52,12 +52,14 @@ namespace kvctl {
     const fs::path journal = beside(fs::absolute(place.path), suffix);
     kvstore::JournalLines lines{journal};
     while (lines.next()) continue;
-    if (lines.torn_bytes() == 0) continue;
-    remarks.push_back(journal.string() + ": byte " + std::to_string(lines.end()) +
-                      ": what follows was torn by a crash, or was damaged. Of a torn end nothing was "
-                      "promised to be on disk. "
-                      "The next to open it drops it, and keeps a copy in " +
-                      beside(place.path, ".journal.torn").string());
+    const std::uint64_t bytes = lines.torn_bytes() + lines.torn_tail_bytes();
+    if (bytes == 0) continue;
+    remarks.push_back(
+        journal.string() + ": byte " + std::to_string(lines.end()) + ": what follows, " +
+        std::to_string(bytes) + " bytes" + (lines.torn_tail_bytes() != 0 ? " here and in its tail" : "") +
+        ", was torn by a crash, or was damaged. After a power loss nothing of it had been promised; without "
+        "one, changes are missing. The next to open it drops it, and keeps a copy in " +
+        beside(place.path, ".journal.torn").string());
   }
   return remarks;
 }

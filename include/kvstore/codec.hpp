@@ -60,7 +60,8 @@ namespace kvstore { inline namespace v1 {
 /// text that `encode` could not have written. `decode(encode(x))` must equal `x`. If checking a value is
 /// cheaper than encoding it, add `static void check(const T&)`, which throws `ValueError`.
 ///
-/// *Thread safety*: the functions are called from several threads at once.
+/// *Thread safety*: the functions are called from several threads at once, and under locks of the store that
+/// they serve: they must not call that store.
 template <class T>
 struct Codec : detail::CodecIf<detail::DomConvertible<T>, detail::ConvertedCodec<T>, T> {};
 

@@ -66,6 +66,11 @@ class JournalLines {
   [[nodiscard]] std::uint64_t end() const noexcept { return reader_ ? reader_->end() : 0; }
   /// The number of bytes after that end, which a crash has torn. A store drops them when it opens.
   [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return reader_ ? reader_->torn_bytes() : 0; }
+  /// The number of bytes of the tail after that end, up to its last good line. Between them a line is missing
+  /// or damaged, so a store drops them too.
+  [[nodiscard]] std::uint64_t torn_tail_bytes() const noexcept {
+    return reader_ ? reader_->stray().text.size() : 0;
+  }
 
  private:
   std::filesystem::path path_;

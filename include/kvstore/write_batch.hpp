@@ -25,14 +25,16 @@ concept ViewOf =
 }  // namespace detail
 
 /// A list of changes for `apply`, which carries out all of them in order, or none, in memory and on disk. A
-/// later change of the list sees the earlier ones: `create` then `update` of one key is well-formed.
+/// later change of the list sees the earlier ones: `create` then `update` of one key is well-formed. A batch does
+/// not look at old values: values that were computed from those that the store had may overwrite what other
+/// threads have written meanwhile.
 ///
 /// *Thread safety*: none; use a batch from one thread at a time.
 ///
 /// ```cpp
-/// kvstore::WriteBatch<std::string, int> transfer;
-/// transfer.update("alice", 70).update("bob", 130);
-/// store.apply(transfer);
+/// kvstore::WriteBatch<std::string, int> renaming;
+/// renaming.create("new name", 30).remove("old name");
+/// store.apply(renaming);
 /// ```
 template <class Key, class Value>
 class WriteBatch {

@@ -16,12 +16,14 @@
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/contents_of.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/stride.hpp"
 #include "support/temp_folder.hpp"
 
 namespace follower_test {
 
+using support::contents_of;
 using support::FaultFileSystem;
 using support::TempFolder;
 using namespace std::chrono_literals;
@@ -30,12 +32,6 @@ namespace {
 
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, int>;
 using State = std::map<std::string, int>;
-
-State contents_of(const Store& store) {
-  State state;
-  store.for_each([&](const std::string& key, int value) { state.emplace(key, value); });
-  return state;
-}
 
 /// Other processes can see every save, and no save happens without a call.
 const kvstore::Options kOwner{.batch_size = 1, .auto_save_interval = 0s};

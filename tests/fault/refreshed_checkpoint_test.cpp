@@ -16,11 +16,13 @@
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/contents_of.hpp"
 #include "support/temp_folder.hpp"
 
 namespace refreshed_checkpoint_test {
 
 using namespace std::chrono_literals;
+using support::contents_of;
 using support::TempFolder;
 using Path = std::filesystem::path;
 using Store = kvstore::BatchPersistentKeyValueStore<int, int>;
@@ -34,13 +36,7 @@ kvstore::Options quiet(std::size_t segments) {
   return {.batch_size = 0, .auto_save_interval = 0s, .segments = segments};
 }
 
-State contents_of(const Store& store) {
-  State state;
-  store.for_each([&](int key, int value) { state.emplace(key, value); });
-  return state;
-}
-
-State contents_of(const Path& file) {
+State saved_in(const Path& file) {
   return contents_of(Store{file, {.read_only = true}});  // refuses a key that occurs twice
 }
 
@@ -99,10 +95,10 @@ void checkpoint_beside(const std::function<void(Store&, int)>& act) {
     reader = nullptr;
     INFO(segments << " segments");
     CHECK(round >= 2);
-    CHECK(difference(contents_of(folder / "copy.json"), before) == "");
+    CHECK(difference(saved_in(folder / "copy.json"), before) == "");
     CHECK(difference(contents_of(follower), contents_of(owner)) == "");
     follower.checkpoint(folder / "copy.json");
-    CHECK(difference(contents_of(folder / "copy.json"), contents_of(owner)) == "");
+    CHECK(difference(saved_in(folder / "copy.json"), contents_of(owner)) == "");
   }
 }
 

@@ -57,7 +57,7 @@ std::string tail_of(std::string_view lines, const support::DiskImage& image) {
   const auto journal = image.find(std::string{kPath} + ".journal");
   const std::uint64_t from = journal == image.end() ? 0 : journal->second.bytes.size();
   const std::size_t begin = from % kRound;
-  std::string tail{kvstore::detail::kTailMark};
+  std::string tail = kvstore::detail::tail_head("00000000000000aa", kRound);
   tail.resize(kvstore::detail::kTailHead + kRound);
   const kvstore::detail::LineMask mask{0xAA, from - begin};
   if (lines.size() <= kRound - begin)

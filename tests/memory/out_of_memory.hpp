@@ -17,6 +17,7 @@
 #include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/contents_of.hpp"
 #include "support/failing_new.hpp"
 #include "support/memory_storage.hpp"
 #include "support/stride.hpp"
@@ -24,6 +25,7 @@
 namespace out_of_memory {
 
 using namespace std::chrono_literals;
+using support::contents_of;
 using support::Disk;
 
 // Not nlohmann::json, whose destructor needs memory and ends the program where there is none.
@@ -75,12 +77,6 @@ inline const std::vector<Verb> kVerbs{
 
 inline void fill(Base& store, int entries) {
   for (int i = 0; i < entries; ++i) store.create(key(i), value(i));
-}
-
-inline Contents contents_of(const Base& store) {
-  Contents contents;
-  store.for_each([&](const std::string& name, const Value& found) { contents[name] = found; });
-  return contents;
 }
 
 /// What a verb makes of a store when all goes well.

@@ -27,6 +27,7 @@
 #include "kvstore/storage/json_journal.hpp"
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
+#include "support/contents_of.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/repeatable_random.hpp"
 #include "support/simulated_disk.hpp"
@@ -94,12 +95,6 @@ std::unique_ptr<kvstore::Storage> open_storage(kvstore::detail::FileSystem& file
 /// Options with which no thread of the store acts by itself, as long as no save fails.
 [[nodiscard]] inline kvstore::Options quiet_options(std::size_t batch_size) {
   return {.batch_size = batch_size, .auto_save_interval = std::chrono::milliseconds{0}, .segments = 1};
-}
-
-[[nodiscard]] inline State contents_of(const Store& store) {
-  State state;
-  store.for_each([&](const std::string& key, int value) { state.emplace(key, value); });
-  return state;
 }
 
 [[nodiscard]] inline std::string describe(const State& state) {

@@ -116,6 +116,9 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
   /// stop the thread. Set the hook before other threads use this object.
   void before_each(std::function<void(Call, const Path&)> hook) { hook_ = std::move(hook); }
 
+  /// Runs `hook` on what each read has got, which it may change. Set as `before_each`.
+  void after_reads(std::function<void(const Path&, std::span<char>)> hook) { read_hook_ = std::move(hook); }
+
   Result<std::unique_ptr<kvstore::detail::File>> open(const Path& path, kvstore::detail::OpenMode mode,
                                                       std::uint32_t permissions) override;
   Result<kvstore::detail::FileStatus> status(const Path& path) override {
@@ -159,6 +162,10 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
     return fault_;
   }
 
+  void show_read(const Path& path, std::span<char> got) const {
+    if (read_hook_) read_hook_(path, got);
+  }
+
   /// Makes a call that cannot be done by halves, or fails it.
   template <class Outcome, class Make>
   Outcome run(Call call, const Path& path, const Make& make) {
@@ -182,6 +189,7 @@ class FaultFileSystem : public kvstore::detail::FileSystem {
 
   kvstore::detail::FileSystem& real_;
   std::function<void(Call, const Path&)> hook_;
+  std::function<void(const Path&, std::span<char>)> read_hook_;
   mutable std::mutex mutex_;  // guards the members below
   std::array<std::uint64_t, kCallKinds> counts_{};
   std::optional<Fault> fault_;
@@ -199,7 +207,10 @@ class FaultFile : public kvstore::detail::File {
       : files_{files}, path_{std::move(path)}, real_{std::move(real)} {}
 
   Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) override {
-    return transfer(Call::read, out, [&](std::span<char> part) { return real_->read_at(offset, part); });
+    const auto got =
+        transfer(Call::read, out, [&](std::span<char> part) { return real_->read_at(offset, part); });
+    files_.show_read(path_, out.first(got.value));
+    return got;
   }
   Result<std::size_t> write_at(std::uint64_t offset, std::string_view text) override {
     return transfer(Call::write, text, [&](std::string_view part) { return real_->write_at(offset, part); });

@@ -70,11 +70,11 @@ class MappedPages {
   }
 
   /// ThreadSanitizer does not see a kernel's reads either.
-#if defined(__GNUC__)
+  [[nodiscard]]
+#ifdef __GNUC__
   __attribute__((no_sanitize("thread")))
 #endif
-  [[nodiscard]] std::vector<char>
-  read() const {
+  std::vector<char> read() const {
     std::vector<char> now(stored_.size());
     const volatile char* from = stored_.data();
     char* to = now.data();

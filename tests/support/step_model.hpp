@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kvstore/key_value_store.hpp"
+#include "support/contents_of.hpp"
 
 namespace support {
 
@@ -125,12 +126,6 @@ inline bool perform(const Step& step, Contents& contents) {
       return false;
   }
   return false;
-}
-
-inline Contents contents_of(const TextStore& store) {
-  Contents contents;
-  store.for_each([&](const std::string& key, const std::string& value) { contents[key] = value; });
-  return contents;
 }
 
 /// The possible contents of a store whose process was killed: the states after each step, and which steps

@@ -138,7 +138,7 @@ KVSTORE_INLINE void JsonFile::settle_name() {
 }
 
 KVSTORE_INLINE void JsonFile::check_no_journal() const {
-  for (const char* suffix : {".journal", ".journal.next", ".journal.new"}) {
+  for (const char* suffix : {".journal", ".journal.next", ".journal.new", ".journal.tail"}) {
     auto name = path();
     name += suffix;
     const auto status = detail::uninterrupted([&] { return files_.status(name); });

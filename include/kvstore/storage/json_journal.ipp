@@ -74,6 +74,7 @@ KVSTORE_INLINE void JsonJournal::load(const LoadRequest& request, LoadSink& sink
   const detail::JournalThreads threads{request.threads};
   found.survey(threads);
   const auto chain = found.chain(snapshot);
+  found.check_tail();
   for (const detail::FoundJournal* journal : chain) detail::replay_journal(*journal, sink, threads);
   detail::keep_torn_ends(files_, path_, found.torn(chain), sink);
   detail::note_recovery(chain, sink);
@@ -195,6 +196,10 @@ KVSTORE_INLINE void JsonJournal::prepare(bool afresh) {
 KVSTORE_INLINE void JsonJournal::rotate() {
   covered_ = successor_ ? 0 : steps_.load();
   if (!successor_) return;
+  if (afresh_) {  // operations in the tail count as well
+    current_->trim();
+    count(current_->take_operations());
+  }
   JournalHeader header;
   header.id = successor_->id();
   header.revision = afresh_ ? ++revision_ : revision_;  // what replaces all entries is an operation
@@ -203,7 +208,6 @@ KVSTORE_INLINE void JsonJournal::rotate() {
     header.follows_bytes = current_->end();
   }
   successor_->add([&](JsonWriter& out) { detail::write_header(out, header); });
-  if (afresh_) current_->trim();
   previous_bytes_ = afresh_ ? 0 : current_->end();
   previous_ = afresh_ ? nullptr : std::move(current_);
   current_ = std::move(successor_);
@@ -363,6 +367,7 @@ KVSTORE_INLINE void JsonJournal::save_step(ChangeSource& source) {
 KVSTORE_INLINE void JsonJournal::finish() {
   directory_.sync();
   auto main = detail::JournalSet::name(path_, "");
+  directory_.give_tail(*current_);
   if (current_path_ != main) {
     directory_.check_other(main);
     auto error = files_.rename(current_path_, main);
@@ -374,7 +379,6 @@ KVSTORE_INLINE void JsonJournal::finish() {
   unfinished_ = false;
   compacting_ = false;
   previous_bytes_ = 0;
-  directory_.give_tail(*current_);
   for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
   directory_.sync();
 }

@@ -24,6 +24,7 @@
 #include "kvstore/storage/json_journal.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/catch.hpp"
+#include "support/contents_of.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
@@ -32,6 +33,7 @@ namespace journal_window_test {
 
 using kvstore::detail::JournalSpace;
 using support::Call;
+using support::contents_of;
 using support::FaultFileSystem;
 using support::SimulatedDisk;
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, std::string>;
@@ -50,12 +52,6 @@ std::unique_ptr<Store> open(kvstore::detail::FileSystem& files, const JournalSpa
   return std::make_unique<Store>(
       std::make_unique<kvstore::JsonJournal>(kPath, files, space),
       kvstore::Options{.batch_size = batch_size, .auto_save_interval = std::chrono::milliseconds{0}});
-}
-
-State contents_of(const Store& store) {
-  State state;
-  store.for_each([&](const std::string& key, const std::string& value) { state[key] = value; });
-  return state;
 }
 
 /// What the next process finds after a kill at this moment.
@@ -313,6 +309,8 @@ TEST_CASE("Journal window: lines that were logged stand in it before any other, 
   REQUIRE_FALSE(journal.flush());
   const std::uint64_t begin = journal.end();
 
+  CHECK_FALSE(journal.prepare_window([] { return true; }));  // its header is not on disk yet
+  REQUIRE_FALSE(journal.sync());
   REQUIRE(journal.prepare_window([] { return true; }));
   CHECK_FALSE(journal.open_window(window, text_of(tail->round() - begin + 1, 'x'), 1));
   CHECK_FALSE(window.is_open());

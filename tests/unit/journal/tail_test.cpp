@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -30,6 +31,7 @@
 #include "kvstore/storage.hpp"
 #include "kvstore/storage/json_journal.hpp"
 #include "support/catch.hpp"
+#include "support/contents_of.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
@@ -38,6 +40,7 @@ namespace tail_test {
 
 using kvstore::JsonJournal;
 using kvstore::detail::JournalSpace;
+using support::contents_of;
 using support::FaultFileSystem;
 using support::SimulatedDisk;
 using support::TempFolder;
@@ -66,12 +69,6 @@ std::unique_ptr<Store> open(kvstore::detail::FileSystem& files, const kvstore::O
   return std::make_unique<Store>(std::make_unique<JsonJournal>(kPath, files, space), options);
 }
 
-State contents_of(const Store& store) {
-  State state;
-  store.for_each([&](const std::string& key, const std::string& value) { state[key] = value; });
-  return state;
-}
-
 /// A disk as a killed process has left it: the journal has the first `written` entries, the tail the other
 /// ones.
 support::DiskImage killed(int written, int staged, std::vector<State>* states = nullptr,
@@ -92,34 +89,6 @@ support::DiskImage killed(int written, int staged, std::vector<State>* states = 
   }
   return disk.after_kill()->visible();
 }
-
-/// A file system that does something before the first read of a tail.
-class DisturbedFiles final : public FaultFileSystem {
- public:
-  kvstore::detail::Result<std::unique_ptr<kvstore::detail::File>> open(const fs::path& path,
-                                                                       kvstore::detail::OpenMode mode,
-                                                                       std::uint32_t permissions) override {
-    auto opened = kvstore::detail::system_file_system().open(path, mode, permissions);
-    if (opened.error || path.extension() != ".tail") return opened;
-    return {std::make_unique<TailRead>(*this, path, std::move(opened.value)), {}};
-  }
-
-  std::function<void()> before_read;
-
- private:
-  class TailRead final : public support::FaultFile {
-   public:
-    TailRead(DisturbedFiles& files, const fs::path& path, std::unique_ptr<kvstore::detail::File> real)
-        : FaultFile{files, path, std::move(real)}, files_{files} {}
-    kvstore::detail::Result<std::size_t> read_at(std::uint64_t offset, std::span<char> out) override {
-      if (const auto act = std::exchange(files_.before_read, nullptr)) act();
-      return FaultFile::read_at(offset, out);
-    }
-
-   private:
-    DisturbedFiles& files_;
-  };
-};
 
 /// The headers of the journals in a folder, and the number of steps.
 class HeaderReader final : public kvstore::JournalHandler {
@@ -154,42 +123,60 @@ TEST_CASE("Tail: opening moves its lines to the journal, syncs them, and removes
   CHECK(open(disk)->size() == 8);
 }
 
-TEST_CASE("Tail: one that is damaged at any byte gives a prefix, or is refused as no tail") {
+/// Whether a store opens on these files, and what it has then.
+std::optional<State> opened(const support::DiskImage& image, SimulatedDisk*& disk) {
+  static std::unique_ptr<SimulatedDisk> last;
+  last = std::make_unique<SimulatedDisk>(image);
+  disk = last.get();
+  try {
+    return contents_of(*open(*disk));
+  } catch (const kvstore::Error& error) {
+    CHECK_THAT(error.what(), Catch::Contains("data.json.journal.tail"));
+    CHECK(disk->visible().at(kTail).text() == image.at(kTail).text());
+    return std::nullopt;
+  }
+}
+
+TEST_CASE("Tail: damaged at any byte, it is refused, or gives a prefix and keeps the lines behind") {
   std::vector<State> states;
   const support::DiskImage image = killed(2, 4, &states);
   const std::string whole = image.at(kTail).text();
-  std::size_t refused = 0;
   for (std::size_t at = 0; at < whole.size(); ++at) {
     for (const char bit : {'\x01', '\x80'}) {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ bit);
       support::DiskImage changed = image;
       changed[kTail] = support::SparseText{damaged};
-      SimulatedDisk disk{changed};
-      State found;
-      try {
-        found = contents_of(*open(disk));
-      } catch (const kvstore::StorageError&) {
-        ++refused;
-        continue;
-      }
-      REQUIRE(std::ranges::count(states, found) == 1);
+      SimulatedDisk* disk = nullptr;
+      const std::optional<State> found = opened(changed, disk);
+      REQUIRE(found.has_value() == (at >= kvstore::detail::kTailHead));
+      if (!found) continue;
+      REQUIRE(std::ranges::count(states, *found) == 1);
+      const auto left = disk->visible();
+      const auto torn = left.find("/sim/data.json.journal.torn");
+      const std::string kept = torn == left.end() ? std::string{} : torn->second.text();
+      const std::size_t first = found->size() - 1;  // lines behind the damaged one
+      for (std::size_t i = first + 2; i < 6; ++i)
+        REQUIRE_THAT(kept, Catch::Contains("key" + std::to_string(i)));
     }
   }
-  CHECK(refused == 2 * kvstore::detail::kTailMark.size());
 }
 
-TEST_CASE("Tail: a shorter or longer file gives a prefix as well, and an empty one nothing") {
+TEST_CASE("Tail: of another length it is refused; without a whole head it has nothing") {
   std::vector<State> states;
   const support::DiskImage image = killed(2, 4, &states);
   const std::string whole = image.at(kTail).text();
-  for (std::size_t length = 0; length < whole.size() + 100; length += 5) {
+  for (std::size_t length = 0; length < whole.size() + 100; length += 4) {
     std::string cut = whole;
     cut.resize(length);
     support::DiskImage changed = image;
     changed[kTail] = support::SparseText{cut};
-    SimulatedDisk disk{changed};
-    REQUIRE(std::ranges::count(states, contents_of(*open(disk))) == 1);
+    SimulatedDisk* disk = nullptr;
+    const std::optional<State> found = opened(changed, disk);
+    if (length < kvstore::detail::kTailHead)
+      REQUIRE(found == states.front());
+    else
+      REQUIRE(found.has_value() == (length == whole.size()));
   }
 }
 
@@ -214,100 +201,62 @@ TEST_CASE("Tail: what a hole in it has cut off does not come back behind newer l
   }
 }
 
-TEST_CASE("Tail: without a journal it counts for nothing, and a file of another program is refused by name") {
-  SimulatedDisk disk;
-  support::DiskImage image = killed(2, 4);
-  image.erase("/sim/data.json.journal");
-  SimulatedDisk alone{image};
-  CHECK(open(alone)->size() == 0);
-
-  support::DiskImage foreign = killed(2, 4);
-  foreign[kTail] = support::SparseText{"somebody's notes"};
-  SimulatedDisk other{foreign};
-  CHECK_THROWS_WITH(open(other),
-                    Catch::Contains("data.json.journal.tail") && Catch::Contains("something else"));
-  CHECK(other.visible().at(kTail).text() == "somebody's notes");
+TEST_CASE("Tail: without its journal it is refused by name, for readers too, and stays") {
+  const bool compacting = GENERATE(false, true);
+  const bool read_only = GENERATE(false, true);
+  kvstore::Options options = kManual;
+  options.read_only = read_only;
+  support::DiskImage image = killed(2, 4, nullptr, compacting);
+  const support::DiskImage whole = image;
+  for (const char* suffix : {"", ".next"}) image.erase("/sim/data.json.journal" + std::string{suffix});
+  SimulatedDisk disk{image};
+  CHECK_THROWS_WITH(open(disk, options),
+                    Catch::Contains("data.json.journal.tail") && Catch::Contains("put that journal back"));
+  CHECK(disk.visible().at(kTail).text() == image.at(kTail).text());
+  SECTION("the journal is put back") {
+    SimulatedDisk again{whole};
+    CHECK(open(again, options)->size() == 6);
+  }
+  SECTION("the tail is moved away too") {
+    image.erase(kTail);
+    options.read_only = false;
+    SimulatedDisk without{image};
+    CHECK(open(without, options)->empty());
+  }
 }
 
-TEST_CASE("Tail: a reader in another process sees its lines, and follows them around") {
-  const TempFolder folder;
-  const auto storage = [&](const JournalSpace& space) {
-    return std::make_unique<JsonJournal>(folder / "data.json", kvstore::detail::system_file_system(), space);
-  };
-  JournalSpace space = kSmall;
-  space.tail = std::size_t{64} << 10;
-  Store writer{storage(space), kManual};
-  writer.upsert("first", "0");
-  kvstore::Options reading = kManual;
-  reading.read_only = true;
-  Store reader{storage(space), reading};
-  for (int i = 0; i < 5000; ++i) {
-    writer.upsert("key" + std::to_string(i % 50), std::string(static_cast<std::size_t>(i % 100), 'v'));
-    if (i % 7 != 0) continue;
-    CHECK(reader.refresh());
-    REQUIRE(contents_of(reader) == contents_of(writer));
-    if (i % 700 == 0) REQUIRE(contents_of(Store{storage(space), reading}) == contents_of(writer));
-  }
+TEST_CASE("Tail: that of another store, or of no store, is refused by name, and stays") {
+  const support::DiskImage other = killed(2, 4);
+  const std::string tail = GENERATE_COPY(other.at(kTail).text(), std::string{"somebody's notes"});
+  support::DiskImage image = killed(2, 4);
+  image[kTail] = support::SparseText{tail};
+  SimulatedDisk disk{image};
+  CHECK_THROWS_WITH(open(disk), Catch::Contains("data.json.journal.tail"));
+  CHECK(disk.visible().at(kTail).text() == tail);
+}
+
+TEST_CASE("Tail: lines of it that vouch for what the journal has lost are no torn end") {
+  SimulatedDisk disk;
+  const auto store = open(disk);
+  store->upsert("first", "saved");
+  store->save();
+  store->upsert("second", "saved");
+  store->save();
+  store->upsert("third", "staged");
+  support::DiskImage image = disk.after_kill()->visible();
+  std::string journal = image.at("/sim/data.json.journal").text();
+  const std::size_t second = journal.find("\"second\"");
+  REQUIRE(second != std::string::npos);
+  journal.resize(journal.rfind('\n', second) + 1);
+  image["/sim/data.json.journal"] = support::SparseText{journal};
+  std::string tail = image.at(kTail).text();
+  tail[tail.find("\"second\"")] = '\0';
+  image[kTail] = support::SparseText{tail};
+  SimulatedDisk cut{image};
+  CHECK_THROWS_WITH(open(cut), Catch::Contains("synced once"));
 }
 
 #ifndef _WIN32  // where nothing is mapped
-
-TEST_CASE("Tail: a reader that a writer overtakes, by any number of lines, misses none") {
-  for (int steps = 0; steps < 60; ++steps) {
-    const TempFolder folder;
-    JournalSpace space = kSmall;
-    space.tail = std::size_t{64} << 10;
-    DisturbedFiles files;
-    Store writer{
-        std::make_unique<JsonJournal>(folder / "data.json", kvstore::detail::system_file_system(), space),
-        kManual};
-    writer.upsert("first", "0");
-    kvstore::Options reading = kManual;
-    reading.read_only = true;
-    Store reader{std::make_unique<JsonJournal>(folder / "data.json", files, space), reading};
-    for (int i = 0; i < 10; ++i) writer.upsert("key" + std::to_string(i), std::string(3000, 'a'));
-    const auto overtake = [&] {
-      for (int i = 0; i < steps; ++i) {
-        const std::size_t length = i % 20 == 19 ? 50'000 : 2500;  // a long one goes around the tail
-        writer.upsert("more" + std::to_string(i), std::string(length, 'b'));
-      }
-    };
-    files.before_read = overtake;
-    REQUIRE(reader.refresh());
-    REQUIRE(contents_of(reader) == contents_of(writer));
-    for (int i = 0; i < 10; ++i) writer.upsert("key" + std::to_string(i), std::string(3000, 'c'));
-    files.before_read = overtake;
-    const Store another{std::make_unique<JsonJournal>(folder / "data.json", files, space), reading};
-    REQUIRE(contents_of(another) == contents_of(writer));
-  }
-}
-
-TEST_CASE("Tail: a reader whose journal is replaced after a failure, just as it looks, misses nothing") {
-  const TempFolder folder;
-  JournalSpace space = kSmall;
-  space.tail = std::size_t{64} << 10;
-  FaultFileSystem broken;
-  DisturbedFiles files;
-  Store writer{std::make_unique<JsonJournal>(folder / "data.json", broken, space), kManual};
-  writer.upsert("first", "0");
-  writer.save();
-  kvstore::Options reading = kManual;
-  reading.read_only = true;
-  Store reader{std::make_unique<JsonJournal>(folder / "data.json", files, space), reading};
-  const auto replace = [&] {
-    broken.inject({.error = std::make_error_code(std::errc::io_error), .call = support::Call::write});
-    writer.save();  // fails, and goes to a new base and a new journal, which has the tail from now on
-    CHECK(broken.failed() != 0);
-    for (int i = 0; i < 20; ++i) writer.upsert("later" + std::to_string(i), "1");
-  };
-  for (int round = 0; round < 3; ++round) {
-    for (int i = 0; i < 10; ++i) writer.upsert("staged" + std::to_string(i), std::to_string(round));
-    files.before_read = replace;
-    CHECK(reader.refresh());
-    CHECK(files.before_read == nullptr);
-    CHECK(contents_of(reader) == contents_of(writer));
-  }
-}
 
 TEST_CASE("Tail: the journal's tool reads its lines") {
   const TempFolder folder;

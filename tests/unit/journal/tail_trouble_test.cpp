@@ -20,6 +20,7 @@
 #include "kvstore/options.hpp"
 #include "kvstore/storage/json_journal.hpp"
 #include "support/catch.hpp"
+#include "support/contents_of.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
@@ -29,6 +30,7 @@ namespace tail_trouble_test {
 using kvstore::JsonJournal;
 using kvstore::detail::JournalSpace;
 using support::Call;
+using support::contents_of;
 using support::FaultFileSystem;
 using support::SimulatedDisk;
 using support::TempFolder;
@@ -44,12 +46,6 @@ constexpr JournalSpace kSmall{
 constexpr JournalSpace kReal{.tail = std::size_t{64} << 10, .stage_from = 1};
 const kvstore::Options kManual{
     .batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}, .complain = false};
-
-State contents_of(const Store& store) {
-  State state;
-  store.for_each([&](const std::string& key, const std::string& value) { state[key] = value; });
-  return state;
-}
 
 std::unique_ptr<Store> open(kvstore::detail::FileSystem& files) {
   return std::make_unique<Store>(std::make_unique<JsonJournal>(kPath, files, kSmall), kManual);
@@ -184,6 +180,9 @@ TEST_CASE("Tail: its rights become those of the base file with the next journal,
   CHECK(mode("data.json.journal.tail") == before);
   fs::permissions(path, static_cast<fs::perms>(after));
   store->compact();
+  fill(*store, "second");
+  store->save();
+  fill(*store, "third");
   CHECK(mode("data.json.journal") == after);
   CHECK(mode("data.json.journal.tail") == after);
 }
@@ -210,8 +209,20 @@ TEST_CASE("Tail: a huge file at its name is no tail, and is not read") {
   CHECK_THROWS_WITH(open_there(folder.path()), Catch::Contains("data.json.journal.tail"));
   kvstore::Options reading = kManual;
   reading.read_only = true;
-  const Store reader{std::make_unique<JsonJournal>(folder / "data.json"), reading};
-  CHECK(reader.size() == 5);
+  CHECK_THROWS_WITH((Store{std::make_unique<JsonJournal>(folder / "data.json"), reading}),
+                    Catch::Contains("data.json.journal.tail"));
+}
+
+TEST_CASE("Tail: a folder at its name is to be moved away, for readers too") {
+  const TempFolder folder;
+  { fill(*open_there(folder.path()), "first"); }
+  fs::create_directory(folder / "data.json.journal.tail");
+  CHECK_THROWS_WITH(open_there(folder.path()),
+                    Catch::Contains("data.json.journal.tail: ") && Catch::Contains("move it away"));
+  kvstore::Options reading = kManual;
+  reading.read_only = true;
+  CHECK_THROWS_WITH((Store{std::make_unique<JsonJournal>(folder / "data.json"), reading}),
+                    Catch::Contains("move it away"));
 }
 
 }  // namespace tail_trouble_test

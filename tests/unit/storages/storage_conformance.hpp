@@ -10,12 +10,14 @@
 
 #include "kvstore/kvstore.hpp"
 #include "support/catch.hpp"
+#include "support/contents_of.hpp"
 #include "support/storages.hpp"
 #include "support/temp_folder.hpp"
 
 namespace storage_conformance {
 
 using kvstore::Options;
+using support::contents_of;
 using support::StorageCase;
 using support::storages;
 using support::TempFolder;
@@ -25,13 +27,6 @@ inline const Options kManual{.batch_size = 0, .auto_save_interval = 0s};
 
 template <class Key, class Value>
 using Store = kvstore::BatchPersistentKeyValueStore<Key, Value>;
-
-template <class Key, class Value>
-std::map<Key, Value> contents_of(const Store<Key, Value>& store) {
-  std::map<Key, Value> contents;
-  store.for_each([&](const Key& key, const Value& value) { contents.emplace(key, value); });
-  return contents;
-}
 
 /// Runs the body of a test once for each storage, each time in a section and a folder of its own.
 inline void for_each_storage(const std::function<void(const StorageCase&, const TempFolder&)>& body) {

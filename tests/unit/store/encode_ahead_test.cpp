@@ -2,7 +2,9 @@
 
 // The line of an operation is encoded before its segment is locked: other threads do not wait for a codec.
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <future>
 #include <memory>
 #include <string>
@@ -96,6 +98,51 @@ TEST_CASE("A journal's line that was encoded is not used if the operation does s
   CHECK(store.read("b").number == 4);
   CHECK(store.read("c").number == 5);
   CHECK(store.size() == 3);
+}
+
+/// Keys that are equal whatever their case.
+struct AnyCase {
+  static char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+  std::size_t operator()(const std::string& key) const noexcept {
+    std::size_t hash = 0;
+    for (const char c : key) hash = 31 * hash + static_cast<unsigned char>(lower(c));
+    return hash;
+  }
+  bool operator()(const std::string& a, const std::string& b) const noexcept {
+    return std::ranges::equal(a, b, {}, lower, lower);
+  }
+};
+
+TEST_CASE("A journal's line has the key of the entry, even if the caller's is an equal one of another text") {
+  using AnyCaseStore = kvstore::BatchPersistentKeyValueStore<std::string, int, AnyCase, AnyCase>;
+  using PlainStore = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+  const support::TempFolder folder;
+  {
+    AnyCaseStore store{std::make_unique<kvstore::JsonJournal>(folder / "data.json"), {.batch_size = 0}};
+    store.upsert("Foo", 1);
+    store.upsert("foo", 2);
+    store.create("Bar", 1);
+    store.upsert("bar", 5);
+    store.update("BAR", 6);
+    store.remove("bAR");
+    store.upsert_with("FOO", 0, [](int& value) { ++value; });
+  }
+  const PlainStore store{std::make_unique<kvstore::JsonJournal>(folder / "data.json")};
+  CHECK(store.size() == 1);
+  CHECK(store.read("Foo") == 3);
+}
+
+TEST_CASE("A journal's line has the key of the entry: numbers that are equal and have two texts") {
+  const support::TempFolder folder;
+  using Zeros = kvstore::BatchPersistentKeyValueStore<double, int>;
+  {
+    Zeros store{std::make_unique<kvstore::JsonJournal>(folder / "data.json"), {.batch_size = 0}};
+    store.upsert(0.0, 1);
+    store.upsert(-0.0, 2);
+  }
+  const kvstore::BatchPersistentKeyValueStore<std::string, int> texts{
+      std::make_unique<kvstore::JsonJournal>(folder / "data.json")};
+  CHECK(texts.size() == 1);
 }
 
 }  // namespace encode_ahead_test

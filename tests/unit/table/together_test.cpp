@@ -18,23 +18,19 @@
 #include "kvstore/storage/memory_storage.hpp"
 #include "kvstore/write_batch.hpp"
 #include "support/catch.hpp"
+#include "support/contents_of.hpp"
 #include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
 #include "support/temp_folder.hpp"
 
 namespace together_test {
 
+using support::contents_of;
 using Store = kvstore::KeyValueStore<std::string, std::string>;
 using Batch = kvstore::WriteBatch<std::string, std::string>;
 using State = std::map<std::string, std::string>;
 
 namespace {
-
-State contents_of(const Store& store) {
-  State state;
-  store.for_each([&](const std::string& key, const std::string& value) { state[key] = value; });
-  return state;
-}
 
 /// One operation of a batch: an action on one of two keys. Values differ in length, so that some fit in
 /// place.

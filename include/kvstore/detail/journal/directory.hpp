@@ -57,13 +57,14 @@ class JournalDirectory {
 
   /// Whether the tail that is mapped, if any, still has its name.
   [[nodiscard]] bool tail_has_name() const { return tail_->has_name(); }
-  /// Lets a journal that replaces a failed one use a tail of its own: readers may still need the lines that
-  /// only the old tail has. No window may be open.
+  /// Lets a journal use the tail, before another journal loses its name whose lines the tail may have. One
+  /// that replaces a failed one gets a tail of its own: readers may still need the lines that only the old
+  /// one has. No window may be open on the lines of another journal. @throws StorageError
   void give_tail(JournalFile& journal) const;
 
-  /// Removes our own tail, when no journal needs its lines any more. Failing does no harm: none of them
-  /// belongs behind those of a journal.
-  void drop_tail() const noexcept;
+  /// Removes our own tail, durably, unless it is in use for the journal `but_of`. No other journal may need
+  /// its lines any more. @throws StorageError
+  void drop_tail(std::string_view but_of = {}) const;
 
   /// Removes the journal, unless the name belongs to another file by now.
   void remove_own(const std::filesystem::path& name, JournalFile& journal) const;
@@ -105,8 +106,9 @@ class JournalDirectory {
 
   [[nodiscard]] static std::string random_id();
 
-  /// @returns whether there was one
+  /// @returns whether there may have been one on the disk
   bool remove_found_tail() const;
+  void remove_name(const std::filesystem::path& name) const;
 
   FileSystem& files_;
   std::filesystem::path path_;

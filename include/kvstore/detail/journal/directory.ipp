@@ -31,9 +31,6 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-inline constexpr const char* kNotOurs =
-    "is where the store beside it keeps its changes, and holds something else; move it away";
-
 KVSTORE_INLINE void JournalDirectory::check_held(const JournalSet& found) const {
   for (const FoundJournal* journal : {&found.main, &found.next, &found.fresh}) {
     if (!journal->file) continue;
@@ -120,27 +117,31 @@ KVSTORE_INLINE void JournalDirectory::remove_tail() const {
   if (remove_found_tail()) sync();
 }
 
-KVSTORE_INLINE void JournalDirectory::drop_tail() const noexcept {
-  try {
-    const bool is_ours = tail_->may_exist() && tail_->has_name();
-    tail_->unmap();
-    if (is_ours) static_cast<void>(remove_found_tail());
-  } catch (...) { tail_->unmap(); }  // the next opening removes it
+KVSTORE_INLINE void JournalDirectory::drop_tail(std::string_view but_of) const {
+  const auto lock = tail_->hold();
+  if (!tail_->may_exist() || tail_->is_for(but_of)) return;
+  const bool is_ours = tail_->has_name();
+  tail_->unmap();
+  if (is_ours) {
+    remove_found_tail();
+    sync();  // even if there was none: a removal that was reported as failed may have been made all the same
+  }
+  tail_->forget();
 }
 
 KVSTORE_INLINE void JournalDirectory::give_tail(JournalFile& journal) const {
-  if (journal.has_tail()) return;
-  drop_tail();
+  drop_tail(journal.has_tail() ? std::string_view{journal.id()} : std::string_view{});
   journal.take_tail();
 }
 
 KVSTORE_INLINE bool JournalDirectory::remove_found_tail() const {
   const auto name = TailFile::path_for(path_);
-  auto file = open_side_file(files_, path_, name);
-  if (!file) return false;
-  if (!is_tail(*file, name)) throw StorageError{name, {}, kNotOurs};
+  auto file = open_tail(files_, path_);
+  if (!file && !unsure_) return false;
+  if (file && read_tail_head(*file, name).kind == TailHead::Kind::other)
+    throw StorageError{name, {}, kNotOurs};
   file.reset();
-  check(uninterrupted([&] { return files_.remove(name); }), "cannot remove " + path_text(name));
+  remove_name(name);
   return true;
 }
 
@@ -160,6 +161,10 @@ KVSTORE_INLINE void JournalDirectory::check_other(const std::filesystem::path& n
 
 KVSTORE_INLINE void JournalDirectory::remove(const std::filesystem::path& name) const {
   check_other(name);
+  remove_name(name);
+}
+
+KVSTORE_INLINE void JournalDirectory::remove_name(const std::filesystem::path& name) const {
   auto error = uninterrupted([&] { return files_.remove(name); });
   if (error == std::errc::no_such_file_or_directory) {
     if (!unsure_) return;

@@ -91,7 +91,7 @@ KVSTORE_INLINE bool JournalFile::prepare_window(FunctionRef<bool()> may_make) no
     // Lines that have no place in the file would be acknowledged, and then lost to all but the tail's reader.
     if (end + tail_->round() > reserved_.load(std::memory_order_acquire)) return false;
     if (!settled_text_) settled_text_ = std::make_unique_for_overwrite<char[]>(tail_->round());
-    return prepared_ = tail_->map(may_make);
+    return prepared_ = tail_->map(id_, may_make);
   } catch (...) {  // no memory
     return false;
   }
@@ -227,8 +227,10 @@ KVSTORE_INLINE std::error_code JournalFile::allocate(std::uint64_t end, std::uin
 }
 
 KVSTORE_INLINE bool JournalFile::is_worth_staging(std::uint64_t end) const noexcept {
-  const std::uint64_t batch = std::max(last_batch_.load(std::memory_order_relaxed), end - synced());
-  return has_tail() && batch >= space_.stage_from;
+  // Before the header is on disk, a tail of this journal would be one without a journal after a power loss.
+  const std::uint64_t synced = this->synced();
+  const std::uint64_t batch = std::max(last_batch_.load(std::memory_order_relaxed), end - synced);
+  return has_tail() && synced != 0 && batch >= space_.stage_from;
 }
 
 }}}  // namespace kvstore::v1::detail

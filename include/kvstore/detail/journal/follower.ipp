@@ -98,6 +98,7 @@ KVSTORE_INLINE auto JournalFollower::open(const JournalThreads& threads) -> View
     if (view.snapshot) identify(view);
     view.journals.survey(threads);
     static_cast<void>(view.journals.chain(view.id));
+    view.journals.check_tail();
     return view;
   });
 }
@@ -180,7 +181,7 @@ KVSTORE_INLINE void JournalFollower::read_on(LoadSink& sink) {
   JournalReader reader{*following_->file, following_->path, following_->end, JournalEnd::growing,
                        kFirstBlock};
   const auto tail = TailFile::path_for(path());
-  const auto file = following_->may_have_tail ? open_side_file(files_, path(), tail) : nullptr;
+  const auto file = following_->may_have_tail ? open_tail(files_, path()) : nullptr;
   if (file) reader.use_tail(*file, tail, following_->id);
   following_->end = read_journal(std::move(reader), replay).end();
 }

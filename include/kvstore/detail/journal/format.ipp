@@ -176,6 +176,14 @@ KVSTORE_INLINE BaseId read_base_id(JsonReader& in) {
   return id;
 }
 
+KVSTORE_INLINE std::uint64_t read_revision(JsonReader& in) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 62U;  // a thousand years of operations
+  const std::size_t at = in.position();
+  const auto revision = in.integer<std::uint64_t>();
+  if (revision > kMost) throw ParseError{at, "expected a revision of at most 2^62"};
+  return revision;
+}
+
 KVSTORE_INLINE void read_object(JsonReader& in, JournalHandler& handler) {
   JournalHeader header;
   bool is_header = false;
@@ -186,10 +194,11 @@ KVSTORE_INLINE void read_object(JsonReader& in, JournalHandler& handler) {
     if (name == "kvstore_journal") {
       is_header = true;
       header.version = in.integer<std::uint64_t>();
+      if (header.version > kJournalVersion) return handler.on_header(header);  // the rest may be anything
     } else if (name == "id")
       header.id = in.string();
     else if (name == "revision")
-      header.revision = in.integer<std::uint64_t>();
+      header.revision = read_revision(in);
     else if (name == "snapshot")
       header.base = read_base_id(in);
     else if (name == "follows")

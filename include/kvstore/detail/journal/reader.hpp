@@ -16,6 +16,7 @@
 
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/line.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -23,12 +24,6 @@ namespace kvstore { inline namespace v1 { namespace detail {
 enum class JournalEnd {
   judged,   ///< torn by a crash, or damaged: all of it is examined
   growing,  ///< the writer is at work: the reader stops at zeros or at an incomplete line
-};
-
-/// Lines that stand in a journal's tail, and belong to the journal at an offset.
-struct StagedLines {
-  std::uint64_t from;
-  std::string text;
 };
 
 class JournalReader {
@@ -67,6 +62,8 @@ class JournalReader {
   [[nodiscard]] std::uint64_t end() const noexcept { return position_; }
   /// The lines before that end which only the tail has.
   [[nodiscard]] std::vector<StagedLines>& staged() noexcept { return staged_; }
+  /// What the tail has behind that end: dropped with the torn end, as a line before it is missing.
+  [[nodiscard]] const StagedLines& stray() const noexcept { return stray_; }
   /// The number of bytes after that end, except for blocks of zeros.
   [[nodiscard]] std::uint64_t torn_bytes() const noexcept { return torn_bytes_; }
   /// The number of bytes of the file that a line recorded as synced.
@@ -86,6 +83,7 @@ class JournalReader {
   bool go_to_tail();
   /// Reads from the file again, from `position_` on.
   void go_to_file() noexcept;
+  void find_stray();
 
   /// Zeros are not a line: the file was allocated ahead. They are skipped block by block.
   Line zeros();
@@ -150,6 +148,7 @@ class JournalReader {
   std::filesystem::path tail_path_;
   std::string id_;
   std::vector<StagedLines> staged_;
+  StagedLines stray_;
   bool in_tail_ = false;  // the buffer has lines of the tail
   bool checks_marks_ = true;
   bool is_damaged_ = false;  // `next` has thrown for a line that cannot be read

@@ -81,7 +81,10 @@ KVSTORE_INLINE bool JournalReader::next(std::string_view& body) {
       continue;
     }
     if (line.outcome != Line::Outcome::nothing) check_damage(line);
-    if (had_tail) return false;
+    if (had_tail) {
+      find_stray();
+      return false;
+    }
     if (!go_to_tail()) go_to_file();
   }
 }
@@ -103,6 +106,11 @@ KVSTORE_INLINE bool JournalReader::go_to_tail() {
   buffer_.assign(text.begin(), text.end());
   staged_.push_back({position_, std::move(text)});
   return in_tail_ = true;
+}
+
+KVSTORE_INLINE void JournalReader::find_stray() {
+  if (tail_ == JournalEnd::judged && tail_file_ != nullptr && !id_.empty())
+    stray_ = stray_lines(*tail_file_, tail_path_, id_, position_);
 }
 
 KVSTORE_INLINE void JournalReader::go_to_file() noexcept {

@@ -33,6 +33,7 @@ struct FoundJournal {
   std::uint64_t steps = 0;
   std::uint64_t end = 0;            ///< the end of its good lines
   std::vector<StagedLines> staged;  ///< the lines before that end which only the tail has
+  StagedLines stray = {};           ///< what the tail has behind that end
   std::uint64_t torn_bytes = 0;     ///< bytes after that end
   bool marked = false;              ///< some line records a sync
   std::uint64_t vouched = 0;        ///< bytes that a line records as synced
@@ -159,7 +160,7 @@ std::uint64_t replay_journal(const FoundJournal& found, LoadSink& sink, const Jo
 struct TornEnd {
   const FoundJournal* journal;
   std::uint64_t from;
-  std::uint64_t bytes;
+  std::uint64_t bytes;  ///< 0 if only its tail has something
 };
 
 /// Keeps the dropped bytes beside the base file, durably, and logs that. @throws StorageError
@@ -182,6 +183,10 @@ struct JournalSet {
 
   /// Surveys the contents. @throws CorruptionError, StorageError
   void survey(const JournalThreads& threads = {});
+
+  /// Requires that the tail, if there is one, is that of a journal which is here, or of none. Call after
+  /// `survey`. @throws StorageError, CorruptionError
+  void check_tail() const;
 
   /// Closes the journals, since not every system can replace or remove an open file.
   void close();

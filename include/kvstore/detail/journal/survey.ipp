@@ -171,6 +171,7 @@ KVSTORE_INLINE void survey_journal(FoundJournal& found, const JournalThreads& th
   }
   found.end = reader.end();
   found.staged = std::move(reader.staged());
+  found.stray = reader.stray();
   found.torn_bytes = reader.torn_bytes();
   found.marked = reader.vouched() != 0;
   found.vouched = std::min(reader.vouched(), reader.end());
@@ -189,11 +190,19 @@ KVSTORE_INLINE void keep_torn_ends(FileSystem& files, const std::filesystem::pat
                                    const std::vector<TornEnd>& torn, LoadSink& sink) {
   TornKeeper keeper{files, snapshot};
   const std::string kept = path_text(TornKeeper::path_for(snapshot));
-  for (const TornEnd& end : torn) {
-    const bool all = keeper.keep(*end.journal->file, end.journal->path, end.from);
-    const std::string file = path_text(end.journal->path);
+  const auto note = [&](bool all, const std::filesystem::path& file, std::uint64_t from,
+                        std::uint64_t bytes) {
     sink.note(LogLevel::warning, all ? "dropped torn tail" : "torn tail not kept",
-              {{"file", file}, {"kept", kept}, {"offset", end.from}, {"bytes", end.bytes}});
+              {{"file", path_text(file)}, {"kept", kept}, {"offset", from}, {"bytes", bytes}});
+  };
+  for (const TornEnd& end : torn) {
+    const FoundJournal& journal = *end.journal;
+    const StagedLines& stray = journal.stray;
+    if (end.bytes != 0)
+      note(keeper.keep(*journal.file, journal.path, end.from), journal.path, end.from, end.bytes);
+    if (!stray.text.empty())
+      note(keeper.keep(stray.text, *journal.tail, journal.tail_path, stray.from), journal.tail_path,
+           stray.from, stray.text.size());
   }
 }
 
@@ -204,7 +213,7 @@ KVSTORE_INLINE void note_recovery(const std::vector<const FoundJournal*>& chain,
 }
 
 KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::path& snapshot)
-    : JournalSet{files, snapshot, open_side_file(files, snapshot, TailFile::path_for(snapshot))} {}
+    : JournalSet{files, snapshot, open_tail(files, snapshot)} {}
 
 KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::path& snapshot,
                                       const std::shared_ptr<File>& tail)
@@ -214,6 +223,21 @@ KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::
 
 KVSTORE_INLINE void JournalSet::survey(const JournalThreads& threads) {
   for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found, threads);
+}
+
+KVSTORE_INLINE void JournalSet::check_tail() const {
+  if (!main.tail) return;
+  const TailHead head = read_tail_head(*main.tail, main.tail_path);
+  if (head.kind == TailHead::Kind::other) throw StorageError{main.tail_path, {}, kNotOurs};
+  if (head.kind == TailHead::Kind::blank) return;
+  for (const FoundJournal* found : {&main, &next, &fresh}) {
+    if (found->counts && found->header.id == head.id) return;
+  }
+  throw CorruptionError{
+      main.tail_path, kTailMark.size(),
+      "expected the id of a journal beside it: this file has the newest changes of a journal "
+      "that is not here; put that journal back, or move this file away too, to go on without "
+      "its changes"};
 }
 
 KVSTORE_INLINE void JournalSet::close() {
@@ -250,7 +274,8 @@ KVSTORE_INLINE std::vector<TornEnd> JournalSet::torn(const std::vector<const Fou
   for (const FoundJournal* found : {&main, &next, &fresh}) {
     const bool kept = std::find(chain.begin(), chain.end(), found) != chain.end();
     const bool replaced = !chain.empty() && (chain.front() != &main || is_replaced(*found));
-    if (kept && found->torn_bytes != 0) dropped.push_back({found, found->end, found->torn_bytes});
+    if (kept && (found->torn_bytes != 0 || !found->stray.text.empty()))
+      dropped.push_back({found, found->end, found->torn_bytes});
     if (!kept && !replaced && (found->torn_bytes != 0 || found->steps != 0))
       dropped.push_back({found, 0, found->end + found->torn_bytes});
   }
@@ -299,13 +324,15 @@ KVSTORE_INLINE void JournalSet::check_strangers(const BaseId& snapshot) const {
     const bool misses_snapshot = !snapshot.exists && found->header.base && found->header.base->exists;
     if (found->steps == 0 && !misses_snapshot) continue;  // nothing in it can be lost
     const std::string with = "this journal, with " + std::to_string(found->steps) + " changes, ";
+    const std::string away =
+        "move all files " + path_text(main.path.filename()) + "* away together, to go on without ";
     throw CorruptionError{
         found->path, 0,
         with + (snapshot.exists
                     ? "does not belong to the JSON file beside it, which was edited or replaced; put the "
-                      "right JSON file back, or move the journal away to go on without its changes"
-                    : "continues a JSON file that is missing; put the JSON file back, or move the journal "
-                      "away to go on without both")};
+                      "right JSON file back, or " +
+                          away + "its changes"
+                    : "continues a JSON file that is missing; put the JSON file back, or " + away + "both")};
   }
 }
 

@@ -19,6 +19,7 @@
 #include <system_error>
 #include <vector>
 
+#include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -42,6 +43,9 @@ class TornKeeper {
   /// They are durable when this returns. @returns whether all of them are kept: a full file takes nothing
   /// more @throws StorageError: the journal is unchanged
   [[nodiscard]] bool keep(File& journal, const std::filesystem::path& name, std::uint64_t from);
+  /// The same for a text that belongs behind byte `from` of the journal, and was found in its `tail`.
+  [[nodiscard]] bool keep(std::string_view text, File& tail, const std::filesystem::path& name,
+                          std::uint64_t from);
 
  private:
   /// From this size on nothing is added: repeated crashes must not fill a disk. The oldest bytes are kept,
@@ -59,10 +63,14 @@ class TornKeeper {
   /// Makes a new file with the rights of the journal.
   void open(File& journal);
 
-  /// Whether the file has that title followed by the stretch.
-  [[nodiscard]] bool has(std::string_view title, File& journal, const FileStretch& stretch) const;
+  /// Whether the file has that title, and behind it, at a place for which `is_copied` holds, what belongs to
+  /// it.
+  [[nodiscard]] bool has(std::string_view title, FunctionRef<bool(std::uint64_t)> is_copied) const;
 
   [[nodiscard]] bool is_copied(File& journal, const FileStretch& stretch, std::uint64_t to) const;
+  [[nodiscard]] bool is_copied(std::string_view text, std::uint64_t to) const;
+
+  void sync();
 
   void add(std::string_view title, File& journal, const FileStretch& stretch);
 

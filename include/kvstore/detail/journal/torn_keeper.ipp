@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/inline.hpp"
 #include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/file/file_system.hpp"
@@ -35,15 +36,34 @@ KVSTORE_INLINE bool TornKeeper::keep(File& journal, const std::filesystem::path&
   bool all = true;
   for (const FileStretch& stretch : stretches) {
     const std::string title = title_of(stretch, name);
-    if (has(title, journal, stretch)) continue;
+    if (has(title, [&](std::uint64_t to) { return is_copied(journal, stretch, to); })) continue;
     if (end_ < kFull)
       add(title, journal, stretch);
     else
       all = false;
   }
+  sync();
+  return all;
+}
+
+KVSTORE_INLINE bool TornKeeper::keep(std::string_view text, File& tail, const std::filesystem::path& name,
+                                     std::uint64_t from) {
+  open(tail);
+  const std::string title = title_of({from, from + text.size()}, name);
+  const bool had = has(title, [&](std::uint64_t to) { return is_copied(text, to); });
+  const bool all = had || end_ < kFull;
+  if (!had && all) {
+    append(title);
+    append(text);
+    append("\n");
+  }
+  sync();
+  return all;
+}
+
+KVSTORE_INLINE void TornKeeper::sync() {
   check(uninterrupted([&] { return file_->sync(); }), "sync");
   check(uninterrupted([&] { return files_.sync_folder(folder_); }), "sync the folder of");
-  return all;
 }
 
 KVSTORE_INLINE std::vector<FileStretch> TornKeeper::find_stretches(File& journal, std::uint64_t from) const {
@@ -90,13 +110,14 @@ KVSTORE_INLINE void TornKeeper::open(File& journal) {
   end_ = mine.size;
 }
 
-KVSTORE_INLINE bool TornKeeper::has(std::string_view title, File& journal, const FileStretch& stretch) const {
+KVSTORE_INLINE bool TornKeeper::has(std::string_view title,
+                                    FunctionRef<bool(std::uint64_t)> is_copied) const {
   std::vector<char> block(kBlockBytes);
   int left = kMostHits;
   for (std::uint64_t at = 0;;) {
     const std::string_view text = read(*file_, at, block);
     for (std::size_t hit = text.find(title); hit != std::string_view::npos; hit = text.find(title, hit + 1)) {
-      if (is_copied(journal, stretch, at + hit + title.size())) return true;
+      if (is_copied(at + hit + title.size())) return true;
       if (--left == 0) return false;  // it is kept once more then
     }
     if (text.size() < block.size()) return false;
@@ -114,6 +135,13 @@ KVSTORE_INLINE bool TornKeeper::is_copied(File& journal, const FileStretch& stre
     at += text.size();
   }
   return true;
+}
+
+KVSTORE_INLINE bool TornKeeper::is_copied(std::string_view text, std::uint64_t to) const {
+  std::string found(text.size(), '\0');
+  const auto got = read_full(*file_, to, found);
+  check(got.error, "read");
+  return got.value == text.size() && found == text;
 }
 
 KVSTORE_INLINE void TornKeeper::add(std::string_view title, File& journal, const FileStretch& stretch) {

@@ -2,13 +2,18 @@
 #pragma once
 
 // The line of an operation, encoded before its segment is locked where the new entry is known by then: others
-// do not wait for it, and what the search reads first arrives meanwhile.
+// do not wait for it, and what the search reads first arrives meanwhile. A verb that needs an existing entry
+// (`update`, `modify`, `remove`) has its line encoded under the lock: the entry's own key belongs into it,
+// and the caller's may be one that cannot be stored.
 
 #include <optional>
 #include <span>
+#include <string_view>
+#include <type_traits>
 
 #include "kvstore/detail/base/thread_object.hpp"
 #include "kvstore/detail/change/change_line.hpp"
+#include "kvstore/detail/codec/key.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/table/mutation.hpp"
 #include "kvstore/detail/table/tables.hpp"
@@ -39,6 +44,10 @@ class LineAhead {
     (**own_).begin(false);
     (**own_).put(intended->key, *intended->value);
     value_ = intended->value;
+    if constexpr (kIsString<Key>)
+      key_ = {intended->key.data(), intended->key.size()};
+    else
+      key_ = &intended->key;
   }
   explicit LineAhead(bool wanted) {
     if (wanted) own_.emplace();
@@ -57,8 +66,7 @@ class LineAhead {
   [[nodiscard]] SealedLine of(const Tables<Key, Value>& tables,
                               std::span<const Mutation<Key, Value>> mutations) {
     ChangeLine& line = **own_;
-    const bool is_encoded = mutations.size() == 1 && value_ != nullptr && mutations.front().value == value_;
-    if (!is_encoded) {
+    if (mutations.size() != 1 || !is_encoded(tables, mutations.front())) {
       line.begin(mutations.size() > 1);
       put_changes(tables, mutations, line);
     }
@@ -66,9 +74,26 @@ class LineAhead {
   }
 
  private:
+  [[nodiscard]] bool is_encoded(const Tables<Key, Value>& tables,
+                                const Mutation<Key, Value>& mutation) const {
+    if (value_ == nullptr || mutation.value != value_) return false;
+    return mutation.kind == Mutation<Key, Value>::Kind::insert ||
+           has_text_of(mutation.key_in(tables.of(mutation.hash)));
+  }
+  /// Keys may be equal and yet have other texts: the entry keeps its own. False if that cannot be excluded.
+  [[nodiscard]] bool has_text_of(const Key& key) const {
+    if constexpr (kIsString<Key>)
+      return std::string_view{key.data(), key.size()} == key_;
+    else if constexpr (NameKey<Key>)
+      return key == *key_;
+    else
+      return false;
+  }
+
   std::optional<TakenOut<ChangeLine, ChangeLine>>
       own_;                       // a codec may write to another store, which needs a second
-  const Value* value_ = nullptr;  // whose entry is encoded
+  const Value* value_ = nullptr;  // of the entry that is encoded, as its key
+  std::conditional_t<kIsString<Key>, std::string_view, const Key*> key_{};
 };
 
 }}}  // namespace kvstore::v1::detail
