@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Holds a store for the tests of kvctl, as any program would: `kvctl_hold KIND PATH [N]` opens it, stores N
-// entries with the integers below N as keys, says "ready", and holds it until its standard input ends.
+// Holds a store for the tests of kvctl, as any program would: `kvctl_hold KIND PATH [N [MORE]]` opens it, stores
+// and saves N entries with the integers below N as keys, and then as many MORE, says "ready", and holds it until
+// its standard input ends.
 
 #include <cstdint>
 #include <iostream>
@@ -31,6 +32,8 @@ int main(int argc, char* argv[]) {
   const int count = argc > 3 ? std::stoi(argv[3]) : 0;
   for (int i = 0; i < count; ++i) store.upsert(i, "value " + std::to_string(i));
   store.save();
+  const int end = count + (argc > 4 ? std::stoi(argv[4]) : 0);
+  for (int i = count; i < end; ++i) store.upsert(i, "value " + std::to_string(i));
   std::cout << "ready" << std::endl;
   for (char byte = 0; std::cin.get(byte);) {}
   store.close();
