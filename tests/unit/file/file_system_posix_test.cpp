@@ -92,6 +92,28 @@ TEST_CASE("Files: the status tells a file, a folder, a device and nothing apart"
   CHECK(files.status(folder / "a" / "b").error == std::errc::not_a_directory);
 }
 
+TEST_CASE("Files: the identity is that of the status, without times") {
+  const TempFolder folder;
+  auto& files = system_file_system();
+  write_file(folder / "file", "text");
+  fs::create_symlink(folder / "file", folder / "link");
+  const auto known = files.status(folder / "file").value;
+  const auto open = files.open(folder / "file", OpenMode::read, 0);
+  REQUIRE_FALSE(open.error);
+  for (const auto& found :
+       {files.identity(folder / "file"), files.identity(folder / "link"), open.value->identity()}) {
+    CHECK_FALSE(found.error);
+    CHECK(found.value.kind == FileKind::regular);
+    CHECK(found.value.size == 4);
+    CHECK(found.value.device == known.device);
+    CHECK(found.value.inode == known.inode);
+    CHECK(found.value.modified == 0);
+  }
+  CHECK(files.identity(folder / "none").value.kind == FileKind::missing);
+  CHECK_FALSE(files.identity(folder / "none").error);
+  CHECK(files.identity(folder / "file" / "below").error == std::errc::not_a_directory);
+}
+
 TEST_CASE("Files: a path is followed through links to where a file would be made") {
   const TempFolder folder;
   auto& files = system_file_system();

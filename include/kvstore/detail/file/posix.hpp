@@ -29,6 +29,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <sys/vfs.h>
 #include <sys/xattr.h>
@@ -62,6 +63,26 @@ inline FileStatus posix_status(const struct ::stat& status) {
           .inode = status.st_ino,
           .modified = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000 + status.st_mtim.tv_nsec,
           .links = status.st_nlink};
+}
+
+/// `File::identity` of a descriptor with an empty path, or of a path. ENOSYS where only `stat` is to be had.
+inline Result<FileStatus> posix_identity([[maybe_unused]] int descriptor, [[maybe_unused]] const char* path) {
+#ifdef STATX_INO
+  struct ::statx status{};
+  const int flags = *path == '\0' ? AT_EMPTY_PATH : 0;
+  if (::statx(descriptor, path, flags, STATX_TYPE | STATX_SIZE | STATX_INO, &status) != 0)
+    return {{}, posix_error()};
+  return {{.kind = posix_kind(status.stx_mode),
+           .size = status.stx_size,
+           .device = ::makedev(status.stx_dev_major, status.stx_dev_minor),
+           .inode = status.stx_ino},
+          {}};
+#else
+  return {{}, std::make_error_code(std::errc::function_not_supported)};
+#endif
+}
+inline bool lacks_statx(const std::error_code& error) noexcept {
+  return error == std::errc::function_not_supported || error == std::errc::operation_not_permitted;
 }
 
 /// `open`, but never as descriptor 0, 1 or 2. If a program has closed them, the next file that it opens gets
@@ -204,6 +225,10 @@ class PosixFile final : public File {
     if (::fstat(descriptor_, &status) != 0) return {{}, posix_error()};
     return {posix_status(status), {}};
   }
+  Result<FileStatus> identity() override {
+    auto found = posix_identity(descriptor_, "");
+    return lacks_statx(found.error) ? status() : found;
+  }
 
   std::error_code set_mode(std::uint32_t mode) override {
     return posix_outcome(::fchmod(descriptor_, static_cast<::mode_t>(mode)));
@@ -296,6 +321,11 @@ class PosixFileSystem final : public FileSystem {
     if (::stat(path.c_str(), &status) == 0) return {posix_status(status), {}};
     if (errno == ENOENT) return {};
     return {{}, posix_error()};
+  }
+  Result<FileStatus> identity(const std::filesystem::path& path) override {
+    auto found = posix_identity(AT_FDCWD, path.c_str());
+    if (found.error == std::errc::no_such_file_or_directory) return {};
+    return lacks_statx(found.error) ? status(path) : found;
   }
 
   Result<std::string> acl(const std::filesystem::path& path) override {

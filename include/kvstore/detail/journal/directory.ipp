@@ -92,7 +92,7 @@ KVSTORE_INLINE void JournalDirectory::narrow(File& journal) const {
 }
 
 KVSTORE_INLINE bool JournalDirectory::is_whole(JournalFile& journal) const {
-  const auto mine = uninterrupted([&] { return journal.file().status(); });
+  const auto mine = uninterrupted([&] { return journal.file().identity(); });
   check(mine.error, "cannot look at it");
   return mine.value.size >= journal.end();
 }
@@ -105,9 +105,9 @@ KVSTORE_INLINE bool JournalDirectory::has_name(JournalFile& journal) const {
 }
 
 KVSTORE_INLINE bool JournalDirectory::is_at(const std::filesystem::path& name, JournalFile& journal) const {
-  const auto mine = uninterrupted([&] { return journal.file().status(); });
+  const auto mine = uninterrupted([&] { return journal.file().identity(); });
   check(mine.error, "cannot look at it");
-  const auto named = uninterrupted([&] { return files_.status(name); });
+  const auto named = uninterrupted([&] { return files_.identity(name); });
   if (named.error || named.value.inode != mine.value.inode) return false;
   // Windows may not report the volume of a file that was renamed while it was open.
   return named.value.device == mine.value.device || mine.value.device == 0;

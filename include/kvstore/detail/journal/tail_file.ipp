@@ -118,8 +118,8 @@ KVSTORE_INLINE void TailFile::unmap() noexcept {
 KVSTORE_INLINE bool TailFile::has_name() const {
   const auto file = this->file();
   if (!file) return true;
-  const auto mine = uninterrupted([&] { return file->status(); });
-  const auto named = uninterrupted([&] { return files_.status(name_); });
+  const auto mine = uninterrupted([&] { return file->identity(); });
+  const auto named = uninterrupted([&] { return files_.identity(name_); });
   for (const auto& status : {mine, named}) {
     if (status.error) throw StorageError{name_, status.error, "cannot look at it"};
   }
