@@ -25,9 +25,9 @@ concept ViewOf =
 }  // namespace detail
 
 /// A list of changes for `apply`, which carries out all of them in order, or none, in memory and on disk. A
-/// later change of the list sees the earlier ones: `create` then `update` of one key is well-formed. A batch does
-/// not look at old values: values that were computed from those that the store had may overwrite what other
-/// threads have written meanwhile.
+/// later change of the list sees the earlier ones: `create` then `update` of one key is well-formed. A batch
+/// does not look at old values: values that were computed from those that the store had may overwrite what
+/// other threads have written meanwhile.
 ///
 /// *Thread safety*: none; use a batch from one thread at a time.
 ///
