@@ -70,7 +70,7 @@ KVSTORE_INLINE CorruptionError::CorruptionError(std::filesystem::path path, std:
                              : " (line " + std::to_string(place.line) + ", column " +
                                    std::to_string(place.column) + ")") +
             (place.key.empty() ? std::string{} : ", entry " + place.key) + ": " + expected +
-            "; the file was not changed: mend it or move it away"},
+            "; the file was not changed: mend it, move it away, or save what can be read by `kvctl repair`"},
       path_{std::move(path)},
       offset_{offset},
       expected_{std::move(expected)},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-// Holds a store for the tests of kvctl, as any program would: `kvctl_hold KIND PATH [N [MORE]]` opens it, stores
-// and saves N entries with the integers below N as keys, and then as many MORE, says "ready", and holds it until
-// its standard input ends.
+// Holds a store for the tests of kvctl, as any program would: `kvctl_hold KIND PATH [N [MORE]]` opens it,
+// stores and saves N entries with the integers below N as keys, and then as many MORE, says "ready", and
+// holds it until its standard input ends.
 
 #include <cstdint>
 #include <iostream>

@@ -87,8 +87,8 @@ TEST_CASE("Exchanged folder: a save writes nothing where another store has the n
     at.let_another_in();
     INFO("way " << way);
     const std::string words = at.save();
-    CHECK_THAT(words,
-               ContainsSubstring("nothing was written") && ContainsSubstring("data.json.lock was removed"));
+    CHECK_THAT(words, ContainsSubstring("nothing more is written") &&
+                          ContainsSubstring("data.json.lock was removed"));
     CHECK(read_file(at.path) == kTheirText);
     CHECK_FALSE(fs::exists(at.path.parent_path() / "data.json.ours"));
     at.storage.reset();
@@ -118,7 +118,7 @@ TEST_CASE("Exchanged folder: an exchange during a save is noticed before its ren
       support::write_file(at.path.parent_path() / "data.json.tmp", "theirs, half written");
     });
     INFO("way " << way);
-    CHECK_THAT(at.save(), ContainsSubstring("nothing was written"));
+    CHECK_THAT(at.save(), ContainsSubstring("nothing more is written"));
     CHECK(read_file(at.path) == kTheirText);
     at.files.before_each(nullptr);
     CHECK(read_file(at.path.parent_path() / "data.json.tmp") == "theirs, half written");
@@ -128,7 +128,7 @@ TEST_CASE("Exchanged folder: an exchange during a save is noticed before its ren
 TEST_CASE("Exchanged folder: once the link leads back, saves go on") {
   Exchange at;
   at.flip_link();
-  CHECK_THAT(at.save(), ContainsSubstring("nothing was written"));
+  CHECK_THAT(at.save(), ContainsSubstring("nothing more is written"));
   fs::create_symlink("r1", at.folder / "next");
   fs::rename(at.folder / "next", at.folder / "current");
   CHECK(at.save() == "saved");

@@ -77,7 +77,8 @@ KVSTORE_INLINE void check_writable_folder(FileSystem& files, const std::filesyst
       "Options::read_only");
   const auto folder = path.parent_path();
   check_usable(path, uninterrupted([&] { return files.check_writable(folder); }),
-               "saving makes files in folder " + path_text(folder) + ", which is not writable");
+               "saving makes files in folder " + path_text(folder) +
+                   ", which is not writable (chmod it, or open the store with Options::read_only)");
   check_usable(path, uninterrupted([&] { return files.check_syncable(folder); }),
                "saving syncs folder " + path_text(folder) +
                    ", which must be readable for that: give this user the permission to read it");

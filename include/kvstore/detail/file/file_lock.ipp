@@ -51,11 +51,11 @@ KVSTORE_INLINE FileLock::~FileLock() {
 
 KVSTORE_INLINE void FileLock::check_still_held() {
   const auto current = has_name();
-  if (current.error) fail(current.error, "nothing was written: cannot look at");
+  if (current.error) fail(current.error, "nothing more is written: cannot look at");
   if (current.value) return;
   throw StorageError{file_,
                      {},
-                     "nothing was written, because lock file " + path_text(name_) +
+                     "nothing more is written, because lock file " + path_text(name_) +
                          " was removed, or its folder exchanged, while the store was open; another store may "
                          "own what is there now: keep this one's entries by checkpoint() under another name, "
                          "then open the file again"};
