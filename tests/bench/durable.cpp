@@ -165,16 +165,22 @@ void compaction(bench::Report& report, const bench::Arguments& arguments, const 
   }
   store.save();
   store.compact();
+  const std::string text(std::filesystem::file_size(folder / "data.json"), '\n');
   Samples at_rest[3];
   Samples beside[3];
+  Samples clock[3];
   std::size_t next = 0;
-  const auto measure = [&](const std::function<bool()>& more, Samples(&into)[3]) {
+  const auto put = [&] {
+    store.upsert(data.key(next * 7919), data.value(next));
+    ++next;
+  };
+  const auto measure = [&](const std::function<bool()>& more, Samples(&into)[3],
+                           const std::function<void()>& operation) {
     bench::Latencies latencies;
     while (more()) {
       const auto start = bench::Clock::now();
-      store.upsert(data.key(next * 7919), data.value(next));
+      operation();
       latencies.add(bench::Clock::now() - start);
-      ++next;
     }
     into[0].add(latencies.percentile(0.5));
     into[1].add(latencies.percentile(0.999));
@@ -182,19 +188,26 @@ void compaction(bench::Report& report, const bench::Arguments& arguments, const 
   };
   for (std::size_t round = 0; round < arguments.runs; ++round) {
     std::size_t left = std::min<std::size_t>(data.size(), 200'000);
-    measure([&] { return left-- > 0; }, at_rest);
-    std::atomic<bool> compaction = true;
-    std::jthread folder_thread{[&] {
-      store.compact();
-      compaction = false;
-    }};
-    measure([&] { return compaction.load(); }, beside);
+    measure([&] { return left-- > 0; }, at_rest, put);
+    const auto measure_beside = [&](const std::function<void()>& work, Samples(&into)[3],
+                                    const std::function<void()>& operation) {
+      std::atomic<bool> works = true;
+      const std::jthread worker{[&] {
+        work();
+        works = false;
+      }};
+      measure([&] { return works.load(); }, into, operation);
+    };
+    measure_beside([&] { store.compact(); }, beside, put);
+    // Of such pauses, the system makes some by itself: a thread waits for others to use up their time.
+    measure_beside([&] { bench::replace_file(folder / "other", text); }, clock, [] {});
   }
   const auto row = [&](const std::string& name, const Samples(&samples)[3]) {
     table.row(name, {{samples[0], Unit::seconds}, {samples[1], Unit::seconds}, {samples[2], Unit::seconds}});
   };
   row("at rest", at_rest);
   row("while it is compacted", beside);
+  row("no store: only the clock, beside a thread that writes such a file", clock);
   table.at_most("p99.9 beside compaction", {beside[1], Unit::seconds}, 50e-6);
   store.save();
   store.compact();
