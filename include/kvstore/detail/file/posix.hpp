@@ -68,10 +68,10 @@ inline FileStatus posix_status(const struct ::stat& status) {
 /// `File::identity` of a descriptor with an empty path, or of a path. ENOSYS where only `stat` is to be had.
 inline Result<FileStatus> posix_identity([[maybe_unused]] int descriptor, [[maybe_unused]] const char* path) {
 #ifdef STATX_INO
-  struct ::statx status{};
+  struct ::statx status{};  // NOLINT(misc-include-cleaner): <sys/stat.h> has all of it
+  constexpr unsigned kWanted = STATX_TYPE | STATX_SIZE | STATX_INO;  // NOLINT(misc-include-cleaner)
   const int flags = *path == '\0' ? AT_EMPTY_PATH : 0;
-  if (::statx(descriptor, path, flags, STATX_TYPE | STATX_SIZE | STATX_INO, &status) != 0)
-    return {{}, posix_error()};
+  if (::statx(descriptor, path, flags, kWanted, &status) != 0) return {{}, posix_error()};
   return {{.kind = posix_kind(status.stx_mode),
            .size = status.stx_size,
            .device = ::makedev(status.stx_dev_major, status.stx_dev_minor),

@@ -16,6 +16,7 @@
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/reader.hpp"
 #include "kvstore/detail/journal/stretch.hpp"
+#include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/journal_format.hpp"
 #include "kvstore/storage.hpp"
 
