@@ -323,16 +323,15 @@ KVSTORE_INLINE void JournalSet::check_strangers(const BaseId& snapshot) const {
     if (!found->counts) continue;
     const bool misses_snapshot = !snapshot.exists && found->header.base && found->header.base->exists;
     if (found->steps == 0 && !misses_snapshot) continue;  // nothing in it can be lost
-    const std::string with = "this journal, with " + std::to_string(found->steps) + " changes, ";
-    const std::string away =
-        "move all files " + path_text(main.path.filename()) + "* away together, to go on without ";
-    throw CorruptionError{
-        found->path, 0,
-        with + (snapshot.exists
+    std::string expected = "this journal, with " + std::to_string(found->steps) + " changes, ";
+    expected += snapshot.exists
                     ? "does not belong to the JSON file beside it, which was edited or replaced; put the "
-                      "right JSON file back, or " +
-                          away + "its changes"
-                    : "continues a JSON file that is missing; put the JSON file back, or " + away + "both")};
+                      "right JSON file back"
+                    : "continues a JSON file that is missing; put the JSON file back";
+    expected +=
+        ", or move all files " + path_text(main.path.filename()) + "* away together, to go on without ";
+    expected += snapshot.exists ? "its changes" : "both";
+    throw CorruptionError{found->path, 0, expected};
   }
 }
 

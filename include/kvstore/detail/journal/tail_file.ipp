@@ -244,7 +244,8 @@ KVSTORE_INLINE TailHead read_tail_head(File& file, const std::filesystem::path& 
   if (got.error) throw StorageError{path, got.error, "cannot read"};
   const std::string zeros = tail_head(std::string(kIdBytes, '0'), 0);
   for (std::size_t i = 0; i < kTailHead; ++i) {
-    const bool fits = zeros[i] == '0' ? kHexDigits.find(found[i]) != kHexDigits.npos : found[i] == zeros[i];
+    const bool fits =
+        zeros[i] == '0' ? kHexDigits.find(found[i]) != std::string_view::npos : found[i] == zeros[i];
     if (!fits && found[i] != '\0') return {};
   }
   if (found.find('\0') != std::string::npos) return {TailHead::Kind::blank};
