@@ -169,7 +169,7 @@ inline constexpr std::size_t kMostBytesTried = std::size_t{64} << 20;
 /// Takes the mask from the line at `at` of a round's `text`, which begins at `begin`, if that makes it a good
 /// one.
 KVSTORE_INLINE JournalLine unmasked_line(std::string& text, std::size_t at, const LineMask& mask,
-                                         std::size_t begin) {
+                                         std::uint64_t begin) {
   const std::size_t bytes = end_of_line(std::string_view{text}.substr(at));
   if (bytes == 0) return {JournalLine::Outcome::bad, 0, 0, 0, {}};
   mask.turn(text.data() + at, begin + at);
