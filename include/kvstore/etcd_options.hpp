@@ -46,9 +46,9 @@ struct EtcdOptions {
   /// How long one attempt may take to connect, before the next endpoint is tried. Default: 1 s.
   std::chrono::milliseconds connect_timeout = std::chrono::seconds{1};
 
-  /// How long one attempt may wait for its answer. After that a read is tried on another endpoint, and a
-  /// write throws OutcomeUnknownError. Default: 2 s. A time much shorter than etcd's leader election (1 to 2
-  /// s with its defaults) makes unknown outcomes likely.
+  /// How long one attempt may wait for its answer; that of `clear` may wait for `timeout`. After that a read
+  /// is tried on another endpoint, and a write throws OutcomeUnknownError. Default: 2 s. A time much shorter
+  /// than etcd's leader election (1 to 2 s with its defaults) makes unknown outcomes likely.
   std::chrono::milliseconds response_timeout = std::chrono::seconds{2};
 
   /// The most keys that a batch may change; etcd's `--max-txn-ops`. Default: 128, as etcd's.
@@ -58,7 +58,8 @@ struct EtcdOptions {
   /// `--max-request-bytes`. Default: 1.5 MiB, as etcd's.
   std::size_t max_request_bytes = 1'572'864;
 
-  /// How many entries `for_each` requests at once and holds in memory. Default: 500.
+  /// How many entries `for_each` requests at once and holds in memory, at most; fewer if they are large:
+  /// about 4 MiB. Default: 500.
   std::size_t page_size = 500;
 
   /// Whether integers beyond 64 bits may be rounded to doubles when they are read into an `nlohmann::json`,

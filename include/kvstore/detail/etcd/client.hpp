@@ -25,8 +25,9 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Whether a request may be sent again although it may have been carried out (a read may).
-enum class EtcdRequest : std::uint8_t { read, write };
+/// Whether a request may be sent again although it may have been carried out (a read may), and whether it
+/// takes a node more time the more entries there are.
+enum class EtcdRequest : std::uint8_t { read, write, long_write };
 
 /// Talks to a cluster. Any thread may call any member; each connection is used by one thread at a time. Lock
 /// order: no mutex is taken while another is held, except `token_mutex_` under `login_mutex_`.
@@ -130,7 +131,8 @@ class EtcdClient {
     bool logged_in = !with_token || options_.user.empty();
     for (std::size_t tries = 1;; ++tries) {
       const std::size_t endpoint = preferred_;
-      Attempt tried = attempt(endpoint, path, body, deadline, with_token);
+      const auto longest = kind == EtcdRequest::long_write ? options_.timeout : options_.response_timeout;
+      Attempt tried = attempt(endpoint, path, body, longest, deadline, with_token);
       reason = pools_[endpoint].address + ": " + tried.verdict.reason;
       switch (tried.verdict.outcome) {
         case EtcdOutcome::done:
@@ -143,7 +145,9 @@ class EtcdClient {
         case EtcdOutcome::refused:
           throw ServerError{reason};
         case EtcdOutcome::unknown:
-          if (kind == EtcdRequest::write) throw_unknown(reason);
+          // First: a node that hangs still accepts connections, and the next write would meet it again.
+          give_up_on(endpoint);
+          if (kind != EtcdRequest::read) throw_unknown(reason);
           break;
         case EtcdOutcome::not_carried_out:
           break;
@@ -154,15 +158,17 @@ class EtcdClient {
   }
 
   [[nodiscard]] Attempt attempt(std::size_t endpoint, const std::string& path, const std::string& body,
-                                Clock::time_point deadline, bool with_token) {
+                                std::chrono::milliseconds longest, Clock::time_point deadline,
+                                bool with_token) {
     const auto left = std::max(std::chrono::milliseconds{1},
                                std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
     const Token used = with_token ? token() : Token{};
     std::unique_ptr<EtcdConnection> connection = borrow(pools_[endpoint]);
-    EtcdReply reply = connection->post(
-        path, used.text, body,
-        {std::min(options_.connect_timeout, left), std::min(options_.response_timeout, left)});
-    if (reply.status == 0) {  // the connection is not reused
+    EtcdReply reply = connection->post(path, used.text, body,
+                                       {std::min(options_.connect_timeout, left), std::min(longest, left)});
+    if (reply.status ==
+        0) {  // the connection is not reused, nor are its idle sisters, which may be dead as well
+      close_idle(pools_[endpoint]);
       return {{reply.sent ? EtcdOutcome::unknown : EtcdOutcome::not_carried_out, std::move(reply.reason)}};
     }
     give_back(pools_[endpoint], std::move(connection));
@@ -196,6 +202,12 @@ class EtcdClient {
       if (!connection->is_stale()) return connection;
     }
     return std::make_unique<EtcdConnection>(options_, pool.address);
+  }
+
+  static void close_idle(Pool& pool) {
+    std::vector<std::unique_ptr<EtcdConnection>> closed;  // under no lock
+    const std::scoped_lock lock{pool.mutex};
+    closed.swap(pool.idle);
   }
 
   static void give_back(Pool& pool, std::unique_ptr<EtcdConnection> connection) {

@@ -3,6 +3,7 @@
 
 // The verbs as transactions of etcd, on text.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -92,14 +93,14 @@ class EtcdEngine {
   void for_each(FunctionRef<void(Text, Text)> visit) {
     EtcdRange range = prefix_range(options().key_prefix);
     std::int64_t revision = 0;
-    while (true) {
+    for (PageSize size{options().page_size};;) {
       std::string fields = range_fields(range);
-      append_number_field(fields, "limit", static_cast<std::int64_t>(options().page_size));
+      append_number_field(fields, "limit", static_cast<std::int64_t>(size.get()));
       // The revision at which the first page was read, so that all pages are of one moment.
       if (revision != 0) append_number_field(fields, "revision", revision);
       const nlohmann::json page = call_read(json_object(fields));
       if (revision == 0) revision = understand(page, answered_revision);
-      const std::string last = visit_page(page, visit);
+      const std::string last = visit_page(page, visit, size);
       if (!json_flag(page, "more") || last.empty()) return;
       range.first = last + '\0';
     }
@@ -113,8 +114,10 @@ class EtcdEngine {
     return json_member(call_read(json_object(fields += ",\"keys_only\":true")), "kvs").empty();
   }
 
+  /// One request, which takes etcd longer the more entries there are: it may take all of `timeout`.
   void clear() {
-    call_write("/v3/kv/deleterange", json_object(range_fields(prefix_range(options().key_prefix))));
+    (void)client_->call("/v3/kv/deleterange", json_object(range_fields(prefix_range(options().key_prefix))),
+                        EtcdRequest::long_write);
   }
 
   /// `etcd at HOST:PORT, ... (PREFIX)`
@@ -132,6 +135,34 @@ class EtcdEngine {
   [[nodiscard]] const std::shared_ptr<EtcdClient>& client() const noexcept { return client_; }
 
  private:
+  /// How many entries to ask for at once: so many that a page has some megabytes, by the size of those that
+  /// came, and twice as many as before at most. A page of huge values would take longer than a request may.
+  class PageSize {
+   public:
+    explicit PageSize(std::size_t most) : most_{most}, size_{std::min(kFirst, most)} {}
+
+    [[nodiscard]] std::size_t get() const noexcept { return size_; }
+    void add(std::size_t bytes) noexcept {
+      ++entries_;
+      bytes_ += bytes;
+    }
+    void end_page() noexcept {
+      const std::size_t fitting =
+          entries_ == 0 ? most_ : kBytes * entries_ / std::max<std::size_t>(bytes_, 1);
+      size_ = std::clamp<std::size_t>(std::min(fitting, 2 * size_), 1, most_);
+      entries_ = bytes_ = 0;
+    }
+
+   private:
+    static constexpr std::size_t kFirst = 16;
+    static constexpr std::size_t kBytes = std::size_t{4} << 20;
+
+    std::size_t most_;
+    std::size_t size_;
+    std::size_t entries_ = 0;  // of the page
+    std::size_t bytes_ = 0;
+  };
+
   [[nodiscard]] const EtcdOptions& options() const noexcept { return client_->options(); }
 
   [[nodiscard]] std::string full_key(Text key) const {
@@ -210,7 +241,8 @@ class EtcdEngine {
   }
 
   /// Shows every entry of a page. @returns the last key, with its prefix; empty if there is none
-  std::string visit_page(const nlohmann::json& page, FunctionRef<void(Text, Text)> visit) const {
+  std::string visit_page(const nlohmann::json& page, FunctionRef<void(Text, Text)> visit,
+                         PageSize& size) const {
     std::string key;
     const std::size_t prefix = options().key_prefix.size();
     const nlohmann::json& entries = json_member(page, "kvs");
@@ -218,8 +250,10 @@ class EtcdEngine {
       key = understand(entry, [](const nlohmann::json& it) { return json_bytes(it, "key"); });
       const std::string value =
           understand(entry, [](const nlohmann::json& it) { return json_bytes(it, "value"); });
+      size.add(key.size() + value.size());
       visit(Text{key}.substr(prefix), value);
     }
+    size.end_page();
     return key;
   }
 
