@@ -149,6 +149,8 @@ class LockedError : public Error {
   LockedError(std::filesystem::path path, long holder);
   /// Another store of this process, whose id is `self`, has `path` open.
   [[nodiscard]] static LockedError by_this_process(std::filesystem::path path, long self);
+  /// The store of process `holder` has `path` open; `how` says so.
+  [[nodiscard]] static LockedError by(std::filesystem::path path, long holder, const std::string& how);
   /// A store without a lock file of its own has `path` open; `how` says in which way.
   LockedError(std::filesystem::path path, const std::string& how);
 

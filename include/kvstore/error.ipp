@@ -92,8 +92,12 @@ KVSTORE_INLINE LockedError::LockedError(std::filesystem::path path, long holder)
       holder_{holder} {}
 
 KVSTORE_INLINE LockedError LockedError::by_this_process(std::filesystem::path path, long self) {
-  LockedError error{std::move(path), "by this process itself (process " + std::to_string(self) + ")"};
-  error.holder_ = self;
+  return by(std::move(path), self, "by this process itself (process " + std::to_string(self) + ")");
+}
+
+KVSTORE_INLINE LockedError LockedError::by(std::filesystem::path path, long holder, const std::string& how) {
+  LockedError error{std::move(path), how};
+  error.holder_ = holder;
   return error;
 }
 

@@ -30,7 +30,10 @@ struct RedisClusterOptions {
   std::string key_prefix{};
 
   /// The number of replicas that must confirm each write before it returns (WAIT); fewer cause a
-  /// `ReplicationError`. 0 = writes wait for none: a leader that dies just after a write loses the write.
+  /// `ReplicationError`. 0 = writes wait for none: a leader that dies just after a write loses the write. A
+  /// write survives every failover only if all replicas of its leader have confirmed it: another replica may
+  /// be elected, even if nobody has died and the network was only divided. So set the number of replicas that
+  /// a leader has, or `min-replicas-to-write` on the servers.
   std::size_t replicas = 0;
 
   /// The longest time that a write waits for its replicas.
@@ -40,11 +43,12 @@ struct RedisClusterOptions {
   /// loading. The default covers a failover at the server's default `cluster-node-timeout` of 15 s.
   std::chrono::milliseconds timeout = std::chrono::seconds{30};
 
-  /// The longest wait for a connection to one node.
+  /// The longest wait for a connection to one node, and for its answer to the PING that a node gets which has
+  /// failed before.
   std::chrono::milliseconds connect_timeout = std::chrono::seconds{1};
 
-  /// The longest wait for one answer. After that a read is tried on another node, and the outcome of a write
-  /// is unknown.
+  /// The longest wait for one answer, or for more of it. After that a read is tried on another node, and the
+  /// outcome of a write is unknown unless it was not wholly sent.
   std::chrono::milliseconds response_timeout = std::chrono::seconds{5};
 
   /// Whether integers beyond 64 bits may be rounded to doubles when they are read into an `nlohmann::json`,

@@ -3,11 +3,13 @@
 
 // Servers that lead slots of a cluster, and answer as a test tells them.
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "kvstore/redis_cluster_key_value_store.hpp"
@@ -19,11 +21,13 @@ using namespace std::chrono_literals;
 using support::FakeRedis;
 using Command = FakeRedis::Command;
 
-/// A server that leads every slot, and answers all but CLUSTER SLOTS as it is told.
+/// A server that leads every slot, and answers all but CLUSTER SLOTS and PING as it is told.
 class Leader {
  public:
   explicit Leader(FakeRedis::Answer answer)
       : server_{[this, answer](const Command& command, std::size_t connection) -> std::optional<std::string> {
+          while (hangs_) std::this_thread::sleep_for(5ms);
+          if (command[0] == "PING") return "+PONG\r\n";
           if (command[0] != "CLUSTER") return answer(command, connection);
           const std::lock_guard lock{mutex_};
           return slots_.value_or(FakeRedis::all_slots("127.0.0.1", server_.port()));
@@ -38,11 +42,14 @@ class Leader {
     const std::lock_guard lock{mutex_};
     slots_ = std::move(reply);
   }
+  /// From now on no command is answered, although connections are accepted.
+  void hang(bool on = true) { hangs_ = on; }
   [[nodiscard]] std::size_t asked_for_slots() const { return server_.received({"CLUSTER", "SLOTS"}); }
 
  private:
   std::mutex mutex_;
   std::optional<std::string> slots_;
+  std::atomic<bool> hangs_ = false;
   FakeRedis server_;
 };
 

@@ -13,6 +13,7 @@
 
 #include "kvstore/detail/redis/connection.hpp"
 #include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 #include "support/catch.hpp"
 #include "support/held_memory.hpp"
@@ -21,7 +22,7 @@
 namespace huge_command_test {
 
 using namespace std::chrono_literals;
-using kvstore::detail::RedisClock;
+using kvstore::detail::Deadline;
 using kvstore::detail::RedisConnection;
 
 namespace {
@@ -42,12 +43,12 @@ TEST_CASE("Redis connection: the memory of one huge command is given back once t
   const support::Listener listener;
   const std::jthread server{[&] { drain(listener); }};
   RedisConnection connection{
-      *kvstore::detail::RedisAddress::parse(listener.endpoint()), {}, RedisClock::now() + 5s};
+      *kvstore::detail::RedisAddress::parse(listener.endpoint()), {}, Deadline::in(5s)};
   const std::string huge(64 * kMiB, 'x');
   connection.append({"SET", "key", huge});
   const std::size_t full = support::held_memory();
   std::size_t sent = 0;
-  REQUIRE(connection.send(RedisClock::now() + 60s, sent));
+  REQUIRE(connection.send(Deadline::in(60s), 60s, sent));
   CHECK(sent > huge.size());
   CHECK(support::held_memory() + 60 * kMiB < full);
 }

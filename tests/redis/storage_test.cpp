@@ -141,7 +141,7 @@ TEST_CASE("Redis storage: an owner that another has replaced cannot save any mor
   ::kill(frozen.id(), SIGCONT);
   const std::string words = frozen.result();
   CAPTURE(words);
-  REQUIRE(words.find("already open for writing by process " + std::to_string(::getpid())) !=
+  REQUIRE(words.find("already open for writing by process " + std::to_string(::getpid()) + " on host ") !=
           std::string::npos);
   next->close();
   REQUIRE(contents(Store{storage(name)}) == std::map<std::string, int>{{"a", 1}, {"b", 2}});
@@ -256,6 +256,46 @@ TEST_CASE("Redis storage: what is stored there and cannot be read is refused by 
   REQUIRE(servers.cli(leader, "get " + key + "entries") == "text\n");
   REQUIRE_THROWS_AS(storage(""), kvstore::UsageError);
   REQUIRE_THROWS_AS(storage("a}b"), kvstore::UsageError);
+}
+
+TEST_CASE("Redis storage: entries that others have removed are missed, by a save and by an opening") {
+  const RedisServers servers;
+  const std::string name = fresh("removed");
+  const std::string key = "stored:{" + name + "}:";
+  const int leader = servers.leader_of(key);
+  const std::map<std::string, int> all{{"a", 1}, {"b", 2}, {"c", 3}};
+  {
+    Store store{storage(name), {.batch_size = 0, .complain = false}};
+    store.create("a", 1);
+    store.create("b", 2);
+    store.save();
+    servers.cli(leader, "del " + key + "entries");
+    store.create("c", 3);
+    CHECK_THROWS_AS(store.save(), kvstore::StorageError);
+    store.save();
+    store.close();
+  }
+  CHECK(contents(Store{storage(name)}) == all);
+  servers.cli(leader, "hdel " + key + "entries b");
+  CHECK_THROWS_WITH(Store{storage(name)}, Catch::Contains("has 2 entries, and 3 were saved"));
+  CHECK_THROWS_WITH((Store{storage(name), {.read_only = true}}), Catch::Contains("3 were saved"));
+  servers.cli(leader, "hdel " + key + "meta count");
+  CHECK(Store{storage(name)}.size() == 2);
+}
+
+TEST_CASE("Redis storage: a server that evicts any key is refused, since it would lose the store") {
+  const RedisServers servers;
+  const std::string name = fresh("evicted");
+  const int leader = servers.leader_of("stored:{" + name + "}:");
+  Store{storage(name)}.close();
+  servers.cli(leader, "config set maxmemory 1gb");
+  servers.cli(leader, "config set maxmemory-policy allkeys-lru");
+  CHECK_THROWS_WITH(Store{storage(name)}, Catch::Contains("allkeys-lru"));
+  CHECK(Store{storage(name), {.read_only = true}}.empty());
+  servers.cli(leader, "config set maxmemory-policy volatile-lru");
+  CHECK(Store{storage(name)}.empty());
+  servers.cli(leader, "config set maxmemory 0");
+  servers.cli(leader, "config set maxmemory-policy noeviction");
 }
 
 TEST_CASE("Redis storage: a JSON file moves there and back") {

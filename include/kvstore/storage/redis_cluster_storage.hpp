@@ -8,6 +8,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -21,19 +23,19 @@
 #include <string>
 #include <string_view>
 #include <thread>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/random_bits.hpp"
-#include "kvstore/detail/base/sip_hash.hpp"
 #include "kvstore/detail/redis/cluster.hpp"
 #include "kvstore/detail/redis/pipeline.hpp"
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/slot.hpp"
 #include "kvstore/detail/redis/store_keys.hpp"
+#include "kvstore/detail/redis/store_loader.hpp"
+#include "kvstore/detail/redis/verdict.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 #include "kvstore/storage.hpp"
@@ -80,27 +82,31 @@ class RedisClusterStorage final : public Storage {
   ~RedisClusterStorage() override {
     renewer_.reset();
     if (!tried_to_acquire_ || home_.is_foreign_by_id()) return;
+    if (unreachable_) return;  // the lease then expires
     try {
-      run_script(detail::kRedisRelease, {keys_.lock}, {writer_});
-    } catch (const std::exception&) {}  // the lease then expires
+      run_script(detail::kRedisRelease, {keys_.lock}, {writer_}, detail::Deadline::in(lease_));
+    } catch (const std::exception&) {}  // the same
   }
 
   void load(const LoadRequest& request, LoadSink& sink) override {
     translated([&] {
       const bool exclusive = request.purpose == LoadPurpose::exclusive;
       if (exclusive) acquire();
-      const detail::RedisReply meta = run(false, {"HMGET", keys_.meta, "format", "schema", "save", "writer"});
+      const detail::RedisReply meta = run(
+          detail::redis_wrote::kNever, {"HMGET", keys_.meta, "format", "schema", "save", "writer", "count"});
       intact_ = true;
-      check(detail::is_array(*meta, 4), "HMGET");
+      detail::check_redis_answer(detail::is_array(*meta, 5), path_, "HMGET");
       if (detail::is_nil(*meta->element[0]) && detail::is_nil(*meta->element[3])) {
         sink.missing(path_, request);  // no process has ever owned a store of that name
       }
       check_format(detail::text_of(*meta->element[0]));
       if (!detail::is_nil(*meta->element[1])) sink.schema_version(number_of(*meta->element[1]));
       last_ = detail::text_of(*meta->element[2]);
-      const detail::RedisReply count = run(false, {"HLEN", keys_.entries});
+      const detail::RedisReply count = run(detail::redis_wrote::kNever, {"HLEN", keys_.entries});
       sink.expect(static_cast<std::uint64_t>(count->integer) * kGuess);
-      exclusive ? scan(sink) : read_at_once(sink);
+      const detail::RedisStoreLoader loader{cluster_, keys_, path_};
+      const std::size_t entries = exclusive ? loader.scan(sink) : loader.read_at_once(sink);
+      loader.check_count(detail::text_of(*meta->element[4]), last_, entries);
       sink.finish();
     });
   }
@@ -108,7 +114,7 @@ class RedisClusterStorage final : public Storage {
   /// Nothing has changed if there was no save since.
   bool load_changes(LoadSink&) override {
     return translated([&] {
-      const detail::RedisReply last = run(false, {"HGET", keys_.meta, "save"});
+      const detail::RedisReply last = run(detail::redis_wrote::kNever, {"HGET", keys_.meta, "save"});
       return detail::text_of(*last) == last_;
     });
   }
@@ -178,16 +184,24 @@ class RedisClusterStorage final : public Storage {
   }
   [[noreturn]] void fail(const Error& error) const { throw StorageError{path_, {}, error.what()}; }
 
-  detail::RedisReply run(bool writes, const std::vector<Text>& arguments) {
-    return cluster_.run(detail::RedisCommand{slot_, writes, arguments});
+  detail::RedisReply run(detail::RedisWrote wrote, const std::vector<Text>& arguments) {
+    return run(wrote, arguments, detail::Deadline::in(cluster_.options().timeout));
+  }
+  detail::RedisReply run(detail::RedisWrote wrote, const std::vector<Text>& arguments,
+                         const detail::Deadline& until) {
+    return cluster_.run(detail::RedisCommand{slot_, wrote, arguments}, until);
   }
   detail::RedisReply run_script(Text script, const std::vector<Text>& keys,
                                 const std::vector<Text>& arguments) {
+    return run_script(script, keys, arguments, detail::Deadline::in(cluster_.options().timeout));
+  }
+  detail::RedisReply run_script(Text script, const std::vector<Text>& keys,
+                                const std::vector<Text>& arguments, const detail::Deadline& until) {
     const std::string count = std::to_string(keys.size());
     std::vector<Text> all{"EVAL", script, count};
     all.insert(all.end(), keys.begin(), keys.end());
     all.insert(all.end(), arguments.begin(), arguments.end());
-    return run(true, all);
+    return run(detail::redis_wrote::kUnlessRefused, all, until);
   }
 
   // --- ownership ---
@@ -195,6 +209,7 @@ class RedisClusterStorage final : public Storage {
   void acquire() {
     const std::string lease = std::to_string(lease_.count());
     home_ = {};
+    check_keeps_keys();
     tried_to_acquire_ = true;
     const detail::RedisReply reply =
         run_script(detail::kRedisAcquire, {keys_.lock, keys_.meta}, {writer_, lease});
@@ -211,13 +226,21 @@ class RedisClusterStorage final : public Storage {
     std::unique_lock lock{mutex};
     while (!wake.wait_for(lock, stop, lease_ / 3, [&] { return stop.stop_requested(); })) {
       try {
-        run_script(detail::kRedisRenew, {keys_.lock, keys_.meta}, {writer_, lease});
-      } catch (const std::exception&) {}  // if it lasts longer than a moment, a save will report it
+        run_script(detail::kRedisRenew, {keys_.lock, keys_.meta}, {writer_, lease},
+                   detail::Deadline::in(lease_ / 3));
+        unreachable_ = false;
+      } catch (const std::exception&) {  // if it lasts longer than a moment, a save will report it
+        unreachable_ = true;
+      }
     }
   }
 
+  // `owner` is PID@HOST-RANDOM.
   [[noreturn]] void throw_locked(Text owner) const {
-    throw LockedError{path_, std::strtol(std::string{owner}.c_str(), nullptr, 10)};
+    const std::string process{owner.substr(0, owner.find('@'))};
+    const std::string host{owner.substr(std::min(owner.find('@'), owner.size()))};
+    throw LockedError::by(path_, std::strtol(process.c_str(), nullptr, 10),
+                          "by process " + process + " on host " + host.substr(1, host.rfind('-') - 1));
   }
 
   /// Runs a script that saves on top of the save with stamp `base`.
@@ -238,7 +261,7 @@ class RedisClusterStorage final : public Storage {
     if (reply->integer < 0) {
       throw StorageError{path_, {}, "the servers have lost what was saved; the next save writes everything"};
     }
-    const detail::RedisReply owner = run(false, {"HGET", keys_.meta, "writer"});
+    const detail::RedisReply owner = run(detail::redis_wrote::kNever, {"HGET", keys_.meta, "writer"});
     replaced_ = detail::text_of(*owner);
     throw_locked(*replaced_);
   }
@@ -257,48 +280,19 @@ class RedisClusterStorage final : public Storage {
     return static_cast<std::uint32_t>(std::strtoul(std::string{detail::text_of(reply)}.c_str(), nullptr, 10));
   }
 
-  void put(LoadSink& sink, Text key, Text value) const {
+  /// A server that evicts keys loses a store as a whole. Whoever may not ask is believed.
+  void check_keeps_keys() {
+    std::string info;
     try {
-      sink.put(key, value);
-    } catch (const ParseError& error) {
-      throw CorruptionError{path_, "field " + detail::printable(key, "\""), error.what()};
-    }
-  }
-
-  /// Loads part by part: no other process may save meanwhile. HSCAN may return a field twice. After a
-  /// failover it may also skip some, since cursors have another meaning on another node. So the count
-  /// decides.
-  void scan(LoadSink& sink) {
-    constexpr int kTries = 10;
-    std::unordered_set<std::string, detail::SecretTextHash> seen;
-    for (int tries = 0; tries < kTries; ++tries) {
-      std::string cursor = "0";
-      do {
-        const detail::RedisReply reply = run(false, {"HSCAN", keys_.entries, cursor, "COUNT", "1000"});
-        check(detail::is_array(*reply, 2) && detail::is_array(*reply->element[1]), "HSCAN");
-        cursor = detail::text_of(*reply->element[0]);
-        const redisReply& fields = *reply->element[1];
-        for (std::size_t i = 0; i + 1 < fields.elements; i += 2) {
-          const Text key = detail::text_of(*fields.element[i]);
-          if (seen.emplace(key).second) put(sink, key, detail::text_of(*fields.element[i + 1]));
-        }
-      } while (cursor != "0");
-      const detail::RedisReply count = run(false, {"HLEN", keys_.entries});
-      if (static_cast<std::uint64_t>(count->integer) == seen.size()) return;
-    }
-    throw StorageError{path_, {}, "its entries change while they are loaded, though nobody else may save"};
-  }
-
-  void check(bool makes_sense, const char* command) const {
-    if (!makes_sense) throw StorageError{path_, {}, std::string{command} + ": an answer that makes no sense"};
-  }
-
-  /// Loads the state as of one moment, while others may save.
-  void read_at_once(LoadSink& sink) {
-    const detail::RedisReply fields = run(false, {"HGETALL", keys_.entries});
-    for (std::size_t i = 0; i + 1 < fields->elements; i += 2) {
-      put(sink, detail::text_of(*fields->element[i]), detail::text_of(*fields->element[i + 1]));
-    }
+      info = detail::text_of(*run(detail::redis_wrote::kNever, {"INFO", "memory"}));
+    } catch (const ServerError&) { return; }
+    const std::size_t policy = info.find("maxmemory_policy:allkeys-");
+    if (policy == std::string::npos || info.find("maxmemory:0\r") != std::string::npos) return;
+    throw StorageError{path_,
+                       {},
+                       "its server evicts any key when its memory is full (" +
+                           info.substr(policy, info.find('\r', policy) - policy) +
+                           "), and this store is one key; set maxmemory-policy to noeviction or volatile-…"};
   }
 
   // --- saving ---
@@ -317,7 +311,8 @@ class RedisClusterStorage final : public Storage {
     }
     if (elements == 0) {
       if (!staged_.empty())
-        run(true, {"UNLINK", staged_});  // left by a save that failed, or whose owner died
+        run(detail::redis_wrote::kIfCounted,
+            {"UNLINK", staged_});  // left by a save that failed, or whose owner died
       return save_by(detail::kRedisSaveChanges, schema, last_, 0, {keys_.meta, keys_.entries},
                      {part.texts.begin(), part.texts.end()});
     }
@@ -342,15 +337,15 @@ class RedisClusterStorage final : public Storage {
   /// No other save used this key, so parts of an earlier one cannot arrive late.
   void stage() {
     const std::string left = std::exchange(staged_, keys_.staged(writer_, std::to_string(saves_)));
-    run(true, {"HSET", keys_.meta, "staged", staged_});
-    if (!left.empty()) run(true, {"UNLINK", left});
+    run(detail::redis_wrote::kAlways, {"HSET", keys_.meta, "staged", staged_});
+    if (!left.empty()) run(detail::redis_wrote::kIfCounted, {"UNLINK", left});
   }
 
   /// Sends the collected part, and empties it. @returns the number of elements sent
   std::size_t send(Text command, Part& part) {
     std::vector<Text> arguments{command, staged_};
     arguments.insert(arguments.end(), part.texts.begin(), part.texts.end());
-    run(true, arguments);
+    run(detail::redis_wrote::kAlways, arguments);
     return std::exchange(part, Part{}).texts.size();
   }
 
@@ -360,6 +355,7 @@ class RedisClusterStorage final : public Storage {
   const std::string writer_;
   detail::RedisCluster cluster_;
   const std::filesystem::path path_;
+  std::atomic<bool> unreachable_ = false;  // at the last renewal
   bool tried_to_acquire_ = false;
   bool acquired_ = false;
   bool intact_ = true;  // as far as is known, the stored data are those of the last load or save

@@ -4,13 +4,10 @@
 // A Redis Cluster as one server for commands on keys: connections, the map of slots, and the sender of
 // commands.
 
-#include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -19,6 +16,7 @@
 #include "kvstore/detail/redis/pool.hpp"
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/topology.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
@@ -30,7 +28,7 @@ class RedisCluster {
   /// Asks the seeds for the map of slots until one answers. @throws UsageError; ServerError if none answers
   /// and one refuses user or password; UnavailableError
   explicit RedisCluster(RedisClusterOptions options) : pool_{std::move(options)}, topology_{pool_} {
-    refresh();
+    refresh(Deadline::in(this->options().timeout));
   }
 
   [[nodiscard]] const RedisClusterOptions& options() const noexcept { return pool_.options(); }
@@ -39,30 +37,35 @@ class RedisCluster {
 
   /// As `RedisPipeline::run`.
   [[nodiscard]] std::vector<RedisReply> run(std::span<const RedisCommand> commands) {
-    return RedisPipeline{pool_, topology_, commands}.run();
+    return run(commands, Deadline::in(options().timeout));
+  }
+  [[nodiscard]] std::vector<RedisReply> run(std::span<const RedisCommand> commands, const Deadline& until) {
+    return RedisPipeline{pool_, topology_, commands, until}.run();
+  }
+  [[nodiscard]] RedisReply run(const RedisCommand& command, const Deadline& until) {
+    return std::move(run(std::span{&command, 1}, until).front());
   }
   [[nodiscard]] RedisReply run(const RedisCommand& command) {
     return std::move(run(std::span{&command, 1}).front());
   }
 
   /// A connection to one node, for commands that must stay on one. @throws RedisIoError; ServerError
-  [[nodiscard]] std::unique_ptr<RedisConnection> connect(const RedisAddress& node) {
-    return pool_.take(node, RedisClock::now() + options().connect_timeout);
+  [[nodiscard]] std::unique_ptr<RedisConnection> connect(const RedisAddress& node, const Deadline& until) {
+    return pool_.take(node, until);
   }
   /// Returns a connection to the pool. No reply may be outstanding on it.
   void give_back(std::unique_ptr<RedisConnection> connection) { pool_.give_back(std::move(connection)); }
+  /// Call after a `RedisIoError` of a connection to this node.
+  void suspect(const RedisAddress& node) { pool_.suspect(node); }
 
   /// The current map of slots of the cluster. @throws ServerError; UnavailableError
-  std::shared_ptr<const RedisSlotMap> refresh() {
-    const auto until = RedisClock::now() + options().timeout;
+  std::shared_ptr<const RedisSlotMap> refresh(const Deadline& until) {
     const std::uint64_t outdated = topology_.view().version;
-    for (auto wait = std::chrono::milliseconds{10};;
-         wait = std::min(2 * wait, std::chrono::milliseconds{300})) {
+    Backoff pauses;
+    do {
       topology_.refresh(outdated, until);
       if (const RedisTopology::View view = topology_.view(); view.version > outdated) return view.map;
-      if (RedisClock::now() + wait >= until) break;
-      std::this_thread::sleep_for(wait);
-    }
+    } while (pauses.pause(until));
     throw UnavailableError{"Redis Cluster: no node could be reached within " +
                            std::to_string(options().timeout.count()) + " ms: " + topology_.why_not()};
   }

@@ -33,12 +33,15 @@
 #include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/redis/verdict.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
+#include "kvstore/detail/remote/host_lookup.hpp"
+#include "kvstore/detail/remote/socket_health.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-using RedisClock = std::chrono::steady_clock;
 using RedisArguments = std::span<const std::string_view>;
 
 /// A connection failed and must no longer be used.
@@ -52,11 +55,10 @@ class RedisIoError : public std::runtime_error {
 class RedisConnection {
  public:
   /// Connects and authenticates. @throws RedisIoError; ServerError if the server refuses user or password
-  RedisConnection(const RedisAddress& address, const RedisClusterOptions& options,
-                  RedisClock::time_point until)
-      : address_{address}, context_{connected(address, earlier(until, options.connect_timeout))} {
+  RedisConnection(const RedisAddress& address, const RedisClusterOptions& options, const Deadline& until)
+      : address_{address}, context_{connected(address, until.within(options.connect_timeout))} {
     context_->reader->maxbuf = std::size_t{1} << 20;  // keep a buffer of this size between replies
-    if (!options.password.empty()) authenticate(options, earlier(until, options.connect_timeout));
+    if (!options.password.empty()) authenticate(options, until.within(options.connect_timeout));
   }
 
   [[nodiscard]] const RedisAddress& address() const noexcept { return address_; }
@@ -73,16 +75,19 @@ class RedisConnection {
     append(RedisArguments{arguments.begin(), arguments.size()});
   }
 
-  /// Sends the buffered commands. On failure, returns false and sets `sent` to the number of bytes sent; if
-  /// that is not 0, a last reply may still give the reason.
-  [[nodiscard]] bool send(RedisClock::time_point until, std::size_t& sent) {
+  /// The bytes in the buffer.
+  [[nodiscard]] std::size_t buffered() const noexcept { return output_.size(); }
+
+  /// Sends the buffered commands; `idle` is the longest wait without progress. On failure, returns false and
+  /// sets `sent` to the number of bytes sent; if that is not 0, a last reply may still give the reason.
+  [[nodiscard]] bool send(const Deadline& until, std::chrono::milliseconds idle, std::size_t& sent) {
     for (sent = 0; sent < output_.size();) {
       const ::ssize_t count =
           ::send(context_->fd, output_.data() + sent, output_.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
       if (count > 0) {
         sent += static_cast<std::size_t>(count);
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (!wait_for(POLLOUT, until)) return false;
+        if (!wait_for(POLLOUT, until.within(idle))) return false;
       } else if (errno != EINTR) {
         return false;
       }
@@ -91,24 +96,23 @@ class RedisConnection {
     return true;
   }
 
-  /// The next reply. @throws RedisIoError
-  [[nodiscard]] RedisReply receive(RedisClock::time_point until) {
+  /// The next reply; `idle` is the longest wait without progress. @throws RedisIoError
+  [[nodiscard]] RedisReply receive(const Deadline& until, std::chrono::milliseconds idle) {
     while (true) {
       void* reply = nullptr;
       if (redisReaderGetReply(context_->reader, &reply) != REDIS_OK) fail(context_->reader->errstr);
       if (reply != nullptr) return RedisReply{reply};
-      if (!wait_for(POLLIN, until)) fail("no answer in time");
+      if (!wait_for(POLLIN, until.within(idle))) fail("no answer in time");
       receive_some();
     }
   }
 
   /// Sends one command and returns its reply, which may be an error. @throws RedisIoError
-  [[nodiscard]] RedisReply ask(std::initializer_list<std::string_view> command,
-                               RedisClock::time_point until) {
+  [[nodiscard]] RedisReply ask(std::initializer_list<std::string_view> command, const Deadline& until) {
     append(command);
     std::size_t sent = 0;
-    if (!send(until, sent)) fail("cannot send");
-    return receive(until);
+    if (!send(until, until.left(), sent)) fail("cannot send");
+    return receive(until, until.left());
   }
 
   /// Whether the server has neither closed the connection nor sent anything unasked. False in a forked child,
@@ -126,23 +130,30 @@ class RedisConnection {
   };
   using Context = std::unique_ptr<redisContext, Free>;
 
-  [[nodiscard]] static RedisClock::time_point earlier(RedisClock::time_point until,
-                                                      std::chrono::milliseconds longest) {
-    return std::min(until, RedisClock::now() + longest);
+  /// Each address of the host gets an equal share of the time that is left.
+  [[nodiscard]] static Context connected(const RedisAddress& address, const Deadline& until) {
+    const HostAddresses host = HostLookup::find(address.host, until);
+    std::string reason = host.reason;
+    for (std::size_t i = 0; i < host.addresses.size(); ++i) {
+      const auto others = static_cast<long long>(host.addresses.size() - i);
+      Context context = connected(host.addresses[i], address.port, until.left() / others);
+      if (context->err == 0) return context;
+      reason = context->errstr;
+    }
+    throw RedisIoError{address.text() + ": " + reason};
   }
-
-  [[nodiscard]] static Context connected(const RedisAddress& address, RedisClock::time_point until) {
-    using std::chrono::microseconds;
-    const auto left = std::max<microseconds>(
-        microseconds{1000}, std::chrono::duration_cast<microseconds>(until - RedisClock::now()));
+  [[nodiscard]] static Context connected(const std::string& numeric, int port,
+                                         std::chrono::milliseconds longest) {
+    const auto left = std::max<std::chrono::microseconds>(std::chrono::milliseconds{1}, longest);
     ::timeval time{};
     time.tv_sec = static_cast<::time_t>(left.count() / 1000000);
     time.tv_usec = static_cast<::suseconds_t>(left.count() % 1000000);
     const StandardFiles taken;
-    Context context{redisConnectWithTimeout(address.host.c_str(), address.port, time)};
+    Context context{redisConnectWithTimeout(numeric.c_str(), port, time)};
     if (context == nullptr) throw std::bad_alloc{};
-    if (context->err != 0) throw RedisIoError{address.text() + ": " + context->errstr};
+    if (context->err != 0) return context;
     leave_standard_files(*context);
+    watch_health(context->fd);
     return context;
   }
 
@@ -156,7 +167,7 @@ class RedisConnection {
     context.fd = high;
   }
 
-  void authenticate(const RedisClusterOptions& options, RedisClock::time_point until) {
+  void authenticate(const RedisClusterOptions& options, const Deadline& until) {
     const RedisReply reply = options.user.empty() ? ask({"AUTH", options.password}, until)
                                                   : ask({"AUTH", options.user, options.password}, until);
     if (!is_error(*reply)) return;
@@ -168,11 +179,11 @@ class RedisConnection {
   }
 
   /// False if nothing happened until the deadline.
-  [[nodiscard]] bool wait_for(short event, RedisClock::time_point until) const noexcept {
+  [[nodiscard]] bool wait_for(short event, const Deadline& until) const {
+    constexpr std::chrono::milliseconds kLongest = std::chrono::hours{24};  // an `int` of them
     while (true) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - RedisClock::now()).count();
       ::pollfd waited{context_->fd, event, 0};
-      const int ready = ::poll(&waited, 1, static_cast<int>(std::clamp<long>(left, 0, 3'600'000)));
+      const int ready = ::poll(&waited, 1, static_cast<int>(std::min(until.left(), kLongest).count()));
       if (ready > 0) return true;
       if (ready == 0 || errno != EINTR) return false;
     }

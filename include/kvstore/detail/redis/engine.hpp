@@ -21,6 +21,7 @@
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/scan.hpp"
 #include "kvstore/detail/redis/slot.hpp"
+#include "kvstore/detail/redis/verdict.hpp"
 #include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
@@ -35,17 +36,25 @@ inline constexpr std::string_view kRedisReplaceIf =
     "return 1";
 
 /// Changes all KEYS, which are in one slot, or none. Each key has three ARGV: the required state before (a =
-/// absent, p = present), whether to set or delete (s, d), and the value. Returns 0, or the number of the
-/// first key that was not in its required state.
+/// absent, p = present), whether to set or delete (s, d), and the value. Returns 0, or -1 if that changed
+/// nothing, or the number of the first key that was not in its required state. Rights are checked first,
+/// where the server (7.0 or newer) can tell: a script that is refused a command half-way is half done.
 inline constexpr std::string_view kRedisChangeAll =
+    "local may = redis.acl_check_cmd "
     "for i, key in ipairs(KEYS) do "
     "  local before = ARGV[3 * i - 2] "
     "  if before ~= '' and (redis.call('EXISTS', key) == 1) ~= (before == 'p') then return i end "
+    "  if may and ARGV[3 * i - 1] == 's' and not may('SET', key, '') then "
+    "    return redis.error_reply('NOPERM this user may not SET ' .. key) end "
+    "  if may and ARGV[3 * i - 1] == 'd' and not may('DEL', key) then "
+    "    return redis.error_reply('NOPERM this user may not DEL ' .. key) end "
     "end "
+    "local wrote = 0 "
     "for i, key in ipairs(KEYS) do "
-    "  if ARGV[3 * i - 1] == 's' then redis.call('SET', key, ARGV[3 * i]) else redis.call('DEL', key) end "
+    "  if ARGV[3 * i - 1] == 's' then redis.call('SET', key, ARGV[3 * i]) wrote = 1 "
+    "  else wrote = wrote + redis.call('DEL', key) end "
     "end "
-    "return 0";
+    "return wrote > 0 and 0 or -1";
 
 /// *Thread safety*: safe from any thread.
 class RedisEngine {
@@ -59,22 +68,30 @@ class RedisEngine {
     return prefix().empty() ? cluster_.name() : cluster_.name().append("/").append(prefix());
   }
 
-  bool create(Text key, Text value) { return !is_nil(*write(key, {"SET", {}, checked(key, value), "NX"})); }
-  bool update(Text key, Text value) { return !is_nil(*write(key, {"SET", {}, checked(key, value), "XX"})); }
+  bool create(Text key, Text value) {
+    return !is_nil(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX"}));
+  }
+  bool update(Text key, Text value) {
+    return !is_nil(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "XX"}));
+  }
   /// GET makes SET return the previous value, and refuse a key that does not hold a string.
-  bool upsert(Text key, Text value) { return is_nil(*write(key, {"SET", {}, checked(key, value), "GET"})); }
-  bool remove(Text key) { return write(key, {"DEL", {}})->integer == 1; }
+  bool upsert(Text key, Text value) {
+    return is_nil(*call(key, redis_wrote::kAlways, {"SET", {}, checked(key, value), "GET"}));
+  }
+  bool remove(Text key) { return call(key, redis_wrote::kIfCounted, {"DEL", {}})->integer == 1; }
 
   [[nodiscard]] std::optional<std::string> read(Text key) {
-    const RedisReply reply = call(key, false, {"GET", {}});
+    const RedisReply reply = call(key, redis_wrote::kNever, {"GET", {}});
     if (is_nil(*reply)) return std::nullopt;
     return std::string{text_of(*reply)};
   }
-  [[nodiscard]] bool contains(Text key) { return call(key, false, {"EXISTS", {}})->integer == 1; }
+  [[nodiscard]] bool contains(Text key) {
+    return call(key, redis_wrote::kNever, {"EXISTS", {}})->integer == 1;
+  }
 
   RemoteExchange replace_if(Text key, Text expected, Text desired) {
-    const RedisReply reply =
-        call(key, true, {"EVAL", kRedisReplaceIf, "1", {}, expected, checked(key, desired)}, 3);
+    const RedisReply reply = call(key, redis_wrote::kIfCounted,
+                                  {"EVAL", kRedisReplaceIf, "1", {}, expected, checked(key, desired)}, 3);
     if (!is_array(*reply, 1)) return {true, {}};
     const redisReply& current = *reply->element[0];
     if (is_nil(current)) return {false, {}};
@@ -99,7 +116,7 @@ class RedisEngine {
     for (Group& group : groups) {
       const std::size_t begin = arguments.size();
       group.append_to(arguments);
-      commands.push_back({group.changes.front().slot, true, std::span{arguments}.subspan(begin)});
+      commands.push_back({group.changes.front().slot, group.wrote(), std::span{arguments}.subspan(begin)});
     }
     const std::vector<RedisReply> replies = cluster_.run(commands);
     const RemoteChange* first = nullptr;
@@ -112,7 +129,7 @@ class RedisEngine {
 
   void for_each(FunctionRef<void(Text, Text)> visit) {
     RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
-      const std::vector<RedisReply> replies = run_each("GET", false, keys);
+      const std::vector<RedisReply> replies = run_each("GET", redis_wrote::kNever, keys);
       for (std::size_t i = 0; i < keys.size(); ++i) {
         if (!is_nil(*replies[i])) visit(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
       }
@@ -135,24 +152,44 @@ class RedisEngine {
     return !found;
   }
 
-  /// Never FLUSHALL: others may have keys in the cluster.
+  /// Never FLUSHALL: others may have keys in the cluster. If it ends half-way, the error says how far it got.
   void clear() {
-    RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
-      (void)run_each("UNLINK", true, keys);
-      return true;
-    });
+    std::size_t removed = 0;
+    std::optional<ReplicationError> unconfirmed;
+    try {
+      RedisScan{cluster_, prefix()}.run([&](const std::vector<std::string>& keys) {
+        try {
+          for (const RedisReply& reply : run_each("UNLINK", redis_wrote::kIfCounted, keys))
+            removed += static_cast<std::size_t>(reply->integer);
+        } catch (const ReplicationError& error) {  // these are removed
+          removed += keys.size();
+          unconfirmed = error;
+        }
+        return true;
+      });
+    } catch (const UnavailableError& error) {
+      throw_partly_cleared(removed, error);
+    } catch (const ServerError& error) { throw_partly_cleared(removed, error); }
+    if (unconfirmed) throw ReplicationError{*unconfirmed};
   }
 
  private:
+  template <class Failure>
+  [[noreturn]] void throw_partly_cleared(std::size_t removed, const Failure& error) const {
+    if (removed == 0) throw Failure{error};
+    throw OutcomeUnknownError{name() + ": clear has removed " + std::to_string(removed) +
+                              " entries, and then: " + error.what() + "; call it again to remove the rest"};
+  }
+
   /// Runs the same command on each of several keys, whose slots may differ.
-  std::vector<RedisReply> run_each(Text name, bool writes, const std::vector<std::string>& keys) {
+  std::vector<RedisReply> run_each(Text name, RedisWrote wrote, const std::vector<std::string>& keys) {
     std::vector<Text> arguments;
     arguments.reserve(2 * keys.size());
     std::vector<RedisCommand> commands;
     commands.reserve(keys.size());
     for (const std::string& key : keys) {
       arguments.insert(arguments.end(), {name, Text{key}});
-      commands.push_back({redis_slot(key), writes, std::span{arguments}.last(2)});
+      commands.push_back({redis_slot(key), wrote, std::span{arguments}.last(2)});
     }
     return cluster_.run(commands);
   }
@@ -199,11 +236,19 @@ class RedisEngine {
       }
     }
 
+    [[nodiscard]] RedisWrote wrote() const noexcept {
+      if (changes.size() > 1) return redis_wrote::kIfZero;
+      const RemoteChange& change = *changes.front().change;
+      if (!change.value)
+        return change.before == Before::absent ? redis_wrote::kNever : redis_wrote::kIfCounted;
+      return redis_wrote::kUnlessNil;
+    }
+
     /// The change whose key was not in its required state, or null.
     [[nodiscard]] const RemoteChange* refused(const redisReply& reply) const {
       const RemoteChange& change = *changes.front().change;
       if (changes.size() > 1) {
-        return reply.integer == 0 ? nullptr : changes[static_cast<std::size_t>(reply.integer - 1)].change;
+        return reply.integer <= 0 ? nullptr : changes[static_cast<std::size_t>(reply.integer - 1)].change;
       }
       if (change.before == Before::any) return nullptr;
       if (change.value) return is_nil(reply) ? &change : nullptr;
@@ -241,13 +286,11 @@ class RedisEngine {
                      " bytes as JSON, and Redis takes 512 MiB at most; split it over several keys"};
   }
 
-  RedisReply write(Text key, std::vector<Text> arguments) { return call(key, true, std::move(arguments)); }
-
   /// `arguments[place]` becomes the key.
-  RedisReply call(Text key, bool writes, std::vector<Text> arguments, std::size_t place = 1) {
+  RedisReply call(Text key, RedisWrote wrote, std::vector<Text> arguments, std::size_t place = 1) {
     const std::string name = full(key);
     arguments[place] = name;
-    return cluster_.run(RedisCommand{redis_slot(name), writes, arguments});
+    return cluster_.run(RedisCommand{redis_slot(name), wrote, arguments});
   }
 
   RedisCluster cluster_;

@@ -11,19 +11,18 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
-#include "kvstore/detail/base/random_bits.hpp"
 #include "kvstore/detail/redis/connection.hpp"
 #include "kvstore/detail/redis/pool.hpp"
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/topology.hpp"
+#include "kvstore/detail/redis/verdict.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
@@ -32,18 +31,18 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// A command whose keys are all in one slot. Its arguments must outlive the call that takes the command.
 struct RedisCommand {
   std::uint16_t slot;
-  bool writes;  ///< must not be repeated once it may have been carried out
+  RedisWrote wrote;  ///< unless null, it must not be repeated once it may have been carried out
   RedisArguments arguments;
+
+  [[nodiscard]] bool writes() const noexcept { return wrote != nullptr; }
 };
 
 /// Commands under way: each is sent, and sent again if it was certainly not carried out.
 class RedisPipeline {
  public:
-  RedisPipeline(RedisPool& pool, RedisTopology& topology, std::span<const RedisCommand> commands)
-      : pool_{pool},
-        options_{pool.options()},
-        topology_{topology},
-        until_{RedisClock::now() + options_.timeout} {
+  RedisPipeline(RedisPool& pool, RedisTopology& topology, std::span<const RedisCommand> commands,
+                const Deadline& until)
+      : pool_{pool}, options_{pool.options()}, topology_{topology}, until_{until} {
     items_.reserve(commands.size());
     for (const RedisCommand& command : commands) items_.push_back({&command});
   }
@@ -74,21 +73,29 @@ class RedisPipeline {
   struct Share {
     std::vector<Item*> items{};
     std::unique_ptr<RedisConnection> connection{};
-    bool waits = false;   // ends with WAIT
-    bool broken = false;  // not all commands were sent
+    std::vector<std::size_t> ends{};  // of each item's command, in bytes of what is sent
+    std::size_t sent = 0;             // bytes
+    bool waits = false;               // ends with WAIT
+    bool broken = false;              // not all commands were sent
+
+    /// A server carries out whole commands only.
+    [[nodiscard]] bool has_sent(std::size_t item) const noexcept { return !broken || ends[item] <= sent; }
   };
 
   /// @returns whether another round must follow
   bool round() {
+    if (const auto view = topology_.view(); topology_.is_outdated(view)) refresh(view.version);
+    if (refused_) return false;
     const RedisTopology::View view = topology_.view();
     std::map<RedisAddress, Share> shares = divided(view);
     for (auto& [address, share] : shares) send(address, share);
     for (auto& [address, share] : shares) {
       if (share.connection) receive(address, share);
     }
+    if (outdated_) topology_.outdate(view.version);  // for whoever comes next
     if (refused_ || std::ranges::none_of(items_, is_pending)) return false;
     if (outdated_ || !view.map) refresh(view.version);
-    return !refused_ && pause() && RedisClock::now() < until_;
+    return !refused_ && pause() && !until_.has_passed();
   }
 
   void refresh(std::uint64_t version) {
@@ -126,46 +133,58 @@ class RedisPipeline {
       return;
     }
     append(share);
-    std::size_t sent = 0;
-    share.broken = !share.connection->send(answer_until(), sent);
-    if (share.broken && sent == 0) {
+    share.broken = !share.connection->send(until_, options_.response_timeout, share.sent);
+    if (share.broken && share.sent == 0) {
       share.connection.reset();
+      pool_.suspect(address);
       return retry_later(address.text() + ": the connection broke before anything was sent");
     }
   }
 
   void append(Share& share) const {
+    share.ends.reserve(share.items.size());
     for (const Item* item : share.items) {
       if (item->asking) share.connection->append({"ASKING"});
       share.connection->append(item->command->arguments);
-      share.waits = share.waits || (options_.replicas != 0 && item->command->writes);
+      share.ends.push_back(share.connection->buffered());
+      share.waits = share.waits || (options_.replicas != 0 && item->command->writes());
     }
     if (!share.waits) return;
-    share.connection->append({"WAIT", std::to_string(options_.replicas),
-                              std::to_string(std::max<long long>(1, options_.replication_timeout.count()))});
+    share.connection->append(
+        {"WAIT", std::to_string(options_.replicas), std::to_string(replication_time().count())});
+  }
+
+  /// Ends a little before the deadline, so that the number of replicas arrives by then.
+  [[nodiscard]] std::chrono::milliseconds replication_time() const {
+    const std::chrono::milliseconds left = until_.left();
+    return std::max(std::chrono::milliseconds{1}, std::min(options_.replication_timeout, left - left / 8));
   }
 
   void receive(const RedisAddress& address, Share& share) {
     std::size_t answered = 0;
     bool wrote = false;
-    const RedisClock::time_point until = answer_until();
+    const std::chrono::milliseconds idle = share.broken
+                                               ? std::min(options_.connect_timeout, options_.response_timeout)
+                                               : options_.response_timeout;
     try {
       for (; answered < share.items.size(); ++answered) {
         Item& item = *share.items[answered];
-        if (item.asking) (void)share.connection->receive(until);
-        take(address, item, share.connection->receive(until));
-        wrote = wrote || (item.reply && item.command->writes);
+        if (item.asking) (void)share.connection->receive(until_, idle);
+        take(address, item, share.connection->receive(until_, idle));
+        wrote = wrote || (item.reply && item.command->writes() && item.command->wrote(*item.reply));
       }
       if (share.waits)
-        confirm(address, share.connection->receive(until + options_.replication_timeout), wrote);
+        confirm(address, share.connection->receive(until_, idle + options_.replication_timeout), wrote);
       if (!share.broken) pool_.give_back(std::move(share.connection));
     } catch (const RedisIoError& error) {
+      pool_.suspect(address);
       outdated_ = true;
       lose(share, answered, wrote, error.what());
     }
   }
 
-  /// Handles commands that were sent but not answered: reads start over, writes may have been carried out.
+  /// Handles commands that were not answered: those that read, or that were not wholly sent, start over; the
+  /// others may have been carried out.
   void lose(const Share& share, std::size_t answered, bool wrote, const std::string& why) {
     if (answered == share.items.size() && wrote) {
       unknown_ = why + "; the write was carried out, and whether replicas have it is unknown";
@@ -174,7 +193,7 @@ class RedisPipeline {
       Item& item = *share.items[answered];
       item.target.reset();
       item.asking = false;
-      item.given_up = item.command->writes;
+      item.given_up = item.command->writes() && share.has_sent(answered);
       if (item.given_up) {
         unknown_ = why + "; the write may have been carried out or not: read before writing again";
       } else {
@@ -228,21 +247,12 @@ class RedisPipeline {
     pause_ = true;
   }
 
-  /// Waits between tries, each time longer and out of step with other clients: 5 ms up to 0.3 s. Redirected
-  /// commands continue at once, unless they go round in circles. @returns false if the deadline has passed
+  /// Waits between tries. Redirected commands continue at once, unless they go round in circles. @returns
+  /// false if the deadline has passed
   bool pause() {
     if (!pause_ && ++redirections_ <= 5) return true;
     pause_ = false;
-    static thread_local std::minstd_rand random{static_cast<unsigned>(random_bits())};
-    const auto longest = std::chrono::milliseconds{std::min<unsigned>(300U, 10U << std::min(tries_++, 5U))};
-    const auto wait = longest / 2 + longest * (random() % 1024) / 2048;
-    if (RedisClock::now() + wait >= until_) return false;
-    std::this_thread::sleep_for(wait);
-    return true;
-  }
-
-  [[nodiscard]] RedisClock::time_point answer_until() const {
-    return std::min(until_, RedisClock::now() + options_.response_timeout);
+    return pauses_.pause(until_);
   }
 
   [[noreturn]] void throw_unavailable() const {
@@ -259,11 +269,11 @@ class RedisPipeline {
   RedisPool& pool_;
   const RedisClusterOptions& options_;
   RedisTopology& topology_;
-  RedisClock::time_point until_;
+  Deadline until_;
   std::vector<Item> items_;
   bool outdated_ = false;  // the map of slots
   bool pause_ = false;
-  unsigned tries_ = 0;
+  Backoff pauses_;
   unsigned redirections_ = 0;
   std::string reason_;
   std::string unknown_;

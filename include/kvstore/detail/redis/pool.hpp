@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-// Idle connections, per node. Each connection is used by one thread at a time.
+// Idle connections, and the health of each node. Each connection is used by one thread at a time.
 
 #include <cstddef>
 #include <map>
@@ -13,6 +13,7 @@
 
 #include "kvstore/detail/redis/connection.hpp"
 #include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -24,13 +25,22 @@ class RedisPool {
 
   [[nodiscard]] const RedisClusterOptions& options() const noexcept { return options_; }
 
-  /// An idle connection, or a new one. @throws RedisIoError; ServerError
-  [[nodiscard]] std::unique_ptr<RedisConnection> take(const RedisAddress& address,
-                                                      RedisClock::time_point until) {
+  /// An idle connection, or a new one. A node under suspicion gets no command before it has answered a PING:
+  /// of a process that hangs, the kernel still accepts connections. @throws RedisIoError; ServerError
+  [[nodiscard]] std::unique_ptr<RedisConnection> take(const RedisAddress& address, const Deadline& until) {
     while (std::unique_ptr<RedisConnection> idle = pop(address)) {
       if (idle->is_usable()) return idle;  // a server closes idle connections, and all when it restarts
     }
-    return std::make_unique<RedisConnection>(address, options_, until);
+    try {
+      auto connection = std::make_unique<RedisConnection>(address, options_, until);
+      if (!is_suspect(address)) return connection;
+      (void)connection->ask({"PING"}, until.within(options_.connect_timeout));
+      trust(address);
+      return connection;
+    } catch (const RedisIoError&) {
+      suspect(address);
+      throw;
+    }
   }
 
   /// Takes back a connection with no reply outstanding. After a `RedisIoError`, drop the connection instead.
@@ -44,10 +54,28 @@ class RedisPool {
   void keep_only(const std::set<RedisAddress>& nodes) {
     const std::lock_guard lock{mutex_};
     std::erase_if(idle_, [&](const auto& of_node) { return !nodes.contains(of_node.first); });
+    std::erase_if(suspects_, [&](const RedisAddress& node) { return !nodes.contains(node); });
+  }
+
+  /// Call after a `RedisIoError`: whatever hit one connection has hit the idle ones of that node too.
+  void suspect(const RedisAddress& address) {
+    std::vector<std::unique_ptr<RedisConnection>> closed;  // under no lock
+    const std::lock_guard lock{mutex_};
+    suspects_.insert(address);
+    if (const auto found = idle_.find(address); found != idle_.end()) closed.swap(found->second);
+  }
+  [[nodiscard]] bool is_suspect(const RedisAddress& address) const {
+    const std::lock_guard lock{mutex_};
+    return suspects_.contains(address);
   }
 
  private:
   static constexpr std::size_t kMaxIdle = 64;  // per node; more threads than that open and close theirs
+
+  void trust(const RedisAddress& address) {
+    const std::lock_guard lock{mutex_};
+    suspects_.erase(address);
+  }
 
   [[nodiscard]] std::unique_ptr<RedisConnection> pop(const RedisAddress& address) {
     const std::lock_guard lock{mutex_};
@@ -59,8 +87,9 @@ class RedisPool {
   }
 
   const RedisClusterOptions options_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::map<RedisAddress, std::vector<std::unique_ptr<RedisConnection>>> idle_;
+  std::set<RedisAddress> suspects_;  // that failed, and have not answered since
 };
 
 }}}  // namespace kvstore::v1::detail

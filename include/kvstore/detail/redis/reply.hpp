@@ -80,39 +80,4 @@ class RedisReply {
   return reply.str == nullptr ? std::string_view{} : std::string_view{reply.str, reply.len};
 }
 
-/// The request of an error reply to its client. Except for `final`, the command was not carried out.
-struct RedisRefusal {
-  enum class Kind {
-    final,  ///< for the caller
-    moved,  ///< the slot is at `target` from now on
-    ask,    ///< ask `target`, this once
-    stale,  ///< this node's role differs from the map of slots
-    later,  ///< the node or the cluster cannot answer just now
-  };
-  Kind kind = Kind::final;
-  std::optional<RedisAddress> target{};
-
-  /// `asked` is the node that sent the error: a redirection may leave out the host, which means the same
-  /// host.
-  [[nodiscard]] static RedisRefusal of(std::string_view error, const RedisAddress& asked) {
-    const std::string_view code = error.substr(0, error.find(' '));
-    if (code == "MOVED") return {Kind::moved, target_of(error, asked)};
-    if (code == "ASK") return {Kind::ask, target_of(error, asked)};
-    if (code == "READONLY") return {Kind::stale};
-    for (const std::string_view passing :
-         {"TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "BUSY", "NOREPLICAS"}) {
-      if (code == passing) return {Kind::later};
-    }
-    return {};
-  }
-
- private:
-  [[nodiscard]] static std::optional<RedisAddress> target_of(std::string_view error,
-                                                             const RedisAddress& asked) {
-    std::optional<RedisAddress> target = RedisAddress::parse(error.substr(error.rfind(' ') + 1));
-    if (target && target->host.empty()) target->host = asked.host;
-    return target;
-  }
-};
-
 }}}  // namespace kvstore::v1::detail

@@ -4,12 +4,10 @@
 // Visits the keys of a Redis Cluster that have a prefix.
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_set>
 #include <utility>
 #include <vector>
@@ -20,6 +18,8 @@
 #include "kvstore/detail/redis/connection.hpp"
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/topology.hpp"
+#include "kvstore/detail/redis/verdict.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -36,8 +36,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 
 /// Scans every leader. SCAN may return a key twice, and so may two leaders while slots move, so the keys seen
 /// are remembered. Keys that exist from beginning to end are seen: if the map of slots has changed by the
-/// end, a second scan finds the keys that moved during the first. Only a key that moved twice meanwhile, or
-/// whose slot is still being moved, may be missed.
+/// end, a second scan finds the keys that moved during the first, and another one follows as long as leaders
+/// go. Only a key that moved twice meanwhile, or whose slot is still being moved, may be missed.
 class RedisScan {
  public:
   using Visit = FunctionRef<bool(const std::vector<std::string>&)>;
@@ -45,56 +45,68 @@ class RedisScan {
   RedisScan(RedisCluster& cluster, std::string_view prefix)
       : cluster_{cluster}, pattern_{pattern_of_prefix(prefix)} {}
 
-  /// Passes the keys on in lists, each key once, until `visit` returns false. @throws ServerError;
-  /// UnavailableError
+  /// Passes the keys on in lists, each key once, until `visit` returns false. Waits no longer than `timeout`
+  /// for the next list. @throws ServerError; UnavailableError
   void run(Visit visit) {
-    const auto before = cluster_.refresh();
-    if (!scan_all(*before, visit)) return;
-    const auto after = cluster_.refresh();
-    if (*after != *before) scan_all(*after, visit);
+    auto map = cluster_.refresh(deadline());
+    for (int scans = 0; scans < 2 || left_; ++scans) {
+      left_ = false;
+      if (!scan_all(*map, visit)) return;
+      auto after = cluster_.refresh(deadline());
+      if (*after == *map) return;
+      map = std::move(after);
+    }
   }
 
  private:
   static constexpr std::string_view kPerCall = "1000";  // keys examined: half a millisecond of server time
-  static constexpr int kTries = 20;
+
+  [[nodiscard]] Deadline deadline() const { return Deadline::in(cluster_.options().timeout); }
 
   bool scan_all(const RedisSlotMap& map, Visit visit) {
     return std::ranges::all_of(map.leaders(),
                                [&](const RedisAddress& leader) { return scan_until_done(leader, visit); });
   }
 
-  /// False if `visit` wants no more. A leader that is gone ends the scan: the map has changed, or soon will.
+  /// False if `visit` wants no more. A leader that is gone ends the scan: another one has its keys.
   [[nodiscard]] bool scan_until_done(const RedisAddress& leader, Visit visit) {
-    for (int tries = 0;; ++tries) {
+    Deadline until = deadline();
+    for (Backoff pauses;;) {
       std::string why;
       try {
-        return scan(leader, visit);
+        return scan(leader, visit, until);
       } catch (const RedisIoError& error) { why = error.what(); }
-      const auto leaders = cluster_.refresh()->leaders();
-      if (std::ranges::find(leaders, leader) == leaders.end()) return true;
-      if (tries == kTries) throw UnavailableError{"Redis Cluster: SCAN: " + why};
-      std::this_thread::sleep_for(std::chrono::milliseconds{100});
+      cluster_.suspect(leader);
+      const auto leaders = cluster_.refresh(until)->leaders();
+      if (std::ranges::find(leaders, leader) == leaders.end()) return left_ = true;
+      if (!pauses.pause(until)) throw_unavailable(why);
     }
   }
 
   /// Uses one connection from beginning to end: a restarted server would misread an old cursor, and silently
-  /// skip keys.
-  [[nodiscard]] bool scan(const RedisAddress& leader, Visit visit) {
-    std::unique_ptr<RedisConnection> connection = cluster_.connect(leader);
+  /// skip keys. Each answer renews the deadline.
+  [[nodiscard]] bool scan(const RedisAddress& leader, Visit visit, Deadline& until) {
+    std::unique_ptr<RedisConnection> connection = cluster_.connect(leader, until);
     std::string cursor = "0";
     do {
       const RedisReply reply =
           connection->ask({"SCAN", cursor, "MATCH", pattern_, "COUNT", kPerCall, "TYPE", "string"},
-                          RedisClock::now() + cluster_.options().response_timeout);
+                          until.within(cluster_.options().response_timeout));
       if (is_error(*reply)) throw_refused(leader, text_of(*reply));
       if (!is_array(*reply, 2) || !is_array(*reply->element[1]))
         throw_refused(leader, "no answer that makes sense");
       cursor = text_of(*reply->element[0]);
       const std::vector<std::string> keys = new_keys(*reply->element[1]);
       if (!keys.empty() && !visit(keys)) return false;
+      until = deadline();
     } while (cursor != "0");
     cluster_.give_back(std::move(connection));
     return true;
+  }
+
+  [[noreturn]] void throw_unavailable(const std::string& why) const {
+    throw UnavailableError{"Redis Cluster: SCAN: no answer within " +
+                           std::to_string(cluster_.options().timeout.count()) + " ms: " + why};
   }
 
   /// @throws RedisIoError for passing errors; ServerError
@@ -115,6 +127,7 @@ class RedisScan {
 
   RedisCluster& cluster_;
   std::string pattern_;
+  bool left_ = false;  // some leader has gone during the scan
   std::unordered_set<std::string, SecretTextHash> seen_;
 };
 

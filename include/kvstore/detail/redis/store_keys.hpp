@@ -62,10 +62,11 @@ inline constexpr std::string_view kRedisRelease =
 
 // The scripts that save have KEYS meta, entries and perhaps staged, and ARGV writer, schema version, the
 // stamp of the save that they build on (or "any"), their own number, and the number of elements in staged.
-// Their stamp is "writer/number". They return 1 on success. Otherwise nothing is changed, and they return 0
-// if another writer has taken over; -1 if the stored data are not those last written (a leader came back
-// without its data, or a replica without the last writes took over); -2 if a later save of this writer came
-// first.
+// Their stamp is "writer/number"; the number of entries stands beside it, so that entries which others have
+// removed, or the server has evicted, are missed. They return 1 on success. Otherwise nothing is changed, and
+// they return 0 if another writer has taken over; -1 if the stored data are not those last written (a leader
+// came back without its data, or a replica without the last writes took over); -2 if a later save of this
+// writer came first.
 
 inline constexpr std::string_view kRedisSaveStart =
     "if redis.call('HGET', KEYS[1], 'writer') ~= ARGV[1] and redis.call('HEXISTS', KEYS[1], 'writer') == 1 "
@@ -73,11 +74,14 @@ inline constexpr std::string_view kRedisSaveStart =
     "local last = redis.call('HGET', KEYS[1], 'save') or '' "
     "local writer, number = string.match(last, '^(.*)/(%d+)$') "
     "if writer == ARGV[1] and tonumber(number) >= tonumber(ARGV[4]) then return -2 end "
-    "if ARGV[3] ~= 'any' and last ~= ARGV[3] then return -1 end ";
+    "local count, counted = string.match(redis.call('HGET', KEYS[1], 'count') or '', '^(%d+) (.*)$') "
+    "if ARGV[3] ~= 'any' and (last ~= ARGV[3] or "
+    "(counted == last and redis.call('HLEN', KEYS[2]) ~= tonumber(count))) then return -1 end ";
 
 inline constexpr std::string_view kRedisSaveEnd =
     "redis.call('HSET', KEYS[1], 'format', '1', 'writer', ARGV[1], 'schema', ARGV[2], "
-    "'save', ARGV[1] .. '/' .. ARGV[4]) "
+    "'save', ARGV[1] .. '/' .. ARGV[4], "
+    "'count', redis.call('HLEN', KEYS[2]) .. ' ' .. ARGV[1] .. '/' .. ARGV[4]) "
     "redis.call('HDEL', KEYS[1], 'staged') "
     "return 1";
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -20,6 +21,8 @@
 #include "kvstore/detail/redis/pool.hpp"
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/slot.hpp"
+#include "kvstore/detail/redis/verdict.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -135,19 +138,27 @@ class RedisTopology {
     return view_;
   }
 
+  /// Lets the next command ask for a new map first.
+  void outdate(std::uint64_t version) noexcept {
+    std::uint64_t known = outdated_;
+    while (known < version && !outdated_.compare_exchange_weak(known, version)) {}
+  }
+  [[nodiscard]] bool is_outdated(const View& view) const noexcept {
+    return view.version != 0 && view.version <= outdated_;
+  }
+
   /// Asks the nodes in turn for a new map, unless another thread has already got one newer than `outdated`.
   /// If no node answers, nothing changes, and `why_not` gives the reasons. @throws ServerError
-  void refresh(std::uint64_t outdated, RedisClock::time_point until) {
-    const std::unique_lock lock{refresh_mutex_, until};
+  void refresh(std::uint64_t outdated, const Deadline& until) {
+    const std::unique_lock lock{refresh_mutex_, until.time()};
     if (!lock || view().version > outdated) return;
     std::string reasons;
     std::optional<ServerError> refused;
     for (const RedisAddress& node : candidates()) {
       try {
         if (ask(node, until)) return;
-        reasons += node.text() + ": no answer to CLUSTER SLOTS that makes sense; ";
+        reasons += node.text() + ": " + why_no_map_ + "; ";
       } catch (const RedisIoError& error) {
-        failed_.insert(node);
         reasons += std::string{error.what()} + "; ";
       } catch (const ServerError& error) {  // another node may know this user
         if (!refused) refused = error;
@@ -170,7 +181,7 @@ class RedisTopology {
  private:
   // The nodes of the present map, each time starting with another one, since a node that was cut off from the
   // others still answers. Only then the seeds, since a seed may have joined another cluster meanwhile. Nodes
-  // that failed last time come last, since a dead host costs a whole timeout.
+  // under suspicion come last, since a dead host costs a whole timeout.
   [[nodiscard]] std::vector<RedisAddress> candidates() {
     std::vector<RedisAddress> all;
     if (const auto map = view().map) all = {map->nodes().begin(), map->nodes().end()};
@@ -188,30 +199,47 @@ class RedisTopology {
     rotate(all.begin() + known, all.end());
     ++asked_;
     std::stable_partition(all.begin(), all.end(),
-                          [&](const RedisAddress& node) { return !failed_.contains(node); });
-    failed_.clear();
+                          [&](const RedisAddress& node) { return !pool_.is_suspect(node); });
     return all;
   }
 
-  /// False if the node has no map.
-  [[nodiscard]] bool ask(const RedisAddress& node, RedisClock::time_point until) {
-    const RedisClusterOptions& options = pool_.options();
+  /// False if the node has no map; `why_no_map_` then says why.
+  [[nodiscard]] bool ask(const RedisAddress& node, const Deadline& until) {
     std::unique_ptr<RedisConnection> connection = pool_.take(node, until);
-    const auto answer_until = std::min(until, RedisClock::now() + options.response_timeout);
-    const RedisReply reply = connection->ask({"CLUSTER", "SLOTS"}, answer_until);
-    pool_.give_back(std::move(connection));
     std::optional<RedisSlotMap> map;
-    if (!is_error(*reply)) {
-      map = RedisSlotMap::parse(*reply, node);
-    } else if (text_of(*reply).find("cluster support disabled") != std::string_view::npos) {
-      map = RedisSlotMap::single(node);
-    } else if (RedisRefusal::of(text_of(*reply), node).kind == RedisRefusal::Kind::final) {
-      throw ServerError{node.text() + ": CLUSTER SLOTS: " + std::string{text_of(*reply)}};
+    try {
+      map = ask(*connection, until.within(pool_.options().response_timeout));
+    } catch (const RedisIoError&) {
+      pool_.suspect(node);
+      throw;
     }
+    pool_.give_back(std::move(connection));
     if (!map || map->leaders().empty()) return false;
     pool_.keep_only(map->nodes());
     publish(*std::move(map));
     return true;
+  }
+  [[nodiscard]] std::optional<RedisSlotMap> ask(RedisConnection& connection, const Deadline& until) {
+    const RedisAddress& node = connection.address();
+    why_no_map_ = "no answer to CLUSTER SLOTS that makes sense";
+    const RedisReply reply = connection.ask({"CLUSTER", "SLOTS"}, until);
+    if (!is_error(*reply)) return RedisSlotMap::parse(*reply, node);
+    if (text_of(*reply).find("cluster support disabled") != std::string_view::npos) {
+      if (is_leader(connection, until)) return RedisSlotMap::single(node);
+    } else if (RedisRefusal::of(text_of(*reply), node).kind == RedisRefusal::Kind::final) {
+      throw ServerError{node.text() + ": CLUSTER SLOTS: " + std::string{text_of(*reply)}};
+    }
+    return std::nullopt;
+  }
+  /// Whether a server without a cluster takes writes. A replica would answer reads too, with old values. A
+  /// user who may not ask for the role is believed to have named the right server.
+  [[nodiscard]] bool is_leader(RedisConnection& connection, const Deadline& until) {
+    const RedisReply role = connection.ask({"ROLE"}, until);
+    if (!is_array(*role, 3) || text_of(*role->element[0]) != "slave") return true;
+    why_no_map_ = "is a replica of " + std::string{text_of(*role->element[1])} + ":" +
+                  std::to_string(role->element[2]->integer) +
+                  "; name that server in RedisClusterOptions::seeds";
+    return false;
   }
 
   void publish(RedisSlotMap map) {
@@ -224,8 +252,9 @@ class RedisTopology {
   RedisPool& pool_;
   std::vector<RedisAddress> seeds_;
   std::timed_mutex refresh_mutex_;  // held while nodes are asked
-  std::set<RedisAddress> failed_;   // guarded by refresh_mutex_, as is the next
+  std::string why_no_map_;          // guarded by refresh_mutex_, as is the next
   std::size_t asked_ = 0;
+  std::atomic<std::uint64_t> outdated_ = 0;  // maps up to this version
   mutable std::mutex view_mutex_;
   View view_;
   std::string why_not_;

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The end of a call on servers. Each wait, try, pause and page of the call obeys it.
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <thread>
+
+#include "kvstore/detail/base/random_bits.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+/// A moment of the steady clock.
+class Deadline {
+ public:
+  using Clock = std::chrono::steady_clock;
+  using milliseconds = std::chrono::milliseconds;
+
+  /// So much from now on; at most a year, so that no sum overflows.
+  [[nodiscard]] static Deadline in(milliseconds time) {
+    constexpr milliseconds kLongest = std::chrono::hours{24 * 365};
+    return Deadline{Clock::now() + std::clamp(time, milliseconds{0}, kLongest)};
+  }
+  /// The earlier of this one and `time` from now on: of one try, or of one step.
+  [[nodiscard]] Deadline within(milliseconds time) const { return Deadline{std::min(at_, in(time).at_)}; }
+
+  [[nodiscard]] bool has_passed() const { return Clock::now() >= at_; }
+  /// Rounded up; 0 if it has passed.
+  [[nodiscard]] milliseconds left() const {
+    return std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(at_ - Clock::now()));
+  }
+  [[nodiscard]] Clock::time_point time() const noexcept { return at_; }
+
+  /// Sleeps. @returns false, at once, if the deadline would pass meanwhile
+  [[nodiscard]] bool sleep(milliseconds time) const {
+    if (Clock::now() + time >= at_) return false;
+    std::this_thread::sleep_for(time);
+    return true;
+  }
+
+ private:
+  explicit Deadline(Clock::time_point at) : at_{at} {}
+
+  Clock::time_point at_;
+};
+
+/// Pauses between tries: each longer than the one before, 5 ms up to 0.3 s, and out of step with other
+/// clients.
+class Backoff {
+ public:
+  /// @returns false, at once, if the deadline would pass meanwhile
+  [[nodiscard]] bool pause(const Deadline& until) {
+    static thread_local std::minstd_rand random{static_cast<unsigned>(random_bits())};
+    const std::chrono::milliseconds longest{std::min(300U, 10U << std::min(pauses_++, 5U))};
+    return until.sleep(longest / 2 + longest * (random() % 1024) / 2048);
+  }
+
+ private:
+  unsigned pauses_ = 0;
+};
+
+}}}  // namespace kvstore::v1::detail

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+// The addresses of a host by a deadline. `getaddrinfo` has none: where a name server is silent, it takes as
+// long as resolv.conf says. So a thread of its own asks, which ends when it has its answer.
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "kvstore/detail/remote/deadline.hpp"
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+/// The answer: numeric addresses, those of IPv4 first; or the reason why there is none.
+struct HostAddresses {
+  std::vector<std::string> addresses{};
+  std::string reason{};
+};
+
+/// *Thread safety*: safe from any thread. However many threads ask for a host, one look-up is under way.
+class HostLookup {
+ public:
+  [[nodiscard]] static HostAddresses find(const std::string& host, const Deadline& until) {
+    if (is_numeric(host)) return {{host}, {}};
+    const std::shared_ptr<HostLookup> lookup = under_way(host);
+    std::unique_lock lock{lookup->mutex_};
+    const bool answered =
+        lookup->answered_.wait_until(lock, until.time(), [&] { return lookup->found_.has_value(); });
+    if (!answered) return {{}, "no name server has answered in time"};
+    return *lookup->found_;
+  }
+
+ private:
+  struct Registry {
+    std::mutex mutex;
+    std::map<std::string, std::shared_ptr<HostLookup>> lookups;  // under way
+  };
+  /// Never destroyed: a look-up may outlive the program's last statement.
+  [[nodiscard]] static Registry& registry() {
+    static Registry& registry = *new Registry;
+    return registry;
+  }
+
+  [[nodiscard]] static bool is_numeric(const std::string& host) {
+    std::array<unsigned char, sizeof(::in6_addr)> bytes{};
+    return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
+           ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+  }
+
+  [[nodiscard]] static std::shared_ptr<HostLookup> under_way(const std::string& host) {
+    const std::lock_guard lock{registry().mutex};
+    std::shared_ptr<HostLookup>& lookup = registry().lookups[host];
+    if (lookup && lookup->process_ == ::getpid()) return lookup;  // its thread has not stayed with a parent
+    lookup = std::make_shared<HostLookup>();
+    std::thread{[lookup, host] {
+      lookup->answer(ask(host));
+      const std::lock_guard guard{registry().mutex};
+      const auto at = registry().lookups.find(host);
+      if (at != registry().lookups.end() && at->second == lookup) registry().lookups.erase(at);
+    }}.detach();
+    return lookup;
+  }
+
+  void answer(HostAddresses found) {
+    const std::lock_guard lock{mutex_};
+    found_ = std::move(found);
+    answered_.notify_all();
+  }
+
+  [[nodiscard]] static HostAddresses ask(const std::string& host) {
+    ::addrinfo hints{};
+    hints.ai_family = AF_UNSPEC;
+    hints.ai_socktype = SOCK_STREAM;
+    ::addrinfo* list = nullptr;
+    if (const int error = ::getaddrinfo(host.c_str(), nullptr, &hints, &list); error != 0)
+      return {{}, ::gai_strerror(error)};
+    const std::unique_ptr<::addrinfo, void (*)(::addrinfo*)> owner{list, ::freeaddrinfo};
+    HostAddresses found;
+    for (const int family : {AF_INET, AF_INET6}) {
+      for (const ::addrinfo* at = list; at != nullptr; at = at->ai_next) {
+        std::array<char, NI_MAXHOST> text{};
+        if (at->ai_family == family && ::getnameinfo(at->ai_addr, at->ai_addrlen, text.data(), text.size(),
+                                                     nullptr, 0, NI_NUMERICHOST) == 0)
+          found.addresses.emplace_back(text.data());
+      }
+    }
+    if (found.addresses.empty()) found.reason = "the name has no address";
+    return found;
+  }
+
+  const ::pid_t process_ = ::getpid();
+  std::mutex mutex_;
+  std::condition_variable answered_;
+  std::optional<HostAddresses> found_;
+};
+
+}}}  // namespace kvstore::v1::detail
