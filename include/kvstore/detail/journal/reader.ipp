@@ -109,8 +109,11 @@ KVSTORE_INLINE bool JournalReader::go_to_tail() {
 }
 
 KVSTORE_INLINE void JournalReader::find_stray() {
-  if (tail_ == JournalEnd::judged && tail_file_ != nullptr && !id_.empty())
-    stray_ = stray_lines(*tail_file_, tail_path_, id_, position_);
+  if (tail_ == JournalEnd::growing || tail_file_ == nullptr || id_.empty()) return;
+  stray_ = stray_lines(*tail_file_, tail_path_, id_, position_);
+  if (stray_.synced <= position_ || !checks_marks_) return;
+  throw CorruptionError{path_, position_,
+                        "expected more lines, which were synced once; the journal's tail has later ones"};
 }
 
 KVSTORE_INLINE void JournalReader::go_to_file() noexcept {

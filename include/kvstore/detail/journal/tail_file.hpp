@@ -39,6 +39,7 @@ inline constexpr std::size_t kMaxTail = std::size_t{16} << 20;
 struct StagedLines {
   std::uint64_t from = 0;
   std::string text{};
+  std::uint64_t synced = 0;  ///< the most bytes that a stray one of them records as synced
 };
 
 /// Whether the id of a journal is a number, as those are that may have a tail.
@@ -122,8 +123,7 @@ class TailFile {
                                     std::uint64_t from);
 
 /// What a tail has of the journal `id` behind a place, `from`, where no line of it begins: the text from
-/// there up to the end of the last good line; empty if there is none. @throws StorageError; CorruptionError
-/// if a line of it records that the place was synced
+/// there up to the end of the last good line; empty if there is none. @throws StorageError
 [[nodiscard]] StagedLines stray_lines(File& tail, const std::filesystem::path& path, std::string_view id,
                                       std::uint64_t from);
 

@@ -18,7 +18,6 @@
 #include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/hex.hpp"
 #include "kvstore/detail/base/inline.hpp"
-#include "kvstore/detail/base/path_text.hpp"
 #include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/contract/line_mask.hpp"
 #include "kvstore/detail/file/file_system.hpp"
@@ -157,13 +156,6 @@ KVSTORE_INLINE std::string read_tail(File& tail, const std::filesystem::path& pa
   }
 }
 
-[[noreturn]] KVSTORE_INLINE void throw_lost_lines(const std::filesystem::path& tail, std::uint64_t from) {
-  auto journal = tail;
-  throw CorruptionError{journal.replace_extension(), from,
-                        "expected more lines, which were synced once; " + path_text(tail.filename()) +
-                            " has those that came later"};
-}
-
 inline constexpr std::size_t kMostBytesTried = std::size_t{64} << 20;
 
 /// Takes the mask from the line at `at` of a round's `text`, which begins at `begin`, if that makes it a good
@@ -202,12 +194,13 @@ KVSTORE_INLINE StagedLines stray_lines(File& tail, const std::filesystem::path& 
   const auto got = read_full(tail, kTailHead + begin, text);
   if (got.error) throw StorageError{path, got.error, "cannot read"};
   text.resize(got.value);
+  std::uint64_t synced = 0;
   std::size_t end = 0;                     // of the last good line
   std::size_t patience = kMostBytesTried;  // for text made to delay the store
   for (std::size_t at = 0; at < text.size() && patience != 0;) {
     const auto line = unmasked_line(text, at, mask, begin);
     if (line.outcome == JournalLine::Outcome::good) {
-      if (line.synced > from) throw_lost_lines(path, from);
+      synced = std::max(synced, line.synced);
       end = at += line.bytes;
     } else {
       patience -= std::min(patience, line.bytes + 1);
@@ -215,7 +208,7 @@ KVSTORE_INLINE StagedLines stray_lines(File& tail, const std::filesystem::path& 
     }
   }
   text.resize(end);
-  return {from, std::move(text)};
+  return {from, std::move(text), synced};
 }
 
 KVSTORE_INLINE std::unique_ptr<File> open_tail(FileSystem& files, const std::filesystem::path& store) {
