@@ -38,6 +38,8 @@ constexpr JournalSpace kSpace{
     .step = 4096, .tail = std::size_t{64} << 10, .zero_from = std::uint64_t{1} << 30, .stage_from = 1};
 const kvstore::Options kManual{.batch_size = 0, .auto_save_interval = std::chrono::milliseconds{0}};
 
+#ifndef _WIN32  // where nothing is mapped
+
 /// Lets `act` happen, once, before the next read of a tail.
 void before_read(FaultFileSystem& files, std::function<void()> act) {
   files.before_each([act = std::move(act)](support::Call call, const fs::path& path) mutable {
@@ -45,6 +47,8 @@ void before_read(FaultFileSystem& files, std::function<void()> act) {
     std::exchange(act, nullptr)();
   });
 }
+
+#endif
 
 }  // namespace
 
