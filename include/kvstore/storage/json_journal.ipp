@@ -274,8 +274,8 @@ KVSTORE_INLINE BaseId JsonJournal::load_snapshot(std::size_t threads, LoadSink& 
 }
 
 KVSTORE_INLINE void JsonJournal::begin(const BaseId& snapshot) {
+  directory_.remove_tail();  // before a journal that it may be labelled for
   for (const char* suffix : {".next", ".new"}) directory_.remove(detail::JournalSet::name(path_, suffix));
-  directory_.remove_tail();
   current_path_ = detail::JournalSet::name(path_, "");
   current_ = directory_.make(current_path_);
   current_->take_tail();

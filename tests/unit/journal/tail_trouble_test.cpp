@@ -187,6 +187,34 @@ TEST_CASE("Tail: its rights become those of the base file with the next journal,
   CHECK(mode("data.json.journal.tail") == after);
 }
 
+TEST_CASE("Tail: replaced by a copy of itself while the store is open, it goes with its journal") {
+  const int how = GENERATE(0, 1, 2, 3);
+  const TempFolder folder;
+  const fs::path tail = folder / "data.json.journal.tail";
+  State held;
+  {
+    const auto store = open_there(folder.path());
+    fill(*store, "first");
+    fs::copy_file(tail, folder / "copy");
+    fs::rename(folder / "copy", tail);
+    fill(*store, "second");
+    if (how == 1) store->save();
+    if (how == 2) store->compact();
+    if (how == 3) {
+      store->save();
+      fill(*store, "third");
+      kvstore::Options reading = kManual;
+      reading.read_only = true;
+      const Store reader{std::make_unique<JsonJournal>(folder / "data.json"), reading};
+      CHECK(contents_of(reader) == contents_of(*store));
+    }
+    held = contents_of(*store);
+    store->close();
+  }
+  CHECK_FALSE(fs::exists(tail));
+  CHECK(contents_of(*open_there(folder.path())) == held);
+}
+
 TEST_CASE("Tail: a file that somebody makes at its name while the store is open is left alone") {
   const TempFolder folder;
   const fs::path tail = folder / "data.json.journal.tail";

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -106,6 +107,10 @@ class JournalDirectory {
   void rewrite(File& file, std::uint64_t from, std::uint64_t to) const;
 
   [[nodiscard]] static std::string random_id();
+
+  /// Whether somebody has replaced the tail by a copy of itself, as editors do, or of an earlier state. It
+  /// was labelled for the journal that we had, so without that it would be refused.
+  [[nodiscard]] bool is_copy(std::optional<std::uint64_t> label) const;
 
   /// @returns whether there may have been one on the disk
   bool remove_found_tail() const;

@@ -120,13 +120,20 @@ KVSTORE_INLINE void JournalDirectory::remove_tail() const {
 KVSTORE_INLINE void JournalDirectory::drop_tail(std::string_view but_of) const {
   const auto lock = tail_->hold();
   if (!tail_->may_exist() || tail_->is_for(but_of)) return;
-  const bool is_ours = tail_->has_name();
+  const bool is_ours = tail_->has_name() || is_copy(tail_->label());
   tail_->unmap();
   if (is_ours) {
     remove_found_tail();
     sync();  // even if there was none: a removal that was reported as failed may have been made all the same
   }
   tail_->forget();
+}
+
+KVSTORE_INLINE bool JournalDirectory::is_copy(std::optional<std::uint64_t> label) const {
+  const auto file = label ? open_tail(files_, path_) : nullptr;
+  if (!file) return false;
+  const TailHead head = read_tail_head(*file, TailFile::path_for(path_));
+  return head.kind == TailHead::Kind::labelled && number_of_id(head.id) == label;
 }
 
 KVSTORE_INLINE void JournalDirectory::give_tail(JournalFile& journal) const {

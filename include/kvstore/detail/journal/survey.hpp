@@ -178,6 +178,8 @@ void note_recovery(const std::vector<const FoundJournal*>& chain, LoadSink& sink
 /// which counts only once the new base file is in place.
 struct JournalSet {
   FoundJournal main, next, fresh;
+  /// Of the tail, read once the journals were looked for: a writer labels it for a journal that has a name.
+  TailHead head;
 
   /// Opens the journals.
   JournalSet(FileSystem& files, const std::filesystem::path& snapshot);

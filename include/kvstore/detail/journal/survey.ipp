@@ -219,17 +219,22 @@ KVSTORE_INLINE JournalSet::JournalSet(FileSystem& files, const std::filesystem::
                                       const std::shared_ptr<File>& tail)
     : main{open(files, snapshot, "", tail)},
       next{open(files, snapshot, ".next", tail)},
-      fresh{open(files, snapshot, ".new", tail)} {}
+      fresh{open(files, snapshot, ".new", tail)},
+      head{tail ? read_tail_head(*tail, main.tail_path) : TailHead{}} {}
 
 KVSTORE_INLINE void JournalSet::survey(const JournalThreads& threads) {
   for (FoundJournal* found : {&main, &next, &fresh}) survey_journal(*found, threads);
 }
 
 KVSTORE_INLINE void JournalSet::check_tail() const {
-  if (!main.tail) return;
-  const TailHead head = read_tail_head(*main.tail, main.tail_path);
   if (head.kind == TailHead::Kind::other) throw StorageError{main.tail_path, {}, kNotOurs};
   if (head.kind == TailHead::Kind::blank) return;
+  if (!head.is_whole) {
+    throw CorruptionError{
+        main.tail_path, head.size,
+        "expected as many bytes as this file's second line says; put it back whole, or move it "
+        "away to go on without the changes that it has"};
+  }
   for (const FoundJournal* found : {&main, &next, &fresh}) {
     if (found->counts && found->header.id == head.id) return;
   }

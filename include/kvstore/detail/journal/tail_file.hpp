@@ -86,6 +86,8 @@ class TailFile {
 
   /// Whether `map` may have made the file, even if it has failed.
   [[nodiscard]] bool may_exist() const noexcept { return may_exist_; }
+  /// The number of the journal that it was mapped for; none if it is not, or may have any.
+  [[nodiscard]] std::optional<std::uint64_t> label() const noexcept { return label_; }
   /// Whether it is mapped for this journal. Otherwise no window is open on it but one of a journal that ends.
   [[nodiscard]] bool is_for(std::string_view id) const noexcept { return label_ == number_of_id(id); }
   /// Lets go of the file.
@@ -140,11 +142,13 @@ struct TailHead {
     labelled,  ///< the tail of journal `id`
     other,     ///< of another program
   };
-  Kind kind = Kind::other;
+  Kind kind = Kind::blank;
   std::string id{};
+  bool is_whole = true;    ///< the file's length is the one that the head names
+  std::uint64_t size = 0;  ///< of the file
 };
 
-/// @throws StorageError; CorruptionError if the file's length is not the one that it was made with
+/// @throws StorageError
 [[nodiscard]] TailHead read_tail_head(File& file, const std::filesystem::path& path);
 [[nodiscard]] std::string tail_head(std::string_view id, std::uint64_t round);
 

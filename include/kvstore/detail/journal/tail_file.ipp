@@ -231,7 +231,8 @@ KVSTORE_INLINE TailHead read_tail_head(File& file, const std::filesystem::path& 
   constexpr std::size_t kIdBytes = 16;  // at a multiple of the smallest sector: it is old or new, as a whole
   const auto status = uninterrupted([&] { return file.status(); });
   if (status.error) throw StorageError{path, status.error, "cannot look at it"};
-  if (status.value.size > kMaxTail) return {};
+  const std::uint64_t size = status.value.size;
+  if (size > kMaxTail) return {TailHead::Kind::other};
   std::string found(kTailHead, '\0');
   const auto got = read_full(file, 0, found);
   if (got.error) throw StorageError{path, got.error, "cannot read"};
@@ -239,16 +240,12 @@ KVSTORE_INLINE TailHead read_tail_head(File& file, const std::filesystem::path& 
   for (std::size_t i = 0; i < kTailHead; ++i) {
     const bool fits =
         zeros[i] == '0' ? kHexDigits.find(found[i]) != std::string_view::npos : found[i] == zeros[i];
-    if (!fits && found[i] != '\0') return {};
+    if (!fits && found[i] != '\0') return {TailHead::Kind::other};
   }
   if (found.find('\0') != std::string::npos) return {TailHead::Kind::blank};
   std::string id = found.substr(kTailMark.size(), kIdBytes);
-  if (status.value.size > kTailHead && found == tail_head(id, status.value.size - kTailHead))
-    return {TailHead::Kind::labelled, std::move(id)};
-  throw CorruptionError{
-      path, status.value.size,
-      "expected as many bytes as this file's second line says; put it back whole, or move it "
-      "away to go on without the changes that it has"};
+  const bool is_whole = size > kTailHead && found == tail_head(id, size - kTailHead);
+  return {TailHead::Kind::labelled, std::move(id), is_whole, size};
 }
 
 }}}  // namespace kvstore::v1::detail
