@@ -24,7 +24,7 @@ using support::in_child;
 std::string answer(const FakeRedis::Command& command, const FakeRedis& server) {
   if (command[0] == "CLUSTER") return FakeRedis::all_slots("127.0.0.1", server.port());
   if (command[0] == "EVAL") return "*1\r\n$0\r\n\r\n";
-  if (command[0] == "HMGET") return "*4\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n";
+  if (command[0] == "HMGET") return "*5\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n$-1\r\n";
   if (command[0] == "HSCAN") return "*2\r\n$1\r\n0\r\n*0\r\n";
   if (command[0] == "HLEN") return ":0\r\n";
   return "$1\r\n5\r\n";
