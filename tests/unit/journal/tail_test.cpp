@@ -22,6 +22,7 @@
 #include "kvstore/detail/contract/line_journal.hpp"
 #include "kvstore/detail/file/file_system.hpp"
 #include "kvstore/detail/journal/file.hpp"
+#include "kvstore/detail/journal/survey.hpp"
 #include "kvstore/detail/journal/tail_file.hpp"
 #include "kvstore/detail/text/crc32c.hpp"
 #include "kvstore/error.hpp"
@@ -233,6 +234,22 @@ TEST_CASE("Tail: that of another store, or of no store, is refused by name, and 
   SimulatedDisk disk{image};
   CHECK_THROWS_WITH(open(disk), Catch::Contains("data.json.journal.tail"));
   CHECK(disk.visible().at(kTail).text() == tail);
+}
+
+TEST_CASE("Tail: its head counts as it was when a reader looked for the journals") {
+  SimulatedDisk disk{killed(2, 4)};
+  kvstore::detail::JournalSet found{disk, kPath};
+  // A writer has begun a compaction since, whose journal the reader does not know.
+  const auto tail = disk.open(kTail, kvstore::detail::OpenMode::update, 0);
+  REQUIRE_FALSE(tail.error);
+  const std::string head =
+      kvstore::detail::tail_head("00000000000000ff", kSmall.tail - kvstore::detail::kTailHead);
+  REQUIRE_FALSE(kvstore::detail::write_all(*tail.value, 0, head));
+  found.survey();
+  REQUIRE_NOTHROW(found.check_tail());
+  kvstore::detail::JournalSet later{disk, kPath};
+  later.survey();
+  REQUIRE_THROWS_AS(later.check_tail(), kvstore::CorruptionError);
 }
 
 TEST_CASE("Tail: lines of it that vouch for what the journal has lost are no torn end") {

@@ -166,8 +166,7 @@ class EtcdClient {
     std::unique_ptr<EtcdConnection> connection = borrow(pools_[endpoint]);
     EtcdReply reply = connection->post(path, used.text, body,
                                        {std::min(options_.connect_timeout, left), std::min(longest, left)});
-    if (reply.status ==
-        0) {  // the connection is not reused, nor are its idle sisters, which may be dead as well
+    if (reply.status == 0) {  // the connection is not reused, nor are its sisters, which may be dead as well
       close_idle(pools_[endpoint]);
       return {{reply.sent ? EtcdOutcome::unknown : EtcdOutcome::not_carried_out, std::move(reply.reason)}};
     }
