@@ -76,6 +76,9 @@ class StorageError : public Error {
   [[nodiscard]] static StorageError not_on_disk(std::filesystem::path path, std::error_code code,
                                                 const std::string& reason);
 
+  /// The same where another program owns the data by now, so that no further save can succeed.
+  [[nodiscard]] static StorageError owned_by_another(std::filesystem::path path, const std::string& reason);
+
   /// The file or folder concerned.
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
   /// The operating system's reason; empty if the failure did not come from the operating system.

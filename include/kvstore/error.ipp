@@ -47,6 +47,14 @@ KVSTORE_INLINE StorageError StorageError::not_on_disk(std::filesystem::path path
   return error;
 }
 
+KVSTORE_INLINE StorageError StorageError::owned_by_another(std::filesystem::path path,
+                                                           const std::string& reason) {
+  return {std::move(path),
+          {},
+          "the operation is applied in memory only, because another program owns the data by now (" + reason +
+              "), and this store can save nothing any more; end it, and open a new one"};
+}
+
 KVSTORE_INLINE ConflictError::ConflictError(const std::filesystem::path& path, std::filesystem::path ours)
     : StorageError{path,
                    {},

@@ -56,13 +56,13 @@ kvstore::EtcdOptions as(kvstore::EtcdOptions options, const char* user, const ch
   return options;
 }
 
-/// A certificate authority, and a certificate of its for both ends of a connection to this machine.
-void make_certificates(const support::TempFolder& folder) {
-  support::write_file(folder / "san", "subjectAltName=IP:127.0.0.1\n");
+/// A certificate authority, and a certificate of its for both ends of a connection, one of them `name`.
+void make_certificates(const support::TempFolder& folder, const std::string& name = "IP:127.0.0.1") {
+  support::write_file(folder / "san", "subjectAltName=" + name + "\n");
   const std::string key = " -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes ";
   support::run("cd '" + folder.path().string() + "' && { openssl req -x509 " + key +
                "-keyout ca.key -out ca.pem -subj /CN=ca -days 2 && openssl req " + key +
-               "-keyout key.pem -out request -subj /O=kvstore && openssl x509 -req -in request -CA ca.pem "
+               "-keyout key.pem -out request -subj /CN=127.0.0.1 && openssl x509 -req -in request -CA ca.pem "
                "-CAkey ca.key -CAcreateserial -extfile san -days 2 -out cert.pem; } > /dev/null 2>&1");
 }
 
@@ -135,14 +135,29 @@ TEST_CASE("etcd security: TLS, with certificates on both sides") {
   }
 
   auto stranger = options;
-  stranger.timeout = std::chrono::seconds{3};  // time for a handshake on a busy machine
-  stranger.ca_file = "";                       // so the system's, which do not know ours
+  stranger.timeout = std::chrono::hours{1};  // waiting makes no certificate better
+  stranger.ca_file = "";                     // so the system's, which do not know ours
   REQUIRE_THROWS_WITH(Store{stranger}, Catch::Matchers::ContainsSubstring("not a trusted authority's"));
+  REQUIRE_THROWS_AS(Store{stranger}, kvstore::ServerError);
+  stranger.ca_file = file("none.pem");
+  REQUIRE_THROWS_WITH(Store{stranger}, Catch::Matchers::ContainsSubstring("none.pem"));
+  REQUIRE_THROWS_AS(Store{stranger}, kvstore::UsageError);
   auto plain = own->options("tls/");
   plain.timeout = std::chrono::milliseconds{300};
   REQUIRE_THROWS_AS(Store{plain}, kvstore::Error);
   options.key_file = file("none.pem");
   REQUIRE_THROWS_AS(Store{options}, kvstore::UsageError);
+}
+
+TEST_CASE("etcd security: a certificate for other hosts is refused, even if its common name is this one") {
+  const support::TempFolder folder;
+  make_certificates(folder, "DNS:elsewhere.example,IP:127.0.0.2");
+  const auto file = [&](const char* name) { return (folder / name).string(); };
+  const support::OwnEtcd own{"--cert-file " + file("cert.pem") + " --key-file " + file("key.pem")};
+  auto options = own->options("tls/");
+  options.tls = true;
+  options.ca_file = file("ca.pem");
+  REQUIRE_THROWS_WITH(Store{options}, Catch::Matchers::ContainsSubstring("not this host's"));
 }
 
 }  // namespace security_test

@@ -117,15 +117,19 @@ TEST_CASE("Redis storage: there is one owner, and after its death another once t
 TEST_CASE("Redis storage: an owner that another has replaced cannot save any more") {
   const std::string name = fresh("fenced");
   support::ChildProcess frozen{[&]() -> std::string {
-    Store store{storage(name, 0, 500ms), {.batch_size = 0, .auto_save_interval = 0ms}};
+    Store store{storage(name, 0, 500ms), {.batch_size = 2, .auto_save_interval = 0ms}};
     store.create("a", 1);
     store.save();
     ::raise(SIGSTOP);
     store.create("late", 1);
-    try {
-      store.save();
+    const auto words_of = [](const auto& call) -> std::string {
+      try {
+        call();
+      } catch (const kvstore::Error& error) { return error.what(); }
       return "saved";
-    } catch (const kvstore::Error& error) { return error.what(); }
+    };
+    const std::string saving = words_of([&] { store.save(); });
+    return saving + "|" + words_of([&] { (void)store.try_create("later", 1); });
   }};
   std::unique_ptr<Store> next;
   for (int tries = 0; next == nullptr; ++tries) {
@@ -143,6 +147,8 @@ TEST_CASE("Redis storage: an owner that another has replaced cannot save any mor
   CAPTURE(words);
   REQUIRE(words.find("already open for writing by process " + std::to_string(::getpid()) + " on host ") !=
           std::string::npos);
+  REQUIRE(words.find("|") < words.find("another program owns the data by now"));
+  REQUIRE(words.find("retried") == std::string::npos);
   next->close();
   REQUIRE(contents(Store{storage(name)}) == std::map<std::string, int>{{"a", 1}, {"b", 2}});
 }

@@ -10,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <mutex>
@@ -95,7 +96,9 @@ class ScriptedServer {
   /// Makes the bytes of an answer; none closes the connection.
   using Answer = std::function<std::optional<std::string>(const ScriptedRequest&)>;
 
-  explicit ScriptedServer(Answer answer) : answer_{std::move(answer)} {
+  /// `pace`: the time between two bytes of an answer.
+  explicit ScriptedServer(Answer answer, std::chrono::milliseconds pace = {})
+      : answer_{std::move(answer)}, pace_{pace} {
     acceptor_ = std::thread{[this] { accept_all(); }};
   }
   ScriptedServer(const ScriptedServer&) = delete;
@@ -137,9 +140,18 @@ class ScriptedServer {
       ++requests_;
       const std::optional<std::string> answer = answer_(*request);
       if (!answer) break;
-      (void)::send(socket, answer->data(), answer->size(), MSG_NOSIGNAL);
+      if (!send(socket, *answer)) break;
     }
     ::shutdown(socket, SHUT_RDWR);
+  }
+
+  [[nodiscard]] bool send(int socket, const std::string& answer) const {
+    const std::size_t part = pace_.count() == 0 ? answer.size() : 1;
+    for (std::size_t sent = 0; sent < answer.size(); sent += part) {
+      std::this_thread::sleep_for(pace_);
+      if (::send(socket, answer.data() + sent, part, MSG_NOSIGNAL) < 0) return false;
+    }
+    return true;
   }
 
   static std::optional<ScriptedRequest> read_head(int socket, std::string& text) {
@@ -168,6 +180,7 @@ class ScriptedServer {
   }
 
   Answer answer_;
+  std::chrono::milliseconds pace_;
   Listener listener_;
   std::atomic<std::size_t> connections_ = 0;
   std::atomic<std::size_t> requests_ = 0;

@@ -3,7 +3,6 @@
 
 // Requests to a cluster: the choice of endpoint, retries, deadlines, and tokens.
 
-#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -13,13 +12,15 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/etcd/connection.hpp"
 #include "kvstore/detail/etcd/gateway.hpp"
 #include "kvstore/detail/etcd/verdict.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
+#include "kvstore/detail/remote/socket_alarm.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
@@ -33,8 +34,6 @@ enum class EtcdRequest : std::uint8_t { read, write, long_write };
 /// order: no mutex is taken while another is held, except `token_mutex_` under `login_mutex_`.
 class EtcdClient {
  public:
-  using Clock = std::chrono::steady_clock;
-
   /// Connects, and logs in if there is a user. @throws UsageError, UnavailableError, ServerError
   explicit EtcdClient(EtcdOptions options) : options_{std::move(options)} {
     check_options();
@@ -46,7 +45,7 @@ class EtcdClient {
   /// Sends a request until it is carried out or `timeout` has passed. @returns the answer
   /// @throws UnavailableError, ServerError; OutcomeUnknownError if it is a write
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind) {
-    return call(path, body, kind, true, Clock::now() + options_.timeout);
+    return call(path, body, kind, true, Deadline::in(options_.timeout));
   }
 
   [[nodiscard]] const EtcdOptions& options() const noexcept { return options_; }
@@ -60,9 +59,25 @@ class EtcdClient {
   // --- for callers that keep a connection to themselves ---
 
   /// A new connection to the preferred endpoint; to another one after `give_up_on` was called for this one.
-  [[nodiscard]] std::pair<std::size_t, std::unique_ptr<EtcdConnection>> dedicated_connection() const {
+  [[nodiscard]] std::pair<std::size_t, std::unique_ptr<EtcdConnection>> dedicated_connection() {
     const std::size_t endpoint = preferred_;
-    return {endpoint, std::make_unique<EtcdConnection>(options_, pools_[endpoint].address)};
+    return {endpoint, connection_to(endpoint)};
+  }
+  [[nodiscard]] std::unique_ptr<EtcdConnection> connection_to(std::size_t endpoint) {
+    return connection_to(pools_[endpoint].address);
+  }
+  /// Whether the node answers a read within `response_timeout`, be it by a refusal. No node can answer this
+  /// one unless it follows the cluster.
+  [[nodiscard]] bool is_alive(EtcdConnection& connection) const {
+    const std::string key = options_.key_prefix.empty() ? std::string(1, '\0') : options_.key_prefix;
+    const std::string body = json_object(range_fields({key, {}}) + ",\"count_only\":true");
+    const EtcdReply reply =
+        connection.post("/v3/kv/range", token().text, body,
+                        {options_.connect_timeout, Deadline::in(options_.response_timeout)});
+    if (reply.status == 0) return false;
+    const nlohmann::json answer = nlohmann::json::parse(reply.body, nullptr, false);
+    const EtcdOutcome outcome = judge_answer(reply.status, answer, reply.body).outcome;
+    return outcome != EtcdOutcome::unknown && outcome != EtcdOutcome::not_carried_out;
   }
   /// Prefers the next endpoint, unless another thread has already switched.
   void give_up_on(std::size_t endpoint) noexcept {
@@ -78,7 +93,7 @@ class EtcdClient {
     return token_;
   }
   /// Gets a new token unless another thread has done so since number `used`. @throws as `call` of a read
-  void log_in(std::uint64_t used) { log_in(used, Clock::now() + options_.timeout); }
+  void log_in(std::uint64_t used) { log_in(used, Deadline::in(options_.timeout)); }
 
  private:
   struct Pool {
@@ -92,9 +107,10 @@ class EtcdClient {
     EtcdVerdict verdict;
     nlohmann::json answer{};
     std::uint64_t token = 0;
+    bool distrusted = false;  // TLS does not trust the server
   };
 
-  void check_options() const {
+  void check_options() {
     if (options_.endpoints.empty())
       throw UsageError{"EtcdOptions::endpoints is empty; name a node, host:port"};
     if (options_.timeout.count() <= 0 || options_.connect_timeout.count() <= 0 ||
@@ -110,12 +126,12 @@ class EtcdClient {
           address.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
         throw UsageError{"endpoint \"" + address + "\" is not host:port"};
       }
-      (void)EtcdConnection{options_, address};  // so that a bad endpoint throws here
+      (void)connection_to(address);  // so that a bad endpoint or file throws here
     }
   }
 
-  void log_in(std::uint64_t used, Clock::time_point deadline) {
-    const std::unique_lock login{login_mutex_, deadline};
+  void log_in(std::uint64_t used, const Deadline& deadline) {
+    const std::unique_lock login{login_mutex_, deadline.time()};
     if (!login) throw UnavailableError{name() + ": no answer to a log-in in time; nothing was changed"};
     if (token().number != used) return;
     const nlohmann::json wanted{{"name", options_.user}, {"password", options_.password}};
@@ -126,14 +142,17 @@ class EtcdClient {
   }
 
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind, bool with_token,
-                      Clock::time_point deadline) {
-    std::string reason;
+                      const Deadline& deadline) {
     bool logged_in = !with_token || options_.user.empty();
+    Backoff pauses;
+    std::size_t distrusted = 0;  // one after the other
     for (std::size_t tries = 1;; ++tries) {
       const std::size_t endpoint = preferred_;
       const auto longest = kind == EtcdRequest::long_write ? options_.timeout : options_.response_timeout;
-      Attempt tried = attempt(endpoint, path, body, longest, deadline, with_token);
-      reason = pools_[endpoint].address + ": " + tried.verdict.reason;
+      Attempt tried = attempt(endpoint, path, body, deadline.within(longest), with_token);
+      const std::string reason = pools_[endpoint].address + ": " + tried.verdict.reason;
+      distrusted = tried.distrusted ? distrusted + 1 : 0;
+      if (distrusted == pools_.size()) throw ServerError{reason};  // waiting makes no certificate better
       switch (tried.verdict.outcome) {
         case EtcdOutcome::done:
           return std::move(tried.answer);
@@ -153,22 +172,22 @@ class EtcdClient {
           break;
       }
       give_up_on(endpoint);
-      if (!pause(tries, deadline)) throw_unavailable(reason);
+      // All endpoints are tried one after the other, and then again after a pause.
+      if (deadline.has_passed() || (tries % pools_.size() == 0 && !pauses.pause(deadline)))
+        throw_unavailable(reason);
     }
   }
 
   [[nodiscard]] Attempt attempt(std::size_t endpoint, const std::string& path, const std::string& body,
-                                std::chrono::milliseconds longest, Clock::time_point deadline,
-                                bool with_token) {
-    const auto left = std::max(std::chrono::milliseconds{1},
-                               std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()));
+                                const Deadline& until, bool with_token) {
     const Token used = with_token ? token() : Token{};
     std::unique_ptr<EtcdConnection> connection = borrow(pools_[endpoint]);
-    EtcdReply reply = connection->post(path, used.text, body,
-                                       {std::min(options_.connect_timeout, left), std::min(longest, left)});
+    EtcdReply reply = connection->post(path, used.text, body, {options_.connect_timeout, until});
     if (reply.status == 0) {  // the connection is not reused, nor are its sisters, which may be dead as well
       close_idle(pools_[endpoint]);
-      return {{reply.sent ? EtcdOutcome::unknown : EtcdOutcome::not_carried_out, std::move(reply.reason)}};
+      return {.verdict = {reply.sent ? EtcdOutcome::unknown : EtcdOutcome::not_carried_out,
+                          std::move(reply.reason)},
+              .distrusted = reply.distrusted};
     }
     give_back(pools_[endpoint], std::move(connection));
     nlohmann::json answer = nlohmann::json::parse(reply.body, nullptr, false);
@@ -176,18 +195,21 @@ class EtcdClient {
     return {std::move(verdict), std::move(answer), used.number};
   }
 
-  /// Waits before another attempt, once every endpoint has been tried; false if the deadline has passed.
-  [[nodiscard]] bool pause(std::size_t tries, Clock::time_point deadline) const {
-    using std::chrono::milliseconds;
-    if (tries % pools_.size() == 0) {
-      const std::size_t rounds = std::min<std::size_t>(tries / pools_.size(), 6);
-      const Clock::time_point next = Clock::now() + milliseconds{5U << rounds};  // up to 320 ms
-      std::this_thread::sleep_until(std::min(next, deadline));
-    }
-    return Clock::now() < deadline;
+  [[nodiscard]] std::unique_ptr<EtcdConnection> connection_to(const std::string& address) {
+    return std::make_unique<EtcdConnection>(options_, address, alarm());
   }
 
-  [[nodiscard]] std::unique_ptr<EtcdConnection> borrow(Pool& pool) const {
+  /// A forked child has none of the parent's threads, and needs an alarm of its own.
+  [[nodiscard]] SocketAlarm& alarm() {
+    const std::scoped_lock lock{alarm_mutex_};
+    if (!alarm_ || alarm_home_.is_foreign_by_id()) {
+      alarm_.emplace();
+      alarm_home_ = ForkGuard{};
+    }
+    return *alarm_;
+  }
+
+  [[nodiscard]] std::unique_ptr<EtcdConnection> borrow(Pool& pool) {
     while (true) {
       std::unique_ptr<EtcdConnection> connection;
       {
@@ -200,7 +222,7 @@ class EtcdClient {
       // unknown.
       if (!connection->is_stale()) return connection;
     }
-    return std::make_unique<EtcdConnection>(options_, pool.address);
+    return connection_to(pool.address);
   }
 
   static void close_idle(Pool& pool) {
@@ -227,7 +249,10 @@ class EtcdClient {
   }
 
   const EtcdOptions options_;
-  std::deque<Pool> pools_;  // one for each endpoint; fixed once constructed
+  std::mutex alarm_mutex_;
+  LeftToParent<SocketAlarm> alarm_;  // outlives the connections
+  ForkGuard alarm_home_;             // the process of that alarm
+  std::deque<Pool> pools_;           // one for each endpoint; fixed once constructed
   std::atomic<std::size_t> preferred_ = 0;
 
   std::timed_mutex login_mutex_;  // one thread at a time gets a token

@@ -4,12 +4,11 @@
 // One HTTP connection to one endpoint, used by one thread at a time.
 
 #include <httplib.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <ctime>
 #include <functional>
 #include <nlohmann/json.hpp>
@@ -21,6 +20,10 @@
 #include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/base/sigpipe_guard.hpp"  // since httplib writes without MSG_NOSIGNAL, and so does OpenSSL
+#include "kvstore/detail/remote/deadline.hpp"
+#include "kvstore/detail/remote/host_lookup.hpp"
+#include "kvstore/detail/remote/socket_alarm.hpp"
+#include "kvstore/detail/remote/socket_health.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
 
@@ -29,22 +32,26 @@ namespace kvstore { inline namespace v1 { namespace detail {
 /// The answer. Without one, `status` is 0, and `sent` says whether the server may have received the request.
 struct EtcdReply {
   int status = 0;
-  std::string body;
+  std::string body{};
   bool sent = false;
-  std::string reason;  ///< the reason if there is no answer
+  std::string reason{};     ///< the reason if there is no answer
+  bool distrusted = false;  ///< there is none, as TLS does not trust the server
 };
 
 /// The time limits of one attempt.
-struct EtcdTimeouts {
+struct EtcdLimits {
   std::chrono::milliseconds connect;
-  std::chrono::milliseconds response;
+  Deadline until;  ///< of the last byte of the answer
 };
 
 class EtcdConnection {
  public:
-  /// Does not connect yet. @throws UsageError if the endpoint or a TLS file cannot be used
-  EtcdConnection(const EtcdOptions& options, const std::string& endpoint)
-      : client_{std::in_place, (options.tls ? "https://" : "http://") + endpoint, options.certificate_file,
+  /// Does not connect yet. `alarm` must outlive it. @throws UsageError if the endpoint or a TLS file cannot
+  /// be used
+  EtcdConnection(const EtcdOptions& options, const std::string& endpoint, SocketAlarm& alarm)
+      : host_{host_of(endpoint)},
+        alarm_{alarm},
+        client_{std::in_place, (options.tls ? "https://" : "http://") + endpoint, options.certificate_file,
                 options.key_file} {
     if (!client_->is_valid()) {
       throw UsageError{endpoint +
@@ -57,11 +64,10 @@ class EtcdConnection {
     client_->set_tcp_nodelay(true);
     client_->set_socket_options([this](socket_t socket) {
       standard_files_.reset();  // the socket has a number of its own
-      keep_alive(socket);
+      alarm_.opened(watched_, static_cast<int>(socket));
+      watch_health(static_cast<int>(socket));
     });
-#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
-    if (!options.ca_file.empty()) client_->set_ca_cert_path(options.ca_file);
-#endif
+    if (options.tls) verify_server(options);
   }
   EtcdConnection(const EtcdConnection&) = delete;
   EtcdConnection& operator=(const EtcdConnection&) = delete;
@@ -79,13 +85,14 @@ class EtcdConnection {
   }
 
   [[nodiscard]] EtcdReply post(const std::string& path, const std::string& token, const std::string& body,
-                               const EtcdTimeouts& timeouts) {
-    return exchange(request(path, token, body), timeouts);
+                               const EtcdLimits& limits) {
+    return exchange(request(path, token, body), limits, limits.until.left());
   }
 
-  /// The same with an answer that arrives in pieces: `take(status, bytes)` returns whether to continue.
+  /// The same with an answer that arrives in pieces: `take(status, bytes)` returns whether to continue. The
+  /// deadline is lifted when `take` calls `go_on`.
   [[nodiscard]] EtcdReply stream(const std::string& path, const std::string& token, const std::string& body,
-                                 const EtcdTimeouts& timeouts,
+                                 const EtcdLimits& limits,
                                  const std::function<bool(int, std::string_view)>& take) {
     httplib::Request wanted = request(path, token, body);
     int status = 0;
@@ -96,14 +103,12 @@ class EtcdConnection {
     wanted.content_receiver = [&](const char* data, auto length, auto, auto) {
       return take(status, {data, length});
     };
-    return exchange(std::move(wanted), timeouts);
+    return exchange(std::move(wanted), limits, std::chrono::hours{1});
   }
+  void go_on() { alarm_.disarm(watched_); }
 
-  /// Aborts the request of another thread; if that thread is connecting, waits until it has.
-  void stop() {
-    const SigpipeGuard guard;
-    client_->stop();
-  }
+  /// Aborts the request of another thread.
+  void stop() { alarm_.ring(watched_); }
 
  private:
   /// Keeps a socket from getting the number of a standard file that a program has closed.
@@ -118,15 +123,30 @@ class EtcdConnection {
     std::optional<StandardFiles>& taken_;
   };
 
-  // A server whose machine is gone never answers: after about ten seconds the socket reports an error.
-  static void keep_alive(socket_t socket) {
-    const auto set = [socket](int level, int option, int value) {
-      ::setsockopt(static_cast<int>(socket), level, option, &value, sizeof value);
-    };
-    set(SOL_SOCKET, SO_KEEPALIVE, 1);
-    set(IPPROTO_TCP, TCP_KEEPIDLE, 4);
-    set(IPPROTO_TCP, TCP_KEEPINTVL, 2);
-    set(IPPROTO_TCP, TCP_KEEPCNT, 3);
+  [[nodiscard]] static std::string host_of(const std::string& endpoint) {
+    const std::string host = endpoint.substr(0, endpoint.rfind(':'));
+    return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
+  }
+
+  /// OpenSSL compares the names: httplib would accept a certificate for other hosts if its common name is
+  /// this one, which RFC 6125 forbids (6.4.4).
+  void verify_server(const EtcdOptions& options) {
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
+    ::SSL_CTX* const context = client_->ssl_context();
+    ::X509_VERIFY_PARAM* const wanted = ::SSL_CTX_get0_param(context);
+    const bool is_set = HostLookup::is_numeric(host_)
+                            ? ::X509_VERIFY_PARAM_set1_ip_asc(wanted, host_.c_str()) == 1
+                            : ::X509_VERIFY_PARAM_set1_host(wanted, host_.data(), host_.size()) == 1;
+    if (!is_set) throw UsageError{host_ + ": no certificate can be for a host of this name"};
+    if (options.ca_file.empty()) return;
+    if (::SSL_CTX_load_verify_locations(context, options.ca_file.c_str(), nullptr) != 1) {
+      throw UsageError{options.ca_file +
+                       ": no certificate authorities can be read there (EtcdOptions::ca_file, a PEM file)"};
+    }
+    client_->set_ca_cert_path(options.ca_file);
+#else
+    (void)options;
+#endif
   }
 
   [[nodiscard]] static httplib::Request request(const std::string& path, const std::string& token,
@@ -142,10 +162,34 @@ class EtcdConnection {
     return result;
   }
 
-  [[nodiscard]] EtcdReply exchange(httplib::Request request, const EtcdTimeouts& timeouts) {
-    client_->set_connection_timeout(timeouts.connect);
-    client_->set_read_timeout(timeouts.response);
-    client_->set_write_timeout(timeouts.response);
+  /// `silence`: the longest wait without a byte.
+  [[nodiscard]] EtcdReply exchange(httplib::Request request, const EtcdLimits& limits,
+                                   std::chrono::milliseconds silence) {
+    client_->set_read_timeout(silence);
+    client_->set_write_timeout(silence);
+    alarm_.arm(watched_, limits.until);
+    const EtcdReply reply = is_connected() || HostLookup::is_numeric(host_)
+                                ? exchange(request, limits.until.within(limits.connect).left())
+                                : exchange_by_name(request, limits.until.within(limits.connect));
+    alarm_.disarm(watched_);
+    return reply;
+  }
+  [[nodiscard]] bool is_connected() const { return client_->is_socket_open() != 0; }
+
+  /// Each address of the host gets an equal share of the time to connect.
+  [[nodiscard]] EtcdReply exchange_by_name(httplib::Request& request, const Deadline& connected) {
+    const HostAddresses host = HostLookup::find(host_, connected);
+    EtcdReply reply{.reason = host.reason};
+    for (std::size_t i = 0; i < host.addresses.size(); ++i) {
+      client_->set_hostname_addr_map({{host_, host.addresses[i]}});
+      reply = exchange(request, connected.left() / static_cast<long long>(host.addresses.size() - i));
+      if (reply.sent) break;
+    }
+    return reply;
+  }
+
+  [[nodiscard]] EtcdReply exchange(httplib::Request& request, std::chrono::milliseconds connect) {
+    client_->set_connection_timeout(std::max(connect, std::chrono::milliseconds{1}));
     httplib::Response response;
     httplib::Error error = httplib::Error::Success;
     const SigpipeGuard guard;
@@ -156,7 +200,11 @@ class EtcdConnection {
     if (error == httplib::Error::Read && response.status > 0 && nlohmann::json::accept(response.body)) {
       return {response.status, std::move(response.body), true, {}};
     }
-    return {0, {}, may_be_sent(error), message_of(error)};
+    return {0,
+            {},
+            may_be_sent(error),
+            message_of(error),
+            error == httplib::Error::SSLServerVerification || error == httplib::Error::SSLLoadingCerts};
   }
 
   [[nodiscard]] static bool may_be_sent(httplib::Error error) {
@@ -180,7 +228,7 @@ class EtcdConnection {
       case httplib::Error::Write:
         return "the connection ended, or the time was up, while the request was being sent";
       case httplib::Error::SSLServerVerification:
-        return "the server's certificate is not a trusted authority's, or not this host's";
+        return "the server's certificate is not a trusted authority's, not this host's, or not of today";
       case httplib::Error::SSLLoadingCerts:
         return "the certificate authorities' file cannot be used";
       default:
@@ -188,6 +236,9 @@ class EtcdConnection {
     }
   }
 
+  const std::string host_;
+  SocketAlarm& alarm_;
+  SocketAlarm::Watched watched_;
   std::optional<StandardFiles> standard_files_;
   LeftToParent<httplib::Client> client_;  // closing shuts the connection down for all who share it
   ForkGuard home_;

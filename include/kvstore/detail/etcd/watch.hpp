@@ -4,6 +4,7 @@
 // A thread that follows etcd's stream of changes, through failures of connections and nodes.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -25,6 +26,7 @@
 #include "kvstore/detail/etcd/connection.hpp"
 #include "kvstore/detail/etcd/gateway.hpp"
 #include "kvstore/detail/etcd/verdict.hpp"
+#include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -35,7 +37,8 @@ struct EtcdEvent {
   std::int64_t revision;
 };
 
-/// Follows the keys of the client's prefix, from a revision on, until it is destroyed or cannot continue.
+/// Follows the keys of the client's prefix, from a revision on, until it is destroyed or cannot continue. A
+/// node that hangs says nothing, as does one with nothing to tell: so in quiet times it is asked something.
 class EtcdWatcher {
  public:
   using Visit = std::function<void(const EtcdEvent&)>;
@@ -46,20 +49,25 @@ class EtcdWatcher {
         visit_{std::move(visit)},
         on_error_{std::move(on_error)},
         next_revision_{first_revision},
-        thread_{[this](const std::stop_token& stop) { run(stop); }} {}
+        thread_{[this](const std::stop_token& stop) { run(stop); }},
+        prober_{[this](const std::stop_token& stop) { probe(stop); }} {}
   EtcdWatcher(const EtcdWatcher&) = delete;
   EtcdWatcher& operator=(const EtcdWatcher&) = delete;
 
   ~EtcdWatcher() {
+    prober_.request_stop();
     thread_.request_stop();
     std::unique_lock lock{mutex_};
     // Repeatedly, since the thread may just be between two connections.
-    while (!changed_.wait_for(lock, std::chrono::milliseconds{5}, [this] { return finished_; })) {
-      if (connection_) connection_->stop();
+    while (!changed_.wait_for(lock, std::chrono::milliseconds{5}, [this] { return running_ == 0; })) {
+      if (connection_ != nullptr) connection_->stop();
+      if (probing_ != nullptr) probing_->stop();
     }
   }
 
  private:
+  static constexpr std::chrono::milliseconds kQuiet{2000};
+
   void run(const std::stop_token& stop) {
     try {
       for (std::size_t failures = 0; !stop.stop_requested();) {
@@ -70,8 +78,12 @@ class EtcdWatcher {
     } catch (const std::exception& error) { report(error); } catch (...) {
       report(Error{"the callback of a watch threw what is no std::exception"});
     }
+    finish();
+  }
+
+  void finish() {
     const std::scoped_lock lock{mutex_};
-    finished_ = true;
+    --running_;
     changed_.notify_all();
   }
 
@@ -89,21 +101,27 @@ class EtcdWatcher {
 
   /// Follows the stream of one connection to its end. @returns whether etcd accepted the watch
   bool follow(const std::stop_token& stop) {
-    const auto [endpoint, connection] = client_->dedicated_connection();
+    const auto chosen = client_->dedicated_connection();
+    const std::size_t endpoint = chosen.first;
+    EtcdConnection* const connection = chosen.second.get();
     const EtcdClient::Token token = client_->token();
-    publish(connection.get());
+    publish(connection, endpoint);
     text_.clear();
     events_.clear();
     accepted_ = false;
     error_ = nullptr;
     int status = 0;
-    const EtcdTimeouts timeouts{client_->options().connect_timeout, std::chrono::hours{1}};
-    (void)connection->stream("/v3/watch", token.text, request(), timeouts,
+    const EtcdLimits limits{client_->options().connect_timeout,
+                            Deadline::in(client_->options().response_timeout)};
+    (void)connection->stream("/v3/watch", token.text, request(), limits,
                              [&](int code, std::string_view bytes) {
                                status = code;
-                               return !stop.stop_requested() && take(code, bytes);
+                               received_ = true;
+                               const bool goes_on = !stop.stop_requested() && take(code, bytes);
+                               if (accepted_) connection->go_on();
+                               return goes_on;
                              });
-    publish(nullptr);
+    publish(nullptr, endpoint);
     if (stop.stop_requested()) return accepted_;
     if (error_) std::rethrow_exception(error_);
     if (status != 0 && status != 200) judge_refusal(status);
@@ -112,9 +130,43 @@ class EtcdWatcher {
     return accepted_;
   }
 
-  void publish(EtcdConnection* connection) {
+  void publish(EtcdConnection* connection, std::size_t endpoint) {
     const std::scoped_lock lock{mutex_};
     connection_ = connection;
+    endpoint_ = endpoint;
+    received_ = true;  // a new one has a deadline for its first answer
+  }
+
+  /// Ends the conversation with a node that has been silent for a while and answers nothing else.
+  void probe(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      pause(stop, std::min(kQuiet, client_->options().response_timeout));
+      std::unique_lock lock{mutex_};
+      const EtcdConnection* const silent = received_.exchange(false) ? nullptr : connection_;
+      const std::size_t endpoint = endpoint_;
+      lock.unlock();
+      if (silent == nullptr || stop.stop_requested() || is_alive(endpoint)) continue;
+      lock.lock();
+      if (!received_ && connection_ == silent) connection_->stop();
+    }
+    finish();
+  }
+
+  [[nodiscard]] bool is_alive(std::size_t endpoint) {
+    try {
+      const std::unique_ptr<EtcdConnection> connection = client_->connection_to(endpoint);
+      publish_probe(connection.get());
+      const bool is_alive = client_->is_alive(*connection);
+      publish_probe(nullptr);
+      return is_alive;
+    } catch (...) {  // no memory, no descriptors: the node is not to blame
+      publish_probe(nullptr);
+      return true;
+    }
+  }
+  void publish_probe(EtcdConnection* connection) {
+    const std::scoped_lock lock{mutex_};
+    probing_ = connection;
   }
 
   [[nodiscard]] std::string request() const {
@@ -235,9 +287,13 @@ class EtcdWatcher {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   EtcdConnection* connection_ = nullptr;  // guarded by mutex_
-  bool finished_ = false;                 // guarded by mutex_
+  std::size_t endpoint_ = 0;              // of that connection
+  EtcdConnection* probing_ = nullptr;     // guarded by mutex_
+  int running_ = 2;                       // threads; guarded by mutex_
+  std::atomic<bool> received_ = false;    // something, since the prober has last looked
 
-  std::jthread thread_;  // last: it uses all of the above
+  std::jthread thread_;  // last: they use all of the above
+  std::jthread prober_;
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -33,13 +33,6 @@ class Deadline {
   }
   [[nodiscard]] Clock::time_point time() const noexcept { return at_; }
 
-  /// Sleeps. @returns false, at once, if the deadline would pass meanwhile
-  [[nodiscard]] bool sleep(milliseconds time) const {
-    if (Clock::now() + time >= at_) return false;
-    std::this_thread::sleep_for(time);
-    return true;
-  }
-
  private:
   explicit Deadline(Clock::time_point at) : at_{at} {}
 
@@ -47,17 +40,24 @@ class Deadline {
 };
 
 /// Pauses between tries: each longer than the one before, 5 ms up to 0.3 s, and out of step with other
-/// clients.
+/// clients. The last one is shorter, so that there is a try just before the deadline, with time for its
+/// answer: a write that ran out of it would have an unknown outcome.
 class Backoff {
  public:
-  /// @returns false, at once, if the deadline would pass meanwhile
+  /// @returns false, at once, if the deadline leaves no time for another try
   [[nodiscard]] bool pause(const Deadline& until) {
     static thread_local std::minstd_rand random{static_cast<unsigned>(random_bits())};
     const std::chrono::milliseconds longest{std::min(300U, 10U << std::min(pauses_++, 5U))};
-    return until.sleep(longest / 2 + longest * (random() % 1024) / 2048);
+    const auto pause = std::min<std::chrono::milliseconds>(longest / 2 + longest * (random() % 1024) / 2048,
+                                                           until.left() - kTry);
+    if (pause.count() <= 0) return false;
+    std::this_thread::sleep_for(pause);
+    return true;
   }
 
  private:
+  static constexpr std::chrono::milliseconds kTry{50};
+
   unsigned pauses_ = 0;
 };
 

@@ -44,6 +44,12 @@ class HostLookup {
     return *lookup->found_;
   }
 
+  [[nodiscard]] static bool is_numeric(const std::string& host) {
+    std::array<unsigned char, sizeof(::in6_addr)> bytes{};
+    return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
+           ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+  }
+
  private:
   struct Registry {
     std::mutex mutex;
@@ -53,12 +59,6 @@ class HostLookup {
   [[nodiscard]] static Registry& registry() {
     static Registry& registry = *new Registry;
     return registry;
-  }
-
-  [[nodiscard]] static bool is_numeric(const std::string& host) {
-    std::array<unsigned char, sizeof(::in6_addr)> bytes{};
-    return ::inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
-           ::inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
   }
 
   [[nodiscard]] static std::shared_ptr<HostLookup> under_way(const std::string& host) {

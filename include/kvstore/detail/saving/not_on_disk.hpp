@@ -34,6 +34,8 @@ class NotOnDisk {
         throw;
       } catch (const StorageError& error) {
         throw StorageError::not_on_disk(error.path(), error.code(), error.what());
+      } catch (const LockedError& error) {
+        throw StorageError::owned_by_another(error.path(), error.what());
       } catch (const std::exception& error) { throw StorageError::not_on_disk(path_, {}, error.what()); }
     } catch (const std::bad_alloc&) { std::rethrow_exception(out_of_memory_); }
   }
