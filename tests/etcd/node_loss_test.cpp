@@ -22,6 +22,7 @@
 #include "support/etcd.hpp"
 #include "support/eventually.hpp"
 #include "support/linearizability.hpp"
+#include "support/map_calls.hpp"
 #include "support/map_history.hpp"
 
 namespace node_loss_test {
@@ -66,120 +67,6 @@ std::map<int, Fate> create_many(Store& store, int first, const std::atomic<bool>
     } catch (const kvstore::OutcomeUnknownError&) { fates[key] = Fate::unknown; }
   }
   return fates;
-}
-
-/// A call that may have been carried out at any time after it began, or never: its result is open, and it is
-/// not over before the history is, where it explains nothing any more.
-struct MaybeOperation {
-  MapOperation operation;
-  bool unknown = false;
-
-  [[nodiscard]] bool perform(MapState& state) const {
-    if (!unknown) return operation.perform(state);
-    MapOperation other = operation;
-    for (const bool succeeded : {true, false}) {
-      other.succeeded = succeeded;
-      if (MapState next = state; other.perform(next)) {
-        state = next;
-        break;
-      }
-    }
-    return true;
-  }
-};
-
-using MaybeHistory = support::History<MaybeOperation>;
-
-std::string to_text(const MaybeHistory& history) {
-  std::string text;
-  for (const auto& call : history) {
-    text += std::to_string(call.began) + ".." + std::to_string(call.returned) + "  " +
-            support::to_text(call.operation.operation) + (call.operation.unknown ? " ?\n" : "\n");
-  }
-  return text;
-}
-
-/// Makes calls up and makes them, on keys of one round.
-class Caller {
- public:
-  Caller(const kvstore::EtcdOptions& options, unsigned seed) : store_{options}, random_{seed} {}
-
-  void call(int round, support::HistoryClock& clock, MaybeHistory& history) {
-    bool unchanged = false;
-    clock.record(history, [&] {
-      MaybeOperation made{made_up()};
-      try {
-        perform(round * support::kMapKeys, made.operation);
-      } catch (const kvstore::OutcomeUnknownError&) {
-        made.unknown = true;
-      } catch (const kvstore::UnavailableError&) { unchanged = true; }
-      return made;
-    });
-    if (history.back().operation.unknown) history.back().returned = UINT64_MAX;
-    if (unchanged) history.pop_back();
-  }
-
- private:
-  int below(int bound) { return static_cast<int>(random_() % static_cast<unsigned>(bound)); }
-
-  MapOperation made_up() {
-    constexpr std::array kVerbs{MapVerb::create,           MapVerb::read,    MapVerb::read,
-                                MapVerb::update,           MapVerb::upsert,  MapVerb::remove,
-                                MapVerb::compare_exchange, MapVerb::contains};
-    MapOperation operation;
-    operation.verb = kVerbs.at(static_cast<std::size_t>(below(kVerbs.size())));
-    operation.first = {operation.verb, below(2), below(4)};
-    operation.expected = below(4);
-    return operation;
-  }
-
-  void perform(int first_key, MapOperation& operation) {
-    const int key = first_key + operation.first.key;
-    const int value = operation.first.value;
-    switch (operation.verb) {
-      case MapVerb::create:
-        operation.succeeded = store_.try_create(key, value);
-        break;
-      case MapVerb::update:
-        operation.succeeded = store_.try_update(key, value);
-        break;
-      case MapVerb::upsert:
-        operation.succeeded = store_.upsert(key, value);
-        break;
-      case MapVerb::remove:
-        operation.succeeded = store_.try_remove(key);
-        break;
-      case MapVerb::compare_exchange:
-        operation.succeeded = store_.compare_exchange(key, operation.expected, value);
-        break;
-      case MapVerb::contains:
-        operation.succeeded = store_.contains(key);
-        break;
-      default:
-        operation.seen = store_.try_read(key);
-    }
-  }
-
-  Store store_;
-  std::minstd_rand random_;
-};
-
-/// One burst of calls from every caller at once. `disturb` runs in the midst of it.
-template <class Disturb>
-MaybeHistory burst(std::deque<Caller>& callers, int round, const Disturb& disturb) {
-  support::HistoryClock clock;
-  std::vector<MaybeHistory> histories(callers.size());
-  std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < callers.size(); ++i) {
-    threads.emplace_back([&, i] {
-      for (int call = 0; call < 12; ++call) {
-        if (i == 0 && call == 4) disturb();
-        callers[i].call(round, clock, histories[i]);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return support::merged(histories);
 }
 
 }  // namespace
@@ -279,16 +166,19 @@ TEST_CASE("etcd node loss: calls are linearizable while the leader is killed") {
   Store{options}.clear();
   const unsigned seed = std::random_device{}();
   INFO("seed " << seed);
-  std::deque<Caller> callers;
-  for (unsigned i = 0; i < 4; ++i) callers.emplace_back(starting_at(options, i), seed + i);
+  std::deque<Store> stores;
+  std::deque<support::MapCaller<Store>> callers;
+  for (unsigned i = 0; i < 4; ++i)
+    callers.emplace_back(stores.emplace_back(starting_at(options, i)), seed + i);
   const std::size_t leader = cluster.leader();
   std::size_t overlaps = 0;
   for (int round = 0; round < 14; ++round) {
-    const MaybeHistory history = burst(callers, round, [&] {
+    const support::MaybeHistory history = support::burst(callers, round, [&] {
       if (round == 4) cluster.kill_now(leader);
     });
     overlaps += support::overlaps(history);
-    if (!support::is_linearizable(history, MapState{})) FAIL("no order explains:\n" << to_text(history));
+    if (!support::is_linearizable(history, MapState{}))
+      FAIL("no order explains:\n" << support::to_text(history));
   }
   CHECK(overlaps > 200);
 }
@@ -301,16 +191,16 @@ TEST_CASE("etcd node loss: the check knows calls of unknown outcome, and still f
     operation.first = {verb, 0, value};
     operation.succeeded = succeeded;
     if (verb == MapVerb::read && succeeded) operation.seen = value;
-    return support::Recorded<MaybeOperation>{began, returned, {operation, unknown}};
+    return support::Recorded<support::MaybeOperation>{began, returned, {operation, unknown}};
   };
   const auto lost = call(0, UINT64_MAX, MapVerb::upsert, 7, false, true);
   const auto late = call(5, 6, MapVerb::read, 7, true);
   const auto never = call(5, 6, MapVerb::read, 0, false);
   const auto early = call(1, 2, MapVerb::read, 0, false);
-  CHECK(support::is_linearizable(MaybeHistory{lost, early, late}, MapState{}));
-  CHECK(support::is_linearizable(MaybeHistory{lost, early, never}, MapState{}));
+  CHECK(support::is_linearizable(support::MaybeHistory{lost, early, late}, MapState{}));
+  CHECK(support::is_linearizable(support::MaybeHistory{lost, early, never}, MapState{}));
   const auto back = call(7, 8, MapVerb::read, 0, false);
-  CHECK_FALSE(support::is_linearizable(MaybeHistory{lost, early, late, back}, MapState{}));
+  CHECK_FALSE(support::is_linearizable(support::MaybeHistory{lost, early, late, back}, MapState{}));
 }
 
 }  // namespace node_loss_test
