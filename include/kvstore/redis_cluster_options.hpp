@@ -7,10 +7,15 @@
 
 #include <chrono>
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace kvstore { inline namespace v1 {
+
+namespace detail {
+class Tls;
+}
 
 /// How stores and storages on a Redis Cluster reach it. Only `seeds` must be named:
 /// `{.seeds = {"10.0.0.1:6379", "10.0.0.2:6379"}}`.
@@ -23,6 +28,9 @@ struct RedisClusterOptions {
   std::string user{};
   /// The password of that user, or of the server. Empty = none is sent.
   std::string password{};
+
+  /// TLS, as `redis_tls` of kvstore/redis_tls.hpp makes it. Null = none.
+  std::shared_ptr<const detail::Tls> tls{};
 
   /// The prefix of every key of this store, so that several stores may share a cluster. With a hash tag, such
   /// as `"{app}:"`, all keys are in one slot, which makes every batch atomic and keeps all entries on one

@@ -15,6 +15,7 @@
 
 #include "kvstore/etcd_key_value_store.hpp"
 #include "support/catch.hpp"
+#include "support/certificates.hpp"
 #include "support/etcd.hpp"
 #include "support/eventually.hpp"
 #include "support/temp_folder.hpp"
@@ -54,16 +55,6 @@ kvstore::EtcdOptions as(kvstore::EtcdOptions options, const char* user, const ch
   options.user = user;
   options.password = password;
   return options;
-}
-
-/// A certificate authority, and a certificate of its for both ends of a connection, one of them `name`.
-void make_certificates(const support::TempFolder& folder, const std::string& name = "IP:127.0.0.1") {
-  support::write_file(folder / "san", "subjectAltName=" + name + "\n");
-  const std::string key = " -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes ";
-  support::run("cd '" + folder.path().string() + "' && { openssl req -x509 " + key +
-               "-keyout ca.key -out ca.pem -subj /CN=ca -days 2 && openssl req " + key +
-               "-keyout key.pem -out request -subj /CN=127.0.0.1 && openssl x509 -req -in request -CA ca.pem "
-               "-CAkey ca.key -CAcreateserial -extfile san -days 2 -out cert.pem; } > /dev/null 2>&1");
 }
 
 }  // namespace
@@ -114,7 +105,7 @@ TEST_CASE("etcd security: a node that was restarted knows no tokens, and gets ne
 
 TEST_CASE("etcd security: TLS, with certificates on both sides") {
   const support::TempFolder folder;
-  make_certificates(folder);
+  support::make_certificates(folder);
   const auto file = [&](const char* name) { return (folder / name).string(); };
   const support::OwnEtcd own{"--cert-file " + file("cert.pem") + " --key-file " + file("key.pem") +
                              " --trusted-ca-file " + file("ca.pem") + " --client-cert-auth"};
@@ -151,7 +142,7 @@ TEST_CASE("etcd security: TLS, with certificates on both sides") {
 
 TEST_CASE("etcd security: a certificate for other hosts is refused, even if its common name is this one") {
   const support::TempFolder folder;
-  make_certificates(folder, "DNS:elsewhere.example,IP:127.0.0.2");
+  support::make_certificates(folder, "DNS:elsewhere.example,IP:127.0.0.2");
   const auto file = [&](const char* name) { return (folder / name).string(); };
   const support::OwnEtcd own{"--cert-file " + file("cert.pem") + " --key-file " + file("key.pem")};
   auto options = own->options("tls/");

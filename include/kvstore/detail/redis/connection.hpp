@@ -27,6 +27,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <hiredis/hiredis.h>
 
@@ -37,6 +38,7 @@
 #include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/detail/remote/host_lookup.hpp"
 #include "kvstore/detail/remote/socket_health.hpp"
+#include "kvstore/detail/remote/tls.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
@@ -58,6 +60,7 @@ class RedisConnection {
   RedisConnection(const RedisAddress& address, const RedisClusterOptions& options, const Deadline& until)
       : address_{address}, context_{connected(address, until.within(options.connect_timeout))} {
     context_->reader->maxbuf = std::size_t{1} << 20;  // keep a buffer of this size between replies
+    if (options.tls) secure(*options.tls, until.within(options.connect_timeout));
     if (!options.password.empty()) authenticate(options, until.within(options.connect_timeout));
   }
 
@@ -81,29 +84,27 @@ class RedisConnection {
   /// Sends the buffered commands; `idle` is the longest wait without progress. On failure, returns false and
   /// sets `sent` to the number of bytes sent; if that is not 0, a last reply may still give the reason.
   [[nodiscard]] bool send(const Deadline& until, std::chrono::milliseconds idle, std::size_t& sent) {
-    for (sent = 0; sent < output_.size();) {
-      const ::ssize_t count =
-          ::send(context_->fd, output_.data() + sent, output_.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (count > 0) {
-        sent += static_cast<std::size_t>(count);
-      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        if (!wait_for(POLLOUT, until.within(idle))) return false;
-      } else if (errno != EINTR) {
-        return false;
-      }
-    }
-    clear_output();
-    return true;
+    sent = 0;
+    if (tls_)
+      encrypt_output();  // records are longer than their text: no command that was sent counts as not sent
+    const bool is_sent = send(output_, until, idle, sent);
+    if (is_sent) clear_output();
+    return is_sent;
   }
 
   /// The next reply; `idle` is the longest wait without progress. @throws RedisIoError
   [[nodiscard]] RedisReply receive(const Deadline& until, std::chrono::milliseconds idle) {
     while (true) {
       void* reply = nullptr;
-      if (redisReaderGetReply(context_->reader, &reply) != REDIS_OK) fail(context_->reader->errstr);
-      if (reply != nullptr) return RedisReply{reply};
+      if (redisReaderGetReply(context_->reader, &reply) != REDIS_OK)
+        fail(std::string{context_->reader->errstr} + hint_of_tls());
+      if (reply != nullptr) {
+        answered_ = true;
+        return RedisReply{reply};
+      }
       if (!wait_for(POLLIN, until.within(idle))) fail("no answer in time");
-      receive_some();
+      const std::string_view received = received_some();
+      tls_ ? feed(decrypted(received, until)) : feed(received);
     }
   }
 
@@ -167,6 +168,51 @@ class RedisConnection {
     context.fd = high;
   }
 
+  // --- TLS ---
+
+  void secure(const Tls& tls, const Deadline& until) {
+    try {
+      tls_ = tls.start(address_.host);
+      std::string received;
+      std::string output;
+      while (true) {
+        const bool is_complete = tls_->shake_hands(received, output);
+        send_records(output, until);
+        if (is_complete) return;
+        if (!wait_for(POLLIN, until)) fail("no answer to TLS in time; see that this port is one for TLS");
+        received = received_some();
+      }
+    } catch (const TlsError& error) {
+      if (error.is_distrusted()) throw ServerError{address_.text() + ": " + error.what()};
+      fail(std::string{error.what()} + "; see that this port is one for TLS");
+    }
+  }
+  void encrypt_output() {
+    std::string records;
+    try {
+      tls_->encrypt(output_, records);
+    } catch (const TlsError& error) { fail(error.what()); }
+    output_ = std::move(records);
+  }
+  /// The text of records, empty if they are not complete; TLS may want to answer them.
+  [[nodiscard]] std::string decrypted(std::string_view received, const Deadline& until) {
+    std::string text;
+    std::string output;
+    try {
+      tls_->decrypt(received, text, output);
+    } catch (const TlsError& error) { fail(error.what()); }
+    send_records(output, until);
+    return text;
+  }
+  void send_records(std::string& output, const Deadline& until) {
+    std::size_t sent = 0;
+    if (!send(output, until, until.left(), sent)) fail("cannot send");
+    output.clear();
+  }
+  [[nodiscard]] const char* hint_of_tls() const noexcept {
+    return answered_ || tls_ ? "" : " (as a server does that wants TLS: RedisClusterOptions::tls)";
+  }
+
   void authenticate(const RedisClusterOptions& options, const Deadline& until) {
     const RedisReply reply = options.user.empty() ? ask({"AUTH", options.password}, until)
                                                   : ask({"AUTH", options.user, options.password}, until);
@@ -189,17 +235,34 @@ class RedisConnection {
     }
   }
 
-  void receive_some() {
-    std::array<char, 16384> bytes;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by recv
-    const ::ssize_t count = ::recv(context_->fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
-    if (count == 0) fail("the server closed the connection");
-    if (count < 0) {
-      if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) return;
-      fail(std::generic_category().message(errno));
+  /// False after the deadline, or a failure; `sent` says how far it got.
+  [[nodiscard]] bool send(std::string_view bytes, const Deadline& until, std::chrono::milliseconds idle,
+                          std::size_t& sent) const {
+    while (sent < bytes.size()) {
+      const ::ssize_t count =
+          ::send(context_->fd, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (count > 0) {
+        sent += static_cast<std::size_t>(count);
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        if (!wait_for(POLLOUT, until.within(idle))) return false;
+      } else if (errno != EINTR) {
+        return false;
+      }
     }
-    if (redisReaderFeed(context_->reader, bytes.data(), static_cast<std::size_t>(count)) != REDIS_OK) {
+    return true;
+  }
+
+  /// What has arrived; empty if nothing has. The view is valid until the next call.
+  [[nodiscard]] std::string_view received_some() {
+    const ::ssize_t count = ::recv(context_->fd, input_.data(), input_.size(), MSG_DONTWAIT);
+    if (count == 0) fail(std::string{"the server closed the connection"} + hint_of_tls());
+    if (count > 0) return {input_.data(), static_cast<std::size_t>(count)};
+    if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) return {};
+    fail(std::generic_category().message(errno) + hint_of_tls());
+  }
+  void feed(std::string_view text) {
+    if (!text.empty() && redisReaderFeed(context_->reader, text.data(), text.size()) != REDIS_OK)
       throw std::bad_alloc{};
-    }
   }
 
   [[noreturn]] void fail(const std::string& why) const { throw RedisIoError{address_.text() + ": " + why}; }
@@ -219,6 +282,9 @@ class RedisConnection {
   RedisAddress address_;
   Context context_;
   std::string output_;  // commands not sent yet
+  std::array<char, 16384> input_{};
+  std::unique_ptr<TlsSession> tls_;
+  bool answered_ = false;  // anything, ever
   ForkGuard home_;
 };
 

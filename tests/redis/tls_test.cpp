@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: MIT
+
+// TLS between stores and servers of the tests' own.
+
+#include <signal.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "kvstore/batch_persistent_key_value_store.hpp"
+#include "kvstore/redis_cluster_key_value_store.hpp"
+#include "kvstore/redis_tls.hpp"
+#include "kvstore/storage/redis_cluster_storage.hpp"
+#include "support/catch.hpp"
+#include "support/certificates.hpp"
+#include "support/eventually.hpp"
+#include "support/redis_servers.hpp"
+#include "support/scripted_server.hpp"
+#include "support/temp_folder.hpp"
+
+namespace redis_tls_test { namespace {
+
+using namespace std::chrono_literals;
+using Catch::Matchers::ContainsSubstring;
+using Store = kvstore::RedisClusterKeyValueStore<std::string, std::string>;
+
+/// A server outside a cluster, with certificates in a folder of its own.
+class TlsServer {
+ public:
+  explicit TlsServer(const std::string& name = "IP:127.0.0.1", bool asks_for_certificates = false) {
+    support::make_certificates(folder_, name);
+    port_ = free_port();
+    process_ = ::fork();
+    if (process_ == 0) {
+      const std::string command = "exec redis-server --port 0 --tls-port " + port_ + " --tls-cert-file " +
+                                  file("cert.pem") + " --tls-key-file " + file("key.pem") +
+                                  " --tls-ca-cert-file " + file("ca.pem") + " --tls-auth-clients " +
+                                  (asks_for_certificates ? "yes" : "no") + " --save '' > /dev/null 2>&1";
+      ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      ::_exit(127);
+    }
+    REQUIRE(support::eventually([&] {
+      return support::answer_of("redis-cli -p " + port_ + " --tls --cacert " + file("ca.pem") + " --cert " +
+                                file("cert.pem") + " --key " + file("key.pem") + " ping") == "PONG\n";
+    }));
+  }
+  TlsServer(const TlsServer&) = delete;
+  TlsServer& operator=(const TlsServer&) = delete;
+  ~TlsServer() {
+    ::kill(process_, SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+  }
+
+  [[nodiscard]] std::string file(const char* name) const { return (folder_ / name).string(); }
+  [[nodiscard]] kvstore::RedisClusterOptions options(const kvstore::RedisTlsOptions& tls) const {
+    return {.seeds = {"127.0.0.1:" + port_}, .tls = kvstore::redis_tls(tls), .timeout = 20s};
+  }
+  [[nodiscard]] kvstore::RedisClusterOptions options() const { return options({.ca_file = file("ca.pem")}); }
+
+ private:
+  [[nodiscard]] static std::string free_port() {
+    const std::string endpoint = support::Listener{}.endpoint();
+    return endpoint.substr(endpoint.find(':') + 1);
+  }
+
+  support::TempFolder folder_;
+  std::string port_;
+  ::pid_t process_ = 0;
+};
+
+TEST_CASE("Redis TLS: verbs, huge values, batches and a storage") {
+  const TlsServer server;
+  Store store{server.options()};
+  store.create("a", "one");
+  for (int i = 0; i < 200; ++i) store.modify("a", [](std::string& text) { text += 'x'; });
+  CHECK(store.read("a").size() == 203);
+  const std::string huge(30'000'000, 'h');
+  store.upsert("huge", huge);
+  CHECK(store.read("huge") == huge);
+  kvstore::WriteBatch<std::string, std::string> batch;
+  for (int i = 0; i < 3000; ++i) batch.upsert(std::to_string(i), std::string(100, 'b'));
+  store.apply(batch);
+  CHECK(store.size() == 3002);
+
+  using Stored = kvstore::BatchPersistentKeyValueStore<std::string, int>;
+  const auto storage = [&] {
+    return std::make_unique<kvstore::RedisClusterStorage>(server.options(), "stored");
+  };
+  Stored{storage()}.create("kept", 1);
+  CHECK(Stored{storage()}.read("kept") == 1);
+}
+
+TEST_CASE("Redis TLS: threads share the servers' settings") {
+  const TlsServer server;
+  Store store{server.options()};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&, i] {
+      for (int n = 0; n < 100; ++n) store.upsert(std::to_string(i) + ':' + std::to_string(n), "v");
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(store.size() == 400);
+}
+
+TEST_CASE("Redis TLS: a server that nobody vouches for, or of another name, is refused at once") {
+  const bool known = GENERATE(false, true);
+  const TlsServer server{known ? "DNS:elsewhere.example,IP:127.0.0.2" : "IP:127.0.0.1"};
+  auto options = known ? server.options() : server.options({});
+  options.timeout = 1h;
+  CHECK_THROWS_AS(Store{options}, kvstore::ServerError);
+  CHECK_THROWS_WITH(Store{options}, ContainsSubstring("certificate is not accepted") &&
+                                        ContainsSubstring(known ? "IP address mismatch" : "self-signed certificate"));
+}
+
+TEST_CASE("Redis TLS: a client shows its certificate if the server asks for one") {
+  const TlsServer server{"IP:127.0.0.1", true};
+  Store store{server.options({server.file("ca.pem"), server.file("cert.pem"), server.file("key.pem")})};
+  store.create("a", "1");
+  CHECK(store.read("a") == "1");
+  auto without = server.options();
+  without.timeout = 500ms;
+  CHECK_THROWS_AS(Store{without}, kvstore::UnavailableError);
+}
+
+TEST_CASE("Redis TLS: a file that cannot be used is named") {
+  const TlsServer server;
+  const std::string ca = server.file("ca.pem");
+  const std::string none = server.file("none.pem");
+  CHECK_THROWS_WITH(kvstore::redis_tls({.ca_file = none}),
+                    ContainsSubstring(none) && ContainsSubstring("ca_file"));
+  CHECK_THROWS_AS(kvstore::redis_tls({.ca_file = none}), kvstore::UsageError);
+  CHECK_THROWS_AS(kvstore::redis_tls({ca, server.file("cert.pem"), {}}), kvstore::UsageError);
+  CHECK_THROWS_WITH(kvstore::redis_tls({ca, none, server.file("key.pem")}),
+                    ContainsSubstring("certificate_file"));
+  CHECK_THROWS_WITH(kvstore::redis_tls({ca, server.file("cert.pem"), server.file("ca.key")}),
+                    ContainsSubstring("key_file"));
+}
+
+TEST_CASE("Redis TLS: one end with TLS and the other without say so") {
+  const TlsServer server;
+  auto plain = server.options();
+  plain.tls = nullptr;
+  plain.timeout = 300ms;
+  CHECK_THROWS_WITH(Store{plain}, ContainsSubstring("RedisClusterOptions::tls"));
+  const support::RedisServers others;
+  auto secret = others.options();
+  secret.tls = server.options().tls;
+  secret.timeout = 300ms;
+  CHECK_THROWS_WITH(Store{secret}, ContainsSubstring("see that this port is one for TLS"));
+}
+
+}}  // namespace redis_tls_test
