@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "kvstore/credentials.hpp"
+
 namespace kvstore { inline namespace v1 {
 
 /// How a store on etcd reaches it. Only `endpoints` must be named:
@@ -28,6 +30,10 @@ struct EtcdOptions {
   std::string user{};
   /// That user's password.
   std::string password{};
+
+  /// Returns the user and password of each log-in, in place of the two above: for passwords that change while
+  /// the program runs. Empty (the default) = those two are used.
+  CredentialsSource credentials{};
 
   /// Whether to use TLS (https). Default: no. The server's certificate is always verified.
   bool tls = false;

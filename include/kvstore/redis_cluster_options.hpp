@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "kvstore/credentials.hpp"
+
 namespace kvstore { inline namespace v1 {
 
 namespace detail {
@@ -21,13 +23,25 @@ class Tls;
 /// `{.seeds = {"10.0.0.1:6379", "10.0.0.2:6379"}}`.
 struct RedisClusterOptions {
   /// Some of the cluster's nodes as `host:port` (`[address]:port` for IPv6). One that answers is enough,
-  /// since it names the others. A single Redis outside a cluster works too.
+  /// since it names the others. A single Redis outside a cluster works too; so do Sentinels, see
+  /// `sentinel_master`.
   std::vector<std::string> seeds{};
+
+  /// The name under which Sentinels watch a Redis with replicas, such as "mymaster". If it is set, `seeds`
+  /// are Sentinels: they name the present master, which holds all entries, and its successor after a
+  /// failover. Empty = `seeds` are servers.
+  std::string sentinel_master{};
+  /// The ACL user and password of the Sentinels themselves; without a password, none is sent to them.
+  Credentials sentinel_credentials{};
 
   /// The ACL user. Empty = none is sent; a user needs a password.
   std::string user{};
   /// The password of that user, or of the server. Empty = none is sent.
   std::string password{};
+
+  /// Returns the user and password of each new connection, in place of the two above: for passwords and
+  /// tokens that change while the program runs. Empty = those two are used.
+  CredentialsSource credentials{};
 
   /// TLS, as `redis_tls` of kvstore/redis_tls.hpp makes it. Null = none.
   std::shared_ptr<const detail::Tls> tls{};

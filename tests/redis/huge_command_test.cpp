@@ -43,7 +43,7 @@ TEST_CASE("Redis connection: the memory of one huge command is given back once t
   const support::Listener listener;
   const std::jthread server{[&] { drain(listener); }};
   RedisConnection connection{
-      *kvstore::detail::RedisAddress::parse(listener.endpoint()), {}, Deadline::in(5s)};
+      *kvstore::detail::RedisAddress::parse(listener.endpoint()), {}, {}, Deadline::in(5s)};
   const std::string huge(64 * kMiB, 'x');
   connection.append({"SET", "key", huge});
   const std::size_t full = support::held_memory();

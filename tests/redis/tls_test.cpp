@@ -2,25 +2,21 @@
 
 // TLS between stores and servers of the tests' own.
 
-#include <signal.h>
-#include <sys/types.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
-#include <map>
+#include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kvstore/batch_persistent_key_value_store.hpp"
 #include "kvstore/redis_cluster_key_value_store.hpp"
 #include "kvstore/redis_tls.hpp"
 #include "kvstore/storage/redis_cluster_storage.hpp"
+#include "kvstore/write_batch.hpp"
 #include "support/catch.hpp"
 #include "support/certificates.hpp"
-#include "support/eventually.hpp"
+#include "support/own_redis.hpp"
 #include "support/redis_servers.hpp"
-#include "support/scripted_server.hpp"
 #include "support/temp_folder.hpp"
 
 namespace redis_tls_test { namespace {
@@ -32,45 +28,32 @@ using Store = kvstore::RedisClusterKeyValueStore<std::string, std::string>;
 /// A server outside a cluster, with certificates in a folder of its own.
 class TlsServer {
  public:
-  explicit TlsServer(const std::string& name = "IP:127.0.0.1", bool asks_for_certificates = false) {
-    support::make_certificates(folder_, name);
-    port_ = free_port();
-    process_ = ::fork();
-    if (process_ == 0) {
-      const std::string command = "exec redis-server --port 0 --tls-port " + port_ + " --tls-cert-file " +
-                                  file("cert.pem") + " --tls-key-file " + file("key.pem") +
-                                  " --tls-ca-cert-file " + file("ca.pem") + " --tls-auth-clients " +
-                                  (asks_for_certificates ? "yes" : "no") + " --save '' > /dev/null 2>&1";
-      ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-      ::_exit(127);
-    }
-    REQUIRE(support::eventually([&] {
-      return support::answer_of("redis-cli -p " + port_ + " --tls --cacert " + file("ca.pem") + " --cert " +
-                                file("cert.pem") + " --key " + file("key.pem") + " ping") == "PONG\n";
-    }));
-  }
-  TlsServer(const TlsServer&) = delete;
-  TlsServer& operator=(const TlsServer&) = delete;
-  ~TlsServer() {
-    ::kill(process_, SIGKILL);
-    ::waitpid(process_, nullptr, 0);
-  }
+  explicit TlsServer(const std::string& name = "IP:127.0.0.1", bool asks_for_certificates = false)
+      : server_{
+            made(folder_, name, asks_for_certificates),
+            "--tls --cacert " + file("ca.pem") + " --cert " + file("cert.pem") + " --key " + file("key.pem"),
+            "--port 0 --tls-port"} {}
 
   [[nodiscard]] std::string file(const char* name) const { return (folder_ / name).string(); }
   [[nodiscard]] kvstore::RedisClusterOptions options(const kvstore::RedisTlsOptions& tls) const {
-    return {.seeds = {"127.0.0.1:" + port_}, .tls = kvstore::redis_tls(tls), .timeout = 20s};
+    kvstore::RedisClusterOptions options{.seeds = {server_.endpoint()}};
+    options.tls = kvstore::redis_tls(tls);
+    return options;
   }
   [[nodiscard]] kvstore::RedisClusterOptions options() const { return options({.ca_file = file("ca.pem")}); }
 
  private:
-  [[nodiscard]] static std::string free_port() {
-    const std::string endpoint = support::Listener{}.endpoint();
-    return endpoint.substr(endpoint.find(':') + 1);
+  /// Makes the certificates. @returns the arguments that name them
+  [[nodiscard]] static std::string made(const support::TempFolder& folder, const std::string& name,
+                                        bool asks) {
+    support::make_certificates(folder, name);
+    const auto file = [&](const char* one) { return (folder / one).string(); };
+    return "--tls-cert-file " + file("cert.pem") + " --tls-key-file " + file("key.pem") +
+           " --tls-ca-cert-file " + file("ca.pem") + " --tls-auth-clients " + (asks ? "yes" : "no");
   }
 
   support::TempFolder folder_;
-  std::string port_;
-  ::pid_t process_ = 0;
+  support::OwnRedis server_;
 };
 
 TEST_CASE("Redis TLS: verbs, huge values, batches and a storage") {
@@ -114,8 +97,9 @@ TEST_CASE("Redis TLS: a server that nobody vouches for, or of another name, is r
   auto options = known ? server.options() : server.options({});
   options.timeout = 1h;
   CHECK_THROWS_AS(Store{options}, kvstore::ServerError);
-  CHECK_THROWS_WITH(Store{options}, ContainsSubstring("certificate is not accepted") &&
-                                        ContainsSubstring(known ? "IP address mismatch" : "self-signed certificate"));
+  CHECK_THROWS_WITH(Store{options},
+                    ContainsSubstring("certificate is not accepted") &&
+                        ContainsSubstring(known ? "IP address mismatch" : "self-signed certificate"));
 }
 
 TEST_CASE("Redis TLS: a client shows its certificate if the server asks for one") {

@@ -15,10 +15,12 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/credentials.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/etcd/connection.hpp"
 #include "kvstore/detail/etcd/gateway.hpp"
 #include "kvstore/detail/etcd/verdict.hpp"
+#include "kvstore/detail/remote/current_credentials.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/detail/remote/socket_alarm.hpp"
 #include "kvstore/error.hpp"
@@ -38,17 +40,19 @@ class EtcdClient {
   explicit EtcdClient(EtcdOptions options) : options_{std::move(options)} {
     check_options();
     for (const std::string& address : options_.endpoints) pools_.emplace_back().address = address;
-    if (!options_.user.empty()) log_in(0);
+    if (has_user()) log_in(0);
     (void)call("/v3/maintenance/status", "{}", EtcdRequest::read);
   }
 
   /// Sends a request until it is carried out or `timeout` has passed. @returns the answer
   /// @throws UnavailableError, ServerError; OutcomeUnknownError if it is a write
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind) {
-    return call(path, body, kind, true, Deadline::in(options_.timeout));
+    return call(path, body, kind, true, Deadline::of_call(options_.timeout));
   }
 
   [[nodiscard]] const EtcdOptions& options() const noexcept { return options_; }
+  /// Whether it logs in.
+  [[nodiscard]] bool has_user() const noexcept { return !options_.user.empty() || options_.credentials; }
   /// For messages.
   [[nodiscard]] std::string name() const {
     std::string names;
@@ -93,7 +97,7 @@ class EtcdClient {
     return token_;
   }
   /// Gets a new token unless another thread has done so since number `used`. @throws as `call` of a read
-  void log_in(std::uint64_t used) { log_in(used, Deadline::in(options_.timeout)); }
+  void log_in(std::uint64_t used) { log_in(used, Deadline::of_call(options_.timeout)); }
 
  private:
   struct Pool {
@@ -134,7 +138,8 @@ class EtcdClient {
     const std::unique_lock login{login_mutex_, deadline.time()};
     if (!login) throw UnavailableError{name() + ": no answer to a log-in in time; nothing was changed"};
     if (token().number != used) return;
-    const nlohmann::json wanted{{"name", options_.user}, {"password", options_.password}};
+    const Credentials mine = current_credentials(options_.user, options_.password, options_.credentials);
+    const nlohmann::json wanted{{"name", mine.user}, {"password", mine.password}};
     const nlohmann::json answer =
         call("/v3/auth/authenticate", wanted.dump(), EtcdRequest::read, false, deadline);
     const std::scoped_lock lock{token_mutex_};
@@ -143,7 +148,7 @@ class EtcdClient {
 
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind, bool with_token,
                       const Deadline& deadline) {
-    bool logged_in = !with_token || options_.user.empty();
+    bool logged_in = !with_token || !has_user();
     Backoff pauses;
     std::size_t distrusted = 0;  // one after the other
     for (std::size_t tries = 1;; ++tries) {
@@ -174,7 +179,7 @@ class EtcdClient {
       give_up_on(endpoint);
       // All endpoints are tried one after the other, and then again after a pause.
       if (deadline.has_passed() || (tries % pools_.size() == 0 && !pauses.pause(deadline)))
-        throw_unavailable(reason);
+        throw_unavailable(reason, deadline);
     }
   }
 
@@ -242,9 +247,9 @@ class EtcdClient {
                               "; the write may have been carried out, may still be, or never: read before "
                               "deciding to repeat it"};
   }
-  [[noreturn]] void throw_unavailable(const std::string& reason) const {
+  [[noreturn]] void throw_unavailable(const std::string& reason, const Deadline& deadline) const {
     throw UnavailableError{name() + ": no node could carry it out within " +
-                           std::to_string(options_.timeout.count()) +
+                           std::to_string(deadline.given().count()) +
                            " ms; the last one tried said: " + reason};
   }
 

@@ -14,6 +14,7 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/printable.hpp"
@@ -60,6 +61,23 @@ class EtcdEngine {
     return understand(answer, value_of);
   }
 
+  std::vector<std::optional<std::string>> read_many(std::span<const std::string> keys) {
+    std::vector<std::optional<std::string>> values;
+    values.reserve(keys.size());
+    while (!keys.empty()) {
+      const auto some = keys.first(std::min(keys.size(), options().max_operations));
+      keys = keys.subspan(some.size());
+      EtcdTransaction transaction;
+      for (const std::string& key : some) transaction.read(full_key(key));
+      const nlohmann::json answer = client_->call("/v3/kv/txn", transaction.text(), EtcdRequest::read);
+      for (std::size_t i = 0; i < some.size(); ++i) {
+        values.push_back(
+            understand(answer, [&](const nlohmann::json& it) { return value_of(range_answer(it, i)); }));
+      }
+    }
+    return values;
+  }
+
   bool contains(Text key) { return count(key_fields(key)) != 0; }
 
   RemoteExchange replace_if(Text key, Text expected, Text desired) {
@@ -90,12 +108,17 @@ class EtcdEngine {
     return understand(answer, [&](const nlohmann::json& it) { return refused(changes, it); });
   }
 
-  void for_each(FunctionRef<void(Text, Text)> visit) {
-    EtcdRange range = prefix_range(options().key_prefix);
+  void for_each(FunctionRef<void(Text, Text)> visit) { read_prefix({}, SIZE_MAX, visit); }
+
+  void read_prefix(Text begin, std::size_t limit, FunctionRef<void(Text, Text)> visit) {
+    EtcdRange range = prefix_range(options().key_prefix + std::string{begin});
     std::int64_t revision = 0;
-    for (PageSize size{options().page_size};;) {
+    std::size_t left = limit;
+    for (PageSize size{options().page_size}; left != 0;) {
+      const std::size_t asked = std::min(size.get(), left);
+      left -= asked;
       std::string fields = range_fields(range);
-      append_number_field(fields, "limit", static_cast<std::int64_t>(size.get()));
+      append_number_field(fields, "limit", static_cast<std::int64_t>(asked));
       // The revision at which the first page was read, so that all pages are of one moment.
       if (revision != 0) append_number_field(fields, "revision", revision);
       const nlohmann::json page = call_read(json_object(fields));

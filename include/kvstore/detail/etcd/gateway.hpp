@@ -91,6 +91,10 @@ class EtcdTransaction {
     operation(success_, "request_delete_range", key);
     success_ += "}}";
   }
+  void read(std::string_view key) {
+    operation(success_, "request_range", key);
+    success_ += "}}";
+  }
   /// Whether the key exists, as a count of 0 or 1.
   void count(std::string_view key) { add_count(success_, key); }
   void otherwise_count(std::string_view key) { add_count(failure_, key); }

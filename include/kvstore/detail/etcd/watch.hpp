@@ -255,7 +255,7 @@ class EtcdWatcher {
     const bool denied = reason.find("permission denied") != std::string::npos;  // an old token gets this, too
     const EtcdVerdict verdict = judge_error(status, reason);
     if (verdict.outcome == EtcdOutcome::token_expired || denied) {
-      if (client_->options().user.empty() || logged_in_) throw ServerError{client_->name() + ": " + reason};
+      if (!client_->has_user() || logged_in_) throw ServerError{client_->name() + ": " + reason};
       log_in_ = true;
     } else if (verdict.outcome == EtcdOutcome::refused) {
       throw ServerError{client_->name() + ": " + reason};

@@ -37,7 +37,7 @@ class RedisCluster {
 
   /// As `RedisPipeline::run`.
   [[nodiscard]] std::vector<RedisReply> run(std::span<const RedisCommand> commands) {
-    return run(commands, Deadline::in(options().timeout));
+    return run(commands, Deadline::of_call(options().timeout));
   }
   [[nodiscard]] std::vector<RedisReply> run(std::span<const RedisCommand> commands, const Deadline& until) {
     return RedisPipeline{pool_, topology_, commands, until}.run();
@@ -67,7 +67,7 @@ class RedisCluster {
       if (const RedisTopology::View view = topology_.view(); view.version > outdated) return view.map;
     } while (pauses.pause(until));
     throw UnavailableError{"Redis Cluster: no node could be reached within " +
-                           std::to_string(options().timeout.count()) + " ms: " + topology_.why_not()};
+                           std::to_string(until.given().count()) + " ms: " + topology_.why_not()};
   }
 
  private:

@@ -31,6 +31,7 @@
 
 #include <hiredis/hiredis.h>
 
+#include "kvstore/credentials.hpp"
 #include "kvstore/detail/base/descriptors.hpp"
 #include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/redis/reply.hpp"
@@ -56,12 +57,14 @@ class RedisIoError : public std::runtime_error {
 /// still to come would be mistaken for those to later commands.
 class RedisConnection {
  public:
-  /// Connects and authenticates. @throws RedisIoError; ServerError if the server refuses user or password
-  RedisConnection(const RedisAddress& address, const RedisClusterOptions& options, const Deadline& until)
+  /// Connects and authenticates, unless there is no password. @throws RedisIoError; ServerError if the server
+  /// refuses user or password
+  RedisConnection(const RedisAddress& address, const RedisClusterOptions& options, const Credentials& mine,
+                  const Deadline& until)
       : address_{address}, context_{connected(address, until.within(options.connect_timeout))} {
     context_->reader->maxbuf = std::size_t{1} << 20;  // keep a buffer of this size between replies
     if (options.tls) secure(*options.tls, until.within(options.connect_timeout));
-    if (!options.password.empty()) authenticate(options, until.within(options.connect_timeout));
+    if (!mine.password.empty()) authenticate(mine, until.within(options.connect_timeout));
   }
 
   [[nodiscard]] const RedisAddress& address() const noexcept { return address_; }
@@ -213,9 +216,9 @@ class RedisConnection {
     return answered_ || tls_ ? "" : " (as a server does that wants TLS: RedisClusterOptions::tls)";
   }
 
-  void authenticate(const RedisClusterOptions& options, const Deadline& until) {
-    const RedisReply reply = options.user.empty() ? ask({"AUTH", options.password}, until)
-                                                  : ask({"AUTH", options.user, options.password}, until);
+  void authenticate(const Credentials& mine, const Deadline& until) {
+    const RedisReply reply = mine.user.empty() ? ask({"AUTH", mine.password}, until)
+                                               : ask({"AUTH", mine.user, mine.password}, until);
     if (!is_error(*reply)) return;
     if (RedisRefusal::of(text_of(*reply), address_).kind != RedisRefusal::Kind::final) {
       fail(std::string{text_of(*reply)});

@@ -85,6 +85,31 @@ class RedisEngine {
     if (is_nil(*reply)) return std::nullopt;
     return std::string{text_of(*reply)};
   }
+  [[nodiscard]] std::vector<std::optional<std::string>> read_many(std::span<const std::string> keys) {
+    std::vector<std::string> names;
+    names.reserve(keys.size());
+    for (const std::string& key : keys) names.push_back(full(key));
+    std::vector<std::optional<std::string>> values;
+    values.reserve(keys.size());
+    for (const RedisReply& reply : run_each("GET", redis_wrote::kNever, names)) {
+      is_nil(*reply) ? values.emplace_back() : values.emplace_back(text_of(*reply));
+    }
+    return values;
+  }
+
+  void read_prefix(Text begin, std::size_t limit, FunctionRef<void(Text, Text)> visit) {
+    if (limit == 0) return;
+    RedisScan{cluster_, full(begin)}.run([&](const std::vector<std::string>& keys) {
+      const std::vector<RedisReply> replies = run_each("GET", redis_wrote::kNever, keys);
+      for (std::size_t i = 0; i < keys.size() && limit != 0; ++i) {
+        if (is_nil(*replies[i])) continue;
+        visit(Text{keys[i]}.substr(prefix().size()), text_of(*replies[i]));
+        --limit;
+      }
+      return limit != 0;
+    });
+  }
+
   [[nodiscard]] bool contains(Text key) {
     return call(key, redis_wrote::kNever, {"EXISTS", {}})->integer == 1;
   }

@@ -259,7 +259,7 @@ class RedisPipeline {
     const auto done = std::ranges::count_if(items_, [](const Item& item) { return bool{item.reply}; });
     throw UnavailableError{
         "Redis Cluster of " + topology_.first_seed().text() + ": no node could do it within " +
-        std::to_string(options_.timeout.count()) + " ms, " +
+        std::to_string(until_.given().count()) + " ms, " +
         (done == 0 ? std::string{"and nothing was changed"}
                    : "though " + std::to_string(done) + " of " + std::to_string(items_.size()) +
                          " requests of the batch were answered") +

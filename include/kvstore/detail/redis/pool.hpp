@@ -3,16 +3,20 @@
 
 // Idle connections, and the health of each node. Each connection is used by one thread at a time.
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "kvstore/credentials.hpp"
 #include "kvstore/detail/redis/connection.hpp"
 #include "kvstore/detail/redis/reply.hpp"
+#include "kvstore/detail/remote/current_credentials.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
@@ -32,7 +36,7 @@ class RedisPool {
       if (idle->is_usable()) return idle;  // a server closes idle connections, and all when it restarts
     }
     try {
-      auto connection = std::make_unique<RedisConnection>(address, options_, until);
+      auto connection = std::make_unique<RedisConnection>(address, options_, credentials(address), until);
       if (!is_suspect(address)) return connection;
       (void)connection->ask({"PING"}, until.within(options_.connect_timeout));
       trust(address);
@@ -71,6 +75,14 @@ class RedisPool {
 
  private:
   static constexpr std::size_t kMaxIdle = 64;  // per node; more threads than that open and close theirs
+
+  [[nodiscard]] Credentials credentials(const RedisAddress& address) const {
+    if (!options_.sentinel_master.empty()) {
+      const auto is_this = [&](const std::string& seed) { return RedisAddress::parse(seed) == address; };
+      if (std::ranges::any_of(options_.seeds, is_this)) return options_.sentinel_credentials;
+    }
+    return current_credentials(options_.user, options_.password, options_.credentials);
+  }
 
   void trust(const RedisAddress& address) {
     const std::lock_guard lock{mutex_};

@@ -61,7 +61,7 @@ class RedisScan {
  private:
   static constexpr std::string_view kPerCall = "1000";  // keys examined: half a millisecond of server time
 
-  [[nodiscard]] Deadline deadline() const { return Deadline::in(cluster_.options().timeout); }
+  [[nodiscard]] Deadline deadline() const { return Deadline::of_call(cluster_.options().timeout); }
 
   bool scan_all(const RedisSlotMap& map, Visit visit) {
     return std::ranges::all_of(map.leaders(),
@@ -79,7 +79,7 @@ class RedisScan {
       cluster_.suspect(leader);
       const auto leaders = cluster_.refresh(until)->leaders();
       if (std::ranges::find(leaders, leader) == leaders.end()) return left_ = true;
-      if (!pauses.pause(until)) throw_unavailable(why);
+      if (!pauses.pause(until)) throw_unavailable(why, until);
     }
   }
 
@@ -104,9 +104,9 @@ class RedisScan {
     return true;
   }
 
-  [[noreturn]] void throw_unavailable(const std::string& why) const {
-    throw UnavailableError{"Redis Cluster: SCAN: no answer within " +
-                           std::to_string(cluster_.options().timeout.count()) + " ms: " + why};
+  [[noreturn]] static void throw_unavailable(const std::string& why, const Deadline& until) {
+    throw UnavailableError{"Redis Cluster: SCAN: no answer within " + std::to_string(until.given().count()) +
+                           " ms: " + why};
   }
 
   /// @throws RedisIoError for passing errors; ServerError

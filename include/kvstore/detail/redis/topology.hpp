@@ -184,7 +184,8 @@ class RedisTopology {
   // under suspicion come last, since a dead host costs a whole timeout.
   [[nodiscard]] std::vector<RedisAddress> candidates() {
     std::vector<RedisAddress> all;
-    if (const auto map = view().map) all = {map->nodes().begin(), map->nodes().end()};
+    if (const auto map = view().map; map && pool_.options().sentinel_master.empty())
+      all = {map->nodes().begin(), map->nodes().end()};
     const auto rotate = [this](auto first, auto last) {
       if (first != last)
         std::rotate(first,
@@ -221,6 +222,7 @@ class RedisTopology {
   }
   [[nodiscard]] std::optional<RedisSlotMap> ask(RedisConnection& connection, const Deadline& until) {
     const RedisAddress& node = connection.address();
+    if (!pool_.options().sentinel_master.empty()) return ask_sentinel(connection, until);
     why_no_map_ = "no answer to CLUSTER SLOTS that makes sense";
     const RedisReply reply = connection.ask({"CLUSTER", "SLOTS"}, until);
     if (!is_error(*reply)) return RedisSlotMap::parse(*reply, node);
@@ -230,6 +232,25 @@ class RedisTopology {
       throw ServerError{node.text() + ": CLUSTER SLOTS: " + std::string{text_of(*reply)}};
     }
     return std::nullopt;
+  }
+  /// The master that a Sentinel names, if it says of itself that it is one.
+  [[nodiscard]] std::optional<RedisSlotMap> ask_sentinel(RedisConnection& connection, const Deadline& until) {
+    const std::string& name = pool_.options().sentinel_master;
+    const RedisReply reply = connection.ask({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name}, until);
+    if (is_error(*reply)) {
+      throw ServerError{connection.address().text() + ": " + std::string{text_of(*reply)} +
+                        " (is this a Sentinel? RedisClusterOptions::sentinel_master is set)"};
+    }
+    why_no_map_ = "this Sentinel knows no master \"" + name + "\"";
+    if (!is_array(*reply, 2)) return std::nullopt;
+    const std::string host{text_of(*reply->element[0])};
+    const std::optional<RedisAddress> master =
+        RedisAddress::parse(host + ":" + std::string{text_of(*reply->element[1])});
+    if (!master) return std::nullopt;
+    std::unique_ptr<RedisConnection> at = pool_.take(*master, until);
+    if (!is_leader(*at, until)) return std::nullopt;
+    pool_.give_back(std::move(at));
+    return RedisSlotMap::single(*master);
   }
   /// Whether a server without a cluster takes writes. A replica would answer reads too, with old values. A
   /// user who may not ask for the role is believed to have named the right server.

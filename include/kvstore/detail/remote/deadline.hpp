@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "kvstore/call_deadline.hpp"
 #include "kvstore/detail/base/random_bits.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -21,10 +22,21 @@ class Deadline {
   /// So much from now on; at most a year, so that no sum overflows.
   [[nodiscard]] static Deadline in(milliseconds time) {
     constexpr milliseconds kLongest = std::chrono::hours{24 * 365};
-    return Deadline{Clock::now() + std::clamp(time, milliseconds{0}, kLongest)};
+    const milliseconds given = std::clamp(time, milliseconds{0}, kLongest);
+    return Deadline{Clock::now() + given, given};
+  }
+  /// The same for a verb that this thread calls, which a `CallDeadline` may end earlier.
+  [[nodiscard]] static Deadline of_call(milliseconds timeout) {
+    const Deadline usual = in(timeout);
+    const Clock::time_point at = CallDeadline::current();
+    if (at >= usual.at_) return usual;
+    return in(std::chrono::ceil<milliseconds>(at - Clock::now()));
   }
   /// The earlier of this one and `time` from now on: of one try, or of one step.
-  [[nodiscard]] Deadline within(milliseconds time) const { return Deadline{std::min(at_, in(time).at_)}; }
+  [[nodiscard]] Deadline within(milliseconds time) const {
+    const Deadline other = in(time);
+    return other.at_ < at_ ? other : *this;
+  }
 
   [[nodiscard]] bool has_passed() const { return Clock::now() >= at_; }
   /// Rounded up; 0 if it has passed.
@@ -32,11 +44,14 @@ class Deadline {
     return std::max(milliseconds{0}, std::chrono::ceil<milliseconds>(at_ - Clock::now()));
   }
   [[nodiscard]] Clock::time_point time() const noexcept { return at_; }
+  /// The time that there was at first, for messages.
+  [[nodiscard]] milliseconds given() const noexcept { return given_; }
 
  private:
-  explicit Deadline(Clock::time_point at) : at_{at} {}
+  Deadline(Clock::time_point at, milliseconds given) : at_{at}, given_{given} {}
 
   Clock::time_point at_;
+  milliseconds given_;
 };
 
 /// Pauses between tries: each longer than the one before, 5 ms up to 0.3 s, and out of step with other

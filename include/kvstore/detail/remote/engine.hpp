@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kvstore/detail/base/function_ref.hpp"
 
@@ -36,12 +37,15 @@ struct RemoteExchange {
 /// thread. Calls throw UnavailableError and ServerError; calls that write also OutcomeUnknownError.
 template <class Engine>
 concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span<const RemoteChange> changes,
+                                std::span<const std::string> keys, std::size_t limit,
                                 FunctionRef<void(std::string_view, std::string_view)> visit) {
   { engine.create(text, text) } -> std::same_as<bool>;  // false if the key exists already
   { engine.update(text, text) } -> std::same_as<bool>;  // false if the key does not exist
   { engine.upsert(text, text) } -> std::same_as<bool>;  // true if the key did not exist
   { engine.remove(text) } -> std::same_as<bool>;        // false if the key did not exist
   { engine.read(text) } -> std::same_as<std::optional<std::string>>;
+  { engine.read_many(keys) } -> std::same_as<std::vector<std::optional<std::string>>>;  // in their order
+  engine.read_prefix(text, limit, visit);
   { engine.contains(text) } -> std::same_as<bool>;
   { engine.replace_if(text, text, text) } -> std::same_as<RemoteExchange>;  // key, expected, desired
   { engine.apply(changes) } -> std::same_as<const RemoteChange*>;  // the change whose `before` did not hold

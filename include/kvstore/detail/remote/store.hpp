@@ -6,15 +6,18 @@
 #include <concepts>
 #include <cstddef>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/base/callback.hpp"
+#include "kvstore/detail/base/key_range.hpp"
 #include "kvstore/detail/base/lookup.hpp"
 #include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/codec/missing.hpp"
@@ -62,6 +65,40 @@ class RemoteStore {
     const std::optional<std::string> text = engine_->read(KeyBytes{key}.text());
     if (!text) return std::nullopt;
     return decode(key, *text);
+  }
+
+  /// The values of many keys, in their order: `read_many(keys)`, or `read_many({"a", "b"})`; nothing for keys
+  /// that do not exist. *Complexity*: on Redis one round trip, to all nodes at once, and no point in time; on
+  /// etcd one for each `EtcdOptions::max_operations` keys, which are of one moment.
+  template <detail::KeyRange<Key, LookupKey> Keys = std::initializer_list<std::remove_cvref_t<LookupKey>>>
+  [[nodiscard]] std::vector<std::optional<Value>> read_many(const Keys& keys) const {
+    std::vector<std::string> texts;
+    for (const auto& key : keys) texts.emplace_back(KeyBytes{key}.text());
+    const std::vector<std::optional<std::string>> found = engine_->read_many(texts);
+    std::vector<std::optional<Value>> values(texts.size());
+    std::size_t at = 0;
+    for (const auto& key : keys) {
+      if (found[at]) values[at].emplace(decode(key, *found[at]));
+      ++at;
+    }
+    return values;
+  }
+
+  /// Up to `limit` entries whose keys begin with `prefix`. etcd has the first of them in the order of their
+  /// bytes, of one moment; on Redis it is unspecified which, and in which order. *Complexity*: on etcd one
+  /// request for each 4 MiB of them; Redis examines the keys of the cluster, a thousand a request, until it
+  /// has found enough.
+  [[nodiscard]] std::vector<std::pair<Key, Value>> read_prefix(std::string_view prefix,
+                                                               std::size_t limit) const
+    requires std::same_as<Key, std::string>
+  {
+    std::vector<std::pair<Key, Value>> entries;
+    engine_->read_prefix(prefix, limit, [&](std::string_view key_text, std::string_view text) {
+      Key key = parse_key(key_text);
+      Value value = decode(key, text);
+      entries.emplace_back(std::move(key), std::move(value));
+    });
+    return entries;
   }
 
   /// Replaces the value of an existing key. @throws KeyNotFoundError; ValueError.

@@ -19,6 +19,7 @@
 
 #include "kvstore/detail/base/function_ref.hpp"
 #include "kvstore/detail/base/held_key.hpp"
+#include "kvstore/detail/base/key_range.hpp"
 #include "kvstore/detail/base/lookup.hpp"
 #include "kvstore/detail/base/string_argument.hpp"
 #include "kvstore/detail/codec/key.hpp"
@@ -35,19 +36,6 @@
 #include "kvstore/write_batch.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
-
-template <class Keys>
-using KeyIterator = decltype(std::ranges::begin(std::declval<const Keys&>()));
-
-/// Ranges of keys to look up. Defined without the header <ranges>, which costs more compile time than it
-/// saves text.
-template <class Keys, class Key, class Lookup>
-concept KeyRange =
-    std::forward_iterator<KeyIterator<Keys>> &&
-    std::sentinel_for<decltype(std::ranges::end(std::declval<const Keys&>())), KeyIterator<Keys>> &&
-    (std::same_as<std::iter_value_t<KeyIterator<Keys>>, Key> ||
-     (!std::is_reference_v<Lookup> &&
-      std::convertible_to<const std::remove_reference_t<std::iter_reference_t<KeyIterator<Keys>>>&, Lookup>));
 
 /// Ranges of entries to set: their elements have a `first` that is a key, and a `second` that is a value.
 template <class Entries, class Key, class Value>

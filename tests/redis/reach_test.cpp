@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: MIT
+
+// How stores reach their servers: credentials that change, Sentinels, deadlines of single calls; and reading
+// of many keys.
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kvstore/call_deadline.hpp"
+#include "kvstore/redis_cluster_key_value_store.hpp"
+#include "support/catch.hpp"
+#include "support/eventually.hpp"
+#include "support/own_redis.hpp"
+#include "support/redis_servers.hpp"
+#include "support/scripted_server.hpp"
+
+namespace reach_test { namespace {
+
+using namespace std::chrono_literals;
+using Catch::Matchers::ContainsSubstring;
+using support::OwnRedis;
+using Store = kvstore::RedisClusterKeyValueStore<std::string, int>;
+
+TEST_CASE("Redis: many keys are read at once, in their order, of all nodes") {
+  const support::RedisServers servers;
+  Store store{servers.options("many:")};
+  store.clear();
+  std::vector<std::string> keys;
+  for (int i = 0; i < 500; ++i) {
+    keys.push_back("key" + std::to_string(i));
+    if (i % 3 != 0) store.create(keys.back(), i);
+  }
+  keys.push_back(keys[1]);
+  const std::vector<std::optional<int>> values = store.read_many(keys);
+  REQUIRE(values.size() == 501);
+  for (int i = 0; i < 500; ++i)
+    CHECK(values[static_cast<std::size_t>(i)].value_or(-1) == (i % 3 != 0 ? i : -1));
+  CHECK(values.back() == 1);
+  CHECK(store.read_many({"key2", "none"}) == std::vector<std::optional<int>>{2, std::nullopt});
+  CHECK(store.read_many(std::vector<std::string>{}).empty());
+  store.clear();
+}
+
+TEST_CASE("Redis: the entries of a prefix, up to a limit") {
+  const support::RedisServers servers;
+  Store store{servers.options("listed:")};
+  store.clear();
+  for (int i = 0; i < 30; ++i) {
+    store.create("a*/" + std::to_string(i), i);  // no pattern of Redis
+    store.create("ab/" + std::to_string(i), i);
+  }
+  const auto found = [&](const char* prefix, std::size_t limit) {
+    const auto entries = store.read_prefix(prefix, limit);
+    return std::map<std::string, int>{entries.begin(), entries.end()};
+  };
+  CHECK(found("a*/", 100).size() == 30);
+  CHECK(found("a*/", 100).at("a*/7") == 7);
+  CHECK(found("a*/", 7).size() == 7);
+  CHECK(found("", 1000).size() == 60);
+  CHECK(found("a", 0).empty());
+  CHECK(found("b", 10).empty());
+  store.clear();
+}
+
+TEST_CASE("Redis: a call's own deadline ends it before the store's") {
+  std::atomic<bool> silent = false;
+  OwnRedis server;
+  Store store{{.seeds = {server.endpoint()}, .timeout = 1h, .response_timeout = 1h}};
+  store.create("a", 1);
+  server.kill();
+  const auto began = std::chrono::steady_clock::now();
+  {
+    const kvstore::CallDeadline soon{200ms};
+    const kvstore::CallDeadline later{1h};
+    CHECK_THROWS_AS(store.try_read("a"), kvstore::UnavailableError);
+    CHECK_THROWS_AS(store.size(), kvstore::UnavailableError);
+    CHECK_THROWS_WITH(store.upsert("a", 2), ContainsSubstring("nothing was changed"));
+  }
+  CHECK(kvstore::CallDeadline::current() == std::chrono::steady_clock::time_point::max());
+  CHECK(std::chrono::steady_clock::now() - began < 10min);
+}
+
+TEST_CASE("Redis: credentials may change while a store is open") {
+  OwnRedis server{"--requirepass first", "--no-auth-warning -a first"};
+  std::mutex mutex;
+  std::optional<std::string> password = "first";
+  Store store{{.seeds = {server.endpoint()},
+               .credentials =
+                   [&] {
+                     const std::lock_guard lock{mutex};
+                     if (!password) throw std::runtime_error{"the vault is closed"};
+                     return kvstore::Credentials{{}, *password};
+                   },
+               .timeout = 2s}};
+  store.create("a", 1);
+  (void)server.ask("config set requirepass second");
+  const auto cut_off = [&] {
+    (void)support::answer_of("redis-cli --no-auth-warning -a second -p " + server.port() +
+                             " client kill type normal");
+  };
+  cut_off();
+  CHECK_THROWS_WITH(store.read("a"), ContainsSubstring("refuses user and password"));
+  {
+    const std::lock_guard lock{mutex};
+    password = "second";
+  }
+  CHECK(store.read("a") == 1);
+  {
+    const std::lock_guard lock{mutex};
+    password.reset();
+  }
+  cut_off();
+  CHECK_THROWS_WITH(store.read("a"), ContainsSubstring("the vault is closed"));
+  CHECK_THROWS_AS(store.read("a"), kvstore::ServerError);
+}
+
+/// A master with a replica, and three Sentinels that watch them.
+class Watched {
+ public:
+  Watched() {
+    (void)replica_.ask("replicaof 127.0.0.1 " + master_.port());
+    REQUIRE(support::eventually([this] {
+      return replica_.ask("info replication").find("master_link_status:up") != std::string::npos;
+    }));
+    for (OwnRedis* sentinel : {&one_, &two_, &three_}) {
+      (void)sentinel->ask("sentinel monitor mine 127.0.0.1 " + master_.port() + " 2");
+      (void)sentinel->ask("sentinel set mine down-after-milliseconds 500");
+      (void)sentinel->ask("sentinel set mine failover-timeout 2000");
+    }
+    REQUIRE(support::eventually([this] {
+      const std::string known = one_.ask("sentinel master mine");
+      return known.find("num-other-sentinels\n2") != std::string::npos &&
+             known.find("num-slaves\n1") != std::string::npos;
+    }));
+  }
+
+  [[nodiscard]] kvstore::RedisClusterOptions options() const {
+    return {.seeds = {one_.endpoint(), two_.endpoint(), three_.endpoint()}, .sentinel_master = "mine"};
+  }
+  OwnRedis& master() { return master_; }
+
+ private:
+  OwnRedis master_;
+  OwnRedis replica_;
+  OwnRedis one_{"--sentinel"};
+  OwnRedis two_{"--sentinel"};
+  OwnRedis three_{"--sentinel"};
+};
+
+TEST_CASE("Redis: Sentinels name the master, and its successor") {
+  Watched servers;
+  Store store{servers.options()};
+  for (int i = 0; i < 100; ++i) store.create(std::to_string(i), i);
+  CHECK(store.size() == 100);
+  std::this_thread::sleep_for(1s);  // until the replica has all
+  servers.master().kill();
+  store.upsert("after", 1);
+  CHECK(store.read("99") == 99);
+  CHECK(store.size() == 101);
+
+  auto wrong = servers.options();
+  wrong.sentinel_master = "theirs";
+  wrong.timeout = 300ms;
+  CHECK_THROWS_WITH(Store{wrong}, ContainsSubstring("knows no master \"theirs\""));
+  OwnRedis server;
+  CHECK_THROWS_WITH(Store({.seeds = {server.endpoint()}, .sentinel_master = "mine"}),
+                    ContainsSubstring("is this a Sentinel?"));
+}
+
+}}  // namespace reach_test
