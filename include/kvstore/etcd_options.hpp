@@ -7,10 +7,12 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "kvstore/credentials.hpp"
+#include "kvstore/log.hpp"
 
 namespace kvstore { inline namespace v1 {
 
@@ -67,6 +69,13 @@ struct EtcdOptions {
   /// How many entries `for_each` requests at once and holds in memory, at most; fewer if they are large:
   /// about 4 MiB. Default: 500.
   std::size_t page_size = 500;
+
+  /// Receives events, each with a `path` that names the servers: `node failed` (warning: `node`, `error`),
+  /// `endpoint changed` (info: `node`) and `call failed` (error: `error`). Called in the thread of the call;
+  /// it must not use this store.
+  std::function<void(const LogEvent&)> logger{};
+  /// The lowest level of events that `logger` receives.
+  LogLevel log_level = LogLevel::info;
 
   /// Whether integers beyond 64 bits may be rounded to doubles when they are read into an `nlohmann::json`,
   /// which holds no larger ones. Otherwise reading one throws `CorruptionError`. Default: false.

@@ -7,6 +7,7 @@
 #include "kvstore/detail/base/requirements.hpp"  // IWYU pragma: keep
 
 #include <charconv>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,12 +40,19 @@ struct PrometheusFamily {
 
 class PrometheusText {
  public:
-  /// @throws UsageError for labels that Prometheus would refuse
-  void add(const LabelledMetrics& store);
+  /// Adds the figures of one store. @throws UsageError for labels that Prometheus would refuse
+  template <class AnyMetrics>
+  void add(const AnyMetrics& metrics, const MetricLabels& labels) {
+    begin(labels);
+    for_each_metric(metrics, [this](const MetricPoint& point) { add(point); });
+  }
 
   [[nodiscard]] std::string text() const;
 
  private:
+  void begin(const MetricLabels& labels);
+  void add(const MetricPoint& point);
+
   static std::string name_of(const MetricPoint& point);
 
   static std::string header(const std::string& name, const MetricPoint& point);
@@ -72,6 +80,7 @@ class PrometheusText {
   }
 
   std::string labels_;  // of the store at hand
+  std::size_t at_ = 0;  // the family of its last point
   std::vector<PrometheusFamily> families_;
 };
 

@@ -21,16 +21,17 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-KVSTORE_INLINE void PrometheusText::add(const LabelledMetrics& store) {
+KVSTORE_INLINE void PrometheusText::begin(const MetricLabels& labels) {
   labels_.clear();
-  for (const auto& [name, value] : store.labels) add_label(name, value);
-  std::size_t at = 0;
-  for_each_metric(store.metrics, [&](const MetricPoint& point) {
-    const std::string name = name_of(point);
-    while (at < families_.size() && families_[at].name != name) ++at;
-    if (at == families_.size()) families_.push_back({name, header(name, point)});
-    add_point(families_[at], point);
-  });
+  for (const auto& [name, value] : labels) add_label(name, value);
+  at_ = 0;
+}
+
+KVSTORE_INLINE void PrometheusText::add(const MetricPoint& point) {
+  const std::string name = name_of(point);
+  while (at_ < families_.size() && families_[at_].name != name) ++at_;
+  if (at_ == families_.size()) families_.push_back({name, header(name, point)});
+  add_point(families_[at_], point);
 }
 
 KVSTORE_INLINE std::string PrometheusText::text() const {
@@ -112,7 +113,7 @@ namespace kvstore { inline namespace v1 {
 
 KVSTORE_INLINE std::string to_prometheus(std::span<const LabelledMetrics> stores) {
   detail::PrometheusText text;
-  for (const LabelledMetrics& store : stores) text.add(store);
+  for (const LabelledMetrics& store : stores) text.add(store.metrics, store.labels);
   return text.text();
 }
 

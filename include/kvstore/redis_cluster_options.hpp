@@ -7,11 +7,13 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "kvstore/credentials.hpp"
+#include "kvstore/log.hpp"
 
 namespace kvstore { inline namespace v1 {
 
@@ -72,6 +74,13 @@ struct RedisClusterOptions {
   /// The longest wait for one answer, or for more of it. After that a read is tried on another node, and the
   /// outcome of a write is unknown unless it was not wholly sent.
   std::chrono::milliseconds response_timeout = std::chrono::seconds{5};
+
+  /// Receives events, each with a `path` that names the servers: `node failed` (warning: `node`, `error`),
+  /// `map changed` (info: `node`) and `call failed` (error: `error`). Called in the thread of the call; it
+  /// must not use this store.
+  std::function<void(const LogEvent&)> logger{};
+  /// The lowest level of events that `logger` receives.
+  LogLevel log_level = LogLevel::info;
 
   /// Whether integers beyond 64 bits may be rounded to doubles when they are read into an `nlohmann::json`,
   /// which holds no larger ones. Otherwise reading one throws `CorruptionError`.

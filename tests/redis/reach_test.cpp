@@ -3,7 +3,7 @@
 // How stores reach their servers: credentials that change, Sentinels, deadlines of single calls; and reading
 // of many keys.
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <map>
@@ -11,10 +11,14 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kvstore/call_deadline.hpp"
+#include "kvstore/log.hpp"
 #include "kvstore/redis_cluster_key_value_store.hpp"
+#include "kvstore/remote_prometheus.hpp"
+#include "kvstore/write_batch.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/own_redis.hpp"
@@ -172,6 +176,55 @@ TEST_CASE("Redis: Sentinels name the master, and its successor") {
   OwnRedis server;
   CHECK_THROWS_WITH(Store({.seeds = {server.endpoint()}, .sentinel_master = "mine"}),
                     ContainsSubstring("is this a Sentinel?"));
+}
+
+TEST_CASE("Redis: a store counts and reports what happens to it") {
+  OwnRedis server;
+  std::vector<std::string> events;
+  Store store{{.seeds = {server.endpoint()}, .timeout = 300ms, .logger = [&](const kvstore::LogEvent& event) {
+                 events.emplace_back(event.event);
+               }}};
+  CHECK(events == std::vector<std::string>{"map changed"});
+  store.create("a", 1);
+  CHECK(store.read("a") == 1);
+  kvstore::RemoteMetrics metrics = store.metrics();
+  CHECK(metrics.calls.count() == 2);
+  CHECK(metrics.connections_opened == 1);
+  CHECK(metrics.connections_idle == 1);
+  CHECK(metrics.refreshes == 1);
+  CHECK(metrics.retries + metrics.unavailable + metrics.unknown + metrics.refused == 0);
+
+  CHECK(server.ask("set b text") == "OK\n");
+  CHECK(server.ask("lpush l x") == "1\n");
+  CHECK_THROWS_AS(store.read("l"), kvstore::ServerError);
+  server.kill();
+  CHECK_THROWS_AS(store.read("a"), kvstore::UnavailableError);
+  metrics = store.metrics();
+  CHECK(metrics.refused == 1);
+  CHECK(metrics.unavailable == 1);
+  CHECK(metrics.retries > 0);
+  CHECK(metrics.connections_failed > 0);
+  CHECK(metrics.connections_idle == 0);
+  CHECK(std::ranges::count(events, "call failed") == 2);
+  CHECK(std::ranges::count(events, "node failed") > 0);
+
+  const std::string page = kvstore::to_prometheus(metrics, {{"store", "mine"}});
+  CHECK(page.find("kvstore_remote_failures_total{store=\"mine\",outcome=\"unavailable\"} 1\n") !=
+        std::string::npos);
+  CHECK(page.find("kvstore_remote_call_duration_seconds_count{store=\"mine\"} 4\n") != std::string::npos);
+}
+
+TEST_CASE("Redis: a batch that the user may not carry out wholly is not carried out at all") {
+  OwnRedis server;
+  CHECK(server.ask("acl setuser half on '>secret' '~*' '+@all' -del") == "OK\n");
+  Store store{{.seeds = {server.endpoint()}, .user = "half", .password = "secret"}};
+  store.create("{t}b", 1);
+  kvstore::WriteBatch<std::string, int> batch;
+  batch.upsert("{t}a", 1);
+  batch.remove("{t}b");
+  batch.upsert("{t}c", 1);
+  CHECK_THROWS_WITH(store.apply(batch), ContainsSubstring("NOPERM"));
+  CHECK(store.size() == 1);
 }
 
 }}  // namespace reach_test

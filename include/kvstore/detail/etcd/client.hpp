@@ -22,9 +22,12 @@
 #include "kvstore/detail/etcd/verdict.hpp"
 #include "kvstore/detail/remote/current_credentials.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
+#include "kvstore/detail/remote/observer.hpp"
 #include "kvstore/detail/remote/socket_alarm.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
+#include "kvstore/log.hpp"
+#include "kvstore/remote_metrics.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -37,7 +40,8 @@ enum class EtcdRequest : std::uint8_t { read, write, long_write };
 class EtcdClient {
  public:
   /// Connects, and logs in if there is a user. @throws UsageError, UnavailableError, ServerError
-  explicit EtcdClient(EtcdOptions options) : options_{std::move(options)} {
+  explicit EtcdClient(EtcdOptions options)
+      : options_{std::move(options)}, observer_{name(), options_.logger, options_.log_level} {
     check_options();
     for (const std::string& address : options_.endpoints) pools_.emplace_back().address = address;
     if (has_user()) log_in(0);
@@ -47,7 +51,17 @@ class EtcdClient {
   /// Sends a request until it is carried out or `timeout` has passed. @returns the answer
   /// @throws UnavailableError, ServerError; OutcomeUnknownError if it is a write
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind) {
-    return call(path, body, kind, true, Deadline::of_call(options_.timeout));
+    return observer_.observe(
+        [&] { return call(path, body, kind, true, Deadline::of_call(options_.timeout)); });
+  }
+
+  [[nodiscard]] RemoteMetrics metrics() {
+    RemoteMetrics all = observer_.metrics();
+    for (Pool& pool : pools_) {
+      const std::scoped_lock lock{pool.mutex};
+      all.connections_idle += pool.idle.size();
+    }
+    return all;
   }
 
   [[nodiscard]] const EtcdOptions& options() const noexcept { return options_; }
@@ -85,7 +99,10 @@ class EtcdClient {
   }
   /// Prefers the next endpoint, unless another thread has already switched.
   void give_up_on(std::size_t endpoint) noexcept {
-    preferred_.compare_exchange_strong(endpoint, (endpoint + 1) % pools_.size());
+    const std::size_t next = (endpoint + 1) % pools_.size();
+    if (!preferred_.compare_exchange_strong(endpoint, next) || next == endpoint) return;
+    RemoteObserver::count(observer_.refreshes);
+    observer_.log(LogLevel::info, "endpoint changed", {{"node", pools_[next].address}});
   }
 
   struct Token {
@@ -130,7 +147,7 @@ class EtcdClient {
           address.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
         throw UsageError{"endpoint \"" + address + "\" is not host:port"};
       }
-      (void)connection_to(address);  // so that a bad endpoint or file throws here
+      (void)EtcdConnection{options_, address, alarm()};  // so that a bad endpoint or file throws here
     }
   }
 
@@ -144,6 +161,7 @@ class EtcdClient {
         call("/v3/auth/authenticate", wanted.dump(), EtcdRequest::read, false, deadline);
     const std::scoped_lock lock{token_mutex_};
     token_ = {json_text(answer, "token"), used + 1};
+    RemoteObserver::count(observer_.log_ins);
   }
 
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind, bool with_token,
@@ -180,6 +198,7 @@ class EtcdClient {
       // All endpoints are tried one after the other, and then again after a pause.
       if (deadline.has_passed() || (tries % pools_.size() == 0 && !pauses.pause(deadline)))
         throw_unavailable(reason, deadline);
+      RemoteObserver::count(observer_.retries);
     }
   }
 
@@ -190,6 +209,7 @@ class EtcdClient {
     EtcdReply reply = connection->post(path, used.text, body, {options_.connect_timeout, until});
     if (reply.status == 0) {  // the connection is not reused, nor are its sisters, which may be dead as well
       close_idle(pools_[endpoint]);
+      observer_.failure(pools_[endpoint].address, reply.reason);
       return {.verdict = {reply.sent ? EtcdOutcome::unknown : EtcdOutcome::not_carried_out,
                           std::move(reply.reason)},
               .distrusted = reply.distrusted};
@@ -201,6 +221,7 @@ class EtcdClient {
   }
 
   [[nodiscard]] std::unique_ptr<EtcdConnection> connection_to(const std::string& address) {
+    RemoteObserver::count(observer_.opened);
     return std::make_unique<EtcdConnection>(options_, address, alarm());
   }
 
@@ -254,6 +275,7 @@ class EtcdClient {
   }
 
   const EtcdOptions options_;
+  RemoteObserver observer_;
   std::mutex alarm_mutex_;
   LeftToParent<SocketAlarm> alarm_;  // outlives the connections
   ForkGuard alarm_home_;             // the process of that alarm

@@ -23,6 +23,7 @@
 #include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
+#include "kvstore/remote_metrics.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -33,6 +34,8 @@ class EtcdEngine {
   using Text = std::string_view;
 
   explicit EtcdEngine(EtcdOptions options) : client_{std::make_shared<EtcdClient>(std::move(options))} {}
+
+  [[nodiscard]] RemoteMetrics metrics() { return client_->metrics(); }
 
   bool create(Text key, Text value) { return put_if(key, value, Before::absent); }
   bool update(Text key, Text value) { return put_if(key, value, Before::present); }

@@ -19,6 +19,7 @@
 #include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
+#include "kvstore/remote_metrics.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -32,6 +33,7 @@ class RedisCluster {
   }
 
   [[nodiscard]] const RedisClusterOptions& options() const noexcept { return pool_.options(); }
+  [[nodiscard]] RemoteMetrics metrics() const { return pool_.metrics(); }
   /// For messages.
   [[nodiscard]] std::string name() const { return "redis://" + topology_.first_seed().text(); }
 
@@ -40,7 +42,7 @@ class RedisCluster {
     return run(commands, Deadline::of_call(options().timeout));
   }
   [[nodiscard]] std::vector<RedisReply> run(std::span<const RedisCommand> commands, const Deadline& until) {
-    return RedisPipeline{pool_, topology_, commands, until}.run();
+    return pool_.observer().observe([&] { return RedisPipeline{pool_, topology_, commands, until}.run(); });
   }
   [[nodiscard]] RedisReply run(const RedisCommand& command, const Deadline& until) {
     return std::move(run(std::span{&command, 1}, until).front());
@@ -56,7 +58,7 @@ class RedisCluster {
   /// Returns a connection to the pool. No reply may be outstanding on it.
   void give_back(std::unique_ptr<RedisConnection> connection) { pool_.give_back(std::move(connection)); }
   /// Call after a `RedisIoError` of a connection to this node.
-  void suspect(const RedisAddress& node) { pool_.suspect(node); }
+  void suspect(const RedisAddress& node, const std::string& why) { pool_.suspect(node, why); }
 
   /// The current map of slots of the cluster. @throws ServerError; UnavailableError
   std::shared_ptr<const RedisSlotMap> refresh(const Deadline& until) {

@@ -25,6 +25,7 @@
 #include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
+#include "kvstore/remote_metrics.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -67,6 +68,8 @@ class RedisEngine {
   [[nodiscard]] std::string name() const {
     return prefix().empty() ? cluster_.name() : cluster_.name().append("/").append(prefix());
   }
+
+  [[nodiscard]] RemoteMetrics metrics() const { return cluster_.metrics(); }
 
   bool create(Text key, Text value) {
     return !is_nil(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX"}));

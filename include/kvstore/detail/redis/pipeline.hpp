@@ -23,6 +23,7 @@
 #include "kvstore/detail/redis/topology.hpp"
 #include "kvstore/detail/redis/verdict.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
+#include "kvstore/detail/remote/observer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 
@@ -136,8 +137,9 @@ class RedisPipeline {
     share.broken = !share.connection->send(until_, options_.response_timeout, share.sent);
     if (share.broken && share.sent == 0) {
       share.connection.reset();
-      pool_.suspect(address);
-      return retry_later(address.text() + ": the connection broke before anything was sent");
+      const std::string why = address.text() + ": the connection broke before anything was sent";
+      pool_.suspect(address, why);
+      return retry_later(why);
     }
   }
 
@@ -177,7 +179,7 @@ class RedisPipeline {
         confirm(address, share.connection->receive(until_, idle + options_.replication_timeout), wrote);
       if (!share.broken) pool_.give_back(std::move(share.connection));
     } catch (const RedisIoError& error) {
-      pool_.suspect(address);
+      pool_.suspect(address, error.what());
       outdated_ = true;
       lose(share, answered, wrote, error.what());
     }
@@ -220,6 +222,7 @@ class RedisPipeline {
         item.asking = true;
         [[fallthrough]];
       case RedisRefusal::Kind::moved:
+        RemoteObserver::count(pool_.observer().redirections);
         outdated_ = outdated_ || refusal.kind == RedisRefusal::Kind::moved;
         item.target = std::move(refusal.target);
         reason_ = address.text() + ": " + std::string{error};
@@ -242,6 +245,7 @@ class RedisPipeline {
 
   /// Some command could not be carried out for now, and no redirection says where to go instead.
   void retry_later(std::string why) {
+    RemoteObserver::count(pool_.observer().retries);
     reason_ = std::move(why);
     outdated_ = true;
     pause_ = true;

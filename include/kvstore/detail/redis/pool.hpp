@@ -18,14 +18,27 @@
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/remote/current_credentials.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
+#include "kvstore/detail/remote/observer.hpp"
 #include "kvstore/redis_cluster_options.hpp"
+#include "kvstore/remote_metrics.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
 /// *Thread safety*: safe from any thread.
 class RedisPool {
  public:
-  explicit RedisPool(RedisClusterOptions options) : options_{std::move(options)} {}
+  explicit RedisPool(RedisClusterOptions options)
+      : options_{std::move(options)},
+        observer_{"redis://" + (options_.seeds.empty() ? std::string{} : options_.seeds.front()),
+                  options_.logger, options_.log_level} {}
+
+  [[nodiscard]] RemoteObserver& observer() noexcept { return observer_; }
+  [[nodiscard]] RemoteMetrics metrics() const {
+    RemoteMetrics all = observer_.metrics();
+    const std::lock_guard lock{mutex_};
+    for (const auto& [address, idle] : idle_) all.connections_idle += idle.size();
+    return all;
+  }
 
   [[nodiscard]] const RedisClusterOptions& options() const noexcept { return options_; }
 
@@ -37,12 +50,13 @@ class RedisPool {
     }
     try {
       auto connection = std::make_unique<RedisConnection>(address, options_, credentials(address), until);
+      RemoteObserver::count(observer_.opened);
       if (!is_suspect(address)) return connection;
       (void)connection->ask({"PING"}, until.within(options_.connect_timeout));
       trust(address);
       return connection;
-    } catch (const RedisIoError&) {
-      suspect(address);
+    } catch (const RedisIoError& error) {
+      suspect(address, error.what());
       throw;
     }
   }
@@ -62,11 +76,14 @@ class RedisPool {
   }
 
   /// Call after a `RedisIoError`: whatever hit one connection has hit the idle ones of that node too.
-  void suspect(const RedisAddress& address) {
+  void suspect(const RedisAddress& address, const std::string& why) {
     std::vector<std::unique_ptr<RedisConnection>> closed;  // under no lock
-    const std::lock_guard lock{mutex_};
-    suspects_.insert(address);
-    if (const auto found = idle_.find(address); found != idle_.end()) closed.swap(found->second);
+    {
+      const std::lock_guard lock{mutex_};
+      suspects_.insert(address);
+      if (const auto found = idle_.find(address); found != idle_.end()) closed.swap(found->second);
+    }
+    observer_.failure(address.text(), why);
   }
   [[nodiscard]] bool is_suspect(const RedisAddress& address) const {
     const std::lock_guard lock{mutex_};
@@ -99,6 +116,7 @@ class RedisPool {
   }
 
   const RedisClusterOptions options_;
+  RemoteObserver observer_;
   mutable std::mutex mutex_;
   std::map<RedisAddress, std::vector<std::unique_ptr<RedisConnection>>> idle_;
   std::set<RedisAddress> suspects_;  // that failed, and have not answered since

@@ -76,7 +76,7 @@ class RedisScan {
       try {
         return scan(leader, visit, until);
       } catch (const RedisIoError& error) { why = error.what(); }
-      cluster_.suspect(leader);
+      cluster_.suspect(leader, why);
       const auto leaders = cluster_.refresh(until)->leaders();
       if (std::ranges::find(leaders, leader) == leaders.end()) return left_ = true;
       if (!pauses.pause(until)) throw_unavailable(why, until);

@@ -23,7 +23,9 @@
 #include "kvstore/detail/redis/slot.hpp"
 #include "kvstore/detail/redis/verdict.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
+#include "kvstore/detail/remote/observer.hpp"
 #include "kvstore/error.hpp"
+#include "kvstore/log.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -210,14 +212,16 @@ class RedisTopology {
     std::optional<RedisSlotMap> map;
     try {
       map = ask(*connection, until.within(pool_.options().response_timeout));
-    } catch (const RedisIoError&) {
-      pool_.suspect(node);
+    } catch (const RedisIoError& error) {
+      pool_.suspect(node, error.what());
       throw;
     }
     pool_.give_back(std::move(connection));
     if (!map || map->leaders().empty()) return false;
     pool_.keep_only(map->nodes());
+    const bool is_new = !view().map || !(*view().map == *map);
     publish(*std::move(map));
+    if (is_new) pool_.observer().log(LogLevel::info, "map changed", {{"node", node.text()}});
     return true;
   }
   [[nodiscard]] std::optional<RedisSlotMap> ask(RedisConnection& connection, const Deadline& until) {
@@ -264,6 +268,7 @@ class RedisTopology {
   }
 
   void publish(RedisSlotMap map) {
+    RemoteObserver::count(pool_.observer().refreshes);
     auto shared = std::make_shared<const RedisSlotMap>(std::move(map));
     const std::lock_guard lock{view_mutex_};
     view_ = {std::move(shared), view_.version + 1};

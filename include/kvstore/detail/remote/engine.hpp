@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kvstore/detail/base/function_ref.hpp"
+#include "kvstore/remote_metrics.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -54,6 +55,7 @@ concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span
   { engine.empty() } -> std::same_as<bool>;
   engine.clear();
   { engine.name() } -> std::convertible_to<std::string>;  // for messages
+  { engine.metrics() } -> std::same_as<RemoteMetrics>;
 };
 
 }}}  // namespace kvstore::v1::detail

@@ -28,6 +28,7 @@
 #include "kvstore/hash.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/key_text.hpp"
+#include "kvstore/remote_metrics.hpp"
 #include "kvstore/write_batch.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -179,6 +180,9 @@ class RemoteStore {
       text = *std::move(exchange.current);
     }
   }
+
+  /// What the store has counted; `to_prometheus` of kvstore/remote_prometheus.hpp writes it.
+  [[nodiscard]] RemoteMetrics metrics() const { return engine_->metrics(); }
 
   /// The engine and one of its servers, for messages.
   [[nodiscard]] std::string name() const { return engine_->name(); }
