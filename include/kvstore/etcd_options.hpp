@@ -23,6 +23,11 @@ struct EtcdOptions {
   /// enough; naming more tolerates more failures. At least one is required; there is no default.
   std::vector<std::string> endpoints{};
 
+  /// Whether to use, besides these, the addresses that the cluster's members advertise to clients, which are
+  /// asked for every 30 s at most: for programs that outlive the nodes they were started with. Default: no,
+  /// since advertised addresses are not reachable from everywhere.
+  bool follow_members = false;
+
   /// The prefix of every key in etcd, such as "shop/users/". Keys without the prefix are not seen, nor
   /// removed by `clear`. Empty (the default) = all of etcd's keys. The prefix of one store must not begin
   /// with the prefix of another.

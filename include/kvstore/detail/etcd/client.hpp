@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -16,17 +15,15 @@
 #include <vector>
 
 #include "kvstore/credentials.hpp"
-#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/etcd/connection.hpp"
+#include "kvstore/detail/etcd/endpoints.hpp"
 #include "kvstore/detail/etcd/gateway.hpp"
 #include "kvstore/detail/etcd/verdict.hpp"
 #include "kvstore/detail/remote/current_credentials.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/detail/remote/observer.hpp"
-#include "kvstore/detail/remote/socket_alarm.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
-#include "kvstore/log.hpp"
 #include "kvstore/remote_metrics.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -41,9 +38,10 @@ class EtcdClient {
  public:
   /// Connects, and logs in if there is a user. @throws UsageError, UnavailableError, ServerError
   explicit EtcdClient(EtcdOptions options)
-      : options_{std::move(options)}, observer_{name(), options_.logger, options_.log_level} {
+      : options_{std::move(options)},
+        observer_{name(), options_.logger, options_.log_level},
+        endpoints_{options_, observer_} {
     check_options();
-    for (const std::string& address : options_.endpoints) pools_.emplace_back().address = address;
     if (has_user()) log_in(0);
     (void)call("/v3/maintenance/status", "{}", EtcdRequest::read);
   }
@@ -51,16 +49,15 @@ class EtcdClient {
   /// Sends a request until it is carried out or `timeout` has passed. @returns the answer
   /// @throws UnavailableError, ServerError; OutcomeUnknownError if it is a write
   nlohmann::json call(const std::string& path, const std::string& body, EtcdRequest kind) {
-    return observer_.observe(
-        [&] { return call(path, body, kind, true, Deadline::of_call(options_.timeout)); });
+    const Deadline deadline = Deadline::of_call(options_.timeout);
+    nlohmann::json answer = observer_.observe([&] { return call(path, body, kind, true, deadline); });
+    if (options_.follow_members) follow_members(deadline);
+    return answer;
   }
 
   [[nodiscard]] RemoteMetrics metrics() {
     RemoteMetrics all = observer_.metrics();
-    for (Pool& pool : pools_) {
-      const std::scoped_lock lock{pool.mutex};
-      all.connections_idle += pool.idle.size();
-    }
+    all.connections_idle = endpoints_.idle();
     return all;
   }
 
@@ -76,14 +73,7 @@ class EtcdClient {
 
   // --- for callers that keep a connection to themselves ---
 
-  /// A new connection to the preferred endpoint; to another one after `give_up_on` was called for this one.
-  [[nodiscard]] std::pair<std::size_t, std::unique_ptr<EtcdConnection>> dedicated_connection() {
-    const std::size_t endpoint = preferred_;
-    return {endpoint, connection_to(endpoint)};
-  }
-  [[nodiscard]] std::unique_ptr<EtcdConnection> connection_to(std::size_t endpoint) {
-    return connection_to(pools_[endpoint].address);
-  }
+  [[nodiscard]] EtcdEndpoints& endpoints() noexcept { return endpoints_; }
   /// Whether the node answers a read within `response_timeout`, be it by a refusal. No node can answer this
   /// one unless it follows the cluster.
   [[nodiscard]] bool is_alive(EtcdConnection& connection) const {
@@ -97,14 +87,6 @@ class EtcdClient {
     const EtcdOutcome outcome = judge_answer(reply.status, answer, reply.body).outcome;
     return outcome != EtcdOutcome::unknown && outcome != EtcdOutcome::not_carried_out;
   }
-  /// Prefers the next endpoint, unless another thread has already switched.
-  void give_up_on(std::size_t endpoint) noexcept {
-    const std::size_t next = (endpoint + 1) % pools_.size();
-    if (!preferred_.compare_exchange_strong(endpoint, next) || next == endpoint) return;
-    RemoteObserver::count(observer_.refreshes);
-    observer_.log(LogLevel::info, "endpoint changed", {{"node", pools_[next].address}});
-  }
-
   struct Token {
     std::string text;  ///< empty: none
     std::uint64_t number = 0;
@@ -117,12 +99,6 @@ class EtcdClient {
   void log_in(std::uint64_t used) { log_in(used, Deadline::of_call(options_.timeout)); }
 
  private:
-  struct Pool {
-    std::string address;
-    std::mutex mutex{};
-    std::vector<std::unique_ptr<EtcdConnection>> idle{};
-  };
-
   /// The result of one attempt.
   struct Attempt {
     EtcdVerdict verdict;
@@ -142,13 +118,15 @@ class EtcdClient {
       throw UsageError{"EtcdOptions::max_operations and page_size must be above zero"};
     }
     for (const std::string& address : options_.endpoints) {
-      const std::size_t colon = address.rfind(':');
-      if (colon == std::string::npos || colon == 0 || colon + 1 == address.size() ||
-          address.find_first_not_of("0123456789", colon + 1) != std::string::npos) {
-        throw UsageError{"endpoint \"" + address + "\" is not host:port"};
-      }
-      (void)EtcdConnection{options_, address, alarm()};  // so that a bad endpoint or file throws here
+      if (!is_endpoint(address)) throw UsageError{"endpoint \"" + address + "\" is not host:port"};
+      (void)endpoints_.connect(address);  // so that a bad endpoint or file throws here
     }
+  }
+
+  [[nodiscard]] static bool is_endpoint(const std::string& address) {
+    const std::size_t colon = address.rfind(':');
+    return colon != std::string::npos && colon != 0 && colon + 1 != address.size() &&
+           address.find_first_not_of("0123456789", colon + 1) == std::string::npos;
   }
 
   void log_in(std::uint64_t used, const Deadline& deadline) {
@@ -170,12 +148,12 @@ class EtcdClient {
     Backoff pauses;
     std::size_t distrusted = 0;  // one after the other
     for (std::size_t tries = 1;; ++tries) {
-      const std::size_t endpoint = preferred_;
+      const EtcdNodePtr node = endpoints_.preferred();
       const auto longest = kind == EtcdRequest::long_write ? options_.timeout : options_.response_timeout;
-      Attempt tried = attempt(endpoint, path, body, deadline.within(longest), with_token);
-      const std::string reason = pools_[endpoint].address + ": " + tried.verdict.reason;
+      Attempt tried = attempt(*node, path, body, deadline.within(longest), with_token);
+      const std::string reason = node->address + ": " + tried.verdict.reason;
       distrusted = tried.distrusted ? distrusted + 1 : 0;
-      if (distrusted == pools_.size()) throw ServerError{reason};  // waiting makes no certificate better
+      if (distrusted == endpoints_.size()) throw ServerError{reason};  // waiting makes no certificate better
       switch (tried.verdict.outcome) {
         case EtcdOutcome::done:
           return std::move(tried.answer);
@@ -188,79 +166,63 @@ class EtcdClient {
           throw ServerError{reason};
         case EtcdOutcome::unknown:
           // First: a node that hangs still accepts connections, and the next write would meet it again.
-          give_up_on(endpoint);
+          endpoints_.give_up_on(node);
           if (kind != EtcdRequest::read) throw_unknown(reason);
           break;
         case EtcdOutcome::not_carried_out:
           break;
       }
-      give_up_on(endpoint);
+      endpoints_.give_up_on(node);
       // All endpoints are tried one after the other, and then again after a pause.
-      if (deadline.has_passed() || (tries % pools_.size() == 0 && !pauses.pause(deadline)))
+      if (deadline.has_passed() || (tries % endpoints_.size() == 0 && !pauses.pause(deadline)))
         throw_unavailable(reason, deadline);
       RemoteObserver::count(observer_.retries);
     }
   }
 
-  [[nodiscard]] Attempt attempt(std::size_t endpoint, const std::string& path, const std::string& body,
+  [[nodiscard]] Attempt attempt(EtcdNode& node, const std::string& path, const std::string& body,
                                 const Deadline& until, bool with_token) {
     const Token used = with_token ? token() : Token{};
-    std::unique_ptr<EtcdConnection> connection = borrow(pools_[endpoint]);
+    std::unique_ptr<EtcdConnection> connection = endpoints_.borrow(node);
     EtcdReply reply = connection->post(path, used.text, body, {options_.connect_timeout, until});
     if (reply.status == 0) {  // the connection is not reused, nor are its sisters, which may be dead as well
-      close_idle(pools_[endpoint]);
-      observer_.failure(pools_[endpoint].address, reply.reason);
+      EtcdEndpoints::close_idle(node);
+      observer_.failure(node.address, reply.reason);
       return {.verdict = {reply.sent ? EtcdOutcome::unknown : EtcdOutcome::not_carried_out,
                           std::move(reply.reason)},
               .distrusted = reply.distrusted};
     }
-    give_back(pools_[endpoint], std::move(connection));
+    EtcdEndpoints::give_back(node, std::move(connection));
     nlohmann::json answer = nlohmann::json::parse(reply.body, nullptr, false);
     EtcdVerdict verdict = judge_answer(reply.status, answer, reply.body);
     return {std::move(verdict), std::move(answer), used.number};
   }
 
-  [[nodiscard]] std::unique_ptr<EtcdConnection> connection_to(const std::string& address) {
-    RemoteObserver::count(observer_.opened);
-    return std::make_unique<EtcdConnection>(options_, address, alarm());
+  /// Asks the cluster from time to time who its members are. Without an answer, all stays as it is.
+  void follow_members(const Deadline& deadline) noexcept try {
+    constexpr std::chrono::seconds kInterval{30};
+    const auto now = Deadline::Clock::now().time_since_epoch();
+    auto last = followed_.load();
+    if (last.count() != 0 && now - last < kInterval) return;
+    if (!followed_.compare_exchange_strong(last, now)) return;
+    const Attempt tried = attempt(*endpoints_.preferred(), "/v3/cluster/member/list", "{}",
+                                  deadline.within(options_.response_timeout), true);
+    if (tried.verdict.outcome == EtcdOutcome::done) endpoints_.set_members(member_addresses(tried.answer));
+  } catch (...) {  // NOLINT(bugprone-empty-catch): no memory, and the call before has succeeded
   }
-
-  /// A forked child has none of the parent's threads, and needs an alarm of its own.
-  [[nodiscard]] SocketAlarm& alarm() {
-    const std::scoped_lock lock{alarm_mutex_};
-    if (!alarm_ || alarm_home_.is_foreign_by_id()) {
-      alarm_.emplace();
-      alarm_home_ = ForkGuard{};
-    }
-    return *alarm_;
-  }
-
-  [[nodiscard]] std::unique_ptr<EtcdConnection> borrow(Pool& pool) {
-    while (true) {
-      std::unique_ptr<EtcdConnection> connection;
-      {
-        const std::scoped_lock lock{pool.mutex};
-        if (pool.idle.empty()) break;
-        connection = std::move(pool.idle.back());
-        pool.idle.pop_back();
+  /// Those at which clients are served; a learner serves none.
+  [[nodiscard]] std::vector<std::string> member_addresses(const nlohmann::json& answer) const {
+    const std::string scheme = options_.tls ? "https://" : "http://";
+    std::vector<std::string> addresses;
+    for (const nlohmann::json& member : json_member(answer, "members")) {
+      if (json_flag(member, "isLearner")) continue;
+      for (const nlohmann::json& url : json_member(member, "clientURLs")) {
+        const std::string text = url.is_string() ? url.get<std::string>() : std::string{};
+        if (text.starts_with(scheme) && is_endpoint(text.substr(scheme.size())))
+          addresses.push_back(text.substr(scheme.size()));
       }
-      // A closed connection detected now is harmless; detected after sending, it makes a write's outcome
-      // unknown.
-      if (!connection->is_stale()) return connection;
     }
-    return connection_to(pool.address);
-  }
-
-  static void close_idle(Pool& pool) {
-    std::vector<std::unique_ptr<EtcdConnection>> closed;  // under no lock
-    const std::scoped_lock lock{pool.mutex};
-    closed.swap(pool.idle);
-  }
-
-  static void give_back(Pool& pool, std::unique_ptr<EtcdConnection> connection) {
-    if (connection->is_stale()) return;
-    const std::scoped_lock lock{pool.mutex};
-    pool.idle.push_back(std::move(connection));
+    return addresses;
   }
 
   [[noreturn]] static void throw_unknown(const std::string& reason) {
@@ -276,11 +238,8 @@ class EtcdClient {
 
   const EtcdOptions options_;
   RemoteObserver observer_;
-  std::mutex alarm_mutex_;
-  LeftToParent<SocketAlarm> alarm_;  // outlives the connections
-  ForkGuard alarm_home_;             // the process of that alarm
-  std::deque<Pool> pools_;           // one for each endpoint; fixed once constructed
-  std::atomic<std::size_t> preferred_ = 0;
+  EtcdEndpoints endpoints_;
+  std::atomic<Deadline::Clock::duration> followed_{};  // when members were asked for; 0 = never
 
   std::timed_mutex login_mutex_;  // one thread at a time gets a token
   mutable std::mutex token_mutex_;

@@ -24,6 +24,7 @@
 
 #include "kvstore/detail/etcd/client.hpp"
 #include "kvstore/detail/etcd/connection.hpp"
+#include "kvstore/detail/etcd/endpoints.hpp"
 #include "kvstore/detail/etcd/gateway.hpp"
 #include "kvstore/detail/etcd/verdict.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
@@ -101,11 +102,10 @@ class EtcdWatcher {
 
   /// Follows the stream of one connection to its end. @returns whether etcd accepted the watch
   bool follow(const std::stop_token& stop) {
-    const auto chosen = client_->dedicated_connection();
-    const std::size_t endpoint = chosen.first;
-    EtcdConnection* const connection = chosen.second.get();
+    const EtcdNodePtr node = client_->endpoints().preferred();
+    const std::unique_ptr<EtcdConnection> connection = client_->endpoints().connect(node->address);
     const EtcdClient::Token token = client_->token();
-    publish(connection, endpoint);
+    publish(connection.get(), node);
     text_.clear();
     events_.clear();
     accepted_ = false;
@@ -121,19 +121,19 @@ class EtcdWatcher {
                                if (accepted_) connection->go_on();
                                return goes_on;
                              });
-    publish(nullptr, endpoint);
+    publish(nullptr, node);
     if (stop.stop_requested()) return accepted_;
     if (error_) std::rethrow_exception(error_);
     if (status != 0 && status != 200) judge_refusal(status);
     if (log_in_) renew_token(token);
-    if (!log_in_) client_->give_up_on(endpoint);
+    if (!log_in_) client_->endpoints().give_up_on(node);
     return accepted_;
   }
 
-  void publish(EtcdConnection* connection, std::size_t endpoint) {
+  void publish(EtcdConnection* connection, const EtcdNodePtr& node) {
     const std::scoped_lock lock{mutex_};
     connection_ = connection;
-    endpoint_ = endpoint;
+    node_ = node;
     received_ = true;  // a new one has a deadline for its first answer
   }
 
@@ -143,18 +143,18 @@ class EtcdWatcher {
       pause(stop, std::min(kQuiet, client_->options().response_timeout));
       std::unique_lock lock{mutex_};
       const EtcdConnection* const silent = received_.exchange(false) ? nullptr : connection_;
-      const std::size_t endpoint = endpoint_;
+      const EtcdNodePtr node = node_;
       lock.unlock();
-      if (silent == nullptr || stop.stop_requested() || is_alive(endpoint)) continue;
+      if (silent == nullptr || stop.stop_requested() || is_alive(*node)) continue;
       lock.lock();
       if (!received_ && connection_ == silent) connection_->stop();
     }
     finish();
   }
 
-  [[nodiscard]] bool is_alive(std::size_t endpoint) {
+  [[nodiscard]] bool is_alive(const EtcdNode& node) {
     try {
-      const std::unique_ptr<EtcdConnection> connection = client_->connection_to(endpoint);
+      const std::unique_ptr<EtcdConnection> connection = client_->endpoints().connect(node.address);
       publish_probe(connection.get());
       const bool is_alive = client_->is_alive(*connection);
       publish_probe(nullptr);
@@ -287,7 +287,7 @@ class EtcdWatcher {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   EtcdConnection* connection_ = nullptr;  // guarded by mutex_
-  std::size_t endpoint_ = 0;              // of that connection
+  EtcdNodePtr node_;                      // of that connection
   EtcdConnection* probing_ = nullptr;     // guarded by mutex_
   int running_ = 2;                       // threads; guarded by mutex_
   std::atomic<bool> received_ = false;    // something, since the prober has last looked
