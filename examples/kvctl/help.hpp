@@ -9,6 +9,7 @@ inline constexpr const char* kHelp = R"(kvctl looks at a key-value store and wor
   kvctl put PATH KEY [VALUE]       store VALUE, which is JSON; without it, or for -, standard input
   kvctl rm PATH KEY...             remove entries: all of those, or none if one is not there
   kvctl ls PATH                    list the keys; --prefix P, --values
+  kvctl watch PATH                 print changes as they happen, of etcd; --prefix P
   kvctl stat PATH                  how many entries and journaled changes, how large, who has it open
   kvctl verify PATH                read everything, and say what was checked or where the damage is
   kvctl compact PATH               compact the journal, or give back the room of what was removed
@@ -21,6 +22,12 @@ PATH is a JSON file, a JSON file with a journal (PATH.journal beside it) or an S
 it is, its files say. --storage json|journal|sqlite says it instead; for migrate also --to-storage. A store
 that put, import or migrate makes is an SQLite database if its name ends in .db, .sqlite or .sqlite3, else a
 JSON file. With --integer-keys a new database keeps its keys as INTEGER; one that has such keys keeps them so.
+
+PATH may also name servers: redis://HOST:PORT/PREFIX (rediss:// with TLS) of Redis Cluster or a single Redis, or
+etcd://HOST:PORT/PREFIX (etcds:// with TLS); several hosts stand with commas between them, a user before the
+first: redis://ann@a:6379,b:6379/users:. KVCTL_PASSWORD in the environment is the user's password, KVCTL_CA_FILE
+the file of the authorities that vouch for the servers. There get, put, rm, ls, export, import, migrate and watch
+work. On Redis Cluster rm and import are not one step, unless all keys have one hash tag.
 
 get, ls, stat, verify and export take no lock and make no file: they work while another process has the store
 open, and show it as of one moment. The others need it for themselves, and change all that they are to change

@@ -19,6 +19,7 @@
 #include "output.hpp"
 #include "reading.hpp"
 #include "repair.hpp"
+#include "servers.hpp"
 #include "verify.hpp"
 #include "writing.hpp"
 
@@ -103,11 +104,15 @@ class CommandLine {
     return text;
   }
 
-  [[nodiscard]] const Arguments& arguments() const noexcept { return arguments_; }
   [[nodiscard]] bool names_no_command() const {
     return app_.get_subcommands().empty() && !app_.remaining().empty();
   }
-  [[nodiscard]] Command command() const noexcept { return command_; }
+  /// Runs the command.
+  kvctl::Status run(kvctl::Output& out) const {
+    if (kvctl::is_on_servers(arguments_.path) || kvctl::is_on_servers(arguments_.other))
+      return kvctl::run_on_servers(app_.get_subcommands().front()->get_name(), arguments_, out);
+    return command_(arguments_, out);
+  }
   /// The manual, or a command's own help.
   [[nodiscard]] std::string help() const {
     return app_.get_subcommands().empty() ? kvctl::kHelp : app_.get_subcommands().front()->help("kvctl");
@@ -130,6 +135,9 @@ class CommandLine {
     ls->add_option("--prefix", arguments_.prefix, "only keys that start so");
     ls->add_flag("--values", arguments_.values, "with the value, behind a tab");
     ls->add_flag("--json", arguments_.json, "as a JSON array; with --values as an object");
+
+    CLI::App* const watch = add("watch", "Print changes as they happen, of etcd", kvctl::watch);
+    watch->add_option("--prefix", arguments_.prefix, "only keys that start so");
 
     CLI::App* const stat = add("stat", "Tell how many entries, how large, who has it open", kvctl::stat);
     stat->add_flag("--json", arguments_.json, "as JSON");
@@ -172,11 +180,11 @@ class CommandLine {
                      "of a journal, only what comes before its first damage: a state that there was");
   }
 
-  CLI::App* add(const char* name, const char* description, Command run) {
+  CLI::App* add(const char* name, const char* description, Command command) {
     CLI::App* const added = app_.add_subcommand(name, description);
     added->add_option("PATH", arguments_.path, "the store")->required();
     add_storage(added, "--storage", arguments_.storage);
-    added->callback([this, run] { command_ = run; });
+    added->callback([this, command] { command_ = command; });
     return added;
   }
 
@@ -228,7 +236,7 @@ kvctl::Status run(CommandLine& line, kvctl::Output& out, int argc, char* argv[])
   } catch (const CLI::ParseError& error) {
     throw kvctl::Failure{kvctl::kUsage, line.fault(error), "See `kvctl --help`."};
   }
-  return line.command()(line.arguments(), out);
+  return line.run(out);
 }
 
 }  // namespace

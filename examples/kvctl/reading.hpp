@@ -43,29 +43,54 @@ inline Status get(const Arguments& arguments, Output& out) {
   return kDone;
 }
 
+/// Prints a list of entries as the arguments want it: keys alone or with values, in lines or as JSON.
+class Listing {
+ public:
+  Listing(const Arguments& arguments, Output& out)
+      : json_{arguments.json},
+        values_{arguments.values},
+        separator_{json_ && values_ ? "{\n" : "[\n"},
+        out_{out} {}
+
+  void add(std::string_view key, std::string_view value) {
+    if (json_) {
+      out_.append(separator_);
+      out_.append_json(to_json(key));
+      separator_ = ",\n";
+    } else {
+      out_.append_key(key);
+    }
+    if (values_) {
+      out_.append(json_ ? ": " : "\t");
+      out_.append_json(value);
+    }
+    if (!json_) out_.append("\n");
+  }
+  void end() {
+    if (!json_) return;
+    const bool empty = separator_ != ",\n";
+    out_.append(values_ ? (empty ? "{}\n" : "\n}\n") : (empty ? "[]\n" : "\n]\n"));
+  }
+
+ private:
+  bool json_;
+  bool values_;
+  std::string_view separator_;
+  Output& out_;
+};
+
 inline Status ls(const Arguments& arguments, Output& out) {
   const auto storage = open_to_read(find_existing(arguments.path, arguments.storage));
-  const bool is_object = arguments.json && arguments.values;
-  std::string_view separator = is_object ? "{\n" : "[\n";
+  Listing listing{arguments, out};
   for_each_entry(*storage, [&](std::string_view key, std::string_view value) {
-    if (!key.starts_with(arguments.prefix)) return;
-    if (arguments.json) {
-      out.append(separator);
-      out.append_json(to_json(key));
-      separator = ",\n";
-    } else {
-      out.append_key(key);
-    }
-    if (arguments.values) {
-      out.append(arguments.json ? ": " : "\t");
-      out.append_json(value);
-    }
-    if (!arguments.json) out.append("\n");
+    if (key.starts_with(arguments.prefix)) listing.add(key, value);
   });
-  if (!arguments.json) return kDone;
-  const bool empty = separator != ",\n";
-  out.append(is_object ? (empty ? "{}\n" : "\n}\n") : (empty ? "[]\n" : "\n]\n"));
+  listing.end();
   return kDone;
+}
+
+inline Status watch(const Arguments& arguments, Output&) {
+  throw Failure{kUsage, arguments.path + ": only etcd tells of changes: etcd://HOST:PORT/PREFIX"};
 }
 
 // ---- export ---------------------------------------------------------------------------------------------
