@@ -6,6 +6,7 @@
 //   anywhere [redis HOST:PORT] [etcd HOST:PORT]
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -14,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "kvstore/call_deadline.hpp"
 #include "kvstore/kvstore.hpp"
 #include "kvstore/store.hpp"
 #ifdef KVSTORE_HAS_REDIS_CLUSTER
@@ -24,6 +26,8 @@
 #endif
 
 namespace {
+
+using namespace std::chrono_literals;
 
 /// Counts how often each word comes, next to whoever else counts in the same store.
 template <kvstore::Store<std::string, int> Counters>
@@ -62,6 +66,7 @@ int show_remote(std::string_view engine, const std::string& address) {
   if (engine == "etcd") {
     kvstore::EtcdKeyValueStore<std::string, int> counters{
         {.endpoints = {address}, .key_prefix = "anywhere/"}};
+    const kvstore::CallDeadline soon{30s};  // for all calls of this thread, in this block
     show("on the etcd of " + address, counters);
     return EXIT_SUCCESS;
   }

@@ -25,7 +25,7 @@ namespace kvstore { inline namespace v1 {
 /// opposite order of their beginning.
 class [[nodiscard]] CallDeadline {
  public:
-  using Clock = std::chrono::steady_clock;
+  using Clock = std::chrono::steady_clock;  ///< the clock of all deadlines
 
   /// So much time from now on.
   explicit CallDeadline(std::chrono::milliseconds time) noexcept : CallDeadline{Clock::now() + time} {}

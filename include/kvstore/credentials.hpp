@@ -12,8 +12,8 @@ namespace kvstore { inline namespace v1 {
 
 /// A user's name and password. An empty name is Redis's default user.
 struct Credentials {
-  std::string user{};
-  std::string password{};
+  std::string user{};      ///< the name
+  std::string password{};  ///< the password, or a token that counts as one
 };
 
 /// Returns what is valid now. It is called before each log-in: on Redis once for each connection, on etcd

@@ -51,12 +51,12 @@ class EtcdWatcher {
         on_error_{std::move(on_error)},
         next_revision_{first_revision},
         thread_{[this](const std::stop_token& stop) { run(stop); }},
-        prober_{[this](const std::stop_token& stop) { probe(stop); }} {}
+        probing_thread_{[this](const std::stop_token& stop) { probe(stop); }} {}
   EtcdWatcher(const EtcdWatcher&) = delete;
   EtcdWatcher& operator=(const EtcdWatcher&) = delete;
 
   ~EtcdWatcher() {
-    prober_.request_stop();
+    probing_thread_.request_stop();
     thread_.request_stop();
     std::unique_lock lock{mutex_};
     // Repeatedly, since the thread may just be between two connections.
@@ -290,10 +290,10 @@ class EtcdWatcher {
   EtcdNodePtr node_;                      // of that connection
   EtcdConnection* probing_ = nullptr;     // guarded by mutex_
   int running_ = 2;                       // threads; guarded by mutex_
-  std::atomic<bool> received_ = false;    // something, since the prober has last looked
+  std::atomic<bool> received_ = false;    // something, since it was last looked at
 
   std::jthread thread_;  // last: they use all of the above
-  std::jthread prober_;
+  std::jthread probing_thread_;
 };
 
 }}}  // namespace kvstore::v1::detail
