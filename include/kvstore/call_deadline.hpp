@@ -31,16 +31,16 @@ class [[nodiscard]] CallDeadline {
   explicit CallDeadline(std::chrono::milliseconds time) noexcept : CallDeadline{Clock::now() + time} {}
   /// At this moment.
   explicit CallDeadline(Clock::time_point at) noexcept
-      : before_{std::exchange(current_, std::min(current_, at))} {}
+      : before_{std::exchange(of_thread, std::min(of_thread, at))} {}
   CallDeadline(const CallDeadline&) = delete;
   CallDeadline& operator=(const CallDeadline&) = delete;
-  ~CallDeadline() { current_ = before_; }
+  ~CallDeadline() { of_thread = before_; }
 
   /// The moment that counts for calls of this thread; `Clock::time_point::max()` if there is none.
-  [[nodiscard]] static Clock::time_point current() noexcept { return current_; }
+  [[nodiscard]] static Clock::time_point current() noexcept { return of_thread; }
 
  private:
-  static inline thread_local Clock::time_point current_ = Clock::time_point::max();
+  static inline thread_local Clock::time_point of_thread = Clock::time_point::max();
 
   const Clock::time_point before_;
 };

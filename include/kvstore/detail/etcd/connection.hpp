@@ -67,7 +67,9 @@ class EtcdConnection {
       alarm_.opened(watched_, static_cast<int>(socket));
       watch_health(static_cast<int>(socket));
     });
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
     if (options.tls) verify_server(options);
+#endif
   }
   EtcdConnection(const EtcdConnection&) = delete;
   EtcdConnection& operator=(const EtcdConnection&) = delete;
@@ -128,10 +130,10 @@ class EtcdConnection {
     return host.starts_with('[') && host.ends_with(']') ? host.substr(1, host.size() - 2) : host;
   }
 
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
   /// OpenSSL compares the names: httplib would accept a certificate for other hosts if its common name is
   /// this one, which RFC 6125 forbids (6.4.4).
   void verify_server(const EtcdOptions& options) {
-#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
     ::SSL_CTX* const context = client_->ssl_context();
     ::X509_VERIFY_PARAM* const wanted = ::SSL_CTX_get0_param(context);
     const bool is_set = HostLookup::is_numeric(host_)
@@ -144,10 +146,8 @@ class EtcdConnection {
                        ": no certificate authorities can be read there (EtcdOptions::ca_file, a PEM file)"};
     }
     client_->set_ca_cert_path(options.ca_file);
-#else
-    (void)options;
-#endif
   }
+#endif
 
   [[nodiscard]] static httplib::Request request(const std::string& path, const std::string& token,
                                                 const std::string& body) {
@@ -168,9 +168,9 @@ class EtcdConnection {
     client_->set_read_timeout(silence);
     client_->set_write_timeout(silence);
     alarm_.arm(watched_, limits.until);
-    const EtcdReply reply = is_connected() || HostLookup::is_numeric(host_)
-                                ? exchange(request, limits.until.within(limits.connect).left())
-                                : exchange_by_name(request, limits.until.within(limits.connect));
+    EtcdReply reply = is_connected() || HostLookup::is_numeric(host_)
+                          ? exchange(request, limits.until.within(limits.connect).left())
+                          : exchange_by_name(request, limits.until.within(limits.connect));
     alarm_.disarm(watched_);
     return reply;
   }

@@ -110,7 +110,7 @@ class RemoteObserver {
     }
   };
 
-  void note(Counter& counter, const Error& error) noexcept {
+  void note(Counter& counter, const Error& error) const noexcept {
     count(counter);
     log(LogLevel::error, "call failed", {{"error", error.what()}});
   }
