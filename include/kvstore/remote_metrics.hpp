@@ -13,8 +13,8 @@
 namespace kvstore { inline namespace v1 {
 
 /// The result of `metrics` of a store on servers: a plain copy, since the store was made. A call is what a
-/// verb asks of the servers at once: a batch and a list of keys are one call, `modify` makes two or more, and
-/// a scan one for each page.
+/// verb asks of the servers at once: a batch and a list of keys are one call, `modify` makes two or more,
+/// `for_each` on etcd one for each page, and a scan of Redis one for each leader and each list of values.
 struct RemoteMetrics {
   Histogram calls;                ///< how long calls took, whatever became of them
   std::uint64_t unavailable = 0;  ///< calls that ended with UnavailableError

@@ -149,6 +149,8 @@ class EtcdClient {
     std::size_t distrusted = 0;  // one after the other
     for (std::size_t tries = 1;; ++tries) {
       const EtcdNodePtr node = endpoints_.preferred();
+      if (deadline.has_passed())  // nothing is sent that could not be answered
+        throw_unavailable(node->address + ": the time was up before anything was sent", deadline);
       const auto longest = kind == EtcdRequest::long_write ? options_.timeout : options_.response_timeout;
       Attempt tried = attempt(*node, path, body, deadline.within(longest), with_token);
       const std::string reason = node->address + ": " + tried.verdict.reason;

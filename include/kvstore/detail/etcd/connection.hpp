@@ -167,12 +167,10 @@ class EtcdConnection {
                                    std::chrono::milliseconds silence) {
     client_->set_read_timeout(silence);
     client_->set_write_timeout(silence);
-    alarm_.arm(watched_, limits.until);
-    EtcdReply reply = is_connected() || HostLookup::is_numeric(host_)
-                          ? exchange(request, limits.until.within(limits.connect).left())
-                          : exchange_by_name(request, limits.until.within(limits.connect));
-    alarm_.disarm(watched_);
-    return reply;
+    const SocketAlarm::Armed armed{alarm_, watched_, limits.until};
+    const Deadline connected = limits.until.within(limits.connect);
+    if (is_connected() || HostLookup::is_numeric(host_)) return exchange(request, connected.left());
+    return exchange_by_name(request, connected);
   }
   [[nodiscard]] bool is_connected() const { return client_->is_socket_open() != 0; }
 

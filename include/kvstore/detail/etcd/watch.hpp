@@ -105,7 +105,9 @@ class EtcdWatcher {
     const EtcdNodePtr node = client_->endpoints().preferred();
     const std::unique_ptr<EtcdConnection> connection = client_->endpoints().connect(node->address);
     const EtcdClient::Token token = client_->token();
-    publish(connection.get(), node);
+    received_ = true;  // a new one has a deadline for its first answer
+    set_node(node);
+    std::optional<Published> published{std::in_place, *this, connection_, *connection};
     text_.clear();
     events_.clear();
     accepted_ = false;
@@ -121,7 +123,7 @@ class EtcdWatcher {
                                if (accepted_) connection->go_on();
                                return goes_on;
                              });
-    publish(nullptr, node);
+    published.reset();
     if (stop.stop_requested()) return accepted_;
     if (error_) std::rethrow_exception(error_);
     if (status != 0 && status != 200) judge_refusal(status);
@@ -130,12 +132,26 @@ class EtcdWatcher {
     return accepted_;
   }
 
-  void publish(EtcdConnection* connection, const EtcdNodePtr& node) {
-    const std::scoped_lock lock{mutex_};
-    connection_ = connection;
-    node_ = node;
-    received_ = true;  // a new one has a deadline for its first answer
-  }
+  /// While it exists, the thread that ends the watch can end a conversation.
+  class Published {
+   public:
+    Published(EtcdWatcher& watcher, EtcdConnection*& place, EtcdConnection& connection)
+        : watcher_{watcher}, place_{place} {
+      set(&connection);
+    }
+    Published(const Published&) = delete;
+    Published& operator=(const Published&) = delete;
+    ~Published() { set(nullptr); }
+
+   private:
+    void set(EtcdConnection* connection) {
+      const std::scoped_lock lock{watcher_.mutex_};
+      place_ = connection;
+    }
+
+    EtcdWatcher& watcher_;
+    EtcdConnection*& place_;
+  };
 
   /// Ends the conversation with a node that has been silent for a while and answers nothing else.
   void probe(const std::stop_token& stop) {
@@ -155,18 +171,14 @@ class EtcdWatcher {
   [[nodiscard]] bool is_alive(const EtcdNode& node) {
     try {
       const std::unique_ptr<EtcdConnection> connection = client_->endpoints().connect(node.address);
-      publish_probe(connection.get());
-      const bool is_alive = client_->is_alive(*connection);
-      publish_probe(nullptr);
-      return is_alive;
-    } catch (...) {  // no memory, no descriptors: the node is not to blame
-      publish_probe(nullptr);
-      return true;
-    }
+      const Published published{*this, probing_, *connection};
+      return client_->is_alive(*connection);
+    } catch (...) { return true; }  // no memory, no descriptors: the node is not to blame
   }
-  void publish_probe(EtcdConnection* connection) {
+
+  void set_node(const EtcdNodePtr& node) {
     const std::scoped_lock lock{mutex_};
-    probing_ = connection;
+    node_ = node;
   }
 
   [[nodiscard]] std::string request() const {

@@ -17,6 +17,7 @@
 #include "kvstore/detail/redis/reply.hpp"
 #include "kvstore/detail/redis/topology.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
+#include "kvstore/detail/remote/observer.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/redis_cluster_options.hpp"
 #include "kvstore/remote_metrics.hpp"
@@ -34,6 +35,7 @@ class RedisCluster {
 
   [[nodiscard]] const RedisClusterOptions& options() const noexcept { return pool_.options(); }
   [[nodiscard]] RemoteMetrics metrics() const { return pool_.metrics(); }
+  [[nodiscard]] RemoteObserver& observer() noexcept { return pool_.observer(); }
   /// For messages.
   [[nodiscard]] std::string name() const { return "redis://" + topology_.first_seed().text(); }
 

@@ -87,6 +87,10 @@ class RedisPipeline {
   bool round() {
     if (const auto view = topology_.view(); topology_.is_outdated(view)) refresh(view.version);
     if (refused_) return false;
+    if (until_.has_passed()) {  // nothing is sent that could not be answered
+      if (reason_.empty()) reason_ = "the time was up before anything was sent";
+      return false;
+    }
     const RedisTopology::View view = topology_.view();
     std::map<RedisAddress, Share> shares = divided(view);
     for (auto& [address, share] : shares) send(address, share);

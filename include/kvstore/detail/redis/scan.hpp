@@ -70,6 +70,9 @@ class RedisScan {
 
   /// False if `visit` wants no more. A leader that is gone ends the scan: another one has its keys.
   [[nodiscard]] bool scan_until_done(const RedisAddress& leader, Visit visit) {
+    return cluster_.observer().observe([&] { return try_to_scan(leader, visit); });
+  }
+  [[nodiscard]] bool try_to_scan(const RedisAddress& leader, Visit visit) {
     Deadline until = deadline();
     for (Backoff pauses;;) {
       std::string why;

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -65,14 +66,20 @@ class HostLookup {
     const std::lock_guard lock{registry().mutex};
     std::shared_ptr<HostLookup>& lookup = registry().lookups[host];
     if (lookup && lookup->process_ == ::getpid()) return lookup;  // its thread has not stayed with a parent
-    lookup = std::make_shared<HostLookup>();
-    std::thread{[lookup, host] {
-      lookup->answer(ask(host));
-      const std::lock_guard guard{registry().mutex};
-      const auto at = registry().lookups.find(host);
-      if (at != registry().lookups.end() && at->second == lookup) registry().lookups.erase(at);
-    }}.detach();
-    return lookup;
+    const auto started = std::make_shared<HostLookup>();
+    try {
+      std::thread{[started, host] {
+        started->answer(ask(host));
+        const std::lock_guard guard{registry().mutex};
+        const auto at = registry().lookups.find(host);
+        if (at != registry().lookups.end() && at->second == started) registry().lookups.erase(at);
+      }}.detach();
+      lookup = started;
+    } catch (const std::system_error& error) {
+      registry().lookups.erase(host);
+      started->answer({{}, std::string{"no thread can look it up: "} + error.what()});
+    }
+    return started;
   }
 
   void answer(HostAddresses found) {

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <set>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -45,15 +46,22 @@ class SocketAlarm {
   SocketAlarm(const SocketAlarm&) = delete;
   SocketAlarm& operator=(const SocketAlarm&) = delete;
 
-  /// From now on the socket is shut down at the deadline, also if it is opened only later.
-  void arm(Watched& watched, const Deadline& until) {
-    const std::lock_guard lock{mutex_};
-    if (!thread_.joinable()) thread_ = std::jthread{[this](const std::stop_token& stop) { watch(stop); }};
-    watched.until_ = until.time();
-    watched.rang_ = false;
-    const auto place = armed_.insert({watched.until_, &watched}).first;
-    if (place == armed_.begin()) changed_.notify_one();
-  }
+  /// While it exists, the socket is shut down at the deadline, also if it is opened only later.
+  class Armed {
+   public:
+    Armed(SocketAlarm& alarm, Watched& watched, const Deadline& until) : alarm_{alarm}, watched_{watched} {
+      alarm_.arm(watched_, until);
+    }
+    Armed(const Armed&) = delete;
+    Armed& operator=(const Armed&) = delete;
+    ~Armed() { alarm_.disarm(watched_); }
+
+   private:
+    SocketAlarm& alarm_;
+    Watched& watched_;
+  };
+
+  /// The deadline is lifted.
   void disarm(Watched& watched) {
     const std::lock_guard lock{mutex_};
     armed_.erase({watched.until_, &watched});
@@ -74,6 +82,24 @@ class SocketAlarm {
   }
 
  private:
+  void arm(Watched& watched, const Deadline& until) {
+    const std::lock_guard lock{mutex_};
+    start();
+    watched.until_ = until.time();
+    watched.rang_ = false;
+    const auto place = armed_.insert({watched.until_, &watched}).first;
+    if (place == armed_.begin()) changed_.notify_one();
+  }
+
+  /// Without a thread, deadlines hold but against servers that trickle: better than no conversation at all.
+  void start() {
+    if (thread_.joinable()) return;
+    try {
+      thread_ = std::jthread{[this](const std::stop_token& stop) { watch(stop); }};
+    } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): tried again next time
+    }
+  }
+
   static void shut_down(const Watched& watched) {
     if (watched.socket_ >= 0) ::shutdown(watched.socket_, SHUT_RDWR);
   }
