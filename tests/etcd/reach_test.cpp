@@ -155,13 +155,17 @@ TEST_CASE("etcd: a call's own deadline ends it before the store's, and what happ
     CHECK_THROWS_AS(store.read("k"), kvstore::UnavailableError);
   }
   CHECK_THROWS_AS(store.upsert("k", 1), kvstore::OutcomeUnknownError);
+  {
+    const kvstore::CallDeadline past{-1ms};
+    CHECK_THROWS_AS(store.upsert("k", 1), kvstore::UnavailableError);  // not even sent
+  }
   const kvstore::RemoteMetrics metrics = store.metrics();
-  CHECK(metrics.calls.count() == 3);
-  CHECK(metrics.unavailable == 1);
+  CHECK(metrics.calls.count() == 4);
+  CHECK(metrics.unavailable == 2);
   CHECK(metrics.unknown == 1);
   CHECK(metrics.retries > 0);
   CHECK(metrics.connections_failed > 1);
-  CHECK(events.size() == metrics.connections_failed + 2);
+  CHECK(events.size() == metrics.connections_failed + 3);
   CHECK(kvstore::to_prometheus(metrics).find("kvstore_remote_failures_total{outcome=\"unknown\"} 1\n") !=
         std::string::npos);
 }

@@ -78,6 +78,11 @@ TEST_CASE("Redis: a call's own deadline ends it before the store's") {
   OwnRedis server;
   Store store{{.seeds = {server.endpoint()}, .timeout = 1h, .response_timeout = 1h}};
   store.create("a", 1);
+  {
+    const kvstore::CallDeadline past{-1ms};
+    CHECK_THROWS_WITH(store.upsert("a", 2), ContainsSubstring("nothing was changed"));
+  }
+  CHECK(store.read("a") == 1);
   server.kill();
   const auto began = std::chrono::steady_clock::now();
   {
