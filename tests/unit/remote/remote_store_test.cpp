@@ -14,10 +14,12 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/detail/remote/store.hpp"
 #include "kvstore/kvstore.hpp"
+#include "kvstore/remote_metrics.hpp"
 #include "kvstore/store.hpp"
 #include "support/catch.hpp"
 
@@ -41,6 +43,16 @@ class MapEngine {
   std::optional<std::string> read(Text key) {
     const auto found = entries.find(std::string{key});
     return found == entries.end() ? std::nullopt : std::optional{found->second};
+  }
+  std::vector<std::optional<std::string>> read_many(std::span<const std::string> keys) {
+    std::vector<std::optional<std::string>> values;
+    for (const std::string& key : keys) values.push_back(read(key));
+    return values;
+  }
+  void read_prefix(Text begin, std::size_t limit, FunctionRef<void(Text, Text)> see) {
+    for (const auto& [key, value] : entries) {
+      if (key.starts_with(begin) && limit != 0) see(key, value), --limit;
+    }
   }
   bool contains(Text key) { return entries.contains(std::string{key}); }
   RemoteExchange replace_if(Text key, Text expected, Text desired) {
@@ -68,6 +80,7 @@ class MapEngine {
   bool empty() { return entries.empty(); }
   void clear() { entries.clear(); }
   std::string name() const { return label; }
+  kvstore::RemoteMetrics metrics() const { return {}; }
 
   std::string label = "map";
   std::map<std::string, std::string> entries;
@@ -90,6 +103,27 @@ static_assert(kvstore::Store<kvstore::BatchPersistentKeyValueStore<std::string, 
 static_assert(!kvstore::Store<std::map<std::string, int>, std::string, int>);
 
 }  // namespace
+
+TEST_CASE("Remote store: many keys are read at once, of any type") {
+  MapStore<int, std::string> store;
+  store.create(1, "one");
+  store.create(3, "three");
+  using Values = std::vector<std::optional<std::string>>;
+  CHECK(store.read_many({3, 2, 1, 3}) == Values{"three", std::nullopt, "one", "three"});
+  CHECK(store.read_many(std::vector<int>{}).empty());
+  store.engine().entries["2"] = "2";
+  REQUIRE_THROWS_AS(store.read_many({1, 2}), kvstore::CorruptionError);
+}
+
+TEST_CASE("Remote store: the entries of a prefix are decoded, up to a limit") {
+  Store store;
+  for (const char* key : {"a1", "a2", "a3", "b1"}) store.create(key, key[1] - '0');
+  using Entries = std::vector<std::pair<std::string, int>>;
+  CHECK(store.read_prefix("a", 2) == Entries{{"a1", 1}, {"a2", 2}});
+  CHECK(store.read_prefix("b", 9) == Entries{{"b1", 1}});
+  store.engine().entries["b2"] = "x";
+  REQUIRE_THROWS_AS(store.read_prefix("b", 9), kvstore::CorruptionError);
+}
 
 TEST_CASE("Remote store: the verbs tell existing keys from missing ones") {
   Store store;
