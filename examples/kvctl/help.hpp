@@ -27,7 +27,7 @@ PATH may also name servers: redis://HOST:PORT/PREFIX (rediss:// with TLS) of Red
 etcd://HOST:PORT/PREFIX (etcds:// with TLS); several hosts stand with commas between them, a user before the
 first: redis://ann@a:6379,b:6379/users:. KVCTL_PASSWORD in the environment is the user's password, KVCTL_CA_FILE
 the file of the authorities that vouch for the servers. There get, put, rm, ls, export, import, migrate and watch
-work. On Redis Cluster rm and import are not one step, unless all keys have one hash tag.
+work. There import, migrate, and rm of more than 100 keys are not one step, nor is rm on Redis Cluster.
 
 get, ls, stat, verify and export take no lock and make no file: they work while another process has the store
 open, and show it as of one moment. The others need it for themselves, and change all that they are to change

@@ -17,6 +17,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -53,6 +54,7 @@ struct kvstore::Codec<kvctl::JsonText> {
 namespace kvctl { namespace {
 
 using Batch = kvstore::WriteBatch<std::string, JsonText>;
+constexpr std::size_t kMostEntries = 100;  // of a batch: below etcd's limit for one transaction
 
 /// SCHEME://[USER@]HOST:PORT[,HOST:PORT]...[/PREFIX]
 struct Address {
@@ -165,19 +167,30 @@ Status put_to(const Arguments& arguments, Output&) {
 }
 
 Status rm_from(const Arguments& arguments, Output&) {
+  const std::set<std::string> keys{arguments.keys.begin(), arguments.keys.end()};
   return with_store(arguments.path, {}, [&](auto& store) {
-    const auto values = store.read_many(arguments.keys);
+    for (const std::string& key : keys) {
+      if (!store.contains(key)) throw no_such_key(arguments.path, key);
+    }
     Batch batch;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      if (!values[i]) throw no_such_key(arguments.path, arguments.keys[i]);
-      batch.remove(arguments.keys[i]);
+    for (const std::string& key : keys) {
+      batch.remove(key);
+      if (batch.size() < kMostEntries) continue;
+      store.apply(batch);
+      batch.clear();
     }
     store.apply(batch);
     return kDone;
   });
 }
 
+/// A store of the keys with this prefix finds others broken, if the prefix ends within a character.
+void check_prefix(const Arguments& arguments) {
+  if (!is_utf8(arguments.prefix)) throw Failure{kUsage, "the prefix is not valid UTF-8"};
+}
+
 Status ls_of(const Arguments& arguments, Output& out) {
+  check_prefix(arguments);
   Listing listing{arguments, out};
   with_store(arguments.path, arguments.prefix, [&](auto& store) {
     store.for_each([&](const std::string& rest, const JsonText& value) {
@@ -206,11 +219,9 @@ Status export_from(const Arguments& arguments, Output& out) {
   });
 }
 
-/// Changes that travel together: below etcd's limit for one transaction, and enough to make round trips
-/// cheap.
+/// Changes that travel together, so many that round trips are cheap.
 template <class Store>
 void put_all(Store& store, const std::vector<Entry>& entries) {
-  constexpr std::size_t kMostEntries = 100;
   constexpr std::size_t kMostBytes = std::size_t{1} << 20;
   Batch batch;
   std::size_t bytes = 0;
@@ -232,8 +243,12 @@ Status import_to(const Arguments& arguments, Output&) {
   if (imported.version != 0)
     throw Failure{kUsage, "what is to be imported has a schema version, and servers keep none"};
   return with_store(arguments.path, {}, [&](auto& store) {
-    if (arguments.replace) store.clear();
     put_all(store, imported.entries);
+    if (arguments.replace) {  // at the end: if it does not come to that, nothing is lost
+      std::set<std::string, std::less<>> keys;
+      for (const Entry& entry : imported.entries) keys.insert(entry.key);
+      store.remove_unless([&](std::string_view key) { return keys.contains(key); });
+    }
     return kDone;
   });
 }
@@ -268,6 +283,7 @@ Status migrate_between(const Arguments& arguments, Output& out) {
 Status watch_at(const Arguments& arguments, Output& out) {
   if (!arguments.path.starts_with("etcd"))
     throw Failure{kUsage, arguments.path + ": only etcd tells of changes"};
+  check_prefix(arguments);
 #ifdef KVCTL_HAS_ETCD
   ::sigset_t ends;
   ::sigemptyset(&ends);
@@ -294,7 +310,7 @@ Status watch_at(const Arguments& arguments, Output& out) {
             } catch (const ReaderGone&) { ended(std::make_exception_ptr(ReaderGone{})); }
           },
           [&](const std::exception& error) {
-            ended(std::make_exception_ptr(Failure{kFailed, error.what()}));
+            ended(std::make_exception_ptr(Failure{status_of(error), error.what()}));
           });
       int signal = 0;
       ::sigwait(&ends, &signal);

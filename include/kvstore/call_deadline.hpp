@@ -28,7 +28,7 @@ class [[nodiscard]] CallDeadline {
   using Clock = std::chrono::steady_clock;  ///< the clock of all deadlines
 
   /// So much time from now on.
-  explicit CallDeadline(std::chrono::milliseconds time) noexcept : CallDeadline{Clock::now() + time} {}
+  explicit CallDeadline(std::chrono::milliseconds time) noexcept : CallDeadline{after(time)} {}
   /// At this moment.
   explicit CallDeadline(Clock::time_point at) noexcept
       : before_{std::exchange(of_thread, std::min(of_thread, at))} {}
@@ -40,6 +40,13 @@ class [[nodiscard]] CallDeadline {
   [[nodiscard]] static Clock::time_point current() noexcept { return of_thread; }
 
  private:
+  /// As late as a clock can tell, if so much time is more than it can.
+  [[nodiscard]] static Clock::time_point after(std::chrono::milliseconds time) noexcept {
+    constexpr std::chrono::milliseconds kLongest = std::chrono::hours{24 * 365 * 100};
+    if (time > kLongest) return Clock::time_point::max();
+    return Clock::now() + std::max(time, std::chrono::milliseconds{-1});
+  }
+
   static inline thread_local Clock::time_point of_thread = Clock::time_point::max();
 
   const Clock::time_point before_;

@@ -53,7 +53,8 @@ struct EtcdOptions {
 
   /// The deadline of each verb, over all its attempts. Until then, a read, or a write that was certainly not
   /// carried out, is tried on the other endpoints. Default: 5 s. The time of a callback is not counted. In
-  /// `for_each` and `modify` the deadline is that of each request.
+  /// verbs that make several requests the deadline is that of each: `for_each`, `read_many`, `read_prefix`,
+  /// `modify`, `upsert_with`, `compare_exchange`. A `CallDeadline` is one for all.
   std::chrono::milliseconds timeout = std::chrono::seconds{5};
 
   /// How long one attempt may take to connect, before the next endpoint is tried. Default: 1 s.

@@ -134,7 +134,8 @@ inline std::uint64_t migrate(Storage& from, Storage& to, const MigrateOptions& o
 
 /// The same into a store on servers, such as a `RedisClusterKeyValueStore` or an `EtcdKeyValueStore`. The
 /// entries go in batches: a failure on the way leaves some of them there, and other clients see a partial
-/// copy meanwhile. `replace` clears the target first.
+/// copy meanwhile. `replace` removes what the source has not once all is copied, and remembers the keys until
+/// then.
 /// @throws ValueError if a key or value is not of the target's types; the errors of the target's verbs
 ///
 /// ```cpp
@@ -159,8 +160,7 @@ std::uint64_t migrate(From& from, Storage& to, const MigrateOptions& options = {
   return migrate(static_cast<Storage&>(source), to, options);
 }
 
-/// The same from one store on servers to another. The two must not be the same data under different names:
-/// with `replace`, that data would be cleared.
+/// The same from one store on servers to another.
 template <detail::OnServers From, detail::OnServers To>
 std::uint64_t migrate(From& from, To& to, const MigrateOptions& options = {}) {
   detail::RemoteStorage<From> source{from};

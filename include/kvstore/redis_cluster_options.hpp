@@ -64,7 +64,9 @@ struct RedisClusterOptions {
   std::chrono::milliseconds replication_timeout = std::chrono::seconds{1};
 
   /// The longest time that a verb keeps trying: during a failover, a resharding, or while servers are
-  /// loading. The default covers a failover at the server's default `cluster-node-timeout` of 15 s.
+  /// loading. A verb that asks several times may take it each time: scans, `modify`, `upsert_with`,
+  /// `compare_exchange`; a `CallDeadline` is one for all. The default covers a failover at the server's
+  /// default `cluster-node-timeout` of 15 s.
   std::chrono::milliseconds timeout = std::chrono::seconds{30};
 
   /// The longest wait for a connection to one node, and for its answer to the PING that a node gets which has

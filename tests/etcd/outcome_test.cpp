@@ -165,8 +165,12 @@ TEST_CASE("etcd outcome: where no node is reachable the store cannot be made") {
   CHECK_THROWS_AS(Store{wanted}, kvstore::UnavailableError);
   wanted.endpoints.clear();
   CHECK_THROWS_AS(Store{wanted}, kvstore::UsageError);
-  wanted.endpoints = {"localhost"};
-  CHECK_THROWS_AS(Store{wanted}, kvstore::UsageError);
+  for (const char* endpoint : {"localhost", "localhost:0", "localhost:70000", "localhost:99999999999",
+                               "http://localhost:2379", "local host:2379", ":2379", "localhost:"}) {
+    CAPTURE(endpoint);
+    wanted.endpoints = {endpoint};
+    CHECK_THROWS_AS(Store{wanted}, kvstore::UsageError);
+  }
   wanted.endpoints = {"127.0.0.1:1"};
   wanted.timeout = 0ms;
   CHECK_THROWS_AS(Store{wanted}, kvstore::UsageError);
@@ -183,6 +187,9 @@ TEST_CASE("etcd outcome: what is no etcd says so") {
   CHECK_THROWS_AS(store.size(), kvstore::ServerError);
   Store writer{options({odd.endpoint()})};
   CHECK_THROWS_AS(writer.upsert("k", 1), kvstore::OutcomeUnknownError);
+  CHECK_THROWS_AS(writer.try_create("k", 1), kvstore::OutcomeUnknownError);
+  CHECK_THROWS_AS(writer.try_remove("k"), kvstore::OutcomeUnknownError);
+  CHECK_THROWS_AS(writer.clear(), kvstore::OutcomeUnknownError);
 }
 
 TEST_CASE("etcd outcome: a thread keeps its connection, and a closed one is replaced before it is used") {

@@ -55,6 +55,22 @@ TEST_CASE("Redis Cluster: a write that got no answer is not repeated, a read is"
   is_unknown([&] { store.apply(Store::Batch{}.upsert("a", 1)); });
 }
 
+TEST_CASE("Redis Cluster: an answer counts as a write only if it says so") {
+  const std::string answer = GENERATE("+QUEUED\r\n", "*0\r\n", "$2\r\nno\r\n", "*1\r\n:1\r\n");
+  CAPTURE(answer);
+  Leader leader{always(answer)};
+  Store store{leader.options()};
+  CHECK_THROWS_AS(store.create("a", 1), kvstore::OutcomeUnknownError);
+  CHECK_THROWS_AS(store.update("a", 1), kvstore::OutcomeUnknownError);
+  CHECK_THROWS_AS(store.remove("a"), kvstore::OutcomeUnknownError);
+  CHECK_THROWS_AS(store.apply(Store::Batch{}.upsert("{t}a", 1).upsert("{t}b", 2)),
+                  kvstore::OutcomeUnknownError);
+  if (answer[0] == '+' || answer == "*0\r\n") {
+    CHECK_THROWS_AS(store.upsert("a", 1), kvstore::OutcomeUnknownError);
+    CHECK_THROWS_AS(store.compare_exchange("a", 1, 2), kvstore::OutcomeUnknownError);
+  }
+}
+
 TEST_CASE("Redis Cluster: a connection that a server has closed meanwhile is not used for a write") {
   Leader leader{always("+OK\r\n")};
   Store store{leader.options()};
@@ -230,7 +246,7 @@ TEST_CASE("Redis Cluster: seeds are tried in turn, and bad ones named") {
 }
 
 TEST_CASE("Redis Cluster: what a program prints whose standard files are closed does not go to the server") {
-  Leader leader{[](const Command&, std::size_t) { return "+OK\r\n"; }};
+  Leader leader{[](const Command&, std::size_t) { return "$-1\r\n"; }};
   const std::string taken = support::in_child([&] {
     for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::close(descriptor);
     Store store{leader.options()};

@@ -93,6 +93,12 @@ TEST_CASE("Redis: a call's own deadline ends it before the store's") {
     CHECK_THROWS_WITH(store.upsert("a", 2), ContainsSubstring("nothing was changed"));
   }
   CHECK(kvstore::CallDeadline::current() == std::chrono::steady_clock::time_point::max());
+  {
+    const kvstore::CallDeadline never{std::chrono::milliseconds::max()};
+    CHECK(kvstore::CallDeadline::current() == std::chrono::steady_clock::time_point::max());
+    const kvstore::CallDeadline long_ago{std::chrono::steady_clock::time_point::min()};
+    CHECK_THROWS_AS(store.try_read("a"), kvstore::UnavailableError);
+  }
   CHECK(std::chrono::steady_clock::now() - began < 10min);
 }
 

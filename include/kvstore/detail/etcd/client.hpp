@@ -4,6 +4,7 @@
 // Requests to a cluster: the choice of endpoint, retries, deadlines, and tokens.
 
 #include <atomic>
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -11,6 +12,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -97,6 +99,8 @@ class EtcdClient {
   }
   /// Gets a new token unless another thread has done so since number `used`. @throws as `call` of a read
   void log_in(std::uint64_t used) { log_in(used, Deadline::of_call(options_.timeout)); }
+  /// The same within so much time.
+  void log_in(std::uint64_t used, std::chrono::milliseconds time) { log_in(used, Deadline::in(time)); }
 
  private:
   /// The result of one attempt.
@@ -118,15 +122,20 @@ class EtcdClient {
       throw UsageError{"EtcdOptions::max_operations and page_size must be above zero"};
     }
     for (const std::string& address : options_.endpoints) {
-      if (!is_endpoint(address)) throw UsageError{"endpoint \"" + address + "\" is not host:port"};
-      (void)endpoints_.connect(address);  // so that a bad endpoint or file throws here
+      if (!is_endpoint(address))
+        throw UsageError{"EtcdOptions::endpoints: \"" + address + "\" is not host:port"};
+      (void)endpoints_.prepared(address);  // so that a bad endpoint or file throws here
     }
   }
 
   [[nodiscard]] static bool is_endpoint(const std::string& address) {
     const std::size_t colon = address.rfind(':');
-    return colon != std::string::npos && colon != 0 && colon + 1 != address.size() &&
-           address.find_first_not_of("0123456789", colon + 1) == std::string::npos;
+    if (colon == std::string::npos || colon == 0 || address.find_first_of("/ ") != std::string::npos)
+      return false;
+    int port = 0;
+    const char* const last = address.data() + address.size();
+    const auto [end, error] = std::from_chars(address.data() + colon + 1, last, port);
+    return error == std::errc{} && end == last && port >= 1 && port <= 65535;
   }
 
   void log_in(std::uint64_t used, const Deadline& deadline) {

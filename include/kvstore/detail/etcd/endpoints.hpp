@@ -84,6 +84,10 @@ class EtcdEndpoints {
 
   [[nodiscard]] std::unique_ptr<EtcdConnection> connect(const std::string& address) {
     RemoteObserver::count(observer_.opened);
+    return prepared(address);
+  }
+  /// One that nobody will use counts as none. @throws UsageError as EtcdConnection
+  [[nodiscard]] std::unique_ptr<EtcdConnection> prepared(const std::string& address) {
     return std::make_unique<EtcdConnection>(options_, address, alarm());
   }
   /// An idle connection, or a new one.

@@ -48,10 +48,7 @@ class EtcdEngine {
     append_bytes_field(fields, "key", full);
     append_bytes_field(fields, "value", value);
     const nlohmann::json answer = call_write("/v3/kv/put", json_object(fields += ",\"prev_kv\":true"));
-    return understand_write(answer, [](const nlohmann::json& it) {
-      if (answered_revision(it) == 0) throw ParseError{0, "expected a revision"};
-      return json_member(it, "prev_kv").is_null();
-    });
+    return json_member(answer, "prev_kv").is_null();
   }
 
   bool remove(Text key) {
@@ -70,13 +67,7 @@ class EtcdEngine {
     while (!keys.empty()) {
       const auto some = keys.first(std::min(keys.size(), options().max_operations));
       keys = keys.subspan(some.size());
-      EtcdTransaction transaction;
-      for (const std::string& key : some) transaction.read(full_key(key));
-      const nlohmann::json answer = client_->call("/v3/kv/txn", transaction.text(), EtcdRequest::read);
-      for (std::size_t i = 0; i < some.size(); ++i) {
-        values.push_back(
-            understand(answer, [&](const nlohmann::json& it) { return value_of(range_answer(it, i)); }));
-      }
+      read_together(some, values);
     }
     return values;
   }
@@ -142,8 +133,8 @@ class EtcdEngine {
 
   /// One request, which takes etcd longer the more entries there are: it may take all of `timeout`.
   void clear() {
-    (void)client_->call("/v3/kv/deleterange", json_object(range_fields(prefix_range(options().key_prefix))),
-                        EtcdRequest::long_write);
+    (void)call_write("/v3/kv/deleterange", json_object(range_fields(prefix_range(options().key_prefix))),
+                     EtcdRequest::long_write);
   }
 
   /// `etcd at HOST:PORT, ... (PREFIX)`
@@ -191,6 +182,26 @@ class EtcdEngine {
 
   [[nodiscard]] const EtcdOptions& options() const noexcept { return client_->options(); }
 
+  /// In one transaction; in two if their answer would be too large for one.
+  void read_together(std::span<const std::string> keys, std::vector<std::optional<std::string>>& values) {
+    EtcdTransaction transaction;
+    for (const std::string& key : keys) transaction.read(full_key(key));
+    nlohmann::json answer;
+    try {
+      answer = client_->call("/v3/kv/txn", transaction.text(), EtcdRequest::read);
+    } catch (const ServerError& error) {
+      if (keys.size() == 1 ||
+          std::string_view{error.what()}.find("larger than max") == std::string_view::npos)
+        throw;
+      read_together(keys.first(keys.size() / 2), values);
+      return read_together(keys.subspan(keys.size() / 2), values);
+    }
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      values.push_back(
+          understand(answer, [&](const nlohmann::json& it) { return value_of(range_answer(it, i)); }));
+    }
+  }
+
   [[nodiscard]] std::string full_key(Text key) const {
     std::string full = options().key_prefix;
     full += key;
@@ -202,8 +213,13 @@ class EtcdEngine {
   nlohmann::json call_read(const std::string& body) {
     return client_->call("/v3/kv/range", body, EtcdRequest::read);
   }
-  nlohmann::json call_write(const std::string& path, const std::string& body) {
-    return client_->call(path, body, EtcdRequest::write);
+  /// What etcd has done, it does at a revision; an answer without one is not from etcd.
+  nlohmann::json call_write(const std::string& path, const std::string& body,
+                            EtcdRequest kind = EtcdRequest::write) {
+    nlohmann::json answer = client_->call(path, body, kind);
+    if (understand_write(answer, answered_revision) == 0)
+      throw OutcomeUnknownError{misunderstood(ParseError{0, "expected a revision"})};
+    return answer;
   }
 
   bool put_if(Text key, Text value, Before before) {

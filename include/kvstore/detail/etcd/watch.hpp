@@ -18,6 +18,7 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -50,8 +51,11 @@ class EtcdWatcher {
         visit_{std::move(visit)},
         on_error_{std::move(on_error)},
         next_revision_{first_revision},
-        thread_{[this](const std::stop_token& stop) { run(stop); }},
-        probing_thread_{[this](const std::stop_token& stop) { probe(stop); }} {}
+        thread_{[this](const std::stop_token& stop) { run(stop); }} {
+    try {
+      probing_thread_ = std::jthread{[this](const std::stop_token& stop) { probe(stop); }};
+    } catch (const std::system_error&) { finish(); }  // without it, a node that hangs is noticed late
+  }
   EtcdWatcher(const EtcdWatcher&) = delete;
   EtcdWatcher& operator=(const EtcdWatcher&) = delete;
 
@@ -276,7 +280,8 @@ class EtcdWatcher {
 
   void renew_token(const EtcdClient::Token& used) {
     try {
-      client_->log_in(used.number);
+      client_->log_in(used.number,
+                      client_->options().connect_timeout);  // whoever ends the watch waits for it
       logged_in_ = true;
       log_in_ = false;
     } catch (const UnavailableError&) {}  // requested again after a pause

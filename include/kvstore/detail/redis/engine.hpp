@@ -72,16 +72,18 @@ class RedisEngine {
   [[nodiscard]] RemoteMetrics metrics() const { return cluster_.metrics(); }
 
   bool create(Text key, Text value) {
-    return !is_nil(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX"}));
+    return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX"}));
   }
   bool update(Text key, Text value) {
-    return !is_nil(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "XX"}));
+    return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "XX"}));
   }
   /// GET makes SET return the previous value, and refuse a key that does not hold a string.
   bool upsert(Text key, Text value) {
-    return is_nil(*call(key, redis_wrote::kAlways, {"SET", {}, checked(key, value), "GET"}));
+    const RedisReply before = call(key, redis_wrote::kAlways, {"SET", {}, checked(key, value), "GET"});
+    if (!is_nil(*before) && !is_string(*before)) throw_misunderstood(*before);
+    return is_nil(*before);
   }
-  bool remove(Text key) { return call(key, redis_wrote::kIfCounted, {"DEL", {}})->integer == 1; }
+  bool remove(Text key) { return number(*call(key, redis_wrote::kIfCounted, {"DEL", {}})) == 1; }
 
   [[nodiscard]] std::optional<std::string> read(Text key) {
     const RedisReply reply = call(key, redis_wrote::kNever, {"GET", {}});
@@ -120,7 +122,7 @@ class RedisEngine {
   RemoteExchange replace_if(Text key, Text expected, Text desired) {
     const RedisReply reply = call(key, redis_wrote::kIfCounted,
                                   {"EVAL", kRedisReplaceIf, "1", {}, expected, checked(key, desired)}, 3);
-    if (!is_array(*reply, 1)) return {true, {}};
+    if (!is_array(*reply, 1)) return {number(*reply) == 1, {}};
     const redisReply& current = *reply->element[0];
     if (is_nil(current)) return {false, {}};
     return {false, std::string{text_of(current)}};
@@ -149,6 +151,7 @@ class RedisEngine {
     const std::vector<RedisReply> replies = cluster_.run(commands);
     const RemoteChange* first = nullptr;
     for (std::size_t i = 0; i < groups.size(); ++i) {
+      groups[i].check(*replies[i]);
       const RemoteChange* const refused = groups[i].refused(*replies[i]);
       if (refused != nullptr && (first == nullptr || refused->operation < first->operation)) first = refused;
     }
@@ -202,6 +205,23 @@ class RedisEngine {
   }
 
  private:
+  // A reply counts only if it says what was asked.
+
+  /// To SET with a condition: OK, or nil where the condition does not hold.
+  [[nodiscard]] static bool has_set(const redisReply& reply) {
+    if (!is_nil(reply) && text_of(reply) != "OK") throw_misunderstood(reply);
+    return !is_nil(reply);
+  }
+  [[nodiscard]] static long long number(const redisReply& reply) {
+    if (!is_integer(reply)) throw_misunderstood(reply);
+    return reply.integer;
+  }
+  [[noreturn]] static void throw_misunderstood(const redisReply& reply) {
+    throw OutcomeUnknownError{"Redis: the answer makes no sense (\"" +
+                              std::string{text_of(reply).substr(0, 80)} +
+                              "\"); is there something between this program and the server?"};
+  }
+
   template <class Failure>
   [[noreturn]] void throw_partly_cleared(std::size_t removed, const Failure& error) const {
     if (removed == 0) throw Failure{error};
@@ -270,6 +290,15 @@ class RedisEngine {
       if (!change.value)
         return change.before == Before::absent ? redis_wrote::kNever : redis_wrote::kIfCounted;
       return redis_wrote::kUnlessNil;
+    }
+
+    /// @throws OutcomeUnknownError for a reply that says nothing of the kind that was asked
+    void check(const redisReply& reply) const {
+      if (changes.size() > 1 || !changes.front().change->value) {
+        (void)number(reply);
+      } else {
+        (void)has_set(reply);
+      }
     }
 
     /// The change whose key was not in its required state, or null.

@@ -50,6 +50,8 @@ class OpenSslSession final : public TlsSession {
 
   [[nodiscard]] bool shake_hands(std::string_view received, std::string& output) override {
     feed(received);
+    ::ERR_clear_error();  // what the program has left there would be taken for an error of this call, also
+                          // below
     const int result = ::SSL_do_handshake(ssl_.get());
     drain(output);
     if (result == 1) return true;
@@ -66,6 +68,7 @@ class OpenSslSession final : public TlsSession {
 
   void encrypt(std::string_view text, std::string& output) override {
     std::size_t written = 0;
+    ::ERR_clear_error();
     if (!text.empty() && ::SSL_write_ex(ssl_.get(), text.data(), text.size(), &written) != 1)
       throw TlsError{"TLS cannot encrypt (" + openssl_reason() + ")", false};
     drain(output);
@@ -76,10 +79,13 @@ class OpenSslSession final : public TlsSession {
     std::array<char, 16384> part;  // NOLINT(cppcoreguidelines-pro-type-member-init): filled by SSL_read_ex
     std::size_t count = 0;
     int result = 0;
+    ::ERR_clear_error();
     while ((result = ::SSL_read_ex(ssl_.get(), part.data(), part.size(), &count)) == 1)
       text.append(part.data(), count);
     drain(output);
-    if (!wants_more(result)) throw TlsError{"the server has ended TLS (" + openssl_reason() + ")", false};
+    // What came before the end counts: whoever wants more finds out that there is none.
+    if (!wants_more(result) && text.empty())
+      throw TlsError{"the server has ended TLS (" + openssl_reason() + ")", false};
   }
 
  private:

@@ -179,8 +179,7 @@ class RedisPipeline {
         take(address, item, share.connection->receive(until_, idle));
         wrote = wrote || (item.reply && item.command->writes() && item.command->wrote(*item.reply));
       }
-      if (share.waits)
-        confirm(address, share.connection->receive(until_, idle + options_.replication_timeout), wrote);
+      if (share.waits) confirm(address, share.connection->receive(until_, until_.left()), wrote);
       if (!share.broken) pool_.give_back(std::move(share.connection));
     } catch (const RedisIoError& error) {
       pool_.suspect(address, error.what());

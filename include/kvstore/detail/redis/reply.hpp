@@ -33,6 +33,7 @@ struct RedisAddress {
     if (colon == std::string_view::npos) return std::nullopt;
     std::string_view host = text.substr(0, colon);
     const std::string_view digits = text.substr(colon + 1);
+    if (host.find_first_of("/ ") != std::string_view::npos) return std::nullopt;
     if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
     int port = 0;
     const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
@@ -71,6 +72,9 @@ class RedisReply {
 }
 [[nodiscard]] inline bool is_array(const redisReply& reply, std::size_t fewest = 0) noexcept {
   return reply.type == REDIS_REPLY_ARRAY && reply.elements >= fewest;
+}
+[[nodiscard]] inline bool is_string(const redisReply& reply) noexcept {
+  return reply.type == REDIS_REPLY_STRING;
 }
 [[nodiscard]] inline bool is_integer(const redisReply& reply) noexcept {
   return reply.type == REDIS_REPLY_INTEGER;

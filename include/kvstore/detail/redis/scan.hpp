@@ -100,7 +100,10 @@ class RedisScan {
         throw_refused(leader, "no answer that makes sense");
       cursor = text_of(*reply->element[0]);
       const std::vector<std::string> keys = new_keys(*reply->element[1]);
-      if (!keys.empty() && !visit(keys)) return false;
+      if (!keys.empty() && !visit(keys)) {
+        cluster_.give_back(std::move(connection));
+        return false;
+      }
       until = deadline();
     } while (cursor != "0");
     cluster_.give_back(std::move(connection));

@@ -166,7 +166,9 @@ class RedisTopology {
         if (!refused) refused = error;
       }
     }
-    if (refused) throw ServerError{*refused};
+    // Of several Sentinels one that refuses does not count while another one answers.
+    if (refused && (reasons.empty() || pool_.options().sentinel_master.empty())) throw ServerError{*refused};
+    if (refused) reasons += std::string{refused->what()} + "; ";
     const std::lock_guard guard{view_mutex_};
     why_not_ = reasons.substr(0, reasons.size() - 2);
   }
@@ -242,7 +244,10 @@ class RedisTopology {
     const std::string& name = pool_.options().sentinel_master;
     const RedisReply reply = connection.ask({"SENTINEL", "GET-MASTER-ADDR-BY-NAME", name}, until);
     if (is_error(*reply)) {
-      throw ServerError{connection.address().text() + ": " + std::string{text_of(*reply)} +
+      why_no_map_ = text_of(*reply);
+      if (RedisRefusal::of(why_no_map_, connection.address()).kind != RedisRefusal::Kind::final)
+        return std::nullopt;
+      throw ServerError{connection.address().text() + ": " + why_no_map_ +
                         " (is this a Sentinel? RedisClusterOptions::sentinel_master is set)"};
     }
     why_no_map_ = "this Sentinel knows no master \"" + name + "\"";
@@ -251,10 +256,21 @@ class RedisTopology {
     const std::optional<RedisAddress> master =
         RedisAddress::parse(host + ":" + std::string{text_of(*reply->element[1])});
     if (!master) return std::nullopt;
-    std::unique_ptr<RedisConnection> at = pool_.take(*master, until);
-    if (!is_leader(*at, until)) return std::nullopt;
-    pool_.give_back(std::move(at));
+    if (!is_reachable_leader(*master, until)) return std::nullopt;
     return RedisSlotMap::single(*master);
+  }
+  /// The same as `is_leader`, but a failure is not the Sentinel's.
+  [[nodiscard]] bool is_reachable_leader(const RedisAddress& master, const Deadline& until) {
+    try {
+      std::unique_ptr<RedisConnection> connection = pool_.take(master, until);
+      const bool leads = is_leader(*connection, until);
+      pool_.give_back(std::move(connection));
+      return leads;
+    } catch (const RedisIoError& error) {
+      pool_.suspect(master, error.what());
+      why_no_map_ = error.what();
+      return false;
+    }
   }
   /// Whether a server without a cluster takes writes. A replica would answer reads too, with old values. A
   /// user who may not ask for the role is believed to have named the right server.

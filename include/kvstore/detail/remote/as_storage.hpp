@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <string_view>
+#include <unordered_set>
 
 #include "kvstore/codec.hpp"
 #include "kvstore/detail/base/path_text.hpp"
@@ -35,7 +36,8 @@ class RemoteStorage final : public Storage {
   using Key = typename S::key_type;
   using Value = typename S::mapped_type;
 
-  /// With `replace`, a save first removes all existing entries.
+  /// With `replace`, a save removes what it has not written, once all is written: a save that fails, or whose
+  /// source is the same data under another name, loses nothing.
   explicit RemoteStorage(S& store, bool replace = false)
       : store_{store}, path_{store.name()}, replace_{replace} {}
 
@@ -53,7 +55,7 @@ class RemoteStorage final : public Storage {
   [[nodiscard]] SaveScope scope() const noexcept override { return SaveScope::everything; }
 
   void save(ChangeSource& source) override {
-    if (replace_) store_.clear();
+    std::unordered_set<std::string> written;
     WriteBatch<Key, Value> batch;
     std::size_t bytes = 0;
     for (Change change; source.next(change);) {
@@ -65,8 +67,11 @@ class RemoteStorage final : public Storage {
       }
       bytes += size;
       add(batch, change);
+      if (replace_) written.emplace(change.key);
     }
     store_.apply(batch);
+    if (replace_)
+      store_.remove_unless([&](std::string_view key) { return written.contains(std::string{key}); });
   }
 
   /// For messages.

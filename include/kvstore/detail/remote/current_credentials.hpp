@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kvstore/credentials.hpp"
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -16,8 +17,11 @@ namespace kvstore { inline namespace v1 { namespace detail {
                                                      const CredentialsSource& source) {
   if (!source) return {user, password};
   try {
-    return source();
-  } catch (const std::exception& error) {
+    Credentials now = source();
+    if (now.password.empty() && !now.user.empty())
+      throw ServerError{"the source of credentials has no password for user " + printable(now.user, "\"")};
+    return now;
+  } catch (const ServerError&) { throw; } catch (const std::exception& error) {
     throw ServerError{std::string{"the source of credentials has none: "} + error.what()};
   } catch (...) { throw ServerError{"the source of credentials threw what is no std::exception"}; }
 }

@@ -30,7 +30,8 @@ class Deadline {
     const Deadline usual = in(timeout);
     const Clock::time_point at = CallDeadline::current();
     if (at >= usual.at_) return usual;
-    return in(std::chrono::ceil<milliseconds>(at - Clock::now()));
+    const Clock::time_point now = Clock::now();
+    return in(at <= now ? milliseconds{0} : std::chrono::ceil<milliseconds>(at - now));
   }
   /// The earlier of this one and `time` from now on: of one try, or of one step.
   [[nodiscard]] Deadline within(milliseconds time) const {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <map>
 #include <memory>
@@ -22,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/process.hpp"
 #include "kvstore/detail/remote/deadline.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
@@ -53,19 +55,28 @@ class HostLookup {
 
  private:
   struct Registry {
+    const ::pid_t process = ::getpid();
     std::mutex mutex;
     std::map<std::string, std::shared_ptr<HostLookup>> lookups;  // under way
   };
-  /// Never destroyed: a look-up may outlive the program's last statement.
+  /// Never destroyed: a look-up may outlive the program's last statement. A forked child has one of its own:
+  /// a thread that it has not may hold the parent's mutex.
   [[nodiscard]] static Registry& registry() {
-    static Registry& registry = *new Registry;
-    return registry;
+    static constinit std::atomic<Registry*> current = nullptr;
+    Registry* known = current.load();
+    while (known == nullptr || known->process != ::getpid()) {
+      auto mine = std::make_unique<Registry>();
+      if (!current.compare_exchange_strong(known, mine.get())) continue;
+      if (known != nullptr) leave_to_parent(static_cast<void*>(known));
+      return *mine.release();
+    }
+    return *known;
   }
 
   [[nodiscard]] static std::shared_ptr<HostLookup> under_way(const std::string& host) {
     const std::lock_guard lock{registry().mutex};
     std::shared_ptr<HostLookup>& lookup = registry().lookups[host];
-    if (lookup && lookup->process_ == ::getpid()) return lookup;  // its thread has not stayed with a parent
+    if (lookup) return lookup;
     const auto started = std::make_shared<HostLookup>();
     try {
       std::thread{[started, host] {
@@ -109,7 +120,6 @@ class HostLookup {
     return found;
   }
 
-  const ::pid_t process_ = ::getpid();
   std::mutex mutex_;
   std::condition_variable answered_;
   std::optional<HostAddresses> found_;

@@ -72,12 +72,14 @@ class SocketAlarm {
     watched.rang_ = true;
     shut_down(watched);
   }
-  /// A new socket takes the place of the one before; call it before the socket connects.
+  /// A new socket takes the place of the one before; call it before the socket connects. One that cannot be
+  /// watched, for want of a descriptor, is shut down at once.
   void opened(Watched& watched, int socket) {
     const int own = ::fcntl(socket, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     const std::lock_guard lock{mutex_};
     const int before = std::exchange(watched.socket_, own);
     if (before >= 0) ::close(before);
+    if (own < 0) ::shutdown(socket, SHUT_RDWR);
     if (watched.rang_) shut_down(watched);
   }
 

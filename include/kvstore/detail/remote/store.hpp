@@ -3,6 +3,7 @@
 
 // The verbs of stores whose entries are on servers, written once, over an engine that knows only text.
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <functional>
@@ -214,6 +215,25 @@ class RemoteStore {
 
   /// Removes every entry.
   void clear() { engine_->clear(); }
+
+  /// Removes each entry for whose key's text `keep(std::string_view)` is false, in batches: others may see a
+  /// part of it. @returns how many were removed
+  template <class Keep>
+    requires std::predicate<Keep&, std::string_view>
+  std::size_t remove_unless(Keep&& keep) {
+    std::vector<std::string> keys;
+    engine_->for_each([&](std::string_view key, std::string_view) {
+      if (!keep(key)) keys.emplace_back(key);
+    });
+    constexpr std::size_t kTogether = 100;  // below etcd's limit for one transaction
+    for (std::size_t begin = 0; begin < keys.size(); begin += kTogether) {
+      std::vector<RemoteChange> changes;
+      for (std::size_t i = begin; i < std::min(begin + kTogether, keys.size()); ++i)
+        changes.push_back({keys[i], Before::any, std::nullopt, i});
+      (void)engine_->apply(changes);
+    }
+    return keys.size();
+  }
 
   /// Carries out every change of the batch, in order; each store documents to what extent this is all or
   /// nothing. @throws DuplicateKeyError, KeyNotFoundError, ValueError as the verbs do.
