@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstddef>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <unordered_set>
 
