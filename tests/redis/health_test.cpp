@@ -31,10 +31,10 @@ namespace {
 /// A leader that may hang, and the one that takes its slots over.
 struct Pair {
   std::atomic<int> writes = 0;
-  Leader old{always("+OK\r\n")};
+  Leader old{always("$-1\r\n")};
   Leader successor{[this](const Command& command, std::size_t) {
     if (command[0] == "SET") ++writes;
-    return "+OK\r\n";
+    return "$-1\r\n";
   }};
 
   Pair() { successor.set_slots(FakeRedis::all_slots("127.0.0.1", old.port())); }

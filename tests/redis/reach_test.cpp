@@ -74,7 +74,6 @@ TEST_CASE("Redis: the entries of a prefix, up to a limit") {
 }
 
 TEST_CASE("Redis: a call's own deadline ends it before the store's") {
-  std::atomic<bool> silent = false;
   OwnRedis server;
   Store store{{.seeds = {server.endpoint()}, .timeout = 1h, .response_timeout = 1h}};
   store.create("a", 1);
