@@ -203,8 +203,13 @@ class RedisTopology {
     rotate(all.begin(), all.begin() + known);
     rotate(all.begin() + known, all.end());
     ++asked_;
-    std::stable_partition(all.begin(), all.end(),
-                          [&](const RedisAddress& node) { return !pool_.is_suspect(node); });
+    std::vector<RedisAddress> suspects;
+    std::erase_if(all, [&](const RedisAddress& node) {
+      const bool is_suspect = pool_.is_suspect(node);
+      if (is_suspect) suspects.push_back(node);
+      return is_suspect;
+    });
+    all.insert(all.end(), suspects.begin(), suspects.end());
     return all;
   }
 
