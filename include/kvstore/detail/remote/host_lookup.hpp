@@ -77,7 +77,7 @@ class HostLookup {
     const std::lock_guard lock{registry().mutex};
     std::shared_ptr<HostLookup>& lookup = registry().lookups[host];
     if (lookup) return lookup;
-    const auto started = std::make_shared<HostLookup>();
+    auto started = std::make_shared<HostLookup>();
     try {
       std::thread{[started, host] {
         started->answer(ask(host));
