@@ -125,6 +125,20 @@ TEST_CASE("Remote store: the entries of a prefix are decoded, up to a limit") {
   REQUIRE_THROWS_AS(store.read_prefix("b", 9), kvstore::CorruptionError);
 }
 
+TEST_CASE("Remote store: a copy that fails half-way has removed nothing of what it was to replace") {
+  Store to;
+  to.create("old", 1);
+  MapStore<std::string, nlohmann::json> from;
+  from.engine().label = "other";
+  from.create("a", 2);
+  from.create("b", "no number");
+  REQUIRE_THROWS_AS(kvstore::migrate(from, to, {.replace = true}), kvstore::ValueError);
+  CHECK(to.read("old") == 1);
+  from.update("b", 3);
+  CHECK(kvstore::migrate(from, to, {.replace = true}) == 2);
+  CHECK(to.engine().entries == std::map<std::string, std::string>{{"a", "2"}, {"b", "3"}});
+}
+
 TEST_CASE("Remote store: the verbs tell existing keys from missing ones") {
   Store store;
   store.create("a", 1);

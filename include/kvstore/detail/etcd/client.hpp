@@ -35,7 +35,8 @@ namespace kvstore { inline namespace v1 { namespace detail {
 enum class EtcdRequest : std::uint8_t { read, write, long_write };
 
 /// Talks to a cluster. Any thread may call any member; each connection is used by one thread at a time. Lock
-/// order: no mutex is taken while another is held, except `token_mutex_` under `login_mutex_`.
+/// order: no mutex is taken while another is held, except `token_mutex_` and those of endpoints under
+/// `login_mutex_`.
 class EtcdClient {
  public:
   /// Connects, and logs in if there is a user. @throws UsageError, UnavailableError, ServerError
@@ -164,7 +165,7 @@ class EtcdClient {
       Attempt tried = attempt(*node, path, body, deadline.within(longest), with_token);
       const std::string reason = node->address + ": " + tried.verdict.reason;
       distrusted = tried.distrusted ? distrusted + 1 : 0;
-      if (distrusted == endpoints_.size()) throw ServerError{reason};  // waiting makes no certificate better
+      if (distrusted >= endpoints_.size()) throw ServerError{reason};  // waiting makes no certificate better
       switch (tried.verdict.outcome) {
         case EtcdOutcome::done:
           return std::move(tried.answer);
