@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "kvstore/detail/base/callback.hpp"
+#include "kvstore/detail/base/key_range.hpp"
 #include "kvstore/detail/table/reentry.hpp"
 #include "kvstore/detail/table/table_store.hpp"
 #include "kvstore/detail/table/text_value.hpp"
