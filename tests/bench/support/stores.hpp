@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <kvstore/detail/json_file/entry_writer.hpp>
 #include <kvstore/kvstore.hpp>
 #include <string>
 #include <string_view>

@@ -142,7 +142,7 @@ TEST_CASE("Verbs: a function that takes a copy of the value is recognised") {
   using kvstore::detail::kTakesCopy;
   STATIC_REQUIRE(kTakesCopy<decltype([](int) {})>);
   STATIC_REQUIRE(kTakesCopy<void (*)(int)>);
-  STATIC_REQUIRE(kTakesCopy<decltype([](int value) mutable noexcept { ++value; })&>);
+  STATIC_REQUIRE(kTakesCopy<decltype([](int) mutable noexcept {})&>);
   STATIC_REQUIRE_FALSE(kTakesCopy<decltype([](int&) {})>);
   STATIC_REQUIRE_FALSE(kTakesCopy<decltype([](const int&) {})>);
   STATIC_REQUIRE_FALSE(kTakesCopy<decltype([](auto) {})>);

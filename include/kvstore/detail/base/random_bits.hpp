@@ -7,8 +7,12 @@
 #include <cstdint>
 
 #ifdef _WIN32
-extern "C" int __cdecl rand_s(
-    unsigned int* bits);  // stdlib.h declares it only if asked before its first include
+// <stdlib.h> declares it only if it is asked to before its first include.
+#ifdef __MINGW32__
+extern "C" __declspec(dllimport) int __cdecl rand_s(unsigned int* bits);
+#else
+extern "C" int __cdecl rand_s(unsigned int* bits);
+#endif
 #else
 #include <unistd.h>
 #if defined(__APPLE__)
