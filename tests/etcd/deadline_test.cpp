@@ -154,6 +154,30 @@ TEST_CASE("etcd watch: one that nothing happens to stays where it is while the n
   CHECK(quiet.watches() == 1);
 }
 
+TEST_CASE("etcd watch: one whose log-in hangs ends soon") {
+  std::atomic<int> log_ins = 0;
+  std::atomic<bool> ends = false;
+  const ScriptedServer server{[&](const ScriptedRequest& request) -> Reply {
+    if (request.path == "/v3/watch")
+      return http(401, R"({"error":"etcdserver: invalid auth token","code":16})");
+    if (request.path != "/v3/auth/authenticate") return http(200, kNumber);
+    if (++log_ins > 1) {
+      while (!ends) std::this_thread::sleep_for(5ms);
+    }
+    return http(200, R"({"token":"t"})");
+  }};
+  auto patient = options({server.endpoint()});
+  patient.user = "u";
+  patient.password = "p";
+  patient.timeout = 1h;
+  patient.response_timeout = 1h;
+  const Store store{patient};
+  std::optional<kvstore::EtcdWatch> watch{store.watch([](const auto&...) {}, {}, 2)};
+  REQUIRE(support::eventually([&] { return log_ins == 2; }));
+  watch.reset();  // for an hour, if it waits for an answer
+  ends = true;
+}
+
 TEST_CASE("etcd watch: one whose node hangs ends at once") {
   const bool accepts = GENERATE(false, true);
   HangingServer bad{accepts};

@@ -80,6 +80,26 @@ TEST_CASE("Redis Cluster: a connection that a server has closed meanwhile is not
   REQUIRE(leader.server().received({"SET"}) == 2);
 }
 
+TEST_CASE(
+    "Redis Cluster: replicas are waited for as long as the options say, and a server that hangs no longer") {
+  std::atomic<bool> hangs = false;
+  Leader leader{[&](const Command& command, std::size_t) -> std::optional<std::string> {
+    if (command[0] != "WAIT") return "+OK\r\n";
+    return hangs ? "" : ":1\r\n";
+  }};
+  kvstore::RedisClusterOptions options = leader.options();
+  options.replicas = 1;
+  options.replication_timeout = std::chrono::milliseconds::max();
+  Store{options}.create("a", 1);
+  REQUIRE(leader.server().received({"WAIT", "1"}) == 1);
+
+  hangs = true;
+  options.replication_timeout = options.response_timeout = 100ms;
+  options.timeout = 1h;
+  Store store{options};
+  REQUIRE_THROWS_AS(store.create("b", 1), kvstore::OutcomeUnknownError);
+}
+
 TEST_CASE("Redis Cluster: an answer that comes too late is nobody's") {
   std::atomic<bool> slow = true;
   Leader leader{[&](const Command& command, std::size_t) -> std::optional<std::string> {

@@ -4,14 +4,17 @@
 // of many keys.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kvstore/call_deadline.hpp"
@@ -21,6 +24,7 @@
 #include "kvstore/write_batch.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
+#include "support/fake_redis.hpp"
 #include "support/own_redis.hpp"
 #include "support/redis_servers.hpp"
 #include "support/scripted_server.hpp"
@@ -186,6 +190,39 @@ TEST_CASE("Redis: Sentinels name the master, and its successor") {
   OwnRedis server;
   CHECK_THROWS_WITH(Store({.seeds = {server.endpoint()}, .sentinel_master = "mine"}),
                     ContainsSubstring("is this a Sentinel?"));
+}
+
+/// A Sentinel that answers as it is told.
+support::FakeRedis sentinel_that(std::function<std::string()> answers) {
+  return support::FakeRedis{
+      [answers = std::move(answers)](const support::FakeRedis::Command& command, std::size_t) {
+        return std::optional{command[0] == "SENTINEL" ? answers() : std::string{"+PONG\r\n"}};
+      }};
+}
+std::string master_at(const std::string& port) {
+  return "*2\r\n" + support::FakeRedis::bulk("127.0.0.1") + support::FakeRedis::bulk(port);
+}
+
+TEST_CASE(
+    "Redis: what is wrong with one Sentinel, or with the master that it names, is not wrong with the "
+    "others") {
+  const OwnRedis server;
+  const std::string dead = support::Listener{}.endpoint().substr(10);
+  const std::string refusal = GENERATE("-NOPERM no\r\n", "-LOADING yet\r\n", "*-1\r\n");
+  std::atomic<int> asked = 0;
+  const support::FakeRedis refusing = sentinel_that([&] { return refusal; });
+  const support::FakeRedis naming =
+      sentinel_that([&] { return master_at(++asked < 4 ? dead : server.port()); });
+  std::vector<std::string> failed;
+  const Store store{{.seeds = {refusing.address(), naming.address()},
+                     .sentinel_master = "mine",
+                     .logger = [&](const kvstore::LogEvent& event) {
+                       if (event.event == "node failed") failed.push_back(to_string(event));
+                     }}};
+  CHECK(asked == 4);
+  CHECK(store.size() == 0);
+  REQUIRE_FALSE(failed.empty());
+  for (const std::string& line : failed) CHECK_THAT(line, ContainsSubstring(dead));
 }
 
 TEST_CASE("Redis: a store counts and reports what happens to it") {

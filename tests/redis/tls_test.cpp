@@ -2,12 +2,16 @@
 
 // TLS between stores and servers of the tests' own.
 
+#include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/ssl.h>
 
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "kvstore/batch_persistent_key_value_store.hpp"
@@ -81,6 +85,62 @@ TEST_CASE("Redis TLS: verbs, huge values, batches and a storage") {
   };
   Stored{storage()}.create("kept", 1);
   CHECK(Stored{storage()}.read("kept") == 1);
+}
+
+struct FreeTls {
+  void operator()(::SSL* ssl) const noexcept { ::SSL_free(ssl); }
+  void operator()(::SSL_CTX* context) const noexcept { ::SSL_CTX_free(context); }
+};
+
+/// The server's end of a conversation in memory.
+class OtherEnd {
+ public:
+  explicit OtherEnd(const support::TempFolder& folder) {
+    ::SSL_CTX_use_certificate_chain_file(context_.get(), (folder / "cert.pem").c_str());
+    ::SSL_CTX_use_PrivateKey_file(context_.get(), (folder / "key.pem").c_str(), SSL_FILETYPE_PEM);
+    ssl_.reset(::SSL_new(context_.get()));
+    ::SSL_set_bio(ssl_.get(), received_, sent_);
+    ::SSL_set_accept_state(ssl_.get());
+  }
+  std::string shake_hands(const std::string& received) {
+    ::BIO_write(received_, received.data(), static_cast<int>(received.size()));
+    ::SSL_do_handshake(ssl_.get());
+    return sent();
+  }
+  void say(const std::string& text) { ::SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size())); }
+  void end() { ::SSL_shutdown(ssl_.get()); }
+  std::string sent() {
+    std::string text(::BIO_ctrl_pending(sent_), '\0');
+    if (!text.empty()) ::BIO_read(sent_, text.data(), static_cast<int>(text.size()));
+    return text;
+  }
+
+ private:
+  std::unique_ptr<::SSL_CTX, FreeTls> context_{::SSL_CTX_new(::TLS_server_method())};
+  std::unique_ptr<::SSL, FreeTls> ssl_;
+  ::BIO* received_ = ::BIO_new(::BIO_s_mem());
+  ::BIO* sent_ = ::BIO_new(::BIO_s_mem());
+};
+
+TEST_CASE("Redis TLS: an answer counts though the server ends the conversation right behind it") {
+  const support::TempFolder folder;
+  support::make_certificates(folder);
+  OtherEnd server{folder};
+  const auto session = kvstore::redis_tls({.ca_file = (folder / "ca.pem").string()})->start("127.0.0.1");
+  std::string out;
+  std::string in;
+  for (int round = 0; !session->shake_hands(in, out); ++round) {
+    REQUIRE(round < 10);
+    in = server.shake_hands(std::exchange(out, {}));
+  }
+  in = server.shake_hands(out);
+  server.say("+OK\r\n");
+  server.end();
+  std::string text;
+  session->decrypt(in + server.sent(), text, out);
+  CHECK(text == "+OK\r\n");
+  text.clear();
+  CHECK_THROWS_WITH(session->decrypt({}, text, out), ContainsSubstring("the server has ended TLS"));
 }
 
 TEST_CASE("Redis TLS: threads share the servers' settings") {

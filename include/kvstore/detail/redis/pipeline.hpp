@@ -74,10 +74,10 @@ class RedisPipeline {
   struct Share {
     std::vector<Item*> items{};
     std::unique_ptr<RedisConnection> connection{};
-    std::vector<std::size_t> ends{};  // of each item's command, in bytes of what is sent
-    std::size_t sent = 0;             // bytes
-    bool waits = false;               // ends with WAIT
-    bool broken = false;              // not all commands were sent
+    std::vector<std::size_t> ends{};   // of each item's command, in bytes of what is sent
+    std::size_t sent = 0;              // bytes
+    std::chrono::milliseconds wait{};  // with which it ends; 0 = with none
+    bool broken = false;               // not all commands were sent
 
     /// A server carries out whole commands only.
     [[nodiscard]] bool has_sent(std::size_t item) const noexcept { return !broken || ends[item] <= sent; }
@@ -153,11 +153,10 @@ class RedisPipeline {
       if (item->asking) share.connection->append({"ASKING"});
       share.connection->append(item->command->arguments);
       share.ends.push_back(share.connection->buffered());
-      share.waits = share.waits || (options_.replicas != 0 && item->command->writes());
+      if (options_.replicas != 0 && item->command->writes()) share.wait = replication_time();
     }
-    if (!share.waits) return;
-    share.connection->append(
-        {"WAIT", std::to_string(options_.replicas), std::to_string(replication_time().count())});
+    if (share.wait.count() == 0) return;
+    share.connection->append({"WAIT", std::to_string(options_.replicas), std::to_string(share.wait.count())});
   }
 
   /// Ends a little before the deadline, so that the number of replicas arrives by then.
@@ -179,7 +178,8 @@ class RedisPipeline {
         take(address, item, share.connection->receive(until_, idle));
         wrote = wrote || (item.reply && item.command->writes() && item.command->wrote(*item.reply));
       }
-      if (share.waits) confirm(address, share.connection->receive(until_, until_.left()), wrote);
+      if (share.wait.count() != 0)
+        confirm(address, share.connection->receive(until_, idle + share.wait), wrote);
       if (!share.broken) pool_.give_back(std::move(share.connection));
     } catch (const RedisIoError& error) {
       pool_.suspect(address, error.what());
