@@ -125,7 +125,7 @@ auto with_store(const std::string& path, const std::string& more, const Use& use
   options.password = from_environment("KVCTL_PASSWORD");
   options.key_prefix = address.prefix + more;
   options.tls = address.scheme == "etcds";
-  options.ca_file = from_environment("KVCTL_CA_FILE");
+  if (options.tls) options.ca_file = from_environment("KVCTL_CA_FILE");
   options.round_numbers = true;
   kvstore::EtcdKeyValueStore<std::string, JsonText> store{options};
   return use(store);

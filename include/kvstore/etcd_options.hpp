@@ -76,9 +76,9 @@ struct EtcdOptions {
   /// about 4 MiB. Default: 500.
   std::size_t page_size = 500;
 
-  /// Receives events, each with a `path` that names the servers: `node failed` (warning: `node`, `error`),
-  /// `endpoint changed` (info: `node`) and `call failed` (error: `error`). Called in the thread of the call;
-  /// it must not use this store.
+  /// Receives events, each with a `path` that names the servers: `node failed` (warning: `node`, `error`;
+  /// debug until the node has answered), `node answers` (info: `node`), `endpoint changed` (info: `node`)
+  /// and `call failed` (error: `error`). Called in the thread of the call; it must not use this store.
   std::function<void(const LogEvent&)> logger{};
   /// The lowest level of events that `logger` receives.
   LogLevel log_level = LogLevel::info;

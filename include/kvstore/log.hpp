@@ -55,6 +55,10 @@ struct LogField {
 /// | `replaced` | info | `from`, `entries`: by `load_from` |
 /// | `refreshed` | debug | `entries` |
 /// | `closed` | info | |
+/// | `node failed` | warning, then debug until it answers | `node`, `error`: a store on servers |
+/// | `node answers` | info | `node`, which had failed |
+/// | `map changed`, `endpoint changed` | info | `node`: whom a store on Redis, on etcd asks now |
+/// | `call failed` | error | `error`: a verb of a store on servers threw |
 struct LogEvent {
   LogLevel level;                    ///< how severe it is
   std::string_view event;            ///< its name, as in the table

@@ -77,9 +77,9 @@ struct RedisClusterOptions {
   /// outcome of a write is unknown unless it was not wholly sent.
   std::chrono::milliseconds response_timeout = std::chrono::seconds{5};
 
-  /// Receives events, each with a `path` that names the servers: `node failed` (warning: `node`, `error`),
-  /// `map changed` (info: `node`) and `call failed` (error: `error`). Called in the thread of the call; it
-  /// must not use this store.
+  /// Receives events, each with a `path` that names the servers: `node failed` (warning: `node`, `error`;
+  /// debug until the node has answered), `node answers` (info: `node`), `map changed` (info: `node`)
+  /// and `call failed` (error: `error`). Called in the thread of the call; it must not use this store.
   std::function<void(const LogEvent&)> logger{};
   /// The lowest level of events that `logger` receives.
   LogLevel log_level = LogLevel::info;

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kvstore/etcd_key_value_store.hpp"
+#include "kvstore/log.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/scripted_server.hpp"
@@ -135,7 +136,10 @@ TEST_CASE("etcd watch: a node that hangs is left for another, before or after it
     return request.path == "/v3/watch" ? stream_of(kCreated + std::string{"\n"} + kEvent)
                                        : http(200, kNumber);
   }};
-  const Store store{options({bad.endpoint(), good.endpoint()})};
+  auto told = options({bad.endpoint(), good.endpoint()});
+  std::atomic<int> failures = 0;
+  told.logger = [&](const kvstore::LogEvent& event) { failures += event.event == "node failed" ? 1 : 0; };
+  const Store store{told};
   bad.hang();
   std::atomic<int> seen = 0;
   const auto watch = store.watch(
@@ -143,6 +147,7 @@ TEST_CASE("etcd watch: a node that hangs is left for another, before or after it
       {}, 2);
   CHECK(support::eventually([&] { return seen == 8; }));
   CHECK(bad.watches() == 1);
+  CHECK(failures == 1);
 }
 
 TEST_CASE("etcd watch: one that nothing happens to stays where it is while the node answers") {

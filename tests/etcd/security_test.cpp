@@ -128,16 +128,36 @@ TEST_CASE("etcd security: TLS, with certificates on both sides") {
   auto stranger = options;
   stranger.timeout = std::chrono::hours{1};  // waiting makes no certificate better
   stranger.ca_file = "";                     // so the system's, which do not know ours
-  REQUIRE_THROWS_WITH(Store{stranger}, Catch::Matchers::ContainsSubstring("not a trusted authority's"));
+  REQUIRE_THROWS_WITH(Store{stranger},
+                      Catch::Matchers::ContainsSubstring("EtcdOptions::ca_file names the authorities"));
   REQUIRE_THROWS_AS(Store{stranger}, kvstore::ServerError);
   stranger.ca_file = file("none.pem");
   REQUIRE_THROWS_WITH(Store{stranger}, Catch::Matchers::ContainsSubstring("none.pem"));
   REQUIRE_THROWS_AS(Store{stranger}, kvstore::UsageError);
   auto plain = own->options("tls/");
   plain.timeout = std::chrono::milliseconds{300};
-  REQUIRE_THROWS_AS(Store{plain}, kvstore::Error);
-  options.key_file = file("none.pem");
+  REQUIRE_THROWS_WITH(Store{plain}, Catch::Matchers::ContainsSubstring("wants TLS: EtcdOptions::tls"));
+  options.key_file = file("ca.key");
   REQUIRE_THROWS_AS(Store{options}, kvstore::UsageError);
+  REQUIRE_THROWS_WITH(Store{options},
+                      Catch::Matchers::ContainsSubstring("EtcdOptions::certificate_file and key_file") &&
+                          Catch::Matchers::ContainsSubstring("ca.key"));
+}
+
+TEST_CASE("etcd security: files for TLS without TLS are refused, before a password travels in clear") {
+  const auto refused = [](auto change) {
+    kvstore::EtcdOptions options;
+    options.endpoints = {"127.0.0.1:1"};
+    options.timeout = std::chrono::milliseconds{1};
+    change(options);
+    REQUIRE_THROWS_AS(Store{options}, kvstore::UsageError);
+  };
+  refused([](auto& options) { options.ca_file = "ca.pem"; });
+  refused([](auto& options) { options.certificate_file = options.key_file = "mine.pem"; });
+  refused([](auto& options) {
+    options.tls = true;
+    options.key_file = "mine.pem";
+  });
 }
 
 TEST_CASE("etcd security: a certificate for other hosts is refused, even if its common name is this one") {
@@ -148,7 +168,8 @@ TEST_CASE("etcd security: a certificate for other hosts is refused, even if its 
   auto options = own->options("tls/");
   options.tls = true;
   options.ca_file = file("ca.pem");
-  REQUIRE_THROWS_WITH(Store{options}, Catch::Matchers::ContainsSubstring("not this host's"));
+  REQUIRE_THROWS_WITH(Store{options}, Catch::Matchers::ContainsSubstring(
+                                          "mismatch; use a name or an address that it is for"));
 }
 
 }  // namespace security_test

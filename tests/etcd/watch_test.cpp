@@ -2,10 +2,13 @@
 
 // Watching: every change once and in order, whatever happens to the node that is asked.
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <iostream>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -101,6 +104,38 @@ TEST_CASE("etcd watch: tells of everything after it began, in order, removals to
   CHECK(events[3].revision == events[4].revision);
   CHECK(events[4].revision == store.revision());
   CHECK(told.errors().empty());
+}
+
+TEST_CASE("etcd watch: goes on where another one has ended") {
+  Store store{support::shared_cluster().options("watch/")};
+  store.clear();
+  std::atomic<std::int64_t> seen = 0;
+  std::mutex mutex;
+  std::map<std::string, int> copy;
+  const auto follow = [&] {
+    return store.watch(
+        [&](const std::string& key, const std::optional<int>& value, std::int64_t revision) {
+          const std::scoped_lock lock{mutex};
+          value ? void(copy[key] = *value) : void(copy.erase(key));  // no value: the key was removed
+          seen = revision;
+        },
+        [](const std::exception& error) { std::cerr << "no longer followed: " << error.what() << '\n'; },
+        seen == 0 ? 0 : seen + 1);
+  };
+  std::int64_t last = 0;
+  {
+    const auto first = follow();
+    store.create("a", 1);
+    store.create("b", 2);
+    last = store.revision();
+    REQUIRE(support::eventually([&] { return seen >= last; }));
+  }
+  store.remove("a");
+  store.update("b", 3);
+  const auto second = follow();
+  REQUIRE(support::eventually([&] { return seen >= last + 2; }));
+  const std::scoped_lock lock{mutex};
+  CHECK(copy == std::map<std::string, int>{{"b", 3}});
 }
 
 TEST_CASE("etcd watch: ends at once although nothing happens") {

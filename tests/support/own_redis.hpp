@@ -21,11 +21,11 @@ namespace support {
 class OwnRedis {
  public:
   /// Starts one on a free port, with further arguments, such as "--requirepass secret", and waits until it
-  /// answers `redis-cli` with the arguments `cli`. The argument for the port is "--port" unless said
-  /// otherwise.
+  /// answers `redis-cli` with the arguments `cli`. The argument for the port is "--port", and the port is
+  /// free, unless said otherwise.
   explicit OwnRedis(const std::string& arguments = {}, const std::string& cli = {},
-                    const std::string& port_argument = "--port")
-      : port_{free_port()}, cli_{"redis-cli -p " + port_ + ' ' + cli + ' '} {
+                    const std::string& port_argument = "--port", const std::string& port = free_port())
+      : port_{port}, cli_{"redis-cli -p " + port_ + ' ' + cli + ' '} {
     process_ = ::fork();
     if (process_ == 0) {
       const std::string command = "cd '" + folder_.path().string() +

@@ -63,6 +63,7 @@ class MapEngine {
     return {true, {}};
   }
   const RemoteChange* apply(std::span<const RemoteChange> changes) {
+    batches.push_back(changes.size());
     for (const RemoteChange& change : changes) {
       if (change.before != Before::any && contains(change.key) != (change.before == Before::present)) {
         return &change;
@@ -84,7 +85,8 @@ class MapEngine {
 
   std::string label = "map";
   std::map<std::string, std::string> entries;
-  std::function<void()> between;  ///< called once, before the next `replace_if`
+  std::vector<std::size_t> batches;  ///< their sizes
+  std::function<void()> between;     ///< called once, before the next `replace_if`
 };
 
 template <class Key, class Value>
@@ -113,6 +115,27 @@ TEST_CASE("Remote store: many keys are read at once, of any type") {
   CHECK(store.read_many(std::vector<int>{}).empty());
   store.engine().entries["2"] = "2";
   REQUIRE_THROWS_AS(store.read_many({1, 2}), kvstore::CorruptionError);
+}
+
+TEST_CASE("Remote store: many entries are set, in batches that no server refuses, and visited") {
+  Store store;
+  store.upsert_many({{"a", 1}, {"b", 2}, {"a", 3}});
+  CHECK(store.read("a") == 3);
+  CHECK(store.engine().batches == std::vector<std::size_t>{2});
+  std::vector<std::pair<std::string, int>> many;
+  for (int i = 0; i < 250; ++i) many.emplace_back("key" + std::to_string(i), i);
+  store.upsert_many(many);
+  store.upsert_many(std::map<std::string, int>{});
+  CHECK(store.engine().batches == std::vector<std::size_t>{2, 100, 100, 50});
+  std::map<std::size_t, int> seen;
+  CHECK(store.visit_many({"key7", "none", "a"}, [&](std::size_t index, int value) { seen[index] = value; }) ==
+        2);
+  CHECK(seen == std::map<std::size_t, int>{{0, 7}, {2, 3}});
+
+  MapStore<std::string, std::string> texts;
+  const std::string large(400'000, 'x');
+  texts.upsert_many({{"a", large}, {"b", large}, {"c", large}, {"d", large + large + large}, {"e", "x"}});
+  CHECK(texts.engine().batches == std::vector<std::size_t>{2, 1, 1, 1});
 }
 
 TEST_CASE("Remote store: the entries of a prefix are decoded, up to a limit") {

@@ -23,4 +23,13 @@ concept KeyRange =
      (!std::is_reference_v<Lookup> &&
       std::convertible_to<const std::remove_reference_t<std::iter_reference_t<KeyIterator<Keys>>>&, Lookup>));
 
+/// Ranges of entries to set: their elements have a `first` that is a key, and a `second` that is a value.
+template <class Entries, class Key, class Value>
+concept EntryRange = std::forward_iterator<KeyIterator<Entries>> &&
+                     std::is_reference_v<std::iter_reference_t<KeyIterator<Entries>>> &&
+                     requires(const std::iter_value_t<KeyIterator<Entries>>& entry) {
+                       requires std::same_as<std::remove_cvref_t<decltype((entry.first))>, Key>;
+                       requires std::same_as<std::remove_cvref_t<decltype((entry.second))>, Value>;
+                     };
+
 }}}  // namespace kvstore::v1::detail

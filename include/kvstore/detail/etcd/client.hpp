@@ -77,6 +77,7 @@ class EtcdClient {
   // --- for callers that keep a connection to themselves ---
 
   [[nodiscard]] EtcdEndpoints& endpoints() noexcept { return endpoints_; }
+  [[nodiscard]] RemoteObserver& observer() noexcept { return observer_; }
   /// Whether the node answers a read within `response_timeout`, be it by a refusal. No node can answer this
   /// one unless it follows the cluster.
   [[nodiscard]] bool is_alive(EtcdConnection& connection) const {
@@ -122,11 +123,24 @@ class EtcdClient {
     if (options_.max_operations == 0 || options_.page_size == 0) {
       throw UsageError{"EtcdOptions::max_operations and page_size must be above zero"};
     }
+    check_tls_options();
     for (const std::string& address : options_.endpoints) {
       if (!is_endpoint(address))
         throw UsageError{"EtcdOptions::endpoints: \"" + address + "\" is not host:port"};
       (void)endpoints_.prepared(address);  // so that a bad endpoint or file throws here
     }
+  }
+
+  /// Whoever names authorities or a certificate wants TLS: a password must not travel in clear.
+  void check_tls_options() const {
+    if (!options_.tls && !(options_.ca_file + options_.certificate_file + options_.key_file).empty()) {
+      throw UsageError{
+          "EtcdOptions::tls is false, and a file for TLS is named (ca_file, certificate_file or key_file): "
+          "set "
+          "tls = true, or name none"};
+    }
+    if (options_.certificate_file.empty() != options_.key_file.empty())
+      throw UsageError{"EtcdOptions: of certificate_file and key_file, one is set and the other is not"};
   }
 
   [[nodiscard]] static bool is_endpoint(const std::string& address) {
@@ -204,6 +218,7 @@ class EtcdClient {
                           std::move(reply.reason)},
               .distrusted = reply.distrusted};
     }
+    observer_.success(node.address);
     EtcdEndpoints::give_back(node, std::move(connection));
     nlohmann::json answer = nlohmann::json::parse(reply.body, nullptr, false);
     EtcdVerdict verdict = judge_answer(reply.status, answer, reply.body);

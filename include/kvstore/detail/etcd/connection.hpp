@@ -22,10 +22,14 @@
 #include "kvstore/detail/base/sigpipe_guard.hpp"  // since httplib writes without MSG_NOSIGNAL, and so does OpenSSL
 #include "kvstore/detail/remote/deadline.hpp"
 #include "kvstore/detail/remote/host_lookup.hpp"
+#include "kvstore/detail/remote/observer.hpp"
 #include "kvstore/detail/remote/socket_alarm.hpp"
 #include "kvstore/detail/remote/socket_health.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/etcd_options.hpp"
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
+#include "kvstore/detail/remote/openssl_reason.hpp"
+#endif
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
@@ -46,18 +50,17 @@ struct EtcdLimits {
 
 class EtcdConnection {
  public:
-  /// Does not connect yet. `alarm` must outlive it. @throws UsageError if the endpoint or a TLS file cannot
-  /// be used
-  EtcdConnection(const EtcdOptions& options, const std::string& endpoint, SocketAlarm& alarm)
+  /// Does not connect yet. `opened` counts it once it has had an answer; it and `alarm` must outlive the
+  /// connection. @throws UsageError if the endpoint or a TLS file cannot be used
+  EtcdConnection(const EtcdOptions& options, const std::string& endpoint, SocketAlarm& alarm,
+                 RemoteObserver::Counter& opened)
       : host_{host_of(endpoint)},
+        tls_{options.tls},
         alarm_{alarm},
+        opened_{opened},
         client_{std::in_place, (options.tls ? "https://" : "http://") + endpoint, options.certificate_file,
                 options.key_file} {
-    if (!client_->is_valid()) {
-      throw UsageError{endpoint +
-                       ": cannot be used: see that it is host:port, that the certificate and key " +
-                       "can be read, and that cpp-httplib was built with OpenSSL if TLS is wanted"};
-    }
+    if (!client_->is_valid()) throw_unusable(options, endpoint);
     client_->set_keep_alive(true);
     // A request's header and body are two writes: without this, the second waits for the first to be
     // acknowledged.
@@ -98,7 +101,8 @@ class EtcdConnection {
                                  const std::function<bool(int, std::string_view)>& take) {
     httplib::Request wanted = request(path, token, body);
     int status = 0;
-    wanted.response_handler = [&status](const httplib::Response& response) {
+    wanted.response_handler = [&](const httplib::Response& response) {
+      answered();
       status = response.status;
       return true;
     };
@@ -113,6 +117,19 @@ class EtcdConnection {
   void stop() { alarm_.ring(watched_); }
 
  private:
+  [[noreturn]] static void throw_unusable(const EtcdOptions& options, const std::string& endpoint) {
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
+    if (options.tls && !options.certificate_file.empty()) {
+      throw UsageError{"EtcdOptions::certificate_file and key_file: " + options.certificate_file + " and " +
+                       options.key_file +
+                       " are not PEM files of a certificate and its key: " + openssl_reason()};
+    }
+#else
+    if (options.tls) throw UsageError{"EtcdOptions::tls needs a cpp-httplib that was built with OpenSSL"};
+#endif
+    throw UsageError{endpoint + ": cannot be used: see that it is host:port"};
+  }
+
   /// Keeps a socket from getting the number of a standard file that a program has closed.
   class OnlyWhileConnecting {
    public:
@@ -169,30 +186,36 @@ class EtcdConnection {
     client_->set_write_timeout(silence);
     const SocketAlarm::Armed armed{alarm_, watched_, limits.until};
     const Deadline connected = limits.until.within(limits.connect);
-    if (is_connected() || HostLookup::is_numeric(host_)) return exchange(request, connected.left());
-    return exchange_by_name(request, connected);
+    if (is_connected() || HostLookup::is_numeric(host_))
+      return exchange(request, connected.left(), limits.until);
+    return exchange_by_name(request, connected, limits.until);
   }
   [[nodiscard]] bool is_connected() const { return client_->is_socket_open() != 0; }
 
   /// Each address of the host gets an equal share of the time to connect.
-  [[nodiscard]] EtcdReply exchange_by_name(httplib::Request& request, const Deadline& connected) {
+  [[nodiscard]] EtcdReply exchange_by_name(httplib::Request& request, const Deadline& connected,
+                                           const Deadline& until) {
     const HostAddresses host = HostLookup::find(host_, connected);
     EtcdReply reply{.reason = host.reason};
     for (std::size_t i = 0; i < host.addresses.size(); ++i) {
       client_->set_hostname_addr_map({{host_, host.addresses[i]}});
-      reply = exchange(request, connected.left() / static_cast<long long>(host.addresses.size() - i));
+      reply = exchange(request, connected.left() / static_cast<long long>(host.addresses.size() - i), until);
       if (reply.sent) break;
     }
     return reply;
   }
 
-  [[nodiscard]] EtcdReply exchange(httplib::Request& request, std::chrono::milliseconds connect) {
+  [[nodiscard]] EtcdReply exchange(httplib::Request& request, std::chrono::milliseconds connect,
+                                   const Deadline& until) {
     client_->set_connection_timeout(std::max(connect, std::chrono::milliseconds{1}));
     httplib::Response response;
     httplib::Error error = httplib::Error::Success;
     const SigpipeGuard guard;
     const OnlyWhileConnecting taken{standard_files_};
-    if (client_->send(request, response, error)) return {response.status, std::move(response.body), true, {}};
+    if (client_->send(request, response, error)) {
+      answered();
+      return {response.status, std::move(response.body), true, {}};
+    }
     // The gateway ends its error answers with a trailer, at which some versions of httplib fail although they
     // have read the whole body.
     if (error == httplib::Error::Read && response.status > 0 && nlohmann::json::accept(response.body)) {
@@ -201,7 +224,7 @@ class EtcdConnection {
     return {0,
             {},
             may_be_sent(error),
-            message_of(error),
+            message_of(error, until.has_passed()),
             error == httplib::Error::SSLServerVerification || error == httplib::Error::SSLLoadingCerts};
   }
 
@@ -219,23 +242,49 @@ class EtcdConnection {
     }
   }
 
-  [[nodiscard]] static std::string message_of(httplib::Error error) {
+  /// Counts the connection, at its first answer.
+  void answered() {
+    if (!std::exchange(has_answered_, true)) RemoteObserver::count(opened_);
+  }
+
+  [[nodiscard]] std::string message_of(httplib::Error error, bool time_is_up) const {
     switch (error) {
       case httplib::Error::Read:
-        return "the connection ended, or the time was up, before an answer came";
+        if (time_is_up) return "no answer in time";
+        return std::string{"the connection ended before an answer came"} + hint_of_tls();
       case httplib::Error::Write:
-        return "the connection ended, or the time was up, while the request was being sent";
+        if (time_is_up) return "the request could not be sent in time";
+        return std::string{"the connection ended while the request was being sent"} + hint_of_tls();
+      case httplib::Error::Connection:
+        return "no connection: nobody accepts one there";
+      case httplib::Error::ConnectionTimeout:
+        return "no connection in time";
+      case httplib::Error::SSLConnection:
+        return "no TLS is agreed on; see that this port is one for TLS";
       case httplib::Error::SSLServerVerification:
-        return "the server's certificate is not a trusted authority's, not this host's, or not of today";
+        return certificate_message();
       case httplib::Error::SSLLoadingCerts:
-        return "the certificate authorities' file cannot be used";
+        return "the certificate authorities' file cannot be used (EtcdOptions::ca_file)";
       default:
         return "no connection (" + httplib::to_string(error) + ")";
     }
   }
+  [[nodiscard]] const char* hint_of_tls() const noexcept {
+    return has_answered_ || tls_ ? "" : " (as a server does that wants TLS: EtcdOptions::tls)";
+  }
+  [[nodiscard]] std::string certificate_message() const {
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
+    return certificate_refusal(client_->get_openssl_verify_result(), "EtcdOptions::ca_file");
+#else
+    return {};
+#endif
+  }
 
   const std::string host_;
+  const bool tls_;
+  bool has_answered_ = false;  // anything, ever
   SocketAlarm& alarm_;
+  RemoteObserver::Counter& opened_;
   SocketAlarm::Watched watched_;
   std::optional<StandardFiles> standard_files_;
   LeftToParent<httplib::Client> client_;  // closing shuts the connection down for all who share it

@@ -82,13 +82,9 @@ class EtcdEndpoints {
 
   // --- connections ---
 
-  [[nodiscard]] std::unique_ptr<EtcdConnection> connect(const std::string& address) {
-    RemoteObserver::count(observer_.opened);
-    return prepared(address);
-  }
-  /// One that nobody will use counts as none. @throws UsageError as EtcdConnection
+  /// One that does not connect yet. @throws UsageError as EtcdConnection
   [[nodiscard]] std::unique_ptr<EtcdConnection> prepared(const std::string& address) {
-    return std::make_unique<EtcdConnection>(options_, address, alarm());
+    return std::make_unique<EtcdConnection>(options_, address, alarm(), observer_.opened);
   }
   /// An idle connection, or a new one.
   [[nodiscard]] std::unique_ptr<EtcdConnection> borrow(EtcdNode& node) {
@@ -104,7 +100,7 @@ class EtcdEndpoints {
       // unknown.
       if (!connection->is_stale()) return connection;
     }
-    return connect(node.address);
+    return prepared(node.address);
   }
   static void give_back(EtcdNode& node, std::unique_ptr<EtcdConnection> connection) {
     if (connection->is_stale()) return;

@@ -107,7 +107,7 @@ class EtcdWatcher {
   /// Follows the stream of one connection to its end. @returns whether etcd accepted the watch
   bool follow(const std::stop_token& stop) {
     const EtcdNodePtr node = client_->endpoints().preferred();
-    const std::unique_ptr<EtcdConnection> connection = client_->endpoints().connect(node->address);
+    const std::unique_ptr<EtcdConnection> connection = client_->endpoints().prepared(node->address);
     const EtcdClient::Token token = client_->token();
     received_ = true;  // a new one has a deadline for its first answer
     set_node(node);
@@ -119,20 +119,26 @@ class EtcdWatcher {
     int status = 0;
     const EtcdLimits limits{client_->options().connect_timeout,
                             Deadline::in(client_->options().response_timeout)};
-    (void)connection->stream("/v3/watch", token.text, request(), limits,
-                             [&](int code, std::string_view bytes) {
-                               status = code;
-                               received_ = true;
-                               const bool goes_on = !stop.stop_requested() && take(code, bytes);
-                               if (accepted_) connection->go_on();
-                               return goes_on;
-                             });
+    const EtcdReply reply =
+        connection->stream("/v3/watch", token.text, request(), limits, [&](int code, std::string_view bytes) {
+          status = code;
+          received_ = true;
+          const bool goes_on = !stop.stop_requested() && take(code, bytes);
+          if (accepted_) {
+            connection->go_on();
+            client_->observer().success(node->address);
+          }
+          return goes_on;
+        });
     published.reset();
     if (stop.stop_requested()) return accepted_;
     if (error_) std::rethrow_exception(error_);
     if (status != 0 && status != 200) judge_refusal(status);
     if (log_in_) renew_token(token);
-    if (!log_in_) client_->endpoints().give_up_on(node);
+    if (log_in_) return accepted_;
+    client_->observer().failure(node->address,
+                                reply.reason.empty() ? "the watch ended" : "watch: " + reply.reason);
+    client_->endpoints().give_up_on(node);
     return accepted_;
   }
 
@@ -174,7 +180,7 @@ class EtcdWatcher {
 
   [[nodiscard]] bool is_alive(const EtcdNode& node) {
     try {
-      const std::unique_ptr<EtcdConnection> connection = client_->endpoints().connect(node.address);
+      const std::unique_ptr<EtcdConnection> connection = client_->endpoints().prepared(node.address);
       const Published published{*this, probing_, *connection};
       return client_->is_alive(*connection);
     } catch (...) { return true; }  // no memory, no descriptors: the node is not to blame

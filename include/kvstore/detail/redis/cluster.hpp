@@ -30,7 +30,7 @@ class RedisCluster {
   /// Asks the seeds for the map of slots until one answers. @throws UsageError; ServerError if none answers
   /// and one refuses user or password; UnavailableError
   explicit RedisCluster(RedisClusterOptions options) : pool_{std::move(options)}, topology_{pool_} {
-    refresh(Deadline::in(this->options().timeout));
+    pool_.observer().observe([this] { return refresh(Deadline::of_call(this->options().timeout)); });
   }
 
   [[nodiscard]] const RedisClusterOptions& options() const noexcept { return pool_.options(); }

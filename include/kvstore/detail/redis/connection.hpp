@@ -223,8 +223,8 @@ class RedisConnection {
     if (RedisRefusal::of(text_of(*reply), address_).kind != RedisRefusal::Kind::final) {
       fail(std::string{text_of(*reply)});
     }
-    throw ServerError{address_.text() +
-                      ": the server refuses user and password: " + std::string{text_of(*reply)}};
+    throw ServerError{address_.text() + ": the server refuses user and password: " +
+                      std::string{text_of(*reply)} + hint_of_password(text_of(*reply))};
   }
 
   /// False if nothing happened until the deadline.

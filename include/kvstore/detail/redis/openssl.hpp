@@ -17,18 +17,11 @@
 #include <string_view>
 
 #include "kvstore/detail/remote/host_lookup.hpp"
+#include "kvstore/detail/remote/openssl_reason.hpp"
 #include "kvstore/detail/remote/tls.hpp"
 #include "kvstore/error.hpp"
 
 namespace kvstore { inline namespace v1 { namespace detail {
-
-/// OpenSSL's first reason, and forgets the others. Errors stand in a queue of the thread.
-[[nodiscard]] inline std::string openssl_reason() {
-  const unsigned long error = ::ERR_get_error();
-  ::ERR_clear_error();
-  const char* const reason = ::ERR_reason_error_string(error);
-  return reason == nullptr ? "no reason given" : reason;
-}
 
 class OpenSslSession final : public TlsSession {
  public:
@@ -59,9 +52,7 @@ class OpenSslSession final : public TlsSession {
     const long verdict = ::SSL_get_verify_result(ssl_.get());
     if (verdict != X509_V_OK) {
       ::ERR_clear_error();
-      throw TlsError{std::string{"the server's certificate is not accepted: "} +
-                         ::X509_verify_cert_error_string(verdict),
-                     true};
+      throw TlsError{certificate_refusal(verdict, "RedisTlsOptions::ca_file"), true};
     }
     throw TlsError{"no TLS is agreed on (" + openssl_reason() + ")", false};
   }

@@ -263,13 +263,14 @@ class RedisPipeline {
   }
 
   [[noreturn]] void throw_unavailable() const {
-    const auto done = std::ranges::count_if(items_, [](const Item& item) { return bool{item.reply}; });
+    const auto done =
+        std::ranges::count_if(items_, [](const Item& item) { return item.reply && item.command->writes(); });
     throw UnavailableError{
         "Redis Cluster of " + topology_.first_seed().text() + ": no node could do it within " +
         std::to_string(until_.given().count()) + " ms, " +
         (done == 0 ? std::string{"and nothing was changed"}
                    : "though " + std::to_string(done) + " of " + std::to_string(items_.size()) +
-                         " requests of the batch were answered") +
+                         " commands of the batch were carried out, and the others were not") +
         "; the last reason: " + reason_};
   }
 

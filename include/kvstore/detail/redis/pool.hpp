@@ -102,8 +102,11 @@ class RedisPool {
   }
 
   void trust(const RedisAddress& address) {
-    const std::lock_guard lock{mutex_};
-    suspects_.erase(address);
+    {
+      const std::lock_guard lock{mutex_};
+      suspects_.erase(address);
+    }
+    observer_.success(address.text());
   }
 
   [[nodiscard]] std::unique_ptr<RedisConnection> pop(const RedisAddress& address) {

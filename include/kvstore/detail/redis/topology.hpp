@@ -130,6 +130,11 @@ class RedisTopology {
       seeds_.push_back(*std::move(address));
     }
     if (seeds_.empty()) throw UsageError{"RedisClusterOptions::seeds names no node"};
+    const RedisClusterOptions& options = pool.options();
+    if (options.timeout.count() <= 0 || options.connect_timeout.count() <= 0 ||
+        options.response_timeout.count() <= 0 || options.replication_timeout.count() <= 0) {
+      throw UsageError{"the timeouts of RedisClusterOptions must be above zero"};
+    }
     if (!pool.options().user.empty() && pool.options().password.empty()) {
       throw UsageError{"RedisClusterOptions::user is set, and password is not"};
     }
@@ -240,7 +245,8 @@ class RedisTopology {
     if (text_of(*reply).find("cluster support disabled") != std::string_view::npos) {
       if (is_leader(connection, until)) return RedisSlotMap::single(node);
     } else if (RedisRefusal::of(text_of(*reply), node).kind == RedisRefusal::Kind::final) {
-      throw ServerError{node.text() + ": CLUSTER SLOTS: " + std::string{text_of(*reply)}};
+      throw ServerError{node.text() + ": CLUSTER SLOTS: " + std::string{text_of(*reply)} +
+                        hint_of_password(text_of(*reply))};
     }
     return std::nullopt;
   }

@@ -74,4 +74,10 @@ struct RedisRefusal {
   }
 };
 
+/// Where to set a password, if a server's refusal is about it.
+[[nodiscard]] inline const char* hint_of_password(std::string_view refusal) noexcept {
+  const bool is_about_it = refusal.starts_with("NOAUTH") || refusal.starts_with("WRONGPASS");
+  return is_about_it ? " (RedisClusterOptions::user, password or credentials)" : "";
+}
+
 }}}  // namespace kvstore::v1::detail

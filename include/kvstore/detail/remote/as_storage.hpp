@@ -58,15 +58,12 @@ class RemoteStorage final : public Storage {
   void save(ChangeSource& source) override {
     std::unordered_set<std::string> written;
     WriteBatch<Key, Value> batch;
-    std::size_t bytes = 0;
+    BatchRoom room;
     for (Change change; source.next(change);) {
-      const std::size_t size = change.key.size() + change.value->size();
-      if (batch.size() == kMaxEntries || (bytes + size > kMaxBytes && !batch.empty())) {
+      if (!room.takes(change.key.size() + change.value->size())) {
         store_.apply(batch);
         batch.clear();
-        bytes = 0;
       }
-      bytes += size;
       add(batch, change);
       if (replace_) written.emplace(change.key);
     }
@@ -79,10 +76,6 @@ class RemoteStorage final : public Storage {
   [[nodiscard]] std::filesystem::path path() const override { return path_; }
 
  private:
-  // Below etcd's limit for one transaction, and enough to make round trips cheap.
-  static constexpr std::size_t kMaxEntries = 100;
-  static constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
-
   void add(WriteBatch<Key, Value>& batch, const Change& change) const {
     try {
       Key key = KeyText<Key>::parse(change.key);

@@ -20,6 +20,27 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
+/// How much fits into one batch of many: below etcd's limits for one transaction, and enough to make round
+/// trips cheap.
+class BatchRoom {
+ public:
+  /// Whether an entry of so many bytes fits in. If not, it is the first of the next batch.
+  [[nodiscard]] bool takes(std::size_t bytes) noexcept {
+    const bool fits = entries_ < kMaxEntries && (entries_ == 0 || bytes_ + bytes <= kMaxBytes);
+    if (!fits) entries_ = bytes_ = 0;
+    ++entries_;
+    bytes_ += bytes;
+    return fits;
+  }
+
+ private:
+  static constexpr std::size_t kMaxEntries = 100;
+  static constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
+
+  std::size_t entries_ = 0;
+  std::size_t bytes_ = 0;
+};
+
 /// The changes of a batch, in the order of each key's first operation.
 template <class Key, class Value>
 class RemoteBatch {

@@ -39,6 +39,7 @@ class HostLookup {
  public:
   [[nodiscard]] static HostAddresses find(const std::string& host, const Deadline& until) {
     if (is_numeric(host)) return {{host}, {}};
+    if (until.has_passed()) return {{}, "the time was up before its host was looked up"};
     const std::shared_ptr<HostLookup> lookup = under_way(host);
     std::unique_lock lock{lookup->mutex_};
     const bool answered =

@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,10 +61,16 @@ class RemoteObserver {
     }
   }
 
-  /// Tells of a node that failed.
+  /// Tells of a node that failed: once, and again only in debugging, until it has answered.
   void failure(const std::string& node, const std::string& error) noexcept {
     count(failed);
-    log(LogLevel::warning, "node failed", {{"node", node}, {"error", error}});
+    log(is_first(node) ? LogLevel::warning : LogLevel::debug, "node failed",
+        {{"node", node}, {"error", error}});
+  }
+  /// Tells of a node that answers again.
+  void success(const std::string& node) noexcept {
+    if (any_failing_.load(std::memory_order_relaxed) && forget(node))
+      log(LogLevel::info, "node answers", {{"node", node}});
   }
 
   /// Calls the logger, but not about what the logger itself causes.
@@ -97,6 +105,18 @@ class RemoteObserver {
   }
 
  private:
+  [[nodiscard]] bool is_first(const std::string& node) noexcept try {
+    const std::lock_guard lock{failing_mutex_};
+    any_failing_ = true;
+    return failing_.insert(node).second;
+  } catch (...) { return true; }
+  [[nodiscard]] bool forget(const std::string& node) noexcept {
+    const std::lock_guard lock{failing_mutex_};
+    const bool known = failing_.erase(node) != 0;
+    any_failing_ = !failing_.empty();
+    return known;
+  }
+
   using Clock = std::chrono::steady_clock;
 
   struct Timed {
@@ -115,6 +135,9 @@ class RemoteObserver {
     log(LogLevel::error, "call failed", {{"error", error.what()}});
   }
 
+  std::mutex failing_mutex_;
+  std::set<std::string> failing_;  // the nodes that have failed, and not answered since
+  std::atomic<bool> any_failing_ = false;
   const std::string path_;
   const std::function<void(const LogEvent&)> logger_;
   const LogLevel level_;

@@ -124,6 +124,23 @@ class RemoteStore {
     return engine_->upsert(KeyBytes{key}.text(), ValueBytes{value}.text());
   }
 
+  /// Sets the value of each key, as `upsert` does: `upsert_many({{"a", 1}, {"b", 2}})`, or any range of
+  /// pairs. Of equal keys, the last one counts. *Complexity*: a batch, as `apply` takes it, for each 100
+  /// entries or MiB. If one of them fails, those before it are set. @throws ValueError
+  template <detail::EntryRange<Key, Value> Entries = std::initializer_list<std::pair<Key, Value>>>
+  void upsert_many(const Entries& entries) {
+    Batch batch;
+    BatchRoom room;
+    for (const auto& entry : entries) {
+      if (!room.takes(KeyBytes{entry.first}.text().size() + ValueBytes{entry.second}.text().size())) {
+        apply(batch);
+        batch.clear();
+      }
+      batch.upsert(entry.first, entry.second);
+    }
+    apply(batch);
+  }
+
   /// Runs `fn(const Value&)` on a copy of the value. @returns false if the key does not exist.
   template <class Fn>
     requires std::invocable<Fn&, const Value&>
@@ -131,6 +148,22 @@ class RemoteStore {
     const std::optional<Value> value = try_read(key);
     if (value) std::invoke(fn, *value);
     return value.has_value();
+  }
+
+  /// Runs `fn(index, const Value&)` for each existing key of many, in their order; `index` is the key's
+  /// position in `keys`. @returns how many keys exist. Otherwise as `read_many`.
+  template <detail::KeyRange<Key, LookupKey> Keys = std::initializer_list<std::remove_cvref_t<LookupKey>>,
+            class Fn>
+    requires std::invocable<Fn&, std::size_t, const Value&>
+  std::size_t visit_many(const Keys& keys, Fn&& fn) const {
+    const std::vector<std::optional<Value>> values = read_many(keys);
+    std::size_t existing = 0;
+    for (std::size_t index = 0; index < values.size(); ++index) {
+      if (!values[index]) continue;
+      ++existing;
+      std::invoke(fn, index, *values[index]);
+    }
+    return existing;
   }
 
   /// Runs `fn(Value&)` on the value and stores the result, as one atomic step. If another client changes the

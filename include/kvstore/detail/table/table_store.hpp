@@ -37,15 +37,6 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// Ranges of entries to set: their elements have a `first` that is a key, and a `second` that is a value.
-template <class Entries, class Key, class Value>
-concept EntryRange = std::forward_iterator<KeyIterator<Entries>> &&
-                     std::is_reference_v<std::iter_reference_t<KeyIterator<Entries>>> &&
-                     requires(const std::iter_value_t<KeyIterator<Entries>>& entry) {
-                       requires std::same_as<std::remove_cvref_t<decltype((entry.first))>, Key>;
-                       requires std::same_as<std::remove_cvref_t<decltype((entry.second))>, Value>;
-                     };
-
 template <class Key, class Value, class Hash, class KeyEqual>
 class TableStore : ObjectTypes<Key, Value> {
  public:
