@@ -5,7 +5,6 @@
 // store, since its saves are not atomic.
 
 #include <concepts>
-#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -16,6 +15,7 @@
 #include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/codec/base.hpp"
 #include "kvstore/detail/json/scratch_writer.hpp"
+#include "kvstore/detail/remote/batch.hpp"
 #include "kvstore/error.hpp"
 #include "kvstore/json_reader.hpp"
 #include "kvstore/key_text.hpp"
