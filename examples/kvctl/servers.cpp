@@ -12,6 +12,7 @@
 #include <exception>
 #include <functional>
 #include <kvstore/codec.hpp>
+#include <kvstore/log.hpp>
 #include <kvstore/migrate.hpp>
 #include <kvstore/write_batch.hpp>
 #include <map>
@@ -21,9 +22,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "entries.hpp"
+#include "output.hpp"
 #include "places.hpp"
 #include "reading.hpp"
 #include "text.hpp"
@@ -99,6 +102,21 @@ struct Address {
                 "this kvctl was built without " + std::string{component} + ", which " + scheme + ":// needs"};
 }
 
+/// Says at once which host fails, as the store goes on trying for a while.
+void tell_of_failures(const kvstore::LogEvent& event) {
+  if (event.event != "node failed") return;
+  std::string node;
+  std::string error;
+  for (const kvstore::LogField& field : event.fields) {
+    const auto* const text = std::get_if<std::string_view>(&field.value);
+    if (text == nullptr) continue;
+    if (field.name == "node") node = *text;
+    if (field.name == "error") error = *text;
+  }
+  if (!error.starts_with(node)) error.insert(0, node + ": ");
+  complain(error, "kvctl tries on for some seconds");
+}
+
 /// Calls `use(store)` with the store of a path. Its keys begin with the path's prefix, and then with `more`.
 template <class Use>
 auto with_store(const std::string& path, const std::string& more, const Use& use) {
@@ -109,6 +127,8 @@ auto with_store(const std::string& path, const std::string& more, const Use& use
                                          .user = address.user,
                                          .password = from_environment("KVCTL_PASSWORD"),
                                          .key_prefix = address.prefix + more,
+                                         .logger = tell_of_failures,
+                                         .log_level = kvstore::LogLevel::warning,
                                          .round_numbers = true};
     if (address.scheme == "rediss")
       options.tls = kvstore::redis_tls({.ca_file = from_environment("KVCTL_CA_FILE")});
@@ -126,6 +146,8 @@ auto with_store(const std::string& path, const std::string& more, const Use& use
   options.key_prefix = address.prefix + more;
   options.tls = address.scheme == "etcds";
   if (options.tls) options.ca_file = from_environment("KVCTL_CA_FILE");
+  options.logger = tell_of_failures;
+  options.log_level = kvstore::LogLevel::warning;
   options.round_numbers = true;
   kvstore::EtcdKeyValueStore<std::string, JsonText> store{options};
   return use(store);

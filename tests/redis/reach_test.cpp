@@ -282,22 +282,24 @@ TEST_CASE("Redis: a store counts and reports what happens to it") {
 
   CHECK(server.ask("set b text") == "OK\n");
   CHECK(server.ask("lpush l x") == "1\n");
-  CHECK_THROWS_AS(store.read("l"), kvstore::ServerError);
+  CHECK_THROWS_WITH(store.read("l"), ContainsSubstring("WRONGTYPE") && ContainsSubstring("(key \"l\")"));
+  CHECK_THROWS_WITH(store.compare_exchange("l", 1, 2),
+                    ContainsSubstring("WRONGTYPE") && ContainsSubstring("key \"l\""));
   server.kill();
   CHECK_THROWS_AS(store.read("a"), kvstore::UnavailableError);
   metrics = store.metrics();
-  CHECK(metrics.refused == 1);
+  CHECK(metrics.refused == 2);
   CHECK(metrics.unavailable == 1);
   CHECK(metrics.retries > 0);
   CHECK(metrics.connections_failed > 0);
   CHECK(metrics.connections_idle == 0);
-  CHECK(std::ranges::count(events, "call failed") == 2);
+  CHECK(std::ranges::count(events, "call failed") == 3);
   CHECK(std::ranges::count(events, "node failed") == 1);  // not at each try
 
   const std::string page = kvstore::to_prometheus(metrics, {{"store", "mine"}});
   CHECK(page.find("kvstore_remote_failures_total{store=\"mine\",outcome=\"unavailable\"} 1\n") !=
         std::string::npos);
-  CHECK(page.find("kvstore_remote_call_duration_seconds_count{store=\"mine\"} 5\n") != std::string::npos);
+  CHECK(page.find("kvstore_remote_call_duration_seconds_count{store=\"mine\"} 6\n") != std::string::npos);
 }
 
 TEST_CASE("Redis: a batch that the user may not carry out wholly is not carried out at all") {

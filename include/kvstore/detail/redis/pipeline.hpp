@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvstore/detail/base/printable.hpp"
 #include "kvstore/detail/redis/connection.hpp"
 #include "kvstore/detail/redis/pool.hpp"
 #include "kvstore/detail/redis/reply.hpp"
@@ -219,7 +220,8 @@ class RedisPipeline {
     switch (refusal.kind) {
       case RedisRefusal::Kind::final:
         item.given_up = true;
-        if (!refused_) refused_ = "redis://" + address.text() + ": " + std::string{error};
+        if (!refused_)
+          refused_ = "redis://" + address.text() + ": " + std::string{error} + key_of(*item.command, error);
         return;
       case RedisRefusal::Kind::ask:
         item.asking = true;
@@ -234,6 +236,13 @@ class RedisPipeline {
       case RedisRefusal::Kind::later:
         return retry_later(address.text() + ": " + std::string{error});
     }
+  }
+
+  /// Of an entry that is none of ours, the key. It stands first, and in a script's arguments third.
+  [[nodiscard]] static std::string key_of(const RedisCommand& command, std::string_view error) {
+    const std::size_t place = command.arguments.front() == "EVAL" ? 3 : 1;
+    if (!error.starts_with("WRONGTYPE") || command.arguments.size() <= place) return {};
+    return " (key " + printable(command.arguments[place], "\"") + ")";
   }
 
   /// Handles the reply to WAIT; `wrote` tells whether there was a write to wait for.
