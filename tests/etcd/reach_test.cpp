@@ -14,11 +14,16 @@
 #include <vector>
 
 #include "kvstore/call_deadline.hpp"
+#include "kvstore/detail/etcd/client.hpp"
+#include "kvstore/detail/etcd/engine.hpp"
+#include "kvstore/detail/etcd/gateway.hpp"
+#include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/etcd_key_value_store.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/remote_prometheus.hpp"
 #include "support/catch.hpp"
 #include "support/etcd.hpp"
+#include "support/eventually.hpp"
 #include "support/scripted_server.hpp"
 
 namespace etcd_reach_test { namespace {
@@ -138,6 +143,45 @@ TEST_CASE("etcd: credentials may change while a store is open") {
     mine = "second";
   }
   CHECK(store.read("k") == 7);
+}
+
+TEST_CASE("etcd: an entry ends by itself, unless its holder extends it") {
+  using kvstore::detail::EtcdEngine;
+  STATIC_REQUIRE(kvstore::detail::LeasingEngine<EtcdEngine>);
+  EtcdEngine engine{support::shared_cluster().options("locks/")};
+  engine.clear();
+  const auto ask = [&](const std::string& path, const std::string& body) {
+    return engine.client()->call(path, body, kvstore::detail::EtcdRequest::read);
+  };
+  const auto lease_of = [&](const std::string& key) {
+    const auto fields = kvstore::detail::range_fields({"locks/" + key, {}});
+    return ask("/v3/kv/range", kvstore::detail::json_object(fields)).at("kvs").at(0).value("lease", "0");
+  };
+  const auto life_of = [&](const std::string& lease) {
+    return std::stoll(ask("/v3/lease/timetolive", R"({"ID":")" + lease + "\"}").at("TTL").get<std::string>());
+  };
+  const auto leases = [&] {
+    return ask("/v3/lease/leases", "{}").value("leases", nlohmann::json::array()).size();
+  };
+  const std::size_t before = leases();
+  CHECK(engine.create_for(1h, "a", "1"));
+  CHECK_FALSE(engine.create_for(1h, "a", "2"));
+  CHECK_FALSE(engine.extend_if("a", "2", 1ms));
+  CHECK_FALSE(engine.extend_if("none", "", 1ms));
+  CHECK(leases() == before + 1);  // what was refused has left none
+  const std::string lease = lease_of("a");
+  CHECK(life_of(lease) > 3000);
+  CHECK(engine.replace_if("a", "1", "3").replaced);
+  CHECK(lease_of("a") == lease);
+  CHECK(engine.extend_if("a", "3", 2h));
+  CHECK(life_of(lease_of("a")) > 6000);
+  CHECK(engine.extend_if("a", "3", 1ms));
+  CHECK(support::eventually([&] { return engine.create("a", "4"); }));
+  CHECK(lease_of("a") == "0");
+  CHECK(engine.create_for(1h, "b", "1"));
+  CHECK(engine.update("b", "2"));
+  CHECK(lease_of("b") == "0");
+  engine.clear();
 }
 
 TEST_CASE("etcd: a call's own deadline ends it before the store's, and what happens is counted") {

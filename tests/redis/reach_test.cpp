@@ -18,6 +18,8 @@
 #include <vector>
 
 #include "kvstore/call_deadline.hpp"
+#include "kvstore/detail/redis/engine.hpp"
+#include "kvstore/detail/remote/engine.hpp"
 #include "kvstore/log.hpp"
 #include "kvstore/redis_cluster_key_value_store.hpp"
 #include "kvstore/remote_prometheus.hpp"
@@ -107,6 +109,28 @@ TEST_CASE("Redis: a call's own deadline ends it before the store's") {
     CHECK_THROWS_AS(store.try_read("a"), kvstore::UnavailableError);
   }
   CHECK(std::chrono::steady_clock::now() - began < 10min);
+}
+
+TEST_CASE("Redis: an entry ends by itself, unless its holder extends it") {
+  using kvstore::detail::RedisEngine;
+  STATIC_REQUIRE(kvstore::detail::LeasingEngine<RedisEngine>);
+  OwnRedis server;
+  RedisEngine engine{{.seeds = {server.endpoint()}, .key_prefix = "locks:"}};
+  CHECK(engine.create_for(1h, "a", "1"));
+  CHECK_FALSE(engine.create_for(1h, "a", "2"));
+  CHECK_FALSE(engine.extend_if("a", "2", 1ms));
+  CHECK_FALSE(engine.extend_if("none", "", 1ms));
+  CHECK(engine.replace_if("a", "1", "3").replaced);
+  const auto lives = [&](const std::string& key) { return std::stoll(server.ask("pttl locks:" + key)); };
+  CHECK(lives("a") > 3'000'000);
+  CHECK(engine.extend_if("a", "3", 2h));
+  CHECK(lives("a") > 6'000'000);
+  CHECK(engine.extend_if("a", "3", 1ms));
+  CHECK(support::eventually([&] { return engine.create("a", "4"); }));
+  CHECK(lives("a") == -1);
+  CHECK(engine.create_for(1h, "b", "1"));
+  CHECK(engine.update("b", "2"));
+  CHECK(lives("b") == -1);
 }
 
 TEST_CASE("Redis: a timeout of nothing is refused") {

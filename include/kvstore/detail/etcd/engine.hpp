@@ -4,6 +4,7 @@
 // The verbs as transactions of etcd, on text.
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -39,6 +40,16 @@ class EtcdEngine {
 
   bool create(Text key, Text value) { return put_if(key, value, Before::absent); }
   bool update(Text key, Text value) { return put_if(key, value, Before::present); }
+
+  /// `life` in whole seconds, rounded up; etcd makes it longer than its elections take.
+  bool create_for(std::chrono::milliseconds life, Text key, Text value) {
+    return put_leased(life, key, value,
+                      [](EtcdTransaction& it, const std::string& full) { it.require(full, Before::absent); });
+  }
+  bool extend_if(Text key, Text value, std::chrono::milliseconds life) {
+    return put_leased(life, key, value,
+                      [&](EtcdTransaction& it, const std::string& full) { it.require_value(full, value); });
+  }
 
   /// A plain put, which costs etcd less than a transaction with a count; it answers with the previous entry.
   bool upsert(Text key, Text value) {
@@ -78,7 +89,7 @@ class EtcdEngine {
     EtcdTransaction transaction;
     const std::string full = full_key(key);
     transaction.require_value(full, expected);
-    transaction.put(full, desired);
+    transaction.replace(full, desired);
     transaction.otherwise_read(full);
     const nlohmann::json answer = write(transaction, key);
     if (json_flag(answer, "succeeded")) return {true, {}};
@@ -228,6 +239,38 @@ class EtcdEngine {
     transaction.require(full, before);
     transaction.put(full, value);
     return json_flag(write(transaction, key), "succeeded");
+  }
+
+  /// Puts the entry under a lease of its own, if a condition holds. A lease that is left behind ends by
+  /// itself.
+  template <class Require>
+  bool put_leased(std::chrono::milliseconds life, Text key, Text value, const Require& require) {
+    const std::string full = full_key(key);
+    const std::int64_t lease = grant(life);
+    EtcdTransaction transaction;
+    require(transaction, full);
+    transaction.put(full, value, lease);
+    const bool done = json_flag(write(transaction, key), "succeeded");
+    if (!done) revoke(lease);
+    return done;
+  }
+  [[nodiscard]] std::int64_t grant(std::chrono::milliseconds life) {
+    std::string fields;
+    append_number_field(fields, "TTL",
+                        std::max<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(life).count(), 1));
+    const nlohmann::json answer = client_->call("/v3/lease/grant", json_object(fields), EtcdRequest::read);
+    const std::int64_t lease =
+        understand(answer, [](const nlohmann::json& it) { return json_number(it, "ID"); });
+    if (lease == 0) throw ServerError{misunderstood(ParseError{0, "expected a lease"})};
+    return lease;
+  }
+  void revoke(std::int64_t lease) {
+    std::string fields;
+    append_number_field(fields, "ID", lease);
+    try {
+      (void)client_->call("/v3/lease/revoke", json_object(fields), EtcdRequest::read);
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): it ends by itself
+    }
   }
 
   void add(EtcdTransaction& transaction, const RemoteChange& change) const {

@@ -81,10 +81,19 @@ class EtcdTransaction {
     bytes_ += value.size();
   }
 
-  void put(std::string_view key, std::string_view value) {
+  /// With a lease the entry ends when that ends.
+  void put(std::string_view key, std::string_view value, std::int64_t lease = 0) {
     operation(success_, "request_put", key);
     append_bytes_field(success_, "value", value);
+    if (lease != 0) append_number_field(success_, "lease", lease);
     success_ += "}}";
+    bytes_ += value.size();
+  }
+  /// Of a key that exists; its lease stays.
+  void replace(std::string_view key, std::string_view value) {
+    operation(success_, "request_put", key);
+    append_bytes_field(success_, "value", value);
+    success_ += ",\"ignore_lease\":true}}";
     bytes_ += value.size();
   }
   void remove(std::string_view key) {

@@ -5,6 +5,7 @@
 // key's text, its value the value's JSON.
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -33,8 +34,13 @@ namespace kvstore { inline namespace v1 { namespace detail {
 inline constexpr std::string_view kRedisReplaceIf =
     "local current = redis.call('GET', KEYS[1]) "
     "if current ~= ARGV[1] then return {current} end "
-    "redis.call('SET', KEYS[1], ARGV[2]) "
+    "redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL') "
     "return 1";
+
+/// Lets KEYS[1] live for ARGV[2] ms from now on if it equals ARGV[1]. Returns whether it does.
+inline constexpr std::string_view kRedisExtendIf =
+    "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
+    "return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 
 /// Changes all KEYS, which are in one slot, or none. Each key has three ARGV: the required state before (a =
 /// absent, p = present), whether to set or delete (s, d), and the value. Returns 0, or -1 if that changed
@@ -73,6 +79,15 @@ class RedisEngine {
 
   bool create(Text key, Text value) {
     return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX"}));
+  }
+  bool create_for(std::chrono::milliseconds life, Text key, Text value) {
+    const std::string time = std::to_string(life.count());
+    return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX", "PX", time}));
+  }
+  bool extend_if(Text key, Text value, std::chrono::milliseconds life) {
+    const std::string time = std::to_string(life.count());
+    return number(*call(key, redis_wrote::kIfCounted, {"EVAL", kRedisExtendIf, "1", {}, value, time}, 3)) ==
+           1;
   }
   bool update(Text key, Text value) {
     return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "XX"}));

@@ -3,6 +3,7 @@
 
 // The interface between a store and an engine that keeps entries as text on servers.
 
+#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -57,5 +58,18 @@ concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span
   { engine.name() } -> std::convertible_to<std::string>;  // for messages
   { engine.metrics() } -> std::same_as<RemoteMetrics>;
 };
+
+/// An engine whose entries can end by themselves, such as the lock of a holder that has died. `replace_if`
+/// leaves the end of an entry where it is; the other writes make an entry that stays.
+template <class Engine>
+concept LeasingEngine =
+    RemoteEngine<Engine> && requires(Engine& engine, std::string_view text, std::chrono::milliseconds life) {
+      {
+        engine.create_for(life, text, text)
+      } -> std::same_as<bool>;  // key, value; false if the key exists already
+      {
+        engine.extend_if(text, text, life)
+      } -> std::same_as<bool>;  // from now on; false unless it has this value
+    };
 
 }}}  // namespace kvstore::v1::detail
