@@ -258,7 +258,8 @@ TEST_CASE("etcd outcome: a server that closes while a request is being sent does
     wanted.endpoints = {server.endpoint()};
     wanted.timeout = 300ms;
     kvstore::detail::SocketAlarm alarm;
-    kvstore::detail::EtcdConnection connection{wanted, server.endpoint(), alarm};
+    kvstore::detail::RemoteObserver::Counter opened = 0;
+    kvstore::detail::EtcdConnection connection{wanted, server.endpoint(), alarm, opened};
     for (int i = 0; i < 20; ++i) {
       const auto reply = connection.post("/", "", std::string(8'000'000, 'x'),
                                          {300ms, kvstore::detail::Deadline::in(300ms)});

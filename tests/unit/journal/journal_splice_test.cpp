@@ -254,9 +254,11 @@ TEST_CASE(
   kvstore::Options options = kManual;
   options.segments = 65536;
   options.read_only = true;
-  const std::clock_t before = std::clock();
+  [[maybe_unused]] const std::clock_t before = std::clock();
   Store store{std::make_unique<JsonJournal>(folder / "data.json"), options};
-  CHECK((std::clock() - before) / CLOCKS_PER_SEC < 10);  // minutes, if each line visits each segment
+#ifndef _WIN32  // where this clock counts time, and not what a processor did
+  CHECK((std::clock() - before) / CLOCKS_PER_SEC < 30);  // minutes, if each line visits each segment
+#endif
   CHECK(store.size() == 2);
   CHECK(store.read("d") == 4);
   CHECK(store.read("a") == 1);
