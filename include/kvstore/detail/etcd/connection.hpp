@@ -261,8 +261,10 @@ class EtcdConnection {
         return "no connection in time";
       case httplib::Error::SSLConnection:
         return "no TLS is agreed on; see that this port is one for TLS";
+#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
       case httplib::Error::SSLServerVerification:
-        return certificate_message();
+        return certificate_refusal(client_->get_openssl_verify_result(), "EtcdOptions::ca_file");
+#endif
       case httplib::Error::SSLLoadingCerts:
         return "the certificate authorities' file cannot be used (EtcdOptions::ca_file)";
       default:
@@ -271,13 +273,6 @@ class EtcdConnection {
   }
   [[nodiscard]] const char* hint_of_tls() const noexcept {
     return has_answered_ || tls_ ? "" : " (as a server does that wants TLS: EtcdOptions::tls)";
-  }
-  [[nodiscard]] std::string certificate_message() const {
-#ifdef CPPHTTPLIB_OPENSSL_SUPPORT
-    return certificate_refusal(client_->get_openssl_verify_result(), "EtcdOptions::ca_file");
-#else
-    return {};
-#endif
   }
 
   const std::string host_;
