@@ -164,8 +164,8 @@ TEST_CASE("etcd: an entry ends by itself, unless its holder extends it") {
     return ask("/v3/lease/leases", "{}").value("leases", nlohmann::json::array()).size();
   };
   const std::size_t before = leases();
-  CHECK(engine.create_for(1h, "a", "1"));
-  CHECK_FALSE(engine.create_for(1h, "a", "2"));
+  CHECK(engine.create_for("a", "1", 1h));
+  CHECK_FALSE(engine.create_for("a", "2", 1h));
   CHECK_FALSE(engine.extend_if("a", "2", 1ms));
   CHECK_FALSE(engine.extend_if("none", "", 1ms));
   CHECK(leases() == before + 1);  // what was refused has left none
@@ -178,7 +178,7 @@ TEST_CASE("etcd: an entry ends by itself, unless its holder extends it") {
   CHECK(engine.extend_if("a", "3", 1ms));
   CHECK(support::eventually([&] { return engine.create("a", "4"); }));
   CHECK(lease_of("a") == "0");
-  CHECK(engine.create_for(1h, "b", "1"));
+  CHECK(engine.create_for("b", "1", 1h));
   CHECK(engine.update("b", "2"));
   CHECK(lease_of("b") == "0");
   engine.clear();

@@ -13,7 +13,6 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -116,8 +115,8 @@ TEST_CASE("Redis: an entry ends by itself, unless its holder extends it") {
   STATIC_REQUIRE(kvstore::detail::LeasingEngine<RedisEngine>);
   OwnRedis server;
   RedisEngine engine{{.seeds = {server.endpoint()}, .key_prefix = "locks:"}};
-  CHECK(engine.create_for(1h, "a", "1"));
-  CHECK_FALSE(engine.create_for(1h, "a", "2"));
+  CHECK(engine.create_for("a", "1", 1h));
+  CHECK_FALSE(engine.create_for("a", "2", 1h));
   CHECK_FALSE(engine.extend_if("a", "2", 1ms));
   CHECK_FALSE(engine.extend_if("none", "", 1ms));
   CHECK(engine.replace_if("a", "1", "3").replaced);
@@ -128,7 +127,7 @@ TEST_CASE("Redis: an entry ends by itself, unless its holder extends it") {
   CHECK(engine.extend_if("a", "3", 1ms));
   CHECK(support::eventually([&] { return engine.create("a", "4"); }));
   CHECK(lives("a") == -1);
-  CHECK(engine.create_for(1h, "b", "1"));
+  CHECK(engine.create_for("b", "1", 1h));
   CHECK(engine.update("b", "2"));
   CHECK(lives("b") == -1);
 }
@@ -226,6 +225,7 @@ class Watched {
     return {.seeds = {one_.endpoint(), two_.endpoint(), three_.endpoint()}, .sentinel_master = "mine"};
   }
   OwnRedis& master() { return master_; }
+  OwnRedis& replica() { return replica_; }
 
  private:
   OwnRedis master_;
@@ -240,7 +240,7 @@ TEST_CASE("Redis: Sentinels name the master, and its successor") {
   Store store{servers.options()};
   for (int i = 0; i < 100; ++i) store.create(std::to_string(i), i);
   CHECK(store.size() == 100);
-  std::this_thread::sleep_for(1s);  // until the replica has all
+  REQUIRE(support::eventually([&] { return servers.replica().ask("dbsize") == "100\n"; }));
   servers.master().kill();
   store.upsert("after", 1);
   CHECK(store.read("99") == 99);

@@ -135,9 +135,7 @@ class EtcdClient {
   void check_tls_options() const {
     if (!options_.tls && !(options_.ca_file + options_.certificate_file + options_.key_file).empty()) {
       throw UsageError{
-          "EtcdOptions::tls is false, and a file for TLS is named (ca_file, certificate_file or key_file): "
-          "set "
-          "tls = true, or name none"};
+          "EtcdOptions: a file for TLS is named (ca_file, certificate_file, key_file); set tls, too"};
     }
     if (options_.certificate_file.empty() != options_.key_file.empty())
       throw UsageError{"EtcdOptions: of certificate_file and key_file, one is set and the other is not"};

@@ -212,13 +212,11 @@ class EtcdConnection {
     httplib::Error error = httplib::Error::Success;
     const SigpipeGuard guard;
     const OnlyWhileConnecting taken{standard_files_};
-    if (client_->send(request, response, error)) {
-      answered();
-      return {response.status, std::move(response.body), true, {}};
-    }
     // The gateway ends its error answers with a trailer, at which some versions of httplib fail although they
     // have read the whole body.
-    if (error == httplib::Error::Read && response.status > 0 && nlohmann::json::accept(response.body)) {
+    if (client_->send(request, response, error) ||
+        (error == httplib::Error::Read && response.status > 0 && nlohmann::json::accept(response.body))) {
+      answered();
       return {response.status, std::move(response.body), true, {}};
     }
     return {0,

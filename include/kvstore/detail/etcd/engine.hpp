@@ -42,12 +42,12 @@ class EtcdEngine {
   bool update(Text key, Text value) { return put_if(key, value, Before::present); }
 
   /// `life` in whole seconds, rounded up; etcd makes it longer than its elections take.
-  bool create_for(std::chrono::milliseconds life, Text key, Text value) {
-    return put_leased(life, key, value,
+  bool create_for(Text key, Text value, std::chrono::milliseconds life) {
+    return put_leased(key, value, life,
                       [](EtcdTransaction& it, const std::string& full) { it.require(full, Before::absent); });
   }
   bool extend_if(Text key, Text value, std::chrono::milliseconds life) {
-    return put_leased(life, key, value,
+    return put_leased(key, value, life,
                       [&](EtcdTransaction& it, const std::string& full) { it.require_value(full, value); });
   }
 
@@ -242,9 +242,9 @@ class EtcdEngine {
   }
 
   /// Puts the entry under a lease of its own, if a condition holds. A lease that is left behind ends by
-  /// itself.
+  /// itself; the one before is not revoked, as other programs may have entries under it.
   template <class Require>
-  bool put_leased(std::chrono::milliseconds life, Text key, Text value, const Require& require) {
+  bool put_leased(Text key, Text value, std::chrono::milliseconds life, const Require& require) {
     const std::string full = full_key(key);
     const std::int64_t lease = grant(life);
     EtcdTransaction transaction;

@@ -80,7 +80,7 @@ class RedisEngine {
   bool create(Text key, Text value) {
     return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX"}));
   }
-  bool create_for(std::chrono::milliseconds life, Text key, Text value) {
+  bool create_for(Text key, Text value, std::chrono::milliseconds life) {
     const std::string time = std::to_string(life.count());
     return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX", "PX", time}));
   }

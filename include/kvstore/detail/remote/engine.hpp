@@ -59,17 +59,15 @@ concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span
   { engine.metrics() } -> std::same_as<RemoteMetrics>;
 };
 
-/// An engine whose entries can end by themselves, such as the lock of a holder that has died. `replace_if`
-/// leaves the end of an entry where it is; the other writes make an entry that stays.
+/// An engine whose entries can end by themselves, such as the lock of a holder that has died. `create_for` is
+/// `create` of one that ends after `life`; `extend_if` lets it live that long from now on, and is false
+/// unless it exists with this value. `replace_if` leaves the end of an entry where it is; the other writes
+/// make an entry that stays.
 template <class Engine>
 concept LeasingEngine =
     RemoteEngine<Engine> && requires(Engine& engine, std::string_view text, std::chrono::milliseconds life) {
-      {
-        engine.create_for(life, text, text)
-      } -> std::same_as<bool>;  // key, value; false if the key exists already
-      {
-        engine.extend_if(text, text, life)
-      } -> std::same_as<bool>;  // from now on; false unless it has this value
+      { engine.create_for(text, text, life) } -> std::same_as<bool>;
+      { engine.extend_if(text, text, life) } -> std::same_as<bool>;
     };
 
 }}}  // namespace kvstore::v1::detail

@@ -22,12 +22,13 @@ namespace kvstore { inline namespace v1 { namespace detail {
   return reason == nullptr ? "no reason given" : reason;
 }
 
-/// Why a server's certificate is not accepted. `ca_file` is the option that names the authorities.
+/// Why a server's certificate is not accepted; X509_V_OK if it is the client library that finds it to be for
+/// another host. `ca_file` is the option that names the authorities.
 [[nodiscard]] inline std::string certificate_refusal(long verdict, std::string_view ca_file) {
   std::string text{"the server's certificate is not accepted: "};
-  text += ::X509_verify_cert_error_string(verdict);
-  const bool is_of_another =
-      verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
+  text += verdict == X509_V_OK ? "it is not for this host" : ::X509_verify_cert_error_string(verdict);
+  const bool is_of_another = verdict == X509_V_OK || verdict == X509_V_ERR_HOSTNAME_MISMATCH ||
+                             verdict == X509_V_ERR_IP_ADDRESS_MISMATCH;
   if (is_of_another) return text += "; use a name or an address that it is for";
   return ((text += "; ") += ca_file) += " names the authorities to trust";
 }
