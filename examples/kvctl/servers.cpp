@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -102,19 +103,21 @@ struct Address {
                 "this kvctl was built without " + std::string{component} + ", which " + scheme + ":// needs"};
 }
 
-/// Says at once which host fails, as the store goes on trying for a while.
-void tell_of_failures(const kvstore::LogEvent& event) {
-  if (event.event != "node failed") return;
-  std::string node;
-  std::string error;
-  for (const kvstore::LogField& field : event.fields) {
-    const auto* const text = std::get_if<std::string_view>(&field.value);
-    if (text == nullptr) continue;
-    if (field.name == "node") node = *text;
-    if (field.name == "error") error = *text;
-  }
-  if (!error.starts_with(node)) error.insert(0, node + ": ");
-  complain(error, "kvctl tries on for some seconds");
+/// Says at once which host fails, as the store goes on trying for so long.
+[[nodiscard]] std::function<void(const kvstore::LogEvent&)> teller(std::chrono::milliseconds timeout) {
+  return [timeout](const kvstore::LogEvent& event) {
+    if (event.event != "node failed") return;
+    std::string node;
+    std::string error;
+    for (const kvstore::LogField& field : event.fields) {
+      const auto* const text = std::get_if<std::string_view>(&field.value);
+      if (text == nullptr) continue;
+      if (field.name == "node") node = *text;
+      if (field.name == "error") error = *text;
+    }
+    if (!error.starts_with(node)) error.insert(0, node + ": ");
+    complain(error, "kvctl goes on trying for " + std::to_string(timeout.count() / 1000) + " s at most");
+  };
 }
 
 /// Calls `use(store)` with the store of a path. Its keys begin with the path's prefix, and then with `more`.
@@ -127,9 +130,9 @@ auto with_store(const std::string& path, const std::string& more, const Use& use
                                          .user = address.user,
                                          .password = from_environment("KVCTL_PASSWORD"),
                                          .key_prefix = address.prefix + more,
-                                         .logger = tell_of_failures,
                                          .log_level = kvstore::LogLevel::warning,
                                          .round_numbers = true};
+    options.logger = teller(options.timeout);
     if (address.scheme == "rediss")
       options.tls = kvstore::redis_tls({.ca_file = from_environment("KVCTL_CA_FILE")});
     kvstore::RedisClusterKeyValueStore<std::string, JsonText> store{options};
@@ -146,7 +149,7 @@ auto with_store(const std::string& path, const std::string& more, const Use& use
   options.key_prefix = address.prefix + more;
   options.tls = address.scheme == "etcds";
   if (options.tls) options.ca_file = from_environment("KVCTL_CA_FILE");
-  options.logger = tell_of_failures;
+  options.logger = teller(options.timeout);
   options.log_level = kvstore::LogLevel::warning;
   options.round_numbers = true;
   kvstore::EtcdKeyValueStore<std::string, JsonText> store{options};

@@ -3,6 +3,7 @@
 // How stores reach etcd: members that are replaced, credentials that change, deadlines of single calls; and
 // reading of many keys.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
@@ -10,6 +11,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -175,13 +177,52 @@ TEST_CASE("etcd: an entry ends by itself, unless its holder extends it") {
   CHECK(lease_of("a") == lease);
   CHECK(engine.extend_if("a", "3", 2h));
   CHECK(life_of(lease_of("a")) > 6000);
-  CHECK(engine.extend_if("a", "3", 1ms));
+  CHECK(engine.extend_if("a", "3", std::chrono::milliseconds::max()));
+  CHECK(life_of(lease_of("a")) > 3'000'000'000);
+  CHECK(engine.extend_if("a", "3", -1ms));
   CHECK(support::eventually([&] { return engine.create("a", "4"); }));
   CHECK(lease_of("a") == "0");
   CHECK(engine.create_for("b", "1", 1h));
   CHECK(engine.update("b", "2"));
   CHECK(lease_of("b") == "0");
+  const std::size_t now = leases();
+  CHECK_THROWS_AS(engine.create_for("huge", std::string(3'000'000, 'x'), 1h), kvstore::ValueError);
+  CHECK(leases() <= now);
   engine.clear();
+}
+
+TEST_CASE("etcd: many entries are set within the limits that the options say") {
+  kvstore::EtcdOptions narrow = support::shared_cluster().options(std::string(500, 'p'));
+  narrow.max_operations = 7;
+  narrow.max_request_bytes = 5000;
+  kvstore::EtcdKeyValueStore<std::string, std::string> store{narrow};
+  store.clear();
+  std::vector<std::pair<std::string, std::string>> many;
+  for (int i = 0; i < 60; ++i) many.emplace_back(std::to_string(i), std::string(i < 30 ? 5 : 2000, 'x'));
+  store.upsert_many(many);
+  CHECK(store.size() == 60);
+  CHECK(store.remove_unless([](std::string_view) { return false; }) == 60);
+}
+
+TEST_CASE("etcd: a lease that ends before its entry is written, or is not taken back, does no harm") {
+  std::atomic<bool> exists = false;
+  const ScriptedServer server{[&](const ScriptedRequest& request) -> Reply {
+    if (request.path == "/v3/lease/grant") return http(200, R"({"ID":"7","TTL":"1"})");
+    if (request.path == "/v3/lease/revoke") return {};
+    if (request.path != "/v3/kv/txn") return http(200, kNumber);
+    if (exists) return http(200, R"({"header":{"revision":"2"},"responses":[]})");
+    return http(404, R"({"error":"etcdserver: requested lease not found","code":5})");
+  }};
+  kvstore::EtcdOptions wanted = options(server.endpoint());
+  wanted.timeout = 1h;
+  std::vector<std::string> events;
+  wanted.logger = [&](const kvstore::LogEvent& event) { events.emplace_back(event.event); };
+  kvstore::detail::EtcdEngine engine{wanted};
+  CHECK_THROWS_AS(engine.create_for("a", "1", 1s), kvstore::UnavailableError);
+  events.clear();
+  exists = true;
+  CHECK_FALSE(engine.create_for("a", "1", 1s));  // in an hour, if the revoking were a call
+  CHECK(std::ranges::count(events, "call failed") == 0);
 }
 
 TEST_CASE("etcd: a call's own deadline ends it before the store's, and what happens is counted") {

@@ -23,6 +23,7 @@
 #include "kvstore/redis_cluster_key_value_store.hpp"
 #include "kvstore/remote_prometheus.hpp"
 #include "kvstore/write_batch.hpp"
+#include "redis/fake_leader.hpp"
 #include "support/catch.hpp"
 #include "support/eventually.hpp"
 #include "support/fake_redis.hpp"
@@ -124,7 +125,9 @@ TEST_CASE("Redis: an entry ends by itself, unless its holder extends it") {
   CHECK(lives("a") > 3'000'000);
   CHECK(engine.extend_if("a", "3", 2h));
   CHECK(lives("a") > 6'000'000);
-  CHECK(engine.extend_if("a", "3", 1ms));
+  CHECK(engine.extend_if("a", "3", std::chrono::milliseconds::max()));
+  CHECK(lives("a") > 3'000'000'000'000);
+  CHECK(engine.extend_if("a", "3", -1ms));  // as 1 ms
   CHECK(support::eventually([&] { return engine.create("a", "4"); }));
   CHECK(lives("a") == -1);
   CHECK(engine.create_for("b", "1", 1h));
@@ -163,6 +166,21 @@ TEST_CASE("Redis: a node that fails is told of once, and again after it has answ
   server->kill();
   CHECK_THROWS_AS(store.read("a"), kvstore::UnavailableError);
   CHECK(events == std::vector<std::string>{"node failed", "node answers", "node failed"});
+}
+
+TEST_CASE("Redis: a node that answers a PING and no command is told of once, too") {
+  fake_leader::Leader leader{[](const auto&...) { return std::optional<std::string>{}; }};
+  std::vector<std::string> events;
+  kvstore::RedisClusterOptions options = leader.options();
+  options.timeout = 300ms;
+  options.logger = [&](const kvstore::LogEvent& event) {
+    if (event.event.starts_with("node")) events.emplace_back(event.event);
+  };
+  Store store{options};
+  CHECK_THROWS_AS(store.read("a"), kvstore::UnavailableError);
+  CHECK_THROWS_AS(store.read("a"), kvstore::UnavailableError);
+  CHECK(leader.server().received({"GET"}) > 2);
+  CHECK(events == std::vector<std::string>{"node failed"});
 }
 
 TEST_CASE("Redis: credentials may change while a store is open") {

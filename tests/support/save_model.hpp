@@ -220,11 +220,12 @@ class SaveModel {
 
   void go_on(ModelThread& thread) {
     if (is_change(thread) && !setup_->journal && setup_->background) return go_beyond(thread);
-    switch (const Step step = state_.next(thread.want, applied_, now_)) {
+    const Decision next = state_.next(thread.want, applied_, now_);
+    switch (next.step) {
       case Step::done:
         return go_beyond(thread);
       case Step::wait:
-        thread.awaited = state_.await(thread.want, applied_, now_);
+        thread.awaited = next.awaited;
         thread.stage = ModelThread::Stage::waiting;
         return;
       case Step::fail:
@@ -234,7 +235,7 @@ class SaveModel {
         if (!state_.is_closed()) wrong_ = "told that an open store is closed";
         return leave(thread);
       default:
-        begin_step(thread, step);
+        begin_step(thread, next.step);
     }
   }
 

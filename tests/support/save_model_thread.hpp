@@ -11,6 +11,7 @@
 
 namespace support {
 
+using kvstore::detail::Decision;
 using kvstore::detail::SaveState;
 using kvstore::detail::Step;
 using kvstore::detail::StepOutcome;

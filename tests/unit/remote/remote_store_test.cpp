@@ -62,6 +62,7 @@ class MapEngine {
     entries[std::string{key}] = desired;
     return {true, {}};
   }
+  [[nodiscard]] kvstore::detail::BatchLimit batch_limit() const { return batch; }
   const RemoteChange* apply(std::span<const RemoteChange> changes) {
     batches.push_back(changes.size());
     for (const RemoteChange& change : changes) {
@@ -86,7 +87,8 @@ class MapEngine {
   std::string label = "map";
   std::map<std::string, std::string> entries;
   std::vector<std::size_t> batches;  ///< their sizes
-  std::function<void()> between;     ///< called once, before the next `replace_if`
+  kvstore::detail::BatchLimit batch;
+  std::function<void()> between;  ///< called once, before the next `replace_if`
 };
 
 template <class Key, class Value>
@@ -136,6 +138,13 @@ TEST_CASE("Remote store: many entries are set, in batches that no server refuses
   const std::string large(400'000, 'x');
   texts.upsert_many({{"a", large}, {"b", large}, {"c", large}, {"d", large + large + large}, {"e", "x"}});
   CHECK(texts.engine().batches == std::vector<std::size_t>{2, 1, 1, 1});
+
+  MapStore<std::string, std::string> narrow;
+  narrow.engine().batch = {.entries = 3, .bytes = 100, .framing = 30};
+  narrow.upsert_many({{"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", "4"}, {"e", large}});
+  CHECK(narrow.engine().batches == std::vector<std::size_t>{2, 2, 1});  // of 34 bytes each
+  CHECK(narrow.remove_unless([](std::string_view) { return false; }) == 5);
+  CHECK(narrow.engine().batches == std::vector<std::size_t>{2, 2, 1, 3, 2});
 }
 
 TEST_CASE("Remote store: the entries of a prefix are decoded, up to a limit") {

@@ -58,6 +58,13 @@ class EtcdClient {
     return answer;
   }
 
+  /// One try, within `connect_timeout`, of what does no harm if it fails.
+  void try_once(const std::string& path, const std::string& body) noexcept try {
+    (void)attempt(*endpoints_.preferred(), path, body,
+                  Deadline::of_call(options_.timeout).within(options_.connect_timeout), true);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): as above
+  }
+
   [[nodiscard]] RemoteMetrics metrics() {
     RemoteMetrics all = observer_.metrics();
     all.connections_idle = endpoints_.idle();

@@ -97,13 +97,23 @@ class EtcdEngine {
             understand(answer, [](const nlohmann::json& it) { return value_of(range_answer(it, 0)); })};
   }
 
+  [[nodiscard]] BatchLimit batch_limit() const {
+    constexpr std::size_t kFraming = EtcdTransaction::kFraming;
+    BatchLimit limit;
+    limit.entries = std::min(limit.entries, options().max_operations);
+    limit.bytes =
+        std::min(limit.bytes, options().max_request_bytes - std::min(options().max_request_bytes, kFraming));
+    limit.framing = options().key_prefix.size() + kFraming;
+    return limit;
+  }
+
   const RemoteChange* apply(std::span<const RemoteChange> changes) {
     const std::size_t limit = options().max_operations;
     if (changes.size() > limit) {
       throw ValueError{"a batch that changes " + std::to_string(changes.size()) + " keys is more than the " +
                        std::to_string(limit) +
                        " operations of a transaction (EtcdOptions::max_operations, "
-                       "etcd's --max-txn-ops); nothing was changed"};
+                       "etcd's --max-txn-ops); it was not sent"};
     }
     EtcdTransaction transaction;
     for (const RemoteChange& change : changes) add(transaction, change);
@@ -246,18 +256,30 @@ class EtcdEngine {
   template <class Require>
   bool put_leased(Text key, Text value, std::chrono::milliseconds life, const Require& require) {
     const std::string full = full_key(key);
+    const auto under = [&](std::int64_t lease) {
+      EtcdTransaction transaction;
+      require(transaction, full);
+      transaction.put(full, value, lease);
+      return transaction;
+    };
+    check_size(under(1).bytes(), key);  // before there is a lease
     const std::int64_t lease = grant(life);
-    EtcdTransaction transaction;
-    require(transaction, full);
-    transaction.put(full, value, lease);
-    const bool done = json_flag(write(transaction, key), "succeeded");
+    const bool done = json_flag(write_leased(under(lease), key), "succeeded");
     if (!done) revoke(lease);
     return done;
   }
+  nlohmann::json write_leased(const EtcdTransaction& transaction, Text key) {
+    try {
+      return write(transaction, key);
+    } catch (const ServerError& error) {
+      if (std::string_view{error.what()}.find("requested lease not found") == std::string_view::npos) throw;
+      throw UnavailableError{name() + ": the life of key " + printable(key, "\"") +
+                             " was over before it could be written; nothing was changed"};
+    }
+  }
   [[nodiscard]] std::int64_t grant(std::chrono::milliseconds life) {
     std::string fields;
-    append_number_field(fields, "TTL",
-                        std::max<std::int64_t>(std::chrono::ceil<std::chrono::seconds>(life).count(), 1));
+    append_number_field(fields, "TTL", std::chrono::ceil<std::chrono::seconds>(possible_life(life)).count());
     const nlohmann::json answer = client_->call("/v3/lease/grant", json_object(fields), EtcdRequest::read);
     const std::int64_t lease =
         understand(answer, [](const nlohmann::json& it) { return json_number(it, "ID"); });
@@ -267,10 +289,7 @@ class EtcdEngine {
   void revoke(std::int64_t lease) {
     std::string fields;
     append_number_field(fields, "ID", lease);
-    try {
-      (void)client_->call("/v3/lease/revoke", json_object(fields), EtcdRequest::read);
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): it ends by itself
-    }
+    client_->try_once("/v3/lease/revoke", json_object(fields));  // otherwise it ends by itself
   }
 
   void add(EtcdTransaction& transaction, const RemoteChange& change) const {
@@ -305,8 +324,7 @@ class EtcdEngine {
                                        : "a batch that changes " + std::to_string(keys) + " keys";
     throw ValueError{
         what + " takes " + std::to_string(bytes) + " bytes, more than the " + std::to_string(limit) +
-        " of a request (EtcdOptions::max_request_bytes, etcd's --max-request-bytes); nothing was "
-        "changed"};
+        " of a request (EtcdOptions::max_request_bytes, etcd's --max-request-bytes); it was not sent"};
   }
 
   std::size_t count(std::string fields) {

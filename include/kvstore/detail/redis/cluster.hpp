@@ -58,7 +58,10 @@ class RedisCluster {
     return pool_.take(node, until);
   }
   /// Returns a connection to the pool. No reply may be outstanding on it.
-  void give_back(std::unique_ptr<RedisConnection> connection) { pool_.give_back(std::move(connection)); }
+  void give_back(std::unique_ptr<RedisConnection> connection) {
+    if (observer().knows_failures()) observer().success(connection->address().text());
+    pool_.give_back(std::move(connection));
+  }
   /// Call after a `RedisIoError` of a connection to this node.
   void suspect(const RedisAddress& node, const std::string& why) { pool_.suspect(node, why); }
 

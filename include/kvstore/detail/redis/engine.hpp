@@ -81,11 +81,11 @@ class RedisEngine {
     return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX"}));
   }
   bool create_for(Text key, Text value, std::chrono::milliseconds life) {
-    const std::string time = std::to_string(life.count());
+    const std::string time = std::to_string(possible_life(life).count());
     return has_set(*call(key, redis_wrote::kUnlessNil, {"SET", {}, checked(key, value), "NX", "PX", time}));
   }
   bool extend_if(Text key, Text value, std::chrono::milliseconds life) {
-    const std::string time = std::to_string(life.count());
+    const std::string time = std::to_string(possible_life(life).count());
     return number(*call(key, redis_wrote::kIfCounted, {"EVAL", kRedisExtendIf, "1", {}, value, time}, 3)) ==
            1;
   }
@@ -142,6 +142,8 @@ class RedisEngine {
     if (is_nil(current)) return {false, {}};
     return {false, std::string{text_of(current)}};
   }
+
+  [[nodiscard]] static BatchLimit batch_limit() { return {}; }
 
   /// One command per slot, all or nothing there; the commands for a node go into one pipeline. @returns the
   /// first change that was refused, or null

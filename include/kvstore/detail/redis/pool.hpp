@@ -102,11 +102,8 @@ class RedisPool {
   }
 
   void trust(const RedisAddress& address) {
-    {
-      const std::lock_guard lock{mutex_};
-      suspects_.erase(address);
-    }
-    observer_.success(address.text());
+    const std::lock_guard lock{mutex_};
+    suspects_.erase(address);
   }
 
   [[nodiscard]] std::unique_ptr<RedisConnection> pop(const RedisAddress& address) {

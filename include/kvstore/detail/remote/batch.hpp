@@ -20,13 +20,15 @@
 
 namespace kvstore { inline namespace v1 { namespace detail {
 
-/// How much fits into one batch of many: below etcd's limits for one transaction, and enough to make round
-/// trips cheap.
+/// Tells how many entries go into one batch, for whoever writes many.
 class BatchRoom {
  public:
-  /// Whether an entry of so many bytes fits in. If not, it is the first of the next batch.
+  explicit BatchRoom(const BatchLimit& limit) : limit_{limit} {}
+
+  /// Whether an entry with so many bytes of key and value fits in. If not, it is the first of the next batch.
   [[nodiscard]] bool takes(std::size_t bytes) noexcept {
-    const bool fits = entries_ < kMaxEntries && (entries_ == 0 || bytes_ + bytes <= kMaxBytes);
+    bytes += limit_.framing;
+    const bool fits = entries_ < limit_.entries && (entries_ == 0 || bytes_ + bytes <= limit_.bytes);
     if (!fits) entries_ = bytes_ = 0;
     ++entries_;
     bytes_ += bytes;
@@ -34,9 +36,7 @@ class BatchRoom {
   }
 
  private:
-  static constexpr std::size_t kMaxEntries = 100;
-  static constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
-
+  BatchLimit limit_;
   std::size_t entries_ = 0;
   std::size_t bytes_ = 0;
 };

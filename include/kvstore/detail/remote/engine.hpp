@@ -3,6 +3,7 @@
 
 // The interface between a store and an engine that keeps entries as text on servers.
 
+#include <algorithm>
 #include <chrono>
 #include <concepts>
 #include <cstddef>
@@ -29,6 +30,21 @@ struct RemoteChange {
   std::size_t operation;                  ///< the first of the batch that concerns the key
 };
 
+/// How much of many entries an engine takes at once: so few that no server refuses them, and enough to make
+/// round trips cheap.
+struct BatchLimit {
+  std::size_t entries = 100;
+  std::size_t bytes = std::size_t{1} << 20;  ///< of keys, values and framing
+  std::size_t framing = 0;                   ///< bytes of an entry besides its key and value
+};
+
+/// How long an entry may be asked to live: nothing, or what no clock can tell, is neither an error nor
+/// forever.
+[[nodiscard]] constexpr std::chrono::milliseconds possible_life(std::chrono::milliseconds life) noexcept {
+  return std::clamp<std::chrono::milliseconds>(life, std::chrono::milliseconds{1},
+                                               std::chrono::hours{24 * 365 * 100});
+}
+
 /// The result of an engine's `replace_if`.
 struct RemoteExchange {
   bool replaced;
@@ -51,7 +67,8 @@ concept RemoteEngine = requires(Engine& engine, std::string_view text, std::span
   { engine.contains(text) } -> std::same_as<bool>;
   { engine.replace_if(text, text, text) } -> std::same_as<RemoteExchange>;  // key, expected, desired
   { engine.apply(changes) } -> std::same_as<const RemoteChange*>;  // the change whose `before` did not hold
-  engine.for_each(visit);                                          // each key once
+  { engine.batch_limit() } -> std::same_as<BatchLimit>;
+  engine.for_each(visit);  // each key once
   { engine.size() } -> std::same_as<std::size_t>;
   { engine.empty() } -> std::same_as<bool>;
   engine.clear();

@@ -67,10 +67,12 @@ class RemoteObserver {
     log(is_first(node) ? LogLevel::warning : LogLevel::debug, "node failed",
         {{"node", node}, {"error", error}});
   }
-  /// Tells of a node that answers again.
+  /// Whether any node has failed and not answered since.
+  [[nodiscard]] bool knows_failures() const noexcept { return any_failing_.load(std::memory_order_relaxed); }
+  /// Tells of a node that answers again: the user's commands, since one that hangs up at each of them may
+  /// still answer a PING, and would be told of twice a try.
   void success(const std::string& node) noexcept {
-    if (any_failing_.load(std::memory_order_relaxed) && forget(node))
-      log(LogLevel::info, "node answers", {{"node", node}});
+    if (knows_failures() && forget(node)) log(LogLevel::info, "node answers", {{"node", node}});
   }
 
   /// Calls the logger, but not about what the logger itself causes.

@@ -126,11 +126,12 @@ class RemoteStore {
 
   /// Sets the value of each key, as `upsert` does: `upsert_many({{"a", 1}, {"b", 2}})`, or any range of
   /// pairs. Of equal keys, the last one counts. *Complexity*: a batch, as `apply` takes it, for each 100
-  /// entries or MiB. If one of them fails, those before it are set. @throws ValueError
+  /// entries or MiB, or fewer where the server takes no more. If one fails, the batches before it are set.
+  /// @throws ValueError
   template <detail::EntryRange<Key, Value> Entries = std::initializer_list<std::pair<Key, Value>>>
   void upsert_many(const Entries& entries) {
     Batch batch;
-    BatchRoom room;
+    BatchRoom room = batch_room();
     for (const auto& entry : entries) {
       if (!room.takes(KeyBytes{entry.first}.text().size() + ValueBytes{entry.second}.text().size())) {
         apply(batch);
@@ -258,15 +259,21 @@ class RemoteStore {
     engine_->for_each([&](std::string_view key, std::string_view) {
       if (!keep(key)) keys.emplace_back(key);
     });
-    constexpr std::size_t kTogether = 100;  // below etcd's limit for one transaction
-    for (std::size_t begin = 0; begin < keys.size(); begin += kTogether) {
-      std::vector<RemoteChange> changes;
-      for (std::size_t i = begin; i < std::min(begin + kTogether, keys.size()); ++i)
-        changes.push_back({keys[i], Before::any, std::nullopt, i});
-      (void)engine_->apply(changes);
+    std::vector<RemoteChange> changes;
+    BatchRoom room = batch_room();
+    for (const std::string& key : keys) {
+      if (!room.takes(key.size())) {
+        (void)engine_->apply(changes);
+        changes.clear();
+      }
+      changes.push_back({key, Before::any, std::nullopt, changes.size()});
     }
+    if (!changes.empty()) (void)engine_->apply(changes);
     return keys.size();
   }
+
+  /// For whoever writes many entries: tells how many of them go into one batch.
+  [[nodiscard]] BatchRoom batch_room() const { return BatchRoom{engine_->batch_limit()}; }
 
   /// Carries out every change of the batch, in order; each store documents to what extent this is all or
   /// nothing. @throws DuplicateKeyError, KeyNotFoundError, ValueError as the verbs do.

@@ -276,19 +276,21 @@ class SaveDriver final : private OpenStore {
     const NoCancellation until_done;
     Lock lock{ledger_.mutex()};
     while (true) {
-      const auto now = time();
-      switch (const Step step = state().next(errand.want, numbers().numbered(), now)) {
+      // Step and turn come from one reading of the number, which grows meanwhile: with another one the thread
+      // might wait for a turn that nobody holds, and for ever.
+      const Decision next = state().next(errand.want, numbers().numbered(), time());
+      switch (next.step) {
         case Step::done:
           return;
         case Step::wait:
-          turns_.wait(state().await(errand.want, numbers().numbered(), now), lock);
+          turns_.wait(next.awaited, lock);
           break;
         case Step::fail:
           std::rethrow_exception(reports_.figures().failure());
         case Step::closed:
           throw_closed();
         default:
-          carry_out(step, errand, lock);
+          carry_out(next.step, errand, lock);
       }
     }
   }

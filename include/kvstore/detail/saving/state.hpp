@@ -61,7 +61,7 @@ enum class Turn : std::uint8_t { none = 0, append = 1, save = 2, snapshot = 4, a
 /// The next step of a thread. The first four are not work.
 enum class Step : std::uint8_t {
   done,    ///< nothing is left to do
-  wait,    ///< a turn that the step needs is taken: see `SaveState::await`
+  wait,    ///< a turn that the step needs is taken
   fail,    ///< the last save failed, and it is too early to try again
   closed,  ///< the store is closed, so the want can no longer be met
   append,
@@ -102,6 +102,12 @@ struct Want {
   bool appended = false;    ///< has appended since its last sync
 
   bool operator==(const Want&) const = default;
+};
+
+/// What a thread does next.
+struct Decision {
+  Step step = Step::done;
+  Turn awaited = Turn::none;  ///< the turn to wait for, where the step is `wait`
 };
 
 /// The outcome of a step.
@@ -148,11 +154,9 @@ class SaveState {
 
   // Steps -----------------------------------------------------------------------------------------
 
-  /// The next step at `now` of a thread with `want`. `logged` is the number of the last operation.
-  [[nodiscard]] Step next(const Want& want, std::uint64_t logged, Time now) const noexcept;
-
-  /// The turn to wait for, for a thread whose next step is `wait`.
-  [[nodiscard]] Turn await(const Want& want, std::uint64_t logged, Time now) noexcept;
+  /// The next step at `now` of a thread with `want`, or the turn that it waits for. `logged` is the number of
+  /// the last operation, which may grow meanwhile.
+  [[nodiscard]] Decision next(const Want& want, std::uint64_t logged, Time now) noexcept;
 
   /// Takes the turns of a step that `next` has returned. `applied` is the number of the last operation.
   /// @returns turns that others may take now, since a compaction that starts over no longer reserves them
@@ -205,6 +209,9 @@ class SaveState {
   /// A compaction already has its first turn, and may return to `prepare`. Reservations bind all other
   /// threads.
   [[nodiscard]] Turn missing(Step step, const Want& want) const noexcept;
+
+  /// The one of these taken turns to wait for, for a thread whose next step is `step`.
+  [[nodiscard]] Turn await(Step step, Turn taken, const Want& want) noexcept;
 
   /// The next step once the turns for it are free.
   [[nodiscard]] Step wanted(const Want& want, std::uint64_t logged, Time now) const noexcept;

@@ -23,18 +23,18 @@ KVSTORE_INLINE bool SaveState::is_made_good(Step step, const StepOutcome& outcom
   return outcome.declined || step == Step::append || (step == Step::rotate && outcome.broke);
 }
 
-KVSTORE_INLINE Step SaveState::next(const Want& want, std::uint64_t logged, Time now) const noexcept {
+KVSTORE_INLINE Decision SaveState::next(const Want& want, std::uint64_t logged, Time now) noexcept {
   const Step step = wanted(want, logged, now);
-  return missing(step, want) == Turn::none ? step : Step::wait;
+  const Turn taken = missing(step, want);
+  if (taken == Turn::none) return {.step = step};
+  return {.step = Step::wait, .awaited = await(step, taken, want)};
 }
 
-KVSTORE_INLINE Turn SaveState::await(const Want& want, std::uint64_t logged, Time now) noexcept {
-  const Step step = wanted(want, logged, now);
-  const Turn turns = missing(step, want);
-  const bool first = (turns & Turn::save) != Turn::none;
+KVSTORE_INLINE Turn SaveState::await(Step step, Turn taken, const Want& want) noexcept {
+  const bool first = (taken & Turn::save) != Turn::none;
   if (want.compacting) reserved_ = first ? Turn::save : needs(step);
   if (first) return Turn::save;
-  return (turns & Turn::append) != Turn::none ? Turn::append : Turn::snapshot;
+  return (taken & Turn::append) != Turn::none ? Turn::append : Turn::snapshot;
 }
 
 KVSTORE_INLINE Turn SaveState::begin(Step step, Want& want, std::uint64_t applied) noexcept {
