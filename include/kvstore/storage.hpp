@@ -270,8 +270,10 @@ class Journal {
   virtual void rotate() = 0;
   /// Writes the new snapshot, beside the old one.
   virtual void write_base(ChangeSource& everything) = 0;
-  /// Records in the journal that it continues the new snapshot. All writers wait for this call, so it does
-  /// not wait for the disk: `sync` is called next, and ensures that the whole journal is there.
+  /// Records in the journal that it continues the new snapshot, once all changes that this one has are
+  /// appended: over an entry of the snapshot, a reader would apply an older line of the journal. All writers
+  /// wait for this call, so it does not wait for the disk: `sync` is called next, and ensures that the whole
+  /// journal is there.
   virtual void join() = 0;
   /// Replaces the old snapshot by the new one, and drops the journal up to the switch.
   virtual void replace_base() = 0;

@@ -62,13 +62,19 @@ kvstore::EtcdOptions options(std::vector<std::string> endpoints) {
 TEST_CASE("etcd outcome: a node that hangs leaves one write unknown, and the next goes to another node") {
   std::atomic<bool> hangs = false;
   std::atomic<int> met = 0;
-  const ScriptedServer first{after_status([&](const ScriptedRequest&) -> Reply {
-    ++met;
-    while (hangs) std::this_thread::sleep_for(5ms);
-    return http(200, kDone);
-  })};
-  const ScriptedServer other{after_status([&](const ScriptedRequest&) -> Reply { return http(200, kDone); })};
-  Store store{options({first.endpoint(), other.endpoint()})};
+  std::atomic<int> first = 0;  // the node that the first write goes to: on a busy machine it may be either
+  const auto node = [&](int number) {
+    return after_status([&, number](const ScriptedRequest&) -> Reply {
+      int none = 0;
+      if (!first.compare_exchange_strong(none, number) && none != number) return http(200, kDone);
+      ++met;
+      while (hangs) std::this_thread::sleep_for(5ms);
+      return http(200, kDone);
+    });
+  };
+  const ScriptedServer one{node(1)};
+  const ScriptedServer two{node(2)};
+  Store store{options({one.endpoint(), two.endpoint()})};
   REQUIRE(store.try_create("k", 1));
   hangs = true;
   CHECK_THROWS_AS(store.try_create("k", 1), kvstore::OutcomeUnknownError);

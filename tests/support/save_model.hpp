@@ -291,6 +291,8 @@ class SaveModel {
         return taken_from_ <= disk_.power && is_logged(thread.upto) ? disk_.save(thread.upto) : void();
       case Step::save_all:
         return disk_.save(thread.upto);
+      case Step::join:
+        return disk_.append(thread.upto, replaced_);
       case Step::rotate:
         return thread.afresh ? disk_.begin_afresh(thread.upto) : disk_.append(thread.upto, replaced_);
       case Step::write_base:
@@ -300,6 +302,9 @@ class SaveModel {
         disk_.joined = disk_.poisoned ? OperationNumber{0} : thread.upto;
         return;
       case Step::replace_base:
+        // Otherwise a reader would apply an older line of the journal to a newer state of an entry.
+        if (disk_.base > std::min<std::uint64_t>(disk_.written, state_.handed_over()))
+          wrong_ = "a base file with operations that its journal has not";
         return disk_.replace_base();
       default:
         return;

@@ -168,7 +168,7 @@ TEST_CASE("Save state: marked changes are saved, or everything is, whichever two
 }
 
 TEST_CASE("Save state: three threads beside a journal come to an end, whichever step fails") {
-  require_no_wrong_state({.threads = 3, .changes = 1, .calls = {put, save, compact}}, 262'000);
+  require_no_wrong_state({.threads = 3, .changes = 1, .calls = {put, save, compact}}, 255'000);
 }
 
 }  // namespace save_state_exhaustive_test

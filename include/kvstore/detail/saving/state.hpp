@@ -22,7 +22,7 @@
 //   prepare       snapshot        -               Journal::prepare: the next journal file exists
 //   rotate        append, save    append, save    Journal::append of the rest, rotate
 //   write_base    -               -               Journal::write_base: the new snapshot, as a temporary file
-//   join          append, save    append, save    Journal::join: the new journal vouches for it
+//   join          append, save    append, save    Journal::append of the rest, join: the new journal vouches for it
 //   sync_joined   save            save            Journal::sync: both journals are on disk
 //   replace_base  -               snapshot        Journal::replace_base: it has the name, the old one goes
 //   close         all of them     all of them     the storage ends

@@ -75,6 +75,8 @@ KVSTORE_INLINE void SaveState::note_begun(Step step, Want& want, std::uint64_t a
       return;
     case Step::rotate:
       covered_ = breaks_;
+      [[fallthrough]];
+    case Step::join:
       appending_ = applied;
       return;
     case Step::sync_joined:
@@ -128,10 +130,8 @@ KVSTORE_INLINE void SaveState::note_compaction(Step step, Want& want) noexcept {
     want.met = want.kind == Want::Kind::all;
     return note_saved(joining_);
   }
-  if (step == Step::rotate) {
-    begun_ = covered_;
-    handed_ = std::max(handed_, appending_);
-  }
+  if (step == Step::rotate) begun_ = covered_;
+  if (step == Step::rotate || step == Step::join) handed_ = std::max(handed_, appending_);
   phase_ = static_cast<Step>(static_cast<int>(step) + 1);
 }
 

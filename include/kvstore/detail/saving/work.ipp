@@ -46,7 +46,8 @@ KVSTORE_INLINE bool SaveWork::start() {
 }
 
 KVSTORE_INLINE void SaveWork::take(Step step, ChangeLog& log) {
-  if (step == Step::append || step == Step::rotate) return log.move_to(outgoing_, outgoing_lines_);
+  if (step == Step::append || step == Step::rotate || step == Step::join)
+    return log.move_to(outgoing_, outgoing_lines_);
   if (step == Step::save_changes || step == Step::save_all) log.take();
 }
 
@@ -102,7 +103,9 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
     case Step::write_base:
       return write_base(result);
     case Step::join:
-      return breaking(result, [&] { journal_->join(); });
+      // What is in the snapshot must be in the journal: an older line of the same entry may be.
+      append(result);
+      return result.outcome.failed ? void() : breaking(result, [&] { journal_->join(); });
     case Step::sync_joined:
       return breaking(result, [&] { journal_->sync(); });
     case Step::replace_base:

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+
+// Operations that come between any two steps of a compaction, one of them with its line not yet in the
+// journal: the new base file must not go beyond the journal, whose older lines a reader would apply to newer
+// values.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "kvstore/batch_persistent_key_value_store.hpp"
+#include "kvstore/detail/base/waiting.hpp"
+#include "kvstore/hash.hpp"
+#include "kvstore/log.hpp"
+#include "kvstore/options.hpp"
+#include "kvstore/storage/json_journal.hpp"
+#include "kvstore/write_batch.hpp"
+#include "support/catch.hpp"
+#include "support/contents_of.hpp"
+#include "support/simulated_disk.hpp"
+
+namespace compaction_gap_test {
+
+/// Calls `hook` when the thread that has set it takes a store's mutex for the `countdown`th time.
+struct HookedLock {
+  static inline thread_local std::function<void()> hook;
+  static inline thread_local int countdown = 0;
+
+  void lock() {
+    if (hook && --countdown == 0) hook();
+    mutex.lock();
+  }
+  bool try_lock() { return mutex.try_lock(); }
+  void unlock() { mutex.unlock(); }
+
+  std::mutex mutex;
+};
+
+struct OwnMutex : std::shared_mutex {};
+
+}  // namespace compaction_gap_test
+
+namespace kvstore { inline namespace v1 { namespace detail {
+
+template <>
+struct Waiting<compaction_gap_test::OwnMutex> {
+  struct Means {
+    using Lock = compaction_gap_test::HookedLock;
+    using Condition = std::condition_variable_any;
+    using Thread = std::jthread;
+    using Clock = std::chrono::steady_clock;
+  };
+};
+
+}}}  // namespace kvstore::v1::detail
+
+namespace compaction_gap_test {
+
+using support::SimulatedDisk;
+using Store = kvstore::BatchPersistentKeyValueStore<std::string, int, kvstore::Hash<std::string>,
+                                                    std::equal_to<>, OwnMutex>;
+using State = std::map<std::string, int>;
+
+namespace {
+
+constexpr std::string_view kPath = "/sim/data.json";
+
+/// A store that two operations use while it is compacted: the second, a batch, is applied, and its thread is
+/// held in the logger before it passes its line on.
+class Scene {
+ public:
+  /// They come when the compaction takes the store's mutex for the `moment`th time.
+  explicit Scene(int moment) {
+    store_.upsert("a", 0);
+    store_.upsert("b", 0);
+    HookedLock::countdown = moment;
+    HookedLock::hook = [this] {
+      other_ = std::jthread{[this] { change(); }};
+      // Where the compaction has what they wait for, they come later.
+      for (int i = 0; i < 100 && !held_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+      met_ = held_;
+    };
+    store_.compact();
+    HookedLock::hook = nullptr;
+    over_ = HookedLock::countdown > 0;
+    const auto left = disk_.after_kill();
+    left_ = support::contents_of(Store{std::make_unique<kvstore::JsonJournal>(kPath, *left)});
+  }
+  Scene(const Scene&) = delete;
+  Scene& operator=(const Scene&) = delete;
+  ~Scene() { released_ = true; }
+
+  [[nodiscard]] const State& left() const noexcept { return left_; }
+  [[nodiscard]] bool met() const noexcept { return met_; }
+  /// Whether the compaction had no such moment.
+  [[nodiscard]] bool is_over() const noexcept { return over_; }
+
+ private:
+  void change() {
+    store_.upsert("a", 1);
+    holds_ = true;
+    kvstore::WriteBatch<std::string, int> batch;
+    batch.upsert("a", 2).upsert("b", 2);
+    store_.apply(batch);
+  }
+  void hold() {
+    if (!holds_) return;
+    held_ = true;
+    while (!released_) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+  }
+
+  SimulatedDisk disk_;
+  std::atomic<bool> holds_ = false, held_ = false, released_ = false;
+  bool met_ = false;
+  bool over_ = false;
+  State left_;
+  Store store_{std::make_unique<kvstore::JsonJournal>(kPath, disk_),
+               {.batch_size = 0,
+                .auto_save_interval = std::chrono::milliseconds{0},
+                .logger =
+                    [this](const kvstore::LogEvent& event) {
+                      if (event.event == "changed") hold();
+                    },
+                .log_level = kvstore::LogLevel::debug}};
+  std::jthread other_;
+};
+
+}  // namespace
+
+TEST_CASE("Compaction: what is killed behind it leaves a batch whole, whenever its line was late") {
+  int met = 0;
+  int moment = 1;
+  for (;; ++moment) {
+    const Scene scene{moment};
+    if (scene.is_over()) break;
+    INFO("the mutex taken for the time " << moment);
+    met += scene.met() ? 1 : 0;
+    const State none{{"a", 0}, {"b", 0}};
+    const State first{{"a", 1}, {"b", 0}};
+    const State both{{"a", 2}, {"b", 2}};
+    const State& left = scene.left();
+    CAPTURE(left.at("a"), left.at("b"));
+    CHECK((left == none || left == first || left == both));
+  }
+  CHECK(moment > 8);
+  CHECK(met >= 6);
+}
+
+}  // namespace compaction_gap_test
