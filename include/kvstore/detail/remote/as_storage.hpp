@@ -58,7 +58,7 @@ class RemoteStorage final : public Storage {
   void save(ChangeSource& source) override {
     std::unordered_set<std::string> written;
     WriteBatch<Key, Value> batch;
-    auto room = store_.batch_room();
+    BatchRoom room = store_.batch_room();
     for (Change change; source.next(change);) {
       if (!room.takes(change.key.size() + change.value->size())) {
         store_.apply(batch);
