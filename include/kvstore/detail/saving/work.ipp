@@ -103,9 +103,7 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
     case Step::write_base:
       return write_base(result);
     case Step::join:
-      // What is in the snapshot must be in the journal: an older line of the same entry may be.
-      append(result);
-      return result.outcome.failed ? void() : breaking(result, [&] { journal_->join(); });
+      return join(result);
     case Step::sync_joined:
       return breaking(result, [&] { journal_->sync(); });
     case Step::replace_base:
@@ -130,6 +128,11 @@ KVSTORE_INLINE void SaveWork::append(StepResult& result) {
         journal_->wants_compaction() && journal_->is_worth_compacting(store_.estimate_entries());
     if (!told) result.outcome.declined = true;
   });
+}
+
+KVSTORE_INLINE void SaveWork::join(StepResult& result) {
+  append(result);
+  if (!result.outcome.failed) breaking(result, [&] { journal_->join(); });
 }
 
 KVSTORE_INLINE void SaveWork::sync(StepResult& result) {
