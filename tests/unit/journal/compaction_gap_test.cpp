@@ -31,11 +31,11 @@ namespace compaction_gap_test {
 
 /// Calls `hook` when the thread that has set it takes a store's mutex for the `countdown`th time.
 struct HookedLock {
-  static inline thread_local std::function<void()> hook;
-  static inline thread_local int countdown = 0;
+  static inline constinit thread_local const std::function<void()>* hook = nullptr;
+  static inline constinit thread_local int countdown = 0;
 
   void lock() {
-    if (hook && --countdown == 0) hook();
+    if (hook != nullptr && --countdown == 0) (*hook)();
     mutex.lock();
   }
   bool try_lock() { return mutex.try_lock(); }
@@ -81,13 +81,14 @@ class Scene {
   explicit Scene(int moment) {
     store_.upsert("a", 0);
     store_.upsert("b", 0);
-    HookedLock::countdown = moment;
-    HookedLock::hook = [this] {
+    const std::function<void()> come = [this] {
       other_ = std::jthread{[this] { change(); }};
       // Where the compaction has what they wait for, they come later.
       for (int i = 0; i < 100 && !held_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{1});
       met_ = held_;
     };
+    HookedLock::countdown = moment;
+    HookedLock::hook = &come;
     store_.compact();
     HookedLock::hook = nullptr;
     over_ = HookedLock::countdown > 0;
