@@ -78,8 +78,8 @@ struct EtcdOptions {
 
   /// Receives events, each with a `path` that names the servers: `node failed` (warning: `node`, `error`;
   /// debug until the node has answered), `node answers` (info: `node`), `endpoint changed` (info: `node`)
-  /// and `call failed` (error: `error`). Called in the thread of the
-  /// call, or of a watch; it must not use this store.
+  /// and `call failed` (error: `error`). Called in the thread of the call, or of a watch; it must not use
+  /// this store.
   std::function<void(const LogEvent&)> logger{};
   /// The lowest level of events that `logger` receives.
   LogLevel log_level = LogLevel::info;

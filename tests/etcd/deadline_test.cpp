@@ -111,6 +111,7 @@ class HangingServer {
           }
           if (hangs_ && request.path == "/v3/kv/range") ++questions_;
           while (hangs_) std::this_thread::sleep_for(5ms);
+          ++answers_;
           return http(200, kNumber);
         }} {}
   ~HangingServer() { hangs_ = false; }
@@ -120,12 +121,14 @@ class HangingServer {
   [[nodiscard]] std::string endpoint() const { return server_.endpoint(); }
   [[nodiscard]] int watches() const noexcept { return watches_; }
   [[nodiscard]] int questions() const noexcept { return questions_; }
+  [[nodiscard]] int answers() const noexcept { return answers_; }
   void hang() noexcept { hangs_ = true; }
 
  private:
   std::atomic<bool> hangs_ = false;
   std::atomic<int> watches_ = 0;
   std::atomic<int> questions_ = 0;
+  std::atomic<int> answers_ = 0;
   ScriptedServer server_;
 };
 
@@ -155,7 +158,8 @@ TEST_CASE("etcd watch: one that nothing happens to stays where it is while the n
   const Store store{options({quiet.endpoint(), quiet.endpoint()})};
   const auto watch = store.watch([](const auto&...) {}, {}, 2);
   REQUIRE(support::eventually([&] { return quiet.watches() == 1; }));
-  std::this_thread::sleep_for(1500ms);  // seven questions
+  const int before = quiet.answers();
+  CHECK(support::eventually([&] { return quiet.answers() >= before + 5; }));
   CHECK(quiet.watches() == 1);
 }
 

@@ -278,7 +278,9 @@ class SaveModel {
   void change_disk(const ModelThread& thread, const StepOutcome& outcome) {
     const bool appends = thread.step == Step::append || thread.step == Step::rotate;
     if (outcome.broke) disk_.miss(!appends);
-    if (outcome.broke && (thread.step == Step::check || outcome.declined)) disk_.lose();
+    // A join declines what no line can hold; the others miss their file.
+    const bool declined = outcome.declined && thread.step != Step::join;
+    if (outcome.broke && (thread.step == Step::check || declined)) disk_.lose();
     if (outcome.failed || outcome.refused) return;
     switch (thread.step) {
       case Step::append:
@@ -329,7 +331,8 @@ class SaveModel {
     if (thread.step == Step::save_changes || (thread.step == Step::save_all && !loses_marks))
       all.push_back({.failed = true, .wants_everything = true});
     if (thread.step == Step::save_changes) all.push_back({.wants_everything = true, .refused = true});
-    if (thread.step == Step::sync) all.push_back({.failed = true, .declined = true, .broke = true});
+    if (thread.step == Step::sync || thread.step == Step::join)
+      all.push_back({.failed = true, .declined = true, .broke = true});
     if (thread.step == Step::check) all.push_back({.broke = true});
     const bool may_break = loses_marks || thread.step == Step::append || thread.step == Step::sync ||
                            thread.step == Step::join || thread.step == Step::sync_joined ||

@@ -84,7 +84,7 @@ class Scene {
     const std::function<void()> come = [this] {
       other_ = std::jthread{[this] { change(); }};
       // Where the compaction has what they wait for, they come later.
-      for (int i = 0; i < 100 && !held_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{1});
+      for (int i = 0; i < 1000 && !held_; ++i) std::this_thread::sleep_for(std::chrono::milliseconds{1});
       met_ = held_;
     };
     HookedLock::countdown = moment;
@@ -97,7 +97,7 @@ class Scene {
   }
   Scene(const Scene&) = delete;
   Scene& operator=(const Scene&) = delete;
-  ~Scene() { released_ = true; }
+  ~Scene() = default;
 
   [[nodiscard]] const State& left() const noexcept { return left_; }
   [[nodiscard]] bool met() const noexcept { return met_; }
@@ -105,6 +105,14 @@ class Scene {
   [[nodiscard]] bool is_over() const noexcept { return over_; }
 
  private:
+  struct Release {
+    std::atomic<bool>& released;
+    ~Release() {
+      HookedLock::hook = nullptr;
+      released = true;
+    }
+  };
+
   void change() {
     store_.upsert("a", 1);
     holds_ = true;
@@ -132,6 +140,7 @@ class Scene {
                     },
                 .log_level = kvstore::LogLevel::debug}};
   std::jthread other_;
+  const Release release_{released_};  // last, so that `other_` ends, even where the constructor throws
 };
 
 }  // namespace
