@@ -218,8 +218,8 @@ class ChangeSource {
 /// and nothing is assumed about it. The store calls none of these functions again before a compaction
 /// `afresh` has reached `rotate`.
 ///
-/// *Thread safety*: at most one thread at a time is in `append`, `append_clear`, `flush`, `bytes`,
-/// `wants_compaction` or `is_worth_compacting`, one in `sync`, and one in the functions of a compaction.
+/// *Thread safety*: at most one thread at a time is in `append`, `append_clear`, `flush`, `wants_compaction`
+/// or `is_worth_compacting`, one in `sync`, and one in the functions of a compaction.
 /// `rotate` and `join` are called while no other thread is in any function except `write_base`.
 class Journal {
  public:
@@ -238,7 +238,7 @@ class Journal {
   /// Waits until all changes flushed before the call are on disk.
   virtual void sync() = 0;
 
-  /// The size of the journal, for metrics.
+  /// The size of the journal, for metrics. Called from any thread, beside any other function.
   [[nodiscard]] virtual std::uint64_t bytes() const noexcept = 0;
   /// Whether the journal has outgrown the snapshot. Asked after each `flush`, so it must cost nothing.
   [[nodiscard]] virtual bool wants_compaction() const noexcept = 0;

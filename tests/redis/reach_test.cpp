@@ -13,7 +13,9 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "kvstore/call_deadline.hpp"
@@ -282,6 +284,40 @@ support::FakeRedis sentinel_that(std::function<std::string()> answers) {
 }
 std::string master_at(const std::string& port) {
   return "*2\r\n" + support::FakeRedis::bulk("127.0.0.1") + support::FakeRedis::bulk(port);
+}
+
+TEST_CASE("Redis: a Sentinel that fails is told of once, and again after it has answered") {
+  std::atomic<bool> is_down = false;
+  std::atomic<bool> drops = false;
+  fake_leader::Leader master{
+      [&](const support::FakeRedis::Command& command, std::size_t) -> std::optional<std::string> {
+        if (command[0] == "ROLE") return "-NOPERM no\r\n";
+        return drops ? std::nullopt : std::optional<std::string>{"$-1\r\n"};
+      }};
+  const support::FakeRedis sentinel{
+      [&](const support::FakeRedis::Command& command, std::size_t) -> std::optional<std::string> {
+        if (is_down) return std::nullopt;
+        return command[0] == "SENTINEL" ? master_at(std::to_string(master.port())) : "+PONG\r\n";
+      }};
+  std::vector<std::string> events;
+  Store store{{.seeds = {sentinel.address()},
+               .sentinel_master = "mine",
+               .timeout = 300ms,
+               .logger = [&](const kvstore::LogEvent& event) {
+                 for (const kvstore::LogField& field : event.fields) {
+                   const auto* const node = std::get_if<std::string_view>(&field.value);
+                   if (event.event.starts_with("node") && field.name == "node" && node != nullptr &&
+                       *node == sentinel.address())
+                     events.emplace_back(event.event);
+                 }
+               }}};
+  for (const bool down : {true, false, true}) {
+    is_down = down;
+    drops = true;
+    CHECK_THROWS_AS(store.read("a"), kvstore::UnavailableError);
+    drops = false;
+  }
+  CHECK(events == std::vector<std::string>{"node failed", "node answers", "node failed"});
 }
 
 TEST_CASE(

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -14,6 +15,7 @@
 #include <shared_mutex>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 
 #include "kvstore/batch_persistent_key_value_store.hpp"
@@ -25,6 +27,7 @@
 #include "kvstore/write_batch.hpp"
 #include "support/catch.hpp"
 #include "support/contents_of.hpp"
+#include "support/fault_file_system.hpp"
 #include "support/simulated_disk.hpp"
 
 namespace compaction_gap_test {
@@ -64,6 +67,8 @@ struct Waiting<compaction_gap_test::OwnMutex> {
 
 namespace compaction_gap_test {
 
+using support::Call;
+using support::FaultFileSystem;
 using support::SimulatedDisk;
 using Store = kvstore::BatchPersistentKeyValueStore<std::string, int, kvstore::Hash<std::string>,
                                                     std::equal_to<>, OwnMutex>;
@@ -77,8 +82,11 @@ constexpr std::string_view kPath = "/sim/data.json";
 /// held in the logger before it passes its line on.
 class Scene {
  public:
-  /// They come when the compaction takes the store's mutex for the `moment`th time.
-  explicit Scene(int moment) {
+  /// They come when the compaction takes the store's mutex for the `moment`th time. `fails`: the next write
+  /// to the new journal fails.
+  explicit Scene(int moment, bool fails = false) {
+    if (fails)
+      files_.before_each([this](Call call, const std::filesystem::path& path) { disturb(call, path); });
     store_.upsert("a", 0);
     store_.upsert("b", 0);
     const std::function<void()> come = [this] {
@@ -101,6 +109,7 @@ class Scene {
 
   [[nodiscard]] const State& left() const noexcept { return left_; }
   [[nodiscard]] bool met() const noexcept { return met_; }
+  [[nodiscard]] bool failed() const { return files_.failed() != 0; }
   /// Whether the compaction had no such moment.
   [[nodiscard]] bool is_over() const noexcept { return over_; }
 
@@ -120,6 +129,13 @@ class Scene {
     batch.upsert("a", 2).upsert("b", 2);
     store_.apply(batch);
   }
+  void disturb(Call call, const std::filesystem::path& path) {
+    if (call != Call::write || path.extension() != ".next" || files_.failed() != 0) return;
+    if (!held_)
+      rotated_ = true;  // the first operation's line is there
+    else if (rotated_)
+      files_.inject({.error = std::make_error_code(std::errc::io_error), .call = Call::write});
+  }
   void hold() {
     if (!holds_) return;
     held_ = true;
@@ -127,11 +143,13 @@ class Scene {
   }
 
   SimulatedDisk disk_;
+  FaultFileSystem files_{disk_};
   std::atomic<bool> holds_ = false, held_ = false, released_ = false;
+  std::atomic<bool> rotated_ = false;
   bool met_ = false;
   bool over_ = false;
   State left_;
-  Store store_{std::make_unique<kvstore::JsonJournal>(kPath, disk_),
+  Store store_{std::make_unique<kvstore::JsonJournal>(kPath, files_),
                {.batch_size = 0,
                 .auto_save_interval = std::chrono::milliseconds{0},
                 .logger =
@@ -162,6 +180,19 @@ TEST_CASE("Compaction: what is killed behind it leaves a batch whole, whenever i
   }
   CHECK(moment > 8);
   CHECK(met >= 6);
+}
+
+TEST_CASE("Compaction: what another thread's line meets at its end fails nobody, and it starts over") {
+  int failed = 0;
+  for (int moment = 1;; ++moment) {
+    INFO("the mutex taken for the time " << moment);
+    const Scene scene{moment, true};
+    if (scene.is_over()) break;
+    if (!scene.failed()) continue;
+    ++failed;
+    CHECK(scene.left() == State{{"a", 2}, {"b", 2}});
+  }
+  CHECK(failed >= 2);
 }
 
 }  // namespace compaction_gap_test

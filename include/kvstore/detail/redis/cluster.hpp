@@ -59,7 +59,7 @@ class RedisCluster {
   }
   /// Returns a connection to the pool. No reply may be outstanding on it.
   void give_back(std::unique_ptr<RedisConnection> connection) {
-    if (observer().knows_failures()) observer().success(connection->address().text());
+    pool_.note_answer(connection->address());
     pool_.give_back(std::move(connection));
   }
   /// Call after a `RedisIoError` of a connection to this node.

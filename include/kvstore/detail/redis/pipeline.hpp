@@ -181,7 +181,7 @@ class RedisPipeline {
       }
       if (share.wait.count() != 0)
         confirm(address, share.connection->receive(until_, idle + share.wait), wrote);
-      if (pool_.observer().knows_failures()) pool_.observer().success(address.text());
+      pool_.note_answer(address);
       if (!share.broken) pool_.give_back(std::move(share.connection));
     } catch (const RedisIoError& error) {
       pool_.suspect(address, error.what());

@@ -85,6 +85,10 @@ class RedisPool {
     }
     observer_.failure(address.text(), why);
   }
+  /// Call after a node has done what it is there for: see `RemoteObserver::success`.
+  void note_answer(const RedisAddress& address) noexcept {
+    if (observer_.knows_failures()) observer_.success(address.text());
+  }
   [[nodiscard]] bool is_suspect(const RedisAddress& address) const {
     const std::lock_guard lock{mutex_};
     return suspects_.contains(address);

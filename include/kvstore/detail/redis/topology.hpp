@@ -229,6 +229,9 @@ class RedisTopology {
       throw;
     }
     pool_.give_back(std::move(connection));
+    // A leader is there for commands. One that hangs up at each of them may answer this.
+    const bool leads = map && std::ranges::find(map->leaders(), node) != map->leaders().end();
+    if (!leads) pool_.note_answer(node);
     if (!map || map->leaders().empty()) return false;
     pool_.keep_only(map->nodes());
     const bool is_new = !view().map || !(*view().map == *map);

@@ -120,8 +120,9 @@ class SaveWork final {
 
   void append(StepResult& result);
 
-  /// All that the snapshot has is appended first: the journal may have an older line of the same entry.
-  void join(StepResult& result);
+  /// All that the snapshot has is appended first: the journal may have an older line of the same entry. These
+  /// are lines of other threads, so if that fails, the compaction starts over `afresh`, once.
+  void join(bool afresh, StepResult& result);
 
   /// A file that no load would find need not be synced: a snapshot makes up for it.
   void sync(StepResult& result);

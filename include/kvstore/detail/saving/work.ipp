@@ -103,7 +103,7 @@ KVSTORE_INLINE void SaveWork::perform(Step step, bool afresh, const ChangeLog& l
     case Step::write_base:
       return write_base(result);
     case Step::join:
-      return join(result);
+      return join(afresh, result);
     case Step::sync_joined:
       return breaking(result, [&] { journal_->sync(); });
     case Step::replace_base:
@@ -130,8 +130,13 @@ KVSTORE_INLINE void SaveWork::append(StepResult& result) {
   });
 }
 
-KVSTORE_INLINE void SaveWork::join(StepResult& result) {
-  append(result);
+KVSTORE_INLINE void SaveWork::join(bool afresh, StepResult& result) {
+  try {
+    append(result);
+  } catch (...) {
+    result.outcome.declined = !afresh;
+    throw;
+  }
   if (!result.outcome.failed) breaking(result, [&] { journal_->join(); });
 }
 
